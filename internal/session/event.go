@@ -1,0 +1,106 @@
+// Package session is the memory of one conversation: an append-only log of
+// events. The transcript for the model, the calls still to settle, the bill
+// and the plan are computed from that log; nothing else is saved.
+//
+// A Session belongs to one goroutine, and by the Store's lease to one
+// process, at a time.
+package session
+
+import (
+	"time"
+
+	"ml-intern/internal/llm"
+	"ml-intern/internal/tool"
+)
+
+// An Event is one thing that happened. Exactly one field after Time is set.
+// The JSON form is public: it is what `--output events` prints.
+type Event struct {
+	Seq  int64     `json:"seq,omitempty"` // from 1; 0 for a live event, which is shown and not saved
+	Time time.Time `json:"time"`
+
+	Opened  *Opened    `json:"opened,omitempty"`  // the session began
+	Prompt  *Prompt    `json:"prompt,omitempty"`  // the person spoke
+	Note    *Note      `json:"note,omitempty"`    // the program spoke to the model
+	Chunk   *llm.Chunk `json:"chunk,omitempty"`   // live: a piece of a reply
+	Reply   *llm.Reply `json:"reply,omitempty"`   // the model's whole reply
+	Asked   *Asked     `json:"asked,omitempty"`   // a person must decide
+	Decided *Decided   `json:"decided,omitempty"` // a call may run, or not
+	Started *Started   `json:"started,omitempty"` // a tool is about to run
+	Log     *Log       `json:"log,omitempty"`     // live: a tool's progress
+	Result  *Result    `json:"result,omitempty"`  // a call is settled: it ran, was refused or was interrupted
+	Compact *Compact   `json:"compact,omitempty"` // the transcript so far was replaced by a summary
+	Failed  *Failed    `json:"failed,omitempty"`  // the turn ended without an answer
+}
+
+// Opened says where a session lives and with what it began.
+type Opened struct {
+	ID      string `json:"id"`
+	Dir     string `json:"dir"` // the workspace, absolute
+	Model   string `json:"model"`
+	Version string `json:"version"` // of ml-intern
+}
+
+// Prompt is what the person said.
+type Prompt struct {
+	Text string `json:"text"`
+}
+
+// Note is a word of the program to the model, from the named guard.
+type Note struct {
+	Guard string `json:"guard"`
+	Text  string `json:"text"`
+}
+
+// Asked names the calls that wait for a person.
+type Asked struct {
+	CallIDs []string `json:"call_ids"`
+	Reason  string   `json:"reason"`
+}
+
+// Decided is the verdict on one call: "allow" or "deny".
+type Decided struct {
+	CallID  string `json:"call_id"`
+	Verdict string `json:"verdict"`
+	By      string `json:"by"` // "policy", "person" or "guard"
+	Reason  string `json:"reason,omitempty"`
+}
+
+// Started is saved before a tool runs, so that no call starts twice.
+type Started struct {
+	CallID string `json:"call_id"`
+	Again  bool   `json:"again,omitempty"` // resumed after a crash; only for calls that repeat nothing
+}
+
+// Log is one line of a running tool's progress.
+type Log struct {
+	CallID string `json:"call_id"`
+	Line   string `json:"line"`
+}
+
+// Result settles a call. Every call has exactly one.
+type Result struct {
+	CallID string `json:"call_id"`
+	tool.Output
+	Full    string  `json:"full,omitempty"`    // file with the whole text, when Text is only its head and tail
+	Seconds float64 `json:"seconds,omitempty"` // how long the tool ran
+	CostUSD float64 `json:"cost_usd,omitempty"`
+}
+
+// Compact replaces everything before the message number Keep of the
+// transcript, except the first prompt, by a summary.
+type Compact struct {
+	Summary string    `json:"summary"`
+	Keep    int       `json:"keep"`
+	Usage   llm.Usage `json:"usage"` // of the call that wrote the summary
+}
+
+// Failed ends a turn. Reason is one of the exit reasons that the command line
+// documents, Text is for people.
+type Failed struct {
+	Reason string `json:"reason"`
+	Text   string `json:"text"`
+}
+
+// Live reports whether the event is shown only and never saved.
+func (e Event) Live() bool { return e.Chunk != nil || e.Log != nil }

@@ -1,0 +1,150 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"ml-intern/internal/llm"
+	"ml-intern/internal/tool"
+)
+
+// A Session is one conversation: its log, and the transcript that grows with
+// it. It belongs to one goroutine at a time.
+type Session struct {
+	ID     string
+	store  Store
+	events []Event
+	transcript
+	turn
+}
+
+// New begins a session: its first event says where it lives.
+func New(ctx context.Context, store Store, opened Opened) (*Session, error) {
+	s := &Session{ID: opened.ID, store: store}
+	if _, err := s.Record(ctx, Event{Opened: &opened}); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Open loads a session, or fails with ErrNotFound.
+func Open(ctx context.Context, store Store, id string) (*Session, error) {
+	s := &Session{ID: id, store: store}
+	for ev, err := range store.Load(ctx, id, 0) {
+		if err != nil {
+			return nil, fmt.Errorf("load session %s: %w", id, err)
+		}
+		s.add(ev)
+	}
+	if len(s.events) == 0 {
+		return nil, fmt.Errorf("session %s: %w", id, ErrNotFound)
+	}
+	return s, nil
+}
+
+// Record numbers the event, saves it and adds it to the log. A live event
+// passes through unsaved.
+func (s *Session) Record(ctx context.Context, ev Event) (Event, error) {
+	ev.Time = time.Now().UTC()
+	if ev.Live() {
+		return ev, nil
+	}
+	ev.Seq = int64(len(s.events)) + 1
+	if err := s.store.Append(ctx, s.ID, ev); err != nil {
+		return ev, err
+	}
+	s.add(ev)
+	return ev, nil
+}
+
+func (s *Session) add(ev Event) {
+	s.events = append(s.events, ev)
+	s.transcript.add(ev)
+	s.turn.add(ev)
+}
+
+// Events returns the log in order. The caller must not change it.
+func (s *Session) Events() []Event { return s.events }
+
+// Opened says where the session lives.
+func (s *Session) Opened() Opened {
+	if len(s.events) == 0 || s.events[0].Opened == nil {
+		return Opened{ID: s.ID}
+	}
+	return *s.events[0].Opened
+}
+
+// Answered reports whether the last prompt has its answer, or there was none.
+func (s *Session) Answered() bool {
+	for _, ev := range slices.Backward(s.events) {
+		switch {
+		case ev.Reply != nil:
+			return answers(ev)
+		case ev.Opened != nil:
+			return true
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// answers reports whether the event is a model's whole answer: text, no calls,
+// not cut off.
+func answers(ev Event) bool {
+	m := ev.Reply.Message
+	return len(m.Calls()) == 0 && ev.Reply.End.Reason != llm.EndLength && m.Text() != ""
+}
+
+// Answer is the text of the last reply.
+func (s *Session) Answer() string {
+	for _, ev := range slices.Backward(s.events) {
+		if ev.Reply != nil {
+			return ev.Reply.Message.Text()
+		}
+	}
+	return ""
+}
+
+// Bill adds up the tokens of all model calls and the dollars of all tools.
+func (s *Session) Bill() (usage llm.Usage, toolsUSD float64) {
+	for _, ev := range s.events {
+		switch {
+		case ev.Reply != nil:
+			usage = usage.Add(ev.Reply.End.Usage)
+		case ev.Compact != nil:
+			usage = usage.Add(ev.Compact.Usage)
+		case ev.Result != nil:
+			toolsUSD += ev.Result.CostUSD
+		}
+	}
+	return usage, toolsUSD
+}
+
+// Plan is the plan as the model last set it.
+func (s *Session) Plan() []tool.PlanItem {
+	for _, ev := range slices.Backward(s.events) {
+		if ev.Result != nil && ev.Result.Plan != nil {
+			return ev.Result.Plan
+		}
+	}
+	return nil
+}
+
+// Artifacts lists what the session left behind, in order, each once.
+func (s *Session) Artifacts() []tool.Artifact {
+	var all []tool.Artifact
+	for _, ev := range s.events {
+		if ev.Result == nil {
+			continue
+		}
+		for _, a := range ev.Result.Artifacts {
+			if !slices.Contains(all, a) {
+				all = append(all, a)
+			}
+		}
+	}
+	return all
+}

@@ -1,0 +1,84 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Errors of a Store that callers act on.
+var (
+	ErrNotFound = errors.New("no such session")
+	ErrBusy     = errors.New("the session is in use by another process")
+	ErrConflict = errors.New("another process wrote to the session")
+)
+
+// A Store keeps event logs. Implementations are safe for concurrent use by
+// several processes.
+type Store interface {
+	// Append saves the events, all of them or none, and is durable when it
+	// returns. It fails with ErrConflict if a sequence number is taken.
+	Append(ctx context.Context, id string, events ...Event) error
+
+	// Load yields the events after the sequence number, in order. A session
+	// that does not exist has none.
+	Load(ctx context.Context, id string, after int64) iter.Seq2[Event, error]
+
+	// List returns the sessions, latest first.
+	List(ctx context.Context) ([]Summary, error)
+
+	// Delete removes a session, or fails with ErrNotFound.
+	Delete(ctx context.Context, id string) error
+
+	// Lease gives this process the session until release is called or the
+	// process dies, or fails with ErrBusy.
+	Lease(ctx context.Context, id string) (release func() error, err error)
+}
+
+// A Summary is a session as a list shows it.
+type Summary struct {
+	ID      string    `json:"id"`
+	Dir     string    `json:"dir"`
+	Title   string    `json:"title"` // the first line of the first prompt
+	Model   string    `json:"model"`
+	Created time.Time `json:"created"`
+	Updated time.Time `json:"updated"`
+	Steps   int       `json:"steps"`  // model replies
+	State   string    `json:"state"`  // "answered", "failed: REASON", or "unfinished"
+	Events  int64     `json:"events"` // saved so far
+}
+
+// Add folds one saved event into the summary.
+func (s *Summary) Add(ev Event) {
+	if s.Created.IsZero() {
+		s.Created = ev.Time
+	}
+	s.Updated, s.Events = ev.Time, ev.Seq
+	s.State = "unfinished"
+	switch {
+	case ev.Opened != nil:
+		s.ID, s.Dir, s.Model = ev.Opened.ID, ev.Opened.Dir, ev.Opened.Model
+	case ev.Prompt != nil && s.Title == "":
+		s.Title = title(ev.Prompt.Text)
+	case ev.Reply != nil:
+		s.Steps++
+		if answers(ev) {
+			s.State = "answered"
+		}
+	case ev.Failed != nil:
+		s.State = "failed: " + ev.Failed.Reason
+	}
+}
+
+const maxTitle = 80 // characters
+
+func title(prompt string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(prompt), "\n")
+	if utf8.RuneCountInString(line) > maxTitle {
+		line = string([]rune(line)[:maxTitle-1]) + "…"
+	}
+	return line
+}

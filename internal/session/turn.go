@@ -1,0 +1,92 @@
+package session
+
+import (
+	"fmt"
+
+	"ml-intern/internal/llm"
+)
+
+// A PendingCall is a call of the last reply that has no result.
+type PendingCall struct {
+	llm.ToolCall
+	Verdict string // "allow" or "deny" once decided
+	Started bool   // it ran, or was about to, when the log ends
+}
+
+// A turn is what the log says of the work since the last prompt.
+type turn struct {
+	pending []PendingCall // of the last reply, in order
+	steps   int           // replies since the last prompt
+	notes   map[string]int
+	seen    map[string]bool // every call id of the session
+}
+
+func (t *turn) add(ev Event) {
+	switch {
+	case ev.Prompt != nil:
+		t.steps, t.notes = 0, nil
+	case ev.Note != nil:
+		if t.notes == nil {
+			t.notes = make(map[string]int)
+		}
+		t.notes[ev.Note.Guard]++
+	case ev.Reply != nil:
+		t.steps++
+		t.pending = nil
+		for _, call := range ev.Reply.Message.Calls() {
+			if t.seen == nil {
+				t.seen = make(map[string]bool)
+			}
+			t.seen[call.ID] = true
+			t.pending = append(t.pending, PendingCall{ToolCall: call})
+		}
+	case ev.Decided != nil:
+		if p := t.find(ev.Decided.CallID); p >= 0 {
+			t.pending[p].Verdict = ev.Decided.Verdict
+		}
+	case ev.Started != nil:
+		if p := t.find(ev.Started.CallID); p >= 0 {
+			t.pending[p].Started = true
+		}
+	case ev.Result != nil:
+		if p := t.find(ev.Result.CallID); p >= 0 {
+			t.pending = append(t.pending[:p:p], t.pending[p+1:]...)
+		}
+	}
+}
+
+func (t *turn) find(callID string) int {
+	for i, p := range t.pending {
+		if p.ID == callID {
+			return i
+		}
+	}
+	return -1
+}
+
+// Pending lists the calls of the last reply that have no result, in order.
+// The caller must not change it.
+func (t *turn) Pending() []PendingCall { return t.pending }
+
+// Steps counts the replies since the last prompt.
+func (t *turn) Steps() int { return t.steps }
+
+// Notes counts the notes of the guard since the last prompt.
+func (t *turn) Notes(guard string) int { return t.notes[guard] }
+
+// UniqueCalls gives every call of the reply an id that no other call of the
+// session has: providers leave ids out and use them twice.
+func (s *Session) UniqueCalls(reply *llm.Reply) {
+	mine := make(map[string]bool)
+	for i, p := range reply.Message.Parts {
+		if p.Call == nil {
+			continue
+		}
+		if id := p.Call.ID; id == "" || s.seen[id] || mine[id] {
+			call := *p.Call
+			call.ID = fmt.Sprintf("call_%d_%d", len(s.events)+1, i)
+			reply.Message.Parts[i].Call = &call
+		}
+		mine[reply.Message.Parts[i].Call.ID] = true
+	}
+}

@@ -1,0 +1,105 @@
+package tool
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"ml-intern/internal/llm"
+)
+
+// A Router holds the tools of one session by name.
+type Router struct {
+	byName map[string]Tool
+	specs  []llm.ToolSpec
+}
+
+// NewRouter returns a Router of the given tools.
+func NewRouter(tools ...Tool) (*Router, error) {
+	r := &Router{byName: make(map[string]Tool)}
+	for _, t := range tools {
+		spec := t.Spec()
+		if _, dup := r.byName[spec.Name]; dup {
+			return nil, fmt.Errorf("two tools are named %q", spec.Name)
+		}
+		r.byName[spec.Name] = t
+		r.specs = append(r.specs, spec.ToolSpec)
+	}
+	return r, nil
+}
+
+// Specs lists the tools as the model sees them, always in the same order.
+func (r *Router) Specs() []llm.ToolSpec { return r.specs }
+
+// Impact says what the call may change. A call that cannot run, because its
+// tool is unknown or its arguments are not JSON, changes nothing.
+func (r *Router) Impact(call llm.ToolCall) Impact {
+	t, ok := r.byName[call.Name]
+	if !ok || !json.Valid([]byte(call.Args)) {
+		return Impact{Effect: Reads}
+	}
+	spec := t.Spec()
+	if spec.Impact == nil {
+		return Impact{Effect: spec.Effect}
+	}
+	return spec.Impact(call.Args)
+}
+
+// Resumable reports whether a call that a crash interrupted may run again.
+func (r *Router) Resumable(call llm.ToolCall) bool {
+	t, ok := r.byName[call.Name]
+	return !ok || t.Spec().Resumable || t.Spec().Effect == Reads
+}
+
+// Run runs one call. What goes wrong is told to the model, not to the caller.
+func (r *Router) Run(ctx context.Context, name string, call Call) (out Output) {
+	defer func() {
+		if p := recover(); p != nil {
+			out = failure(fmt.Sprintf("the tool %s broke: %v (a defect of ml-intern, not of your call)", name, p))
+			call.Log(string(debug.Stack()))
+		}
+	}()
+	t, ok := r.byName[name]
+	if !ok {
+		return failure(fmt.Sprintf("there is no tool %q; the tools are %s", name, strings.Join(r.names(), ", ")))
+	}
+	out, err := t.Run(ctx, call)
+	if err != nil {
+		return failure(err.Error())
+	}
+	return out
+}
+
+func failure(text string) Output { return Output{Text: text, IsError: true, Summary: firstLine(text)} }
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
+
+func (r *Router) names() []string {
+	names := make([]string, 0, len(r.specs))
+	for _, s := range r.specs {
+		names = append(names, s.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Batches splits calls into groups to run together: neighbouring reads share
+// a batch, everything else runs alone and in order.
+func (r *Router) Batches(calls []llm.ToolCall) [][]llm.ToolCall {
+	var batches [][]llm.ToolCall
+	for i, call := range calls {
+		joins := i > 0 && r.Impact(call).Effect == Reads && r.Impact(calls[i-1]).Effect == Reads
+		if joins {
+			batches[len(batches)-1] = append(batches[len(batches)-1], call)
+		} else {
+			batches = append(batches, []llm.ToolCall{call})
+		}
+	}
+	return batches
+}

@@ -1,0 +1,88 @@
+// Package tool defines a Tool, what a call may change, and the Router that
+// finds and runs it.
+//
+// Its one rule: whatever goes wrong inside a tool becomes that call's result.
+// Deciding whether a call may run is package approval's work.
+package tool
+
+import (
+	"context"
+
+	"ml-intern/internal/llm"
+)
+
+// An Effect says what a call can change. Policies judge by it.
+type Effect string
+
+// The effects, from harmless to costly.
+const (
+	Reads     Effect = "reads"     // looks only; may run beside other reads, and again after a crash
+	Writes    Effect = "writes"    // changes files of the workspace
+	Executes  Effect = "executes"  // runs a program
+	Spends    Effect = "spends"    // costs money
+	Publishes Effect = "publishes" // changes something that others see, such as a Hub repository
+)
+
+// An Impact is what one call may change, said before it runs.
+type Impact struct {
+	Effect    Effect  `json:"effect"`
+	Outside   string  `json:"outside,omitempty"`   // the reach beyond confinement, in words; "" if there is none
+	Public    bool    `json:"public,omitempty"`    // makes something visible to everyone
+	Deletes   bool    `json:"deletes,omitempty"`   // removes something that is not a workspace file
+	Recurring bool    `json:"recurring,omitempty"` // goes on by itself
+	CostUSD   float64 `json:"cost_usd,omitempty"`  // at worst; 0 when free
+}
+
+// A Spec describes a tool to the model and to the policy.
+type Spec struct {
+	llm.ToolSpec
+	Effect Effect
+
+	// Impact judges one call by its arguments, which are valid JSON but may
+	// not fit the schema. Nil means that Effect says it all.
+	Impact func(args string) Impact
+
+	// Resumable says that running a call again with the same ID finishes
+	// what a crash interrupted and repeats nothing: a job is found by its
+	// label, a commit by its content. Reads are resumable by nature.
+	Resumable bool
+}
+
+// A Call is one request to run a tool.
+type Call struct {
+	ID   string            // unique in the world: session id and call id
+	Args string            // JSON
+	Log  func(line string) // shows progress to the person; never nil
+}
+
+// Output is what a tool returns.
+type Output struct {
+	Text      string     `json:"text"`               // for the model
+	IsError   bool       `json:"is_error,omitempty"` // the work failed, though the tool did its part
+	Summary   string     `json:"summary,omitempty"`  // one line for the person
+	Artifacts []Artifact `json:"artifacts,omitempty"`
+	Plan      []PlanItem `json:"plan,omitempty"` // the whole plan, when the call set it
+}
+
+// An Artifact is something that a call left behind and a person may want.
+type Artifact struct {
+	Kind   string `json:"kind"` // "model", "file", "job", …
+	URL    string `json:"url,omitempty"`
+	Path   string `json:"path,omitempty"`
+	SHA256 string `json:"sha256,omitempty"`
+}
+
+// A PlanItem is one point of the model's plan.
+type PlanItem struct {
+	Text   string `json:"text"`
+	Status string `json:"status"` // "pending", "doing", "done" or "dropped"
+}
+
+// A Tool is one thing that the model can do.
+type Tool interface {
+	Spec() Spec
+
+	// Run does the work. An error is told to the model like an Output with
+	// IsError: it never ends the turn.
+	Run(ctx context.Context, call Call) (Output, error)
+}
