@@ -16,11 +16,12 @@ const (
 	EndStop   = "stop"       // the model had no more to say
 	EndCalls  = "tool_calls" // the model waits for tool results
 	EndLength = "length"     // the output limit cut the reply off
+	EndFailed = "failed"     // the model says that it could not do what was asked
 )
 
 // End closes a reply.
 type End struct {
-	Reason string `json:"reason"` // EndStop, EndCalls, EndLength, or a provider's own word
+	Reason string `json:"reason"` // one of the above, or a provider's own word
 	Usage  Usage  `json:"usage"`
 }
 

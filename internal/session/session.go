@@ -92,10 +92,11 @@ func (s *Session) Answered() bool {
 }
 
 // answers reports whether the event is a model's whole answer: text, no calls,
-// not cut off.
+// not cut off, not giving up.
 func answers(ev Event) bool {
 	m := ev.Reply.Message
-	return len(m.Calls()) == 0 && ev.Reply.End.Reason != llm.EndLength && m.Text() != ""
+	end := ev.Reply.End.Reason
+	return len(m.Calls()) == 0 && end != llm.EndLength && end != llm.EndFailed && m.Text() != ""
 }
 
 // Answer is the text of the last reply.

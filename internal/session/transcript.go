@@ -16,6 +16,7 @@ type transcript struct {
 	messages []llm.Message
 	slots    map[string]int // call id -> index of its result in messages
 	tokens   int            // size of the transcript at the last reply, by the provider's count
+	fresh    int            // bytes added since
 }
 
 func (t *transcript) add(ev Event) {
@@ -34,11 +35,12 @@ func (t *transcript) add(ev Event) {
 }
 
 func (t *transcript) say(text string) {
+	t.fresh += len(text)
 	t.messages = append(t.messages, llm.Message{Role: llm.User, Parts: []llm.Part{{Text: text}}})
 }
 
 func (t *transcript) reply(r llm.Reply) {
-	t.tokens = r.End.Usage.Input + r.End.Usage.Output
+	t.tokens, t.fresh = r.End.Usage.Input+r.End.Usage.Output, 0
 	if len(r.Message.Parts) == 0 {
 		return // providers refuse an empty message
 	}
@@ -52,6 +54,7 @@ func (t *transcript) reply(r llm.Reply) {
 
 func (t *transcript) settle(r Result) {
 	if i, ok := t.slots[r.CallID]; ok {
+		t.fresh += len(r.Text)
 		t.messages[i] = resultMessage(llm.ToolResult{CallID: r.CallID, Text: r.Text, IsError: r.IsError})
 	}
 }
@@ -73,12 +76,33 @@ func (t *transcript) compact(c Compact) {
 		t.slots[id] = i + shift
 	}
 	t.messages = append(t.messages, kept...)
-	t.tokens = 0
+	t.tokens, t.fresh = 0, 0
+	for _, m := range t.messages {
+		t.fresh += size(m)
+	}
+}
+
+// size is about how many bytes of the model's window a message takes.
+func size(m llm.Message) int {
+	n := 0
+	for _, p := range m.Parts {
+		n += len(p.Text) + len(p.Reasoning)
+		if p.Call != nil {
+			n += len(p.Call.Name) + len(p.Call.Args)
+		}
+		if p.Result != nil {
+			n += len(p.Result.Text)
+		}
+	}
+	return n
 }
 
 // Messages is the transcript for the model. The caller must not change it.
 func (t *transcript) Messages() []llm.Message { return t.messages }
 
-// Tokens is the size of the transcript at the last reply as the provider
-// counted it, 0 when that is unknown or out of date.
-func (t *transcript) Tokens() int { return t.tokens }
+// bytesPerToken is a cautious mean over code, prose and JSON.
+const bytesPerToken = 3
+
+// Tokens is about the size of the transcript: exact, by the provider's own
+// count, for what the last reply had seen, an estimate for what is new.
+func (t *transcript) Tokens() int { return t.tokens + t.fresh/bytesPerToken }

@@ -1,0 +1,238 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"ml-intern/internal/approval"
+	"ml-intern/internal/llm"
+	"ml-intern/internal/session"
+	"ml-intern/internal/tool"
+)
+
+// settle gives every pending call its result: the call is run, finished after
+// a crash, refused, or reported as interrupted.
+func (t turn) settle(ctx context.Context) error {
+	fresh, err := t.resume(ctx)
+	if err != nil {
+		return err
+	}
+	calls, err := t.authorize(ctx, fresh)
+	if err != nil {
+		return err
+	}
+	for _, batch := range t.Tools.Batches(calls) {
+		if err := t.runBatch(ctx, batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// resume deals with calls that had started when the log ends, which only a
+// crash or a stop leaves behind: those that repeat nothing are finished, the
+// others are never run again. It returns the calls that have not started.
+func (t turn) resume(ctx context.Context) (fresh []session.PendingCall, err error) {
+	var again []llm.ToolCall
+	for _, call := range t.session.Pending() {
+		switch {
+		case !call.Started:
+			fresh = append(fresh, call)
+		case t.Tools.Resumable(call.ToolCall):
+			again = append(again, call.ToolCall)
+		default:
+			text := "interrupted: the program stopped while this call ran; whether it did its work is unknown, so look before you repeat it"
+			if err := t.refuse(ctx, call.ID, text); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, batch := range t.Tools.Batches(again) {
+		if err := t.runBatch(ctx, batch); err != nil {
+			return nil, err
+		}
+	}
+	return fresh, nil
+}
+
+// authorize returns the calls that may run, after asking where the policy
+// says so. It records a result for every other call.
+func (t turn) authorize(ctx context.Context, calls []session.PendingCall) ([]llm.ToolCall, error) {
+	verdicts := make(map[string]approval.Decision)
+	var open []approval.Request
+	for _, call := range calls {
+		req := approval.Request{Call: call.ToolCall, Impact: t.Tools.Impact(call.ToolCall)}
+		decision := t.Policy.Decide(req)
+		switch {
+		case call.Verdict == approval.Deny:
+			decision = approval.Decision{Verdict: approval.Deny, Reason: "a person said no"}
+		case decision.Verdict == approval.Ask && call.Verdict == approval.Allow:
+			decision.Verdict = approval.Allow // a person had said so before the program stopped
+		case decision.Verdict == approval.Ask:
+			req.Reason = decision.Reason
+			open = append(open, req)
+			continue
+		}
+		verdicts[call.ID] = decision
+	}
+	if err := t.askPerson(ctx, open, verdicts); err != nil {
+		return nil, err
+	}
+	var allowed []llm.ToolCall
+	for _, call := range calls {
+		if d := verdicts[call.ID]; d.Verdict == approval.Allow {
+			allowed = append(allowed, call.ToolCall)
+		} else if err := t.refuse(ctx, call.ID, "refused: "+d.Reason); err != nil {
+			return nil, err
+		}
+	}
+	return allowed, nil
+}
+
+// askPerson puts the open questions to a person, all at once, and records the
+// answers.
+func (t turn) askPerson(ctx context.Context, open []approval.Request, verdicts map[string]approval.Decision) error {
+	if len(open) == 0 {
+		return nil
+	}
+	asked := session.Asked{Reason: open[0].Reason}
+	for _, req := range open {
+		asked.CallIDs = append(asked.CallIDs, req.Call.ID)
+	}
+	if err := t.emit(ctx, session.Event{Asked: &asked}); err != nil {
+		return err
+	}
+	decisions, err := t.Approver.Approve(ctx, open)
+	if err != nil {
+		return fmt.Errorf("ask about %s (%s): %w", open[0].Call.Name, open[0].Reason, interruption(ctx, err))
+	}
+	if len(decisions) != len(open) {
+		return fmt.Errorf("ask a person: %d answers to %d questions", len(decisions), len(open))
+	}
+	for i, d := range decisions {
+		id := open[i].Call.ID
+		if d.Verdict != approval.Allow && d.Reason == "" {
+			d.Reason = "a person said no"
+		}
+		verdicts[id] = d
+		decided := session.Decided{CallID: id, Verdict: d.Verdict, By: "person", Reason: d.Reason}
+		if err := t.emit(ctx, session.Event{Decided: &decided}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refuse settles a call without running it.
+func (t turn) refuse(ctx context.Context, callID, text string) error {
+	return t.emit(ctx, session.Event{Result: &session.Result{
+		CallID: callID, Output: tool.Output{Text: text, IsError: true, Summary: text},
+	}})
+}
+
+// runBatch runs the calls side by side and returns when all have returned.
+// Each start is saved first, so that no call ever starts twice.
+func (t turn) runBatch(ctx context.Context, calls []llm.ToolCall) error {
+	for _, call := range calls {
+		started := session.Started{CallID: call.ID, Again: t.wasStarted(call.ID)}
+		if err := t.emit(ctx, session.Event{Started: &started}); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	out := make(chan session.Event) // drained to the end, so a send never hangs
+	var wg sync.WaitGroup
+	for _, call := range calls {
+		wg.Go(func() { t.runCall(ctx, call, out) })
+	}
+	go func() { wg.Wait(); close(out) }()
+	defer func() { // stop what still runs, and wait for it
+		cancel()
+		for range out {
+		}
+	}()
+	for ev := range out {
+		if err := t.emit(ctx, ev); err != nil {
+			return err
+		}
+	}
+	return context.Cause(ctx)
+}
+
+// runCall runs one call and sends its progress and its result. A call that a
+// stop cut short sends none if it can be finished later.
+func (t turn) runCall(ctx context.Context, call llm.ToolCall, out chan<- session.Event) {
+	start := time.Now()
+	res := t.Tools.Run(ctx, call.Name, tool.Call{
+		ID:   t.session.ID + "/" + call.ID,
+		Args: call.Args,
+		Log: func(line string) {
+			out <- session.Event{Log: &session.Log{CallID: call.ID, Line: line}}
+		},
+	})
+	if cause := context.Cause(ctx); cause != nil && res.IsError {
+		if t.Tools.Resumable(call) {
+			return
+		}
+		res.Text = fmt.Sprintf("interrupted: %v\n%s", cause, res.Text)
+	}
+	result := session.Result{CallID: call.ID, Output: res, Seconds: time.Since(start).Seconds()}
+	if err := t.limit(&result); err != nil {
+		result.Text += fmt.Sprintf("\n[the whole result could not be kept: %v]", err)
+	}
+	out <- session.Event{Result: &result}
+}
+
+func (t turn) wasStarted(callID string) bool {
+	for _, call := range t.session.Pending() {
+		if call.ID == callID {
+			return call.Started
+		}
+	}
+	return false
+}
+
+// The size of a tool result as the model sees it, in bytes. What is longer is
+// kept in a file, so that no result can fill the context window.
+const (
+	resultLimit = 30_000
+	resultHead  = 20_000
+	resultTail  = 9_000
+)
+
+func (t turn) limit(r *session.Result) error {
+	if len(r.Text) <= resultLimit {
+		return nil
+	}
+	full := r.Text
+	head, tail := full[:cutAt(full, resultHead)], full[cutAt(full, len(full)-resultTail):]
+	left := len(full) - len(head) - len(tail)
+	path, err := t.Spill(r.CallID, full)
+	if err != nil {
+		r.Text = fmt.Sprintf("%s\n[… %d bytes left out …]\n%s", head, left, tail)
+		return err
+	}
+	r.Full = path
+	r.Text = fmt.Sprintf("%s\n[… %d bytes left out; the whole result is in %s …]\n%s", head, left, path, tail)
+	return nil
+}
+
+// cutAt is the start of the character that holds byte n.
+func cutAt(s string, n int) int {
+	for n > 0 && n < len(s) && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return n
+}
+
+// Nobody is the Approver of a run without a person: every question stops the
+// turn, to be decided when the session is resumed.
+type Nobody struct{}
+
+// Approve implements Approver.
+func (Nobody) Approve(context.Context, []approval.Request) ([]approval.Decision, error) {
+	return nil, ErrApproval
+}

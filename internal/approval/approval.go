@@ -1,0 +1,110 @@
+// Package approval decides which tool calls may run without a person.
+//
+// Its one rule: a Policy is pure. It judges by what it is given and does no
+// I/O; asking a person is the Approver's work, running the call the agent's.
+package approval
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"ml-intern/internal/llm"
+	"ml-intern/internal/tool"
+)
+
+// A Request is one call to be judged.
+type Request struct {
+	Call   llm.ToolCall
+	Impact tool.Impact
+	Reason string // why a person is asked; set when a Policy said Ask
+}
+
+// The verdicts.
+const (
+	Allow = "allow"
+	Ask   = "ask"
+	Deny  = "deny"
+)
+
+// A Decision is the outcome for one Request.
+type Decision struct {
+	Verdict string // Allow, Deny, or, from a Policy only, Ask
+	Reason  string // told to the person on Ask and to the model on Deny
+}
+
+// A Policy judges requests by rules alone.
+type Policy interface {
+	Decide(Request) Decision
+}
+
+// A Mode is a Policy that goes by a call's impact.
+type Mode string
+
+// The modes.
+const (
+	Plan     Mode = "plan"   // only what reads may run
+	AskFirst Mode = "ask"    // spending, publishing and reaching outside confinement ask
+	Strict   Mode = "strict" // writing and running ask too
+	Auto     Mode = "auto"   // nothing asks; what cannot be undone is refused
+)
+
+// Modes lists the modes from the most to the least careful.
+func Modes() []Mode { return []Mode{Plan, Strict, AskFirst, Auto} }
+
+// ParseMode returns the mode of that name.
+func ParseMode(name string) (Mode, error) {
+	if m := Mode(name); slices.Contains(Modes(), m) {
+		return m, nil
+	}
+	names := make([]string, 0, len(Modes()))
+	for _, m := range Modes() {
+		names = append(names, string(m))
+	}
+	return "", fmt.Errorf("there is no approval mode %q; the modes are %s", name, strings.Join(names, ", "))
+}
+
+// Decide implements Policy.
+func (m Mode) Decide(r Request) Decision {
+	reads := r.Impact.Effect == tool.Reads
+	switch {
+	case m == Plan && !reads:
+		return Decision{Deny, fmt.Sprintf("in plan mode only reading is allowed, and %s %s", r.Call.Name, r.Impact.Effect)}
+	case m == Auto:
+		return auto(r)
+	case r.Impact.Outside != "":
+		return Decision{Ask, r.Impact.Outside}
+	case reads:
+		return Decision{Verdict: Allow}
+	case r.Impact.Effect == tool.Spends:
+		return Decision{Ask, fmt.Sprintf("it may cost $%.2f", r.Impact.CostUSD)}
+	case r.Impact.Effect == tool.Publishes:
+		return Decision{Ask, "it " + publishes(r.Impact)}
+	case m == Strict:
+		return Decision{Ask, "it " + string(r.Impact.Effect)}
+	}
+	return Decision{Verdict: Allow}
+}
+
+// auto allows everything but what nobody could take back.
+func auto(r Request) Decision {
+	switch {
+	case r.Impact.Deletes:
+		return Decision{Deny, "with --approve auto nothing is deleted beyond the workspace; a person must do that or run with --approve ask"}
+	case r.Impact.Public:
+		return Decision{Deny, "with --approve auto nothing is made public; keep it private, or a person must run with --approve ask"}
+	case r.Impact.Recurring:
+		return Decision{Deny, "with --approve auto nothing is started that goes on by itself; run it once, or a person must run with --approve ask"}
+	}
+	return Decision{Verdict: Allow}
+}
+
+func publishes(i tool.Impact) string {
+	switch {
+	case i.Deletes:
+		return "deletes something on the Hub"
+	case i.Public:
+		return "makes something public"
+	}
+	return "publishes something"
+}

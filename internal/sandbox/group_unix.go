@@ -1,0 +1,33 @@
+//go:build unix
+
+package sandbox
+
+import (
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+// shell returns the command for a shell line: sh, not a login shell, whose
+// profile would cost more than most commands.
+func shell(line string) *exec.Cmd {
+	c := exec.Command("/bin/sh", "-c", line)
+	if bash, err := exec.LookPath("bash"); err == nil {
+		c = exec.Command(bash, "--norc", "--noprofile", "-c", line)
+	}
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return c
+}
+
+// killGroup ends every process of the command's group.
+func killGroup(c *exec.Cmd) {
+	_ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) // ESRCH when all have ended
+}
+
+// exitStatus is the exit status as a shell would say it.
+func exitStatus(s *os.ProcessState) int {
+	if ws, ok := s.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		return 128 + int(ws.Signal())
+	}
+	return s.ExitCode()
+}

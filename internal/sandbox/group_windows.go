@@ -1,0 +1,14 @@
+package sandbox
+
+import (
+	"os"
+	"os/exec"
+)
+
+// shell returns the command for a shell line.
+func shell(line string) *exec.Cmd { return exec.Command("cmd", "/C", line) }
+
+// killGroup ends the command. Its children are ended by issue 7's job objects.
+func killGroup(c *exec.Cmd) { _ = c.Process.Kill() }
+
+func exitStatus(s *os.ProcessState) int { return s.ExitCode() }

@@ -1,0 +1,199 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Local is a Sandbox in a folder of this machine.
+type Local struct {
+	Dir string   // the workspace, absolute
+	Env []string // of commands; see Environ
+}
+
+// Confinement says in words what holds a command back, "" for nothing.
+func (l Local) Confinement() string { return "" }
+
+// Exec implements Sandbox. The command gets its own process group and no
+// standard input. The group is killed when the command ends, times out or ctx
+// is canceled: what should live on is a job.
+func (l Local) Exec(ctx context.Context, cmd Command) (Output, error) {
+	if cmd.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, cmd.Timeout, errTimeout)
+		defer cancel()
+	}
+	c := shell(cmd.Line)
+	c.Dir, c.Env = l.Dir, l.Env
+	start := time.Now()
+	captured := &capture{log: cmd.Log}
+	code, err := runGroup(ctx, c, captured)
+	out := Output{Text: captured.String(), Code: code, Seconds: time.Since(start).Seconds()}
+	if cause := context.Cause(ctx); cause != nil && err == nil {
+		out.TimedOut = errors.Is(cause, errTimeout)
+		if !out.TimedOut {
+			return out, cause
+		}
+	}
+	return out, err
+}
+
+var errTimeout = errors.New("the command timed out")
+
+// drainTime is how long output may still come after the shell has ended.
+const drainTime = 200 * time.Millisecond
+
+// runGroup runs c in a process group of its own and returns its exit status.
+// Output is read through a pipe that it owns, so that a grandchild that keeps
+// the pipe open cannot hold it up.
+func runGroup(ctx context.Context, c *exec.Cmd, output io.Writer) (int, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return -1, fmt.Errorf("open pipe: %w", err)
+	}
+	defer r.Close()
+	c.Stdout, c.Stderr = w, w
+	err = c.Start()
+	w.Close()
+	if err != nil {
+		return -1, fmt.Errorf("start command: %w", err)
+	}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		_, _ = io.Copy(output, r) // ends by EOF or by the deadline below
+	}()
+	stop := context.AfterFunc(ctx, func() { killGroup(c) })
+	err = c.Wait()
+	stop()
+	killGroup(c)
+	_ = r.SetReadDeadline(time.Now().Add(drainTime))
+	<-read
+	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
+		return -1, fmt.Errorf("run command: %w", err)
+	}
+	return exitStatus(c.ProcessState), nil
+}
+
+// Resolve implements Sandbox.
+func (l Local) Resolve(path string) (abs string, inside bool) {
+	if rest, ok := strings.CutPrefix(path, "~/"); ok {
+		if home, err := os.UserHomeDir(); err == nil {
+			path = filepath.Join(home, rest)
+		}
+	}
+	abs = filepath.Clean(path)
+	if !filepath.IsAbs(path) {
+		abs = filepath.Join(l.Dir, path)
+	}
+	real := abs
+	if r, err := filepath.EvalSymlinks(abs); err == nil {
+		real = r
+	}
+	return abs, within(l.Dir, abs) && (real == abs || within(realDir(l.Dir), real))
+}
+
+func realDir(dir string) string {
+	if r, err := filepath.EvalSymlinks(dir); err == nil {
+		return r
+	}
+	return dir
+}
+
+func within(dir, path string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rel)
+}
+
+// ReadFile implements Sandbox.
+func (l Local) ReadFile(_ context.Context, path string, max int64) ([]byte, error) {
+	abs, _ := l.Resolve(path)
+	f, err := os.Open(abs)
+	if err != nil {
+		return nil, readable(err, path)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	switch {
+	case info.IsDir():
+		return nil, fmt.Errorf("%s is a folder, not a file", path)
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	case info.Size() > max:
+		return nil, fmt.Errorf("%s has %d bytes, more than the %d that can be read at once", path, info.Size(), max)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, max))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return data, nil
+}
+
+// readable replaces the system's words for the common cases.
+func readable(err error, path string) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no file %s: %w", path, fs.ErrNotExist)
+	}
+	return fmt.Errorf("read %s: %w", path, err)
+}
+
+// WriteFile implements Sandbox. It goes through os.Root, so that no symbolic
+// link leads out of the workspace, and keeps the mode of a file that exists.
+func (l Local) WriteFile(_ context.Context, path string, data []byte) error {
+	abs, _ := l.Resolve(path)
+	rel, err := filepath.Rel(l.Dir, abs)
+	if err != nil || !filepath.IsLocal(rel) {
+		return fmt.Errorf("%s is outside the workspace %s, where nothing may be written", path, l.Dir)
+	}
+	root, err := os.OpenRoot(l.Dir)
+	if err != nil {
+		return fmt.Errorf("open workspace: %w", err)
+	}
+	defer root.Close()
+	if err := replace(root, rel, data); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+func replace(root *os.Root, rel string, data []byte) error {
+	mode := fs.FileMode(0o644)
+	switch info, err := root.Lstat(rel); {
+	case err == nil && info.IsDir():
+		return errors.New("it is a folder")
+	case err == nil && info.Mode()&fs.ModeSymlink != 0:
+		return errors.New("it is a symbolic link; write the file that it names")
+	case err == nil && !info.Mode().IsRegular():
+		return errors.New("it is not a regular file")
+	case err == nil:
+		mode = info.Mode().Perm()
+	}
+	if err := root.MkdirAll(filepath.Dir(rel), 0o755); err != nil {
+		return err
+	}
+	tmp := fmt.Sprintf("%s.%d.tmp", rel, time.Now().UnixNano())
+	f, err := root.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = root.Rename(tmp, rel)
+	}
+	if err != nil {
+		return errors.Join(err, root.Remove(tmp))
+	}
+	return nil
+}

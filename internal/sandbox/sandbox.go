@@ -1,0 +1,43 @@
+// Package sandbox is the place where the agent's commands run and its files
+// live: a folder on this machine.
+//
+// Its one rule: writes stay inside the workspace, and no secret of this
+// process reaches a command. Commands are not yet confined by the kernel:
+// Confinement says so, and policy asks a person accordingly.
+package sandbox
+
+import (
+	"context"
+	"time"
+)
+
+// A Sandbox runs commands and holds files. Paths are absolute or relative to
+// the workspace.
+type Sandbox interface {
+	Exec(ctx context.Context, cmd Command) (Output, error)
+
+	// ReadFile returns a file of at most max bytes; a larger one is an error
+	// that says its size.
+	ReadFile(ctx context.Context, path string, max int64) ([]byte, error)
+
+	// WriteFile replaces a file of the workspace, all of it or nothing.
+	WriteFile(ctx context.Context, path string, data []byte) error
+
+	// Resolve returns the absolute path, and whether it is inside the workspace.
+	Resolve(path string) (abs string, inside bool)
+}
+
+// A Command is a shell line to run.
+type Command struct {
+	Line    string
+	Timeout time.Duration     // 0 means none
+	Log     func(line string) // shows output lines as they come; may be nil
+}
+
+// Output is what a command left.
+type Output struct {
+	Text     string // stdout and stderr as they came; head and tail if it was long
+	Code     int    // exit status; 128+signal if a signal ended it
+	TimedOut bool
+	Seconds  float64
+}
