@@ -1,0 +1,134 @@
+// Package config is what the person set: one Config, made once in main from
+// the environment and the flags, and passed on as plain values.
+//
+// Its one rule: nothing else in the program reads the environment.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Config is one run's settings.
+type Config struct {
+	Model        string        // id; "" for the first that has a key
+	Approve      string        // approval mode
+	Output       string        // text, json, stream-json or events
+	Dir          string        // the workspace, absolute
+	Hub          string        // URL, or "local" for the embedded server
+	Compute      string        // job backend
+	SystemAppend string        // added to the system prompt
+	MaxSteps     int           // of one turn
+	MaxCost      float64       // US dollars; 0 for no cap
+	MaxTokens    int           // of models whose price is unknown
+	TimeBudget   time.Duration // of one run; 0 for none
+	Quiet        bool
+	Verbose      bool
+
+	Paths Paths
+	env   map[string]string
+}
+
+// Paths are the folders of this program.
+type Paths struct {
+	Config string
+	Data   string // the local Hub
+	State  string // sessions and jobs
+	Cache  string
+}
+
+// Defaults of the flags.
+const (
+	DefaultMaxSteps  = 300
+	DefaultMaxCost   = 5.0
+	DefaultMaxTokens = 20_000_000
+)
+
+// Load reads the environment, given as KEY=VALUE, and the .env file of the
+// folder dir, which never overrides what is set.
+func Load(environ []string, dir string) (*Config, error) {
+	dir, err := workspace(dir)
+	if err != nil {
+		return nil, err
+	}
+	c := &Config{
+		Approve: "auto", Output: "text", Dir: dir, Compute: "local",
+		MaxSteps: DefaultMaxSteps, MaxCost: DefaultMaxCost, MaxTokens: DefaultMaxTokens,
+		env: make(map[string]string),
+	}
+	if err := c.readDotEnv(filepath.Join(dir, ".env")); err != nil {
+		return nil, err
+	}
+	for _, kv := range environ {
+		if key, value, ok := strings.Cut(kv, "="); ok {
+			c.env[key] = value
+		}
+	}
+	c.Paths, err = c.paths()
+	return c, err
+}
+
+func workspace(dir string) (string, error) {
+	if dir == "" {
+		dir = "."
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("find folder %s: %w", dir, err)
+	}
+	info, err := os.Stat(abs)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("there is no folder %s", abs)
+	case err != nil:
+		return "", fmt.Errorf("open folder: %w", err)
+	case !info.IsDir():
+		return "", fmt.Errorf("%s is a file, not a folder", abs)
+	}
+	return abs, nil
+}
+
+// Getenv returns a variable of the environment or of .env.
+func (c *Config) Getenv(key string) string { return c.env[key] }
+
+// Environ returns all variables as KEY=VALUE.
+func (c *Config) Environ() []string {
+	env := make([]string, 0, len(c.env))
+	for key, value := range c.env {
+		env = append(env, key+"="+value)
+	}
+	return env
+}
+
+// paths follows ML_INTERN_HOME, else the XDG base directories.
+func (c *Config) paths() (Paths, error) {
+	if home := c.env["ML_INTERN_HOME"]; home != "" {
+		home, err := filepath.Abs(home)
+		if err != nil {
+			return Paths{}, fmt.Errorf("find ML_INTERN_HOME: %w", err)
+		}
+		return Paths{
+			Config: filepath.Join(home, "config"), Data: filepath.Join(home, "data"),
+			State: filepath.Join(home, "state"), Cache: filepath.Join(home, "cache"),
+		}, nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return Paths{}, fmt.Errorf("find home folder: %w; set ML_INTERN_HOME to a folder for the program's state", err)
+	}
+	xdg := func(variable, fallback string) string {
+		if dir := c.env[variable]; filepath.IsAbs(dir) {
+			return filepath.Join(dir, "ml-intern")
+		}
+		return filepath.Join(home, fallback, "ml-intern")
+	}
+	return Paths{
+		Config: xdg("XDG_CONFIG_HOME", ".config"), Data: xdg("XDG_DATA_HOME", ".local/share"),
+		State: xdg("XDG_STATE_HOME", ".local/state"), Cache: xdg("XDG_CACHE_HOME", ".cache"),
+	}, nil
+}

@@ -1,0 +1,79 @@
+package tools
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"ml-intern/internal/sandbox"
+	"ml-intern/internal/tool"
+)
+
+// executor is the part of a sandbox that Bash uses.
+type executor interface {
+	Exec(ctx context.Context, cmd sandbox.Command) (sandbox.Output, error)
+	Confinement() string
+}
+
+const (
+	defaultTimeout = 2 * time.Minute
+	maxTimeout     = 10 * time.Minute
+)
+
+// Bash runs a shell line in the sandbox. The exit status ends the text; a
+// command that fails is a result with IsError.
+func Bash(sb executor) tool.Tool {
+	type input struct {
+		Command  string `json:"command" jsonschema:"the shell line to run in the workspace"`
+		TimeoutS int    `json:"timeout_s,omitempty" jsonschema:"seconds before the command is killed: 120 if not given, 600 at most"`
+	}
+	s := spec("bash", tool.Executes)
+	if sb.Confinement() == "" {
+		s.Impact = func(string) tool.Impact {
+			return tool.Impact{Effect: tool.Executes, Outside: "it runs a command, which this version does not confine to the workspace"}
+		}
+	}
+	return tool.New(s, func(ctx context.Context, in input, log func(string)) (tool.Output, error) {
+		if strings.TrimSpace(in.Command) == "" {
+			return tool.Output{}, fmt.Errorf("the command is empty")
+		}
+		timeout := defaultTimeout
+		if in.TimeoutS > 0 {
+			timeout = min(time.Duration(in.TimeoutS)*time.Second, maxTimeout)
+		}
+		out, err := sb.Exec(ctx, sandbox.Command{Line: in.Command, Timeout: timeout, Log: log})
+		if err != nil {
+			return tool.Output{Text: fmt.Sprintf("%s\n%v", out.Text, err), IsError: true, Summary: err.Error()}, nil
+		}
+		status := fmt.Sprintf("[exit %d, %.1f s]", out.Code, out.Seconds)
+		if out.TimedOut {
+			status = fmt.Sprintf("[timed out after %.0f s, the process group was killed]", timeout.Seconds())
+		}
+		return tool.Output{
+			Text:    withLastLine(out.Text, status),
+			IsError: out.Code != 0 || out.TimedOut,
+			Summary: strings.Trim(status, "[]") + ": " + shorten(in.Command, 80),
+		}, nil
+	})
+}
+
+func withLastLine(text, line string) string {
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		text += "\n"
+	}
+	return text + line
+}
+
+// shorten returns the first line of s, n characters at most.
+func shorten(s string, n int) string {
+	line, _, more := strings.Cut(strings.TrimSpace(s), "\n")
+	runes := []rune(line)
+	if len(runes) > n {
+		return string(runes[:n-1]) + "…"
+	}
+	if more {
+		return line + " …"
+	}
+	return line
+}
