@@ -38,6 +38,7 @@ type Opened struct {
 	ID      string `json:"id"`
 	Dir     string `json:"dir"` // the workspace, absolute
 	Model   string `json:"model"`
+	Hub     string `json:"hub"`     // URL, or "local"
 	Version string `json:"version"` // of ml-intern
 }
 

@@ -19,7 +19,7 @@ import (
 // reach run; the model is told what is wrong with them.
 //
 // It panics if In has no schema: that is a mistake in the program.
-func New[In any](spec Spec, run func(ctx context.Context, in In, log func(line string)) (Output, error)) Tool {
+func New[In any](spec Spec, run func(ctx context.Context, in In, call Call) (Output, error)) Tool {
 	schema, err := jsonschema.For[In](nil)
 	if err != nil {
 		panic(fmt.Sprintf("tool %s: derive schema: %v", spec.Name, err))
@@ -38,7 +38,7 @@ func New[In any](spec Spec, run func(ctx context.Context, in In, log func(line s
 type typed[In any] struct {
 	spec   Spec
 	schema *jsonschema.Resolved
-	run    func(context.Context, In, func(string)) (Output, error)
+	run    func(context.Context, In, Call) (Output, error)
 }
 
 func (t typed[In]) Spec() Spec { return t.spec }
@@ -48,7 +48,7 @@ func (t typed[In]) Run(ctx context.Context, call Call) (Output, error) {
 	if err != nil {
 		return Output{}, fmt.Errorf("wrong arguments for %s: %w; nothing was done", t.spec.Name, err)
 	}
-	return t.run(ctx, in, call.Log)
+	return t.run(ctx, in, call)
 }
 
 func decode[In any](args string, schema *jsonschema.Resolved) (in In, err error) {

@@ -34,7 +34,7 @@ func Bash(sb executor) tool.Tool {
 			return tool.Impact{Effect: tool.Executes, Outside: "it runs a command, which this version does not confine to the workspace"}
 		}
 	}
-	return tool.New(s, func(ctx context.Context, in input, log func(string)) (tool.Output, error) {
+	return tool.New(s, func(ctx context.Context, in input, call tool.Call) (tool.Output, error) {
 		if strings.TrimSpace(in.Command) == "" {
 			return tool.Output{}, fmt.Errorf("the command is empty")
 		}
@@ -42,7 +42,7 @@ func Bash(sb executor) tool.Tool {
 		if in.TimeoutS > 0 {
 			timeout = min(time.Duration(in.TimeoutS)*time.Second, maxTimeout)
 		}
-		out, err := sb.Exec(ctx, sandbox.Command{Line: in.Command, Timeout: timeout, Log: log})
+		out, err := sb.Exec(ctx, sandbox.Command{Line: in.Command, Timeout: timeout, Log: call.Log})
 		if err != nil {
 			return tool.Output{Text: fmt.Sprintf("%s\n%v", out.Text, err), IsError: true, Summary: err.Error()}, nil
 		}

@@ -36,7 +36,7 @@ func Read(sb files) tool.Tool {
 	}
 	s := spec("read", tool.Reads)
 	s.Impact = reading(sb, func(in input) string { return in.Path })
-	return tool.New(s, func(ctx context.Context, in input, _ func(string)) (tool.Output, error) {
+	return tool.New(s, func(ctx context.Context, in input, _ tool.Call) (tool.Output, error) {
 		data, err := sb.ReadFile(ctx, in.Path, maxReadFile)
 		if err != nil {
 			return tool.Output{}, err
@@ -82,7 +82,7 @@ func Write(sb files) tool.Tool {
 		Path    string `json:"path" jsonschema:"the file, inside the workspace"`
 		Content string `json:"content" jsonschema:"the whole new content"`
 	}
-	return tool.New(spec("write", tool.Writes), func(ctx context.Context, in input, _ func(string)) (tool.Output, error) {
+	return tool.New(spec("write", tool.Writes), func(ctx context.Context, in input, _ tool.Call) (tool.Output, error) {
 		if err := sb.WriteFile(ctx, in.Path, []byte(in.Content)); err != nil {
 			return tool.Output{}, err
 		}
@@ -105,7 +105,7 @@ func Edit(sb files) tool.Tool {
 		New  string `json:"new" jsonschema:"the text in its place"`
 		All  bool   `json:"all,omitempty" jsonschema:"replace every occurrence"`
 	}
-	return tool.New(spec("edit", tool.Writes), func(ctx context.Context, in input, _ func(string)) (tool.Output, error) {
+	return tool.New(spec("edit", tool.Writes), func(ctx context.Context, in input, _ tool.Call) (tool.Output, error) {
 		data, err := sb.ReadFile(ctx, in.Path, maxReadFile)
 		if err != nil {
 			return tool.Output{}, err

@@ -16,7 +16,7 @@ func Plan() tool.Tool {
 	type input struct {
 		Items []item `json:"items" jsonschema:"the whole plan, in order"`
 	}
-	return tool.New(spec("plan", tool.Reads), func(_ context.Context, in input, _ func(string)) (tool.Output, error) {
+	return tool.New(spec("plan", tool.Reads), func(_ context.Context, in input, _ tool.Call) (tool.Output, error) {
 		out := tool.Output{Plan: []tool.PlanItem{}}
 		done := 0
 		for i, it := range in.Items {

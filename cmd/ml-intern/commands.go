@@ -1,0 +1,158 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"ml-intern/internal/app"
+	"ml-intern/internal/cli"
+	"ml-intern/internal/config"
+)
+
+// action is what a command without flags of its own does.
+type action func(cmd *cobra.Command, cfg *config.Config, args []string) error
+
+// command returns a command that takes exactly n arguments and may print JSON.
+func command(use, short string, n int, do action) *cobra.Command {
+	f := &flags{}
+	c := &cobra.Command{
+		Use:   use,
+		Short: short,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != n {
+				return fmt.Errorf("%w: %s takes %d arguments, not %d", app.ErrUsage, cmd.CommandPath(), n, len(args))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.MaxSteps = config.DefaultMaxSteps
+			cfg, err := f.config()
+			if err != nil {
+				return err
+			}
+			return do(cmd, cfg, args)
+		},
+	}
+	c.Flags().StringVar(&f.Output, "output", "", "text or json (default text)")
+	return c
+}
+
+// group returns a command that is only a name for others; alone it does what
+// its first child does.
+func group(use, short string, children ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: use, Short: short, Args: func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return fmt.Errorf("%w: there is no command %q in %s", app.ErrUsage, args[0], cmd.CommandPath())
+		}
+		return nil
+	}}
+	c.RunE = children[0].RunE
+	c.AddCommand(children...)
+	return c
+}
+
+func demoCommand(std cli.Streams) *cobra.Command {
+	f := &flags{}
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "the whole job offline: no key, no account",
+		Long: "Demo trains, compares, publishes and checks a real model on this machine, in a new\n" +
+			"folder below ./ml-intern-demo, with the built-in model and the embedded Hub.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f.MaxSteps = config.DefaultMaxSteps
+			cfg, err := f.config()
+			if err != nil {
+				return err
+			}
+			return cli.Demo(cmd.Context(), cfg, std)
+		},
+	}
+	c.Flags().StringVar(&f.Dir, "cwd", "", "make the demo's folder in `DIR`")
+	c.Flags().StringVar(&f.Output, "output", "", "text, json, stream-json or events (default text)")
+	c.Flags().BoolVar(&f.Quiet, "quiet", false, "print the answer only")
+	c.Flags().BoolVar(&f.Verbose, "verbose", false, "print every line of progress")
+	return c
+}
+
+func sessionsCommand(std cli.Streams) *cobra.Command {
+	return group("sessions", "list and show sessions",
+		command("ls", "list the sessions, latest first", 0, func(cmd *cobra.Command, cfg *config.Config, _ []string) error {
+			return cli.ListSessions(cmd.Context(), cfg, std)
+		}),
+		command("show ID", "show what happened in a session", 1, func(cmd *cobra.Command, cfg *config.Config, args []string) error {
+			return cli.ShowSession(cmd.Context(), cfg, args[0], std)
+		}))
+}
+
+func jobsCommand(std cli.Streams) *cobra.Command {
+	return group("jobs", "list, follow and stop jobs",
+		command("ls", "list the jobs, latest first", 0, func(cmd *cobra.Command, cfg *config.Config, _ []string) error {
+			return cli.ListJobs(cmd.Context(), cfg, std)
+		}),
+		command("logs ID", "print the log of a job", 1, func(cmd *cobra.Command, cfg *config.Config, args []string) error {
+			return cli.JobLogs(cmd.Context(), cfg, args[0], std)
+		}),
+		command("wait ID", "wait until a job has ended; fails unless it succeeded", 1, func(cmd *cobra.Command, cfg *config.Config, args []string) error {
+			return cli.WaitJob(cmd.Context(), cfg, args[0], std)
+		}),
+		command("cancel ID", "stop a job", 1, func(cmd *cobra.Command, cfg *config.Config, args []string) error {
+			return cli.CancelJob(cmd.Context(), cfg, args[0], std)
+		}))
+}
+
+func hubCommand(std cli.Streams) *cobra.Command {
+	var opts app.ServeOptions
+	serve := command("serve", "serve a Hub-compatible server from a folder", 0, func(cmd *cobra.Command, cfg *config.Config, _ []string) error {
+		if opts.Auth {
+			opts.Token = cfg.Getenv("HF_TOKEN")
+		}
+		return app.ServeHub(cmd.Context(), cfg, opts, func(url string) {
+			fmt.Fprintf(std.Err, "the Hub is at %s; stop it with Ctrl-C\n", url)
+		})
+	})
+	serve.Flags().StringVar(&opts.Dir, "dir", "", "keep the repositories in `DIR` (default the embedded Hub's folder)")
+	serve.Flags().StringVar(&opts.Addr, "addr", app.DefaultHubAddr, "listen on `HOST:PORT`; port 0 takes a free one")
+	serve.Flags().StringVar(&opts.AddrFile, "addr-file", "", "write the address to `FILE`")
+	serve.Flags().BoolVar(&opts.Auth, "auth", false, "ask for the token in the variable HF_TOKEN")
+	c := group("hub", "the Hub-compatible server", serve)
+	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		return fmt.Errorf("%w: say what to do: ml-intern hub serve", app.ErrUsage)
+	}
+	return c
+}
+
+func doctorCommand(std cli.Streams) *cobra.Command {
+	return command("doctor", "show what works here and how to mend what does not", 0, func(cmd *cobra.Command, cfg *config.Config, _ []string) error {
+		return cli.Doctor(cmd.Context(), cfg, std)
+	})
+}
+
+func versionCommand(std cli.Streams) *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "print the version", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintln(std.Out, "ml-intern "+app.Version())
+			return err
+		},
+	}
+}
+
+// shimExit is the exit code of a job's shim, which has nobody to tell more.
+type shimExit int
+
+func (e shimExit) Error() string { return fmt.Sprintf("the job's shim exits with %d", int(e)) }
+
+// shimCommand runs one local job; the local backend starts it.
+func shimCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: app.ShimCommand + " FOLDER", Hidden: true, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if code := app.RunShim(cmd.Context(), args[0]); code != 0 {
+				return shimExit(code)
+			}
+			return nil
+		},
+	}
+}

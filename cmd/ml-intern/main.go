@@ -1,0 +1,56 @@
+// Command ml-intern is an agent that does machine-learning engineering: it
+// reads, writes and tests training code, runs it as jobs, compares the results
+// and publishes the model.
+//
+// This package is flags and exit codes and nothing else.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"ml-intern/internal/app"
+	"ml-intern/internal/cli"
+)
+
+func main() { os.Exit(run()) }
+
+// run returns the exit code of the process.
+func run() int {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() { // for the life of the process
+		<-signals
+		cancel(app.ErrInterrupted)
+		<-signals // the person means it
+		os.Exit(130)
+	}()
+	root := newRoot(cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+	err := root.ExecuteContext(ctx)
+	if cause := context.Cause(ctx); err != nil && errors.Is(err, context.Canceled) && cause != nil {
+		err = cause
+	}
+	return report(err)
+}
+
+// report tells the person what went wrong and what to do about it.
+func report(err error) int {
+	exit := app.Classify(err)
+	if code, ok := errors.AsType[shimExit](err); ok {
+		return int(code)
+	}
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(os.Stderr, "ml-intern: %v\n", err)
+	if exit.Hint != "" {
+		fmt.Fprintln(os.Stderr, "ml-intern: "+exit.Hint)
+	}
+	return exit.Code
+}

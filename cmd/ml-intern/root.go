@@ -1,0 +1,210 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"ml-intern/internal/app"
+	"ml-intern/internal/cli"
+	"ml-intern/internal/config"
+)
+
+const (
+	short = "an agent that does machine-learning engineering by itself"
+	long  = `ml-intern does machine-learning engineering by itself: it inspects data, writes
+and tests training code, runs it as jobs, compares the results honestly and
+publishes the model to a Hugging Face Hub.
+
+  ml-intern demo                    the whole job on this machine: no key, no account
+  ml-intern --model ID "PROMPT"     one prompt; "-" reads it from standard input
+  ml-intern --continue              go on where the latest session of this folder stopped`
+)
+
+// newRoot returns the command tree.
+func newRoot(std cli.Streams) *cobra.Command {
+	f := &flags{}
+	root := &cobra.Command{
+		Use:           "ml-intern [flags] PROMPT",
+		Short:         short,
+		Long:          long,
+		Args:          cobra.ArbitraryArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE:          func(cmd *cobra.Command, args []string) error { return runPrompt(cmd, f, args, std) },
+	}
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetOut(std.Out)
+	root.SetErr(std.Err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return flagError(cmd, err) })
+	f.add(root.Flags())
+	run := &cobra.Command{
+		Use:   "run [flags] PROMPT",
+		Short: "answer one prompt",
+		Args:  cobra.ArbitraryArgs,
+		RunE:  func(cmd *cobra.Command, args []string) error { return runPrompt(cmd, f, args, std) },
+	}
+	f.add(run.Flags())
+	root.AddCommand(run, demoCommand(std), sessionsCommand(std), jobsCommand(std), hubCommand(std),
+		doctorCommand(std), versionCommand(std), shimCommand())
+	return root
+}
+
+// flags are the flags of run and of the bare prompt.
+type flags struct {
+	config.Config
+	cli.RunOptions
+}
+
+func (f *flags) add(fs *pflag.FlagSet) {
+	fs.StringVar(&f.Model, "model", "", "model `ID`, such as openai/NAME, ollama/NAME or builtin/baseline")
+	fs.StringVar(&f.Approve, "approve", "", "what may run without asking: plan, strict, ask or auto (default auto)")
+	fs.StringVar(&f.Output, "output", "", "text, json, stream-json or events (default text)")
+	fs.StringVar(&f.Resume, "resume", "", "go on with the session `ID`")
+	fs.BoolVar(&f.Continue, "continue", false, "go on with the latest session of this folder")
+	fs.BoolVar(&f.Fork, "fork", false, "with --resume or --continue: work on a copy of the session")
+	fs.IntVar(&f.MaxSteps, "max-steps", config.DefaultMaxSteps, "model calls a turn may take")
+	fs.Float64Var(&f.MaxCost, "max-cost", config.DefaultMaxCost, "US dollars the session may cost; 0 for no cap")
+	fs.IntVar(&f.MaxTokens, "max-tokens", config.DefaultMaxTokens, "tokens the session may take of models whose price is unknown")
+	fs.DurationVar(&f.TimeBudget, "time-budget", 0, "stop after this `DURATION`, such as 90m (default none)")
+	fs.StringVar(&f.Dir, "cwd", "", "work in the folder `DIR`")
+	fs.StringVar(&f.Hub, "hub", "", "Hub `URL`, or local for the embedded one")
+	fs.StringVar(&f.Compute, "compute", "", "where jobs run: local (default local)")
+	fs.StringVar(&f.SystemAppend, "system-append", "", "`TEXT` to add to the system prompt, or @FILE")
+	fs.BoolVar(&f.Quiet, "quiet", false, "print the answer only")
+	fs.BoolVar(&f.Verbose, "verbose", false, "print every line of progress")
+}
+
+// config loads the configuration and puts the flags over it.
+func (f *flags) config() (*config.Config, error) {
+	cfg, err := config.Load(os.Environ(), f.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", app.ErrUsage, err)
+	}
+	for _, s := range []struct {
+		to   *string
+		flag string
+	}{
+		{&cfg.Model, f.Model}, {&cfg.Approve, f.Approve}, {&cfg.Output, f.Output},
+		{&cfg.Hub, f.Hub}, {&cfg.Compute, f.Compute}, {&cfg.SystemAppend, f.SystemAppend},
+	} {
+		if s.flag != "" {
+			*s.to = s.flag
+		}
+	}
+	cfg.MaxSteps, cfg.MaxCost, cfg.MaxTokens, cfg.TimeBudget = f.MaxSteps, f.MaxCost, f.MaxTokens, f.TimeBudget
+	cfg.Quiet, cfg.Verbose = f.Quiet, f.Verbose
+	if cfg.MaxSteps < 1 || cfg.MaxCost < 0 || cfg.MaxTokens < 0 || cfg.TimeBudget < 0 {
+		return nil, fmt.Errorf("%w: limits cannot be negative, and --max-steps must be at least 1", app.ErrUsage)
+	}
+	if file, ok := strings.CutPrefix(cfg.SystemAppend, "@"); ok {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("%w: --system-append: %w", app.ErrUsage, err)
+		}
+		cfg.SystemAppend = string(text)
+	}
+	return cfg, nil
+}
+
+func runPrompt(cmd *cobra.Command, f *flags, args []string, std cli.Streams) error {
+	opts := f.RunOptions
+	going := opts.Continue || opts.Resume != ""
+	switch {
+	case len(args) == 0 && !going && cmd.Name() != "run":
+		return bare(cmd, std)
+	case len(args) == 0 && !going:
+		return fmt.Errorf("%w: run needs a prompt", app.ErrUsage)
+	case len(args) > 1:
+		return fmt.Errorf("%w: the prompt must be one argument: put it in quotes", app.ErrUsage)
+	case opts.Fork && !going:
+		return fmt.Errorf("%w: --fork goes with --resume ID or --continue", app.ErrUsage)
+	case len(args) == 1:
+		prompt, err := readPrompt(cmd, args[0], std.In)
+		if err != nil {
+			return err
+		}
+		opts.Prompt = prompt
+	}
+	cfg, err := f.config()
+	if err != nil {
+		return err
+	}
+	return cli.Run(cmd.Context(), cfg, opts, std)
+}
+
+// bare is the program without a prompt.
+func bare(cmd *cobra.Command, std cli.Streams) error {
+	cmd.SetOut(std.Err)
+	if err := cmd.Help(); err != nil {
+		return err
+	}
+	if term.IsTerminal(int(os.Stdin.Fd())) {
+		return fmt.Errorf("%w: this version has no chat yet; give it a prompt", app.ErrUsage)
+	}
+	return fmt.Errorf("%w: no prompt, and no terminal to chat on", app.ErrUsage)
+}
+
+// readPrompt reads "-" from standard input. A single word close to a command
+// is a slip, not a prompt worth money.
+func readPrompt(cmd *cobra.Command, arg string, stdin io.Reader) (string, error) {
+	if arg == "-" {
+		text, err := io.ReadAll(stdin)
+		if err != nil {
+			return "", fmt.Errorf("read prompt: %w", err)
+		}
+		arg = string(text)
+	}
+	if strings.TrimSpace(arg) == "" {
+		return "", fmt.Errorf("%w: the prompt is empty", app.ErrUsage)
+	}
+	if cmd.Name() != "run" && !strings.ContainsAny(arg, " \n\t") {
+		cmd.SuggestionsMinimumDistance = 2
+		if near := cmd.SuggestionsFor(arg); len(near) > 0 {
+			return "", fmt.Errorf("%w: there is no command %q; did you mean %s? A prompt of one word goes with: ml-intern run", app.ErrUsage, arg, strings.Join(near, " or "))
+		}
+	}
+	return arg, nil
+}
+
+// flagError names the nearest flag to one that does not exist.
+func flagError(cmd *cobra.Command, err error) error {
+	text := err.Error()
+	if name, ok := strings.CutPrefix(text, "unknown flag: --"); ok {
+		best, distance := "", 3
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if d := editDistance(name, f.Name); d < distance {
+				best, distance = f.Name, d
+			}
+		})
+		if best != "" {
+			text += "; did you mean --" + best + "?"
+		}
+	}
+	return fmt.Errorf("%w: %s", app.ErrUsage, text)
+}
+
+// editDistance is the Levenshtein distance of two words.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,324 @@
+// Package app puts the program together.
+//
+// Its one rule: it is the only place that names the implementation behind an
+// interface. It owns what must be closed: the store and the embedded Hub.
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"ml-intern/internal/agent"
+	"ml-intern/internal/approval"
+	"ml-intern/internal/config"
+	"ml-intern/internal/job"
+	"ml-intern/internal/job/local"
+	"ml-intern/internal/ledger"
+	"ml-intern/internal/sandbox"
+	"ml-intern/internal/session"
+	"ml-intern/internal/session/sqlite"
+	"ml-intern/internal/tool"
+	"ml-intern/internal/tools"
+)
+
+// ShimCommand is the hidden command with which the program runs one local
+// job: ml-intern job-shim FOLDER.
+const ShimCommand = "job-shim"
+
+// App is the program for one configuration. Close it.
+type App struct {
+	cfg   *config.Config
+	store *sqlite.Store
+	jobs  *local.Backend
+	hub   *localHub
+}
+
+// New opens the store and names the parts; nothing that needs a network.
+func New(ctx context.Context, cfg *config.Config) (*App, error) {
+	store, err := sqlite.Open(ctx, filepath.Join(cfg.Paths.State, "sessions.db"))
+	if err != nil {
+		return nil, err
+	}
+	jobs, err := localJobs(cfg)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return &App{cfg: cfg, store: store, jobs: jobs, hub: &localHub{dir: hubDir(cfg)}}, nil
+}
+
+// Close ends what New and the sessions opened.
+func (a *App) Close() error { return errors.Join(a.hub.Close(), a.store.Close()) }
+
+func localJobs(cfg *config.Config) (*local.Backend, error) {
+	if cfg.Compute != "local" {
+		return nil, fmt.Errorf("%w: there is no compute backend %q; this version has: local", ErrUsage, cfg.Compute)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	return &local.Backend{Dir: filepath.Join(cfg.Paths.State, "jobs"), Shim: []string{exe, ShimCommand}, Environ: cfg.Environ()}, nil
+}
+
+// Start begins a session in the configured workspace and takes its lease.
+func (a *App) Start(ctx context.Context) (*Conversation, error) {
+	id := newID()
+	release, err := a.store.Lease(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("lease session %s: %w", id, err)
+	}
+	model, err := a.modelID()
+	if err != nil {
+		return nil, errors.Join(err, release())
+	}
+	s, err := session.New(ctx, a.store, session.Opened{
+		ID: id, Dir: a.cfg.Dir, Model: model, Hub: a.hubChoice(), Version: Version(),
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("begin session: %w", err), release())
+	}
+	return a.converse(s, release)
+}
+
+// newID is a session id that sorts by time: 20261123-015013-k3f9.
+func newID() string {
+	return time.Now().UTC().Format("20060102-150405-") + strings.ToLower(rand.Text()[:4])
+}
+
+// Resume opens a session that exists and takes its lease. The id may be a
+// unique beginning of one. The session's own workspace, model and Hub stand in
+// for what the configuration leaves open.
+func (a *App) Resume(ctx context.Context, id string) (*Conversation, error) {
+	id, err := a.find(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	release, err := a.store.Lease(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("lease session %s: %w", id, err)
+	}
+	s, err := session.Open(ctx, a.store, id)
+	if err != nil {
+		return nil, errors.Join(err, release())
+	}
+	opened := s.Opened()
+	a.cfg.Dir = opened.Dir
+	if a.cfg.Model == "" {
+		a.cfg.Model = opened.Model
+	}
+	if a.cfg.Hub == "" {
+		a.cfg.Hub = opened.Hub
+	}
+	if _, err := os.Stat(opened.Dir); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the session's workspace: %w", err), release())
+	}
+	return a.converse(s, release)
+}
+
+// Fork copies a session and takes the copy's lease; the original stays as it
+// is. Both work in the same folder.
+func (a *App) Fork(ctx context.Context, id string) (*Conversation, error) {
+	source, err := a.Log(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	events := slices.Clone(source.Events())
+	opened := source.Opened()
+	opened.ID = newID()
+	events[0].Opened = &opened
+	if err := a.store.Append(ctx, opened.ID, events...); err != nil {
+		return nil, fmt.Errorf("copy session %s: %w", source.ID, err)
+	}
+	return a.Resume(ctx, opened.ID)
+}
+
+// find completes a beginning of a session id.
+func (a *App) find(ctx context.Context, prefix string) (string, error) {
+	sessions, err := a.store.List(ctx)
+	if err != nil {
+		return "", fmt.Errorf("list sessions: %w", err)
+	}
+	var found []string
+	for _, s := range sessions {
+		if s.ID == prefix {
+			return prefix, nil
+		}
+		if strings.HasPrefix(s.ID, prefix) {
+			found = append(found, s.ID)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return "", fmt.Errorf("session %q: %w; ml-intern sessions ls shows all", prefix, session.ErrNotFound)
+	}
+	return "", fmt.Errorf("%w: %d sessions begin with %q: %s", ErrUsage, len(found), prefix, strings.Join(found, ", "))
+}
+
+// Latest is the id of the newest session in the workspace or a folder below.
+func (a *App) Latest(ctx context.Context) (string, error) {
+	sessions, err := a.store.List(ctx)
+	if err != nil {
+		return "", fmt.Errorf("list sessions: %w", err)
+	}
+	for _, s := range sessions {
+		if rel, err := filepath.Rel(a.cfg.Dir, s.Dir); err == nil && filepath.IsLocal(rel) {
+			return s.ID, nil
+		}
+	}
+	return "", fmt.Errorf("%w: no session was started in %s; ml-intern sessions ls shows all", session.ErrNotFound, a.cfg.Dir)
+}
+
+// A Conversation is a session with the agent that works on it. Close it.
+type Conversation struct {
+	Session *session.Session
+	Agent   *agent.Agent
+	release func() error
+}
+
+// Run answers the prompt; see agent.Run.
+func (c *Conversation) Run(ctx context.Context, prompt string) iter.Seq2[session.Event, error] {
+	return c.Agent.Run(ctx, c.Session, prompt)
+}
+
+// Close gives the session back.
+func (c *Conversation) Close() error { return c.release() }
+
+// converse builds the agent for a session.
+func (a *App) converse(s *session.Session, release func() error) (*Conversation, error) {
+	ag, err := a.agent(s)
+	if err != nil {
+		return nil, errors.Join(err, release())
+	}
+	return &Conversation{s, ag, release}, nil
+}
+
+func (a *App) agent(s *session.Session) (*agent.Agent, error) {
+	model, err := a.model(s.Opened().Model)
+	if err != nil {
+		return nil, err
+	}
+	mode, err := approval.ParseMode(a.cfg.Approve)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	router, err := a.tools(s)
+	if err != nil {
+		return nil, err
+	}
+	account := &ledger.Account{Cap: ledger.Amount{USD: a.cfg.MaxCost, Tokens: a.cfg.MaxTokens}}
+	usage, toolsUSD := s.Bill()
+	account.Spend(agent.Price(model.Info(), usage))
+	account.Spend(ledger.Amount{USD: toolsUSD})
+	return &agent.Agent{
+		System:   agent.System(a.cfg.Dir, a.cfg.SystemAppend),
+		Model:    model,
+		Tools:    router,
+		Policy:   mode,
+		Approver: agent.Nobody{},
+		Ledger:   account,
+		Guards:   agent.Guards(),
+		MaxSteps: a.cfg.MaxSteps,
+		Spill:    a.spill(s.ID),
+		Reason:   func(err error) string { return Classify(err).Reason },
+	}, nil
+}
+
+// tools lists every built-in tool.
+func (a *App) tools(s *session.Session) (*tool.Router, error) {
+	sb := sandbox.Local{Dir: a.cfg.Dir, Env: sandbox.Environ(a.cfg.Environ())}
+	remote := a.hubClient
+	return tool.NewRouter(
+		tools.Plan(),
+		tools.InspectDataset(sb),
+		tools.Read(sb),
+		tools.Write(sb),
+		tools.Edit(sb),
+		tools.Bash(sb),
+		tools.JobSubmit(a.jobs, a.cfg.Dir),
+		tools.JobWait(a.jobs, sb),
+		tools.JobLogs(a.jobs),
+		tools.JobCancel(a.jobs),
+		tools.CompareRuns(a.jobs, sb),
+		tools.Publish(remote, sb, a.jobs, tools.Provenance{Session: s.ID, Version: Version()}),
+		tools.HubDownload(remote, sb),
+	)
+}
+
+// spill keeps tool results that are too long for the transcript in the
+// session's folder.
+func (a *App) spill(id string) func(callID, text string) (string, error) {
+	return func(callID, text string) (string, error) {
+		dir := filepath.Join(a.cfg.Paths.State, "results", id)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return "", fmt.Errorf("make folder for results: %w", err)
+		}
+		path := filepath.Join(dir, safeName(callID)+".txt")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			return "", fmt.Errorf("keep result: %w", err)
+		}
+		return path, nil
+	}
+}
+
+// safeName keeps what is harmless in a file name: call ids are the model's.
+func safeName(id string) string {
+	clean := strings.Map(func(r rune) rune {
+		if 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_' {
+			return r
+		}
+		return '_'
+	}, id)
+	return clean[:min(len(clean), 100)]
+}
+
+// Sessions lists the sessions, latest first.
+func (a *App) Sessions(ctx context.Context) ([]session.Summary, error) { return a.store.List(ctx) }
+
+// Log loads a session to look at, without taking its lease.
+func (a *App) Log(ctx context.Context, id string) (*session.Session, error) {
+	id, err := a.find(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return session.Open(ctx, a.store, id)
+}
+
+// RunningJobs lists the ids of a session's jobs that have not ended.
+func (a *App) RunningJobs(ctx context.Context, sessionID string) ([]string, error) {
+	jobs, err := a.jobs.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var running []string
+	for _, j := range jobs {
+		if strings.HasPrefix(j.Label, sessionID+"/") && !j.Done() {
+			running = append(running, j.ID)
+		}
+	}
+	return running, nil
+}
+
+// Jobs is the backend that runs the jobs.
+func (a *App) Jobs() job.Backend { return a.jobs }
+
+// WaitJob blocks until the job has ended and passes progress lines on.
+func (a *App) WaitJob(ctx context.Context, id string, log func(line string)) (job.Status, error) {
+	statuses, err := job.Wait(ctx, a.jobs, []string{id}, func(p job.Progress) { log(p.String()) })
+	if err != nil {
+		return job.Status{}, err
+	}
+	return statuses[0], nil
+}
+
+// RunShim is the life of one local job; it returns the exit code of the shim.
+func RunShim(ctx context.Context, folder string) int { return local.RunShim(ctx, folder) }

@@ -1,0 +1,115 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"ml-intern/internal/config"
+	"ml-intern/internal/dataset"
+	"ml-intern/internal/hub"
+	"ml-intern/internal/llm/catalog"
+)
+
+// A Check is one thing that doctor looked at.
+type Check struct {
+	Name   string
+	State  string // "ok", "missing" or "note"
+	Detail string
+	Mend   string // what to do when it is not ok
+}
+
+const (
+	stateOK      = "ok"
+	stateMissing = "missing"
+	stateNote    = "note"
+)
+
+// Doctor looks at what works here. It needs no network and no store, so that
+// it can tell why those fail.
+func Doctor(ctx context.Context, cfg *config.Config) []Check {
+	return []Check{
+		{Name: "version", State: stateOK, Detail: Version() + " " + runtime.GOOS + "/" + runtime.GOARCH},
+		stateCheck(cfg),
+		program(ctx, "python", "python3", "install Python 3.9 or newer: training scripts need it"),
+		program(ctx, "uv", "uv", "python3 -m pip install uv (in a virtual environment), or see docs.astral.sh/uv; without it scripts run with Python's standard library only"),
+		program(ctx, "git", "git", "install git: not needed yet, code checkpoints will want it"),
+		{Name: "machine", State: stateOK, Detail: fmt.Sprintf("%d cores, %s of memory available", runtime.NumCPU(), memory())},
+		{Name: "confinement", State: stateNote, Detail: "commands are not confined by the kernel in this version",
+			Mend: "run untrusted work in a container or a virtual machine; --approve ask asks before every command"},
+		modelCheck(cfg),
+		hubCheck(cfg),
+	}
+}
+
+func stateCheck(cfg *config.Config) Check {
+	c := Check{Name: "state", State: stateOK, Detail: cfg.Paths.State}
+	err := os.MkdirAll(cfg.Paths.State, 0o700)
+	if err == nil {
+		probe := filepath.Join(cfg.Paths.State, fmt.Sprintf(".doctor-%d", os.Getpid()))
+		if err = os.WriteFile(probe, nil, 0o600); err == nil {
+			err = os.Remove(probe)
+		}
+	}
+	if err != nil {
+		c.State, c.Detail, c.Mend = stateMissing, err.Error(), "set ML_INTERN_HOME to a folder that can be written"
+	}
+	return c
+}
+
+// program looks for a program and asks it for its version.
+func program(ctx context.Context, name, command, mend string) Check {
+	path, err := exec.LookPath(command)
+	if err != nil {
+		return Check{name, stateMissing, command + " is not on the PATH", mend}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, path, "--version").Output()
+	if err != nil {
+		return Check{name, stateMissing, fmt.Sprintf("%s --version: %v", path, err), mend}
+	}
+	return Check{Name: name, State: stateOK, Detail: strings.TrimSpace(string(out)) + " (" + path + ")"}
+}
+
+func memory() string {
+	if n := dataset.AvailableMemory(); n > 0 {
+		return fmt.Sprintf("%.1f GB", float64(n)/1e9)
+	}
+	return "an unknown amount"
+}
+
+// modelCheck names the models for which something is set, never a value.
+func modelCheck(cfg *config.Config) Check {
+	var set []string
+	for _, name := range []string{
+		"OPENAI_API_KEY", "OPENAI_BASE_URL", "HF_TOKEN", "HF_ROUTER_BASE_URL", "OPENROUTER_API_KEY", "OLLAMA_HOST",
+		"OLLAMA_BASE_URL", "VLLM_BASE_URL", "LM_STUDIO_BASE_URL", "LLAMACPP_BASE_URL", "LOCAL_LLM_BASE_URL",
+	} {
+		if cfg.Getenv(name) != "" {
+			set = append(set, name)
+		}
+	}
+	if len(set) == 0 {
+		return Check{"model", stateNote, "no key and no address is set; " + catalog.Builtin + " works without",
+			"set OPENAI_API_KEY, HF_TOKEN, OPENROUTER_API_KEY or the address of a local server such as OLLAMA_BASE_URL"}
+	}
+	return Check{Name: "model", State: stateOK, Detail: "set: " + strings.Join(set, ", ")}
+}
+
+func hubCheck(cfg *config.Config) Check {
+	a := App{cfg: cfg}
+	choice := a.hubChoice()
+	if choice == LocalHub {
+		return Check{"hub", stateOK, "the embedded Hub in " + hubDir(cfg), ""}
+	}
+	if hub.DiscoverToken(cfg.Getenv) == "" {
+		return Check{"hub", stateNote, choice + ", without a token", "set HF_TOKEN, or use --hub local"}
+	}
+	return Check{Name: "hub", State: stateOK, Detail: choice + ", with a token"}
+}

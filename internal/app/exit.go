@@ -1,0 +1,72 @@
+package app
+
+import (
+	"context"
+	"errors"
+
+	"ml-intern/internal/agent"
+	"ml-intern/internal/hub"
+	"ml-intern/internal/ledger"
+	"ml-intern/internal/llm"
+	"ml-intern/internal/llm/catalog"
+	"ml-intern/internal/session"
+)
+
+// Causes with which a front end cancels a turn's context.
+var (
+	ErrInterrupted = errors.New("interrupted by the person")
+	ErrTimeBudget  = errors.New("the time budget is spent")
+)
+
+// ErrUsage marks a mistake in how the program was called or configured.
+var ErrUsage = errors.New("wrong usage")
+
+// An Exit is how a run ends: the process's exit code, the reason that JSON
+// output and the log carry, and what the person can do about it.
+type Exit struct {
+	Code   int
+	Reason string
+	Hint   string
+}
+
+// Classify is the one place that turns errors into exits. A nil error is an
+// answer. The codes are documented in docs/exit-codes.md.
+func Classify(err error) Exit {
+	is := func(targets ...error) bool {
+		for _, t := range targets {
+			if errors.Is(err, t) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case err == nil:
+		return Exit{0, "answered", ""}
+	case is(ErrInterrupted):
+		return Exit{130, "interrupted", "go on with: ml-intern --continue"}
+	case is(ErrTimeBudget):
+		return Exit{7, "time_budget", "go on with: ml-intern --continue --time-budget DURATION"}
+	case is(agent.ErrApproval):
+		return Exit{3, "approval", "decide with: ml-intern --continue --approve auto, or leave it"}
+	case is(llm.ErrAuth, catalog.ErrNoKey, hub.ErrUnauthorized):
+		return Exit{4, "auth", "check the key of the provider or the Hub; ml-intern doctor shows what is set"}
+	case is(ledger.ErrCap):
+		return Exit{5, "cost_cap", "go on with a higher --max-cost or --max-tokens: ml-intern --continue --max-cost USD"}
+	case is(agent.ErrSteps):
+		return Exit{6, "step_limit", "go on with: ml-intern --continue --max-steps N"}
+	case is(llm.ErrUnreachable):
+		return Exit{8, "unreachable", "go on when the model answers again: ml-intern --continue"}
+	case is(ErrUsage):
+		return Exit{2, "usage", "see: ml-intern --help"}
+	case is(session.ErrBusy):
+		return Exit{1, "busy", "wait for the other process, or work on a copy: --fork"}
+	case is(agent.ErrGaveUp):
+		return Exit{1, "gave_up", ""}
+	case is(agent.ErrLoop, agent.ErrEmpty):
+		return Exit{1, "guard", ""}
+	case is(context.Canceled, context.DeadlineExceeded):
+		return Exit{130, "interrupted", "go on with: ml-intern --continue"}
+	}
+	return Exit{1, "error", ""}
+}

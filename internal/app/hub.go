@@ -1,0 +1,110 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"ml-intern/internal/config"
+	"ml-intern/internal/hub"
+	"ml-intern/internal/hub/hubserver"
+	"ml-intern/internal/llm/catalog"
+)
+
+// LocalHub names the embedded Hub in the configuration.
+const LocalHub = "local"
+
+// DefaultHubAddr is where the embedded Hub listens when the port is free, so
+// that a URL that was printed yesterday opens today with `ml-intern hub serve`.
+const DefaultHubAddr = "127.0.0.1:8471"
+
+// BuiltinModel is the id of the rule-based model that needs no key.
+const BuiltinModel = catalog.Builtin
+
+const publicHub = "https://huggingface.co"
+
+func hubDir(cfg *config.Config) string { return filepath.Join(cfg.Paths.Data, "hub") }
+
+// hubChoice is the configured Hub; without one it is the Hub that the person
+// has an account on, and the embedded one for those who have none.
+func (a *App) hubChoice() string {
+	switch {
+	case a.cfg.Hub != "":
+		return a.cfg.Hub
+	case a.cfg.Getenv("HF_ENDPOINT") != "":
+		return a.cfg.Getenv("HF_ENDPOINT")
+	case hub.DiscoverToken(a.cfg.Getenv) != "":
+		return publicHub
+	}
+	return LocalHub
+}
+
+// hubClient is the client of the chosen Hub. The embedded one starts when it
+// is first needed.
+func (a *App) hubClient(ctx context.Context) (*hub.Client, error) {
+	choice := a.hubChoice()
+	if choice != LocalHub {
+		return &hub.Client{BaseURL: choice, Token: hub.DiscoverToken(a.cfg.Getenv)}, nil
+	}
+	url, err := a.hub.start(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("start the local Hub: %w", err)
+	}
+	return &hub.Client{BaseURL: url}, nil
+}
+
+// A localHub is the embedded Hub of this process.
+type localHub struct {
+	dir string
+
+	mu     sync.Mutex
+	url    string
+	server *http.Server
+	store  *hubserver.Server
+	done   chan error
+}
+
+func (l *localHub) start(ctx context.Context) (string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.url != "" {
+		return l.url, nil
+	}
+	store, err := hubserver.Open(hubserver.Options{Dir: l.dir})
+	if err != nil {
+		return "", err
+	}
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", DefaultHubAddr)
+	if err != nil { // taken, by `ml-intern hub serve` perhaps: the folder can be shared
+		ln, err = lc.Listen(ctx, "tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		return "", errors.Join(err, store.Close())
+	}
+	l.store, l.done = store, make(chan error, 1)
+	l.server = &http.Server{Handler: store, ReadHeaderTimeout: 10 * time.Second}
+	go func() { l.done <- l.server.Serve(ln) }() // Close waits for it
+	l.url = "http://" + ln.Addr().String()
+	return l.url, nil
+}
+
+// Close stops the server, if it runs.
+func (l *localHub) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.server == nil {
+		return nil
+	}
+	err := l.server.Close()
+	if served := <-l.done; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	l.url, l.server = "", nil
+	return errors.Join(err, l.store.Close())
+}

@@ -1,0 +1,47 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+
+	"ml-intern/internal/llm"
+	"ml-intern/internal/llm/baseline"
+	"ml-intern/internal/llm/catalog"
+	"ml-intern/internal/llm/openai"
+)
+
+// ErrNoModel says that no model was named.
+var ErrNoModel = errors.New("no model is set: name one with --model, such as --model openai/NAME, --model ollama/NAME or --model " + catalog.Builtin)
+
+// modelID is the model that the person named.
+func (a *App) modelID() (string, error) {
+	if a.cfg.Model == "" {
+		return "", fmt.Errorf("%w: %w", ErrUsage, ErrNoModel)
+	}
+	return a.cfg.Model, nil
+}
+
+// unknownWindow is assumed of a model whose context window is unknown, tokens.
+const unknownWindow = 128_000
+
+// model makes the configured model, or the session's own.
+func (a *App) model(fallback string) (llm.Model, error) {
+	id := a.cfg.Model
+	if id == "" {
+		id = fallback
+	}
+	if id == catalog.Builtin {
+		return baseline.Model{}, nil
+	}
+	endpoint, err := catalog.Resolve(id, a.cfg.Getenv)
+	if err != nil {
+		if !errors.Is(err, catalog.ErrNoKey) {
+			err = fmt.Errorf("%w: %w", ErrUsage, err)
+		}
+		return nil, err
+	}
+	return llm.Retry(&openai.Client{
+		ID: endpoint.ID, Model: endpoint.Model, BaseURL: endpoint.BaseURL,
+		APIKey: endpoint.APIKey, Header: endpoint.Header, ContextWindow: unknownWindow,
+	}, llm.RetryOptions{}), nil
+}

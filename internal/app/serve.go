@@ -1,0 +1,79 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"ml-intern/internal/config"
+	"ml-intern/internal/hub/hubserver"
+)
+
+// ServeOptions say where the Hub server keeps its files and listens.
+type ServeOptions struct {
+	Dir      string // the embedded Hub's folder if ""
+	Addr     string // HOST:PORT; port 0 takes a free one
+	AddrFile string // the address is written here once the server listens; "" for nowhere
+	Auth     bool   // a token is needed
+	Token    string // the token of the one user, with Auth
+}
+
+// ServeHub runs the Hub server until ctx ends. It calls ready with its URL
+// once it listens.
+func ServeHub(ctx context.Context, cfg *config.Config, opts ServeOptions, ready func(url string)) error {
+	if err := checkExposure(opts); err != nil {
+		return err
+	}
+	if opts.Dir == "" {
+		opts.Dir = hubDir(cfg)
+	}
+	store, err := hubserver.Open(hubserver.Options{Dir: opts.Dir, Auth: opts.Auth, Tokens: tokens(opts)})
+	if err != nil {
+		return fmt.Errorf("open hub folder: %w", err)
+	}
+	defer store.Close()
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", opts.Addr)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", opts.Addr, err)
+	}
+	if opts.AddrFile != "" {
+		if err := os.WriteFile(opts.AddrFile, []byte(ln.Addr().String()+"\n"), 0o644); err != nil {
+			return errors.Join(fmt.Errorf("write address file: %w", err), ln.Close())
+		}
+	}
+	server := &http.Server{Handler: store, ReadHeaderTimeout: 10 * time.Second}
+	stopped := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		stopped <- server.Shutdown(grace)
+	})
+	ready("http://" + ln.Addr().String())
+	err = server.Serve(ln)
+	if stop() || !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return <-stopped
+}
+
+// checkExposure refuses an address that others can reach without a token.
+func checkExposure(opts ServeOptions) error {
+	host, _, err := net.SplitHostPort(opts.Addr)
+	if err != nil {
+		return fmt.Errorf("%w: %q is not HOST:PORT", ErrUsage, opts.Addr)
+	}
+	ip := net.ParseIP(host)
+	loopback := host == "localhost" || ip != nil && ip.IsLoopback()
+	if !loopback && !opts.Auth {
+		return fmt.Errorf("%w: %s can be reached from outside this machine; that needs --auth", ErrUsage, opts.Addr)
+	}
+	if opts.Auth && opts.Token == "" {
+		return fmt.Errorf("%w: --auth needs the token in the variable HF_TOKEN", ErrUsage)
+	}
+	return nil
+}

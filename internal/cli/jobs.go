@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"ml-intern/internal/app"
+	"ml-intern/internal/config"
+)
+
+// ListJobs prints the jobs of this machine, latest first.
+func ListJobs(ctx context.Context, cfg *config.Config, std Streams) error {
+	return with(ctx, cfg, func(a *app.App) error {
+		jobs, err := a.Jobs().List(ctx)
+		if err != nil {
+			return err
+		}
+		if cfg.Output == "json" {
+			return printJSON(std.Out, jobs)
+		}
+		if len(jobs) == 0 {
+			fmt.Fprintln(std.Err, "no jobs yet")
+			return nil
+		}
+		w := tabwriter.NewWriter(std.Out, 0, 8, 2, ' ', 0)
+		fmt.Fprintln(w, "ID\tNAME\tSTATE\tSUBMITTED\tSECONDS\tOUTPUT")
+		for _, j := range jobs {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.1f\t%s\n", j.ID, j.Name, j.State, j.Submitted.Local().Format(time.DateTime), j.Seconds(), j.OutputDir)
+		}
+		return w.Flush()
+	})
+}
+
+// JobLogs prints the log of a job as it is now.
+func JobLogs(ctx context.Context, cfg *config.Config, id string, std Streams) error {
+	return with(ctx, cfg, func(a *app.App) error {
+		if _, err := a.Jobs().Status(ctx, id); err != nil {
+			return fmt.Errorf("job %s: %w", id, err)
+		}
+		for line, err := range a.Jobs().Logs(ctx, id, 0) {
+			if err != nil {
+				return fmt.Errorf("read log of job %s: %w", id, err)
+			}
+			if _, err := fmt.Fprintln(std.Out, line.Text); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// WaitJob blocks until a job has ended. It fails unless the job succeeded.
+func WaitJob(ctx context.Context, cfg *config.Config, id string, std Streams) error {
+	return with(ctx, cfg, func(a *app.App) error {
+		status, err := a.WaitJob(ctx, id, func(line string) { fmt.Fprintln(std.Err, line) })
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(std.Out, "%s %s exit %d in %.1f s\n", id, status.State, status.ExitCode, status.Seconds())
+		return failed(status.ID, string(status.State), status.Reason)
+	})
+}
+
+// CancelJob stops a job.
+func CancelJob(ctx context.Context, cfg *config.Config, id string, std Streams) error {
+	return with(ctx, cfg, func(a *app.App) error {
+		if err := a.Jobs().Cancel(ctx, id); err != nil {
+			return fmt.Errorf("cancel job %s: %w", id, err)
+		}
+		status, err := a.Jobs().Status(ctx, id)
+		if err != nil {
+			return fmt.Errorf("job %s: %w", id, err)
+		}
+		fmt.Fprintf(std.Out, "%s %s\n", id, status.State)
+		return nil
+	})
+}
+
+// failed is the error of a job that did not succeed.
+func failed(id, state, reason string) error {
+	if state == "succeeded" {
+		return nil
+	}
+	return fmt.Errorf("job %s is %s: %s", id, state, reason)
+}

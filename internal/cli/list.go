@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"ml-intern/internal/app"
+	"ml-intern/internal/config"
+	"ml-intern/internal/session"
+)
+
+// with opens the program for one command.
+func with(ctx context.Context, cfg *config.Config, do func(*app.App) error) (err error) {
+	a, err := app.New(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.Close()) }()
+	return do(a)
+}
+
+// ListSessions prints the sessions, latest first.
+func ListSessions(ctx context.Context, cfg *config.Config, std Streams) error {
+	return with(ctx, cfg, func(a *app.App) error {
+		list, err := a.Sessions(ctx)
+		if err != nil {
+			return err
+		}
+		if cfg.Output == "json" {
+			return printJSON(std.Out, list)
+		}
+		if len(list) == 0 {
+			fmt.Fprintln(std.Err, "no sessions yet")
+			return nil
+		}
+		w := tabwriter.NewWriter(std.Out, 0, 8, 2, ' ', 0)
+		fmt.Fprintln(w, "ID\tWHEN\tSTEPS\tSTATE\tFOLDER\tPROMPT")
+		for _, s := range list {
+			fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", s.ID, s.Updated.Local().Format(time.DateTime), s.Steps, s.State, s.Dir, shorten(s.Title, 60))
+		}
+		return w.Flush()
+	})
+}
+
+// ShowSession prints a session's log for people, or its events as JSON lines.
+func ShowSession(ctx context.Context, cfg *config.Config, id string, std Streams) error {
+	return with(ctx, cfg, func(a *app.App) error {
+		s, err := a.Log(ctx, id)
+		if err != nil {
+			return err
+		}
+		if cfg.Output == "json" || cfg.Output == "events" {
+			for _, ev := range s.Events() {
+				if err := printJSON(std.Out, ev); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		return showLog(std.Out, s)
+	})
+}
+
+func showLog(w io.Writer, s *session.Session) error {
+	o := s.Opened()
+	p := printerOf{w: w}
+	p.line("session %s\nfolder  %s\nmodel   %s\nhub     %s\n", o.ID, o.Dir, o.Model, o.Hub)
+	for _, ev := range s.Events() {
+		p.event(ev)
+	}
+	usage, usd := s.Bill()
+	p.line("\n%d events; tokens: %d in, %d out; tools: $%.2f", len(s.Events()), usage.Input, usage.Output, usd)
+	for _, a := range s.Artifacts() {
+		if a.URL != "" {
+			p.line("%s  %s", a.Kind, a.URL)
+		}
+	}
+	return p.err
+}
+
+// printerOf prints lines and keeps the first error.
+type printerOf struct {
+	w   io.Writer
+	err error
+}
+
+func (p *printerOf) line(format string, args ...any) {
+	if _, err := fmt.Fprintf(p.w, format+"\n", args...); err != nil && p.err == nil {
+		p.err = err
+	}
+}
+
+func (p *printerOf) event(ev session.Event) {
+	clock := ev.Time.Local().Format(time.TimeOnly)
+	switch {
+	case ev.Prompt != nil:
+		p.line("%s  prompt   %s", clock, indent(ev.Prompt.Text))
+	case ev.Note != nil:
+		p.line("%s  note     %s", clock, indent(ev.Note.Text))
+	case ev.Reply != nil:
+		if text := strings.TrimSpace(ev.Reply.Message.Text()); text != "" {
+			p.line("%s  model    %s", clock, indent(text))
+		}
+		for _, call := range ev.Reply.Message.Calls() {
+			p.line("%s  call     %s %s", clock, call.Name, argsLine(call.Args))
+		}
+	case ev.Asked != nil:
+		p.line("%s  asked    %s", clock, ev.Asked.Reason)
+	case ev.Decided != nil:
+		p.line("%s  decided  %s by %s", clock, ev.Decided.Verdict, ev.Decided.By)
+	case ev.Result != nil:
+		summary := ev.Result.Summary
+		if summary == "" {
+			summary = ev.Result.Text
+		}
+		p.line("%s  result   %s%s", clock, shorten(summary, 150), took(ev.Result.Seconds))
+	case ev.Compact != nil:
+		p.line("%s  compact  the conversation was summarized", clock)
+	case ev.Failed != nil:
+		p.line("%s  failed   %s: %s", clock, ev.Failed.Reason, ev.Failed.Text)
+	}
+}
+
+// indent sets the lines of a text below the first one in line with it.
+func indent(text string) string {
+	return strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n"+strings.Repeat(" ", 19))
+}
+
+// Doctor prints what works here and how to mend what does not.
+func Doctor(ctx context.Context, cfg *config.Config, std Streams) error {
+	p := printerOf{w: std.Out}
+	for _, c := range app.Doctor(ctx, cfg) {
+		p.line("%-8s %-12s %s", c.State, c.Name, c.Detail)
+		if c.Mend != "" && c.State != "ok" {
+			p.line("%-8s %-12s mend: %s", "", "", c.Mend)
+		}
+	}
+	return p.err
+}

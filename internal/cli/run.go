@@ -1,0 +1,135 @@
+// Package cli is the program without a screen: one prompt from the command
+// line or a script, and the commands that list and show.
+//
+// Its one rule: results go to standard output, everything else to standard
+// error; nothing is colored and nothing moves.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"ml-intern/internal/app"
+	"ml-intern/internal/config"
+	"ml-intern/internal/session"
+)
+
+// Streams are the standard streams of the process.
+type Streams struct {
+	In  io.Reader
+	Out io.Writer // results
+	Err io.Writer // everything else
+}
+
+// RunOptions say which session a prompt goes to.
+type RunOptions struct {
+	Prompt   string // "" goes on where the session's log ends
+	Resume   string // id of a session, or the beginning of one
+	Continue bool   // the latest session of the workspace
+	Fork     bool   // work on a copy of the resumed session
+}
+
+// Run answers one prompt and prints what happens in the configured format. Its
+// error says why the turn ended without an answer; app.Classify knows them.
+func Run(ctx context.Context, cfg *config.Config, opts RunOptions, std Streams) (err error) {
+	if opts.Prompt == "" && opts.Resume == "" && !opts.Continue {
+		return fmt.Errorf("%w: the prompt is empty", app.ErrUsage)
+	}
+	a, err := app.New(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.Close()) }()
+	c, err := converse(ctx, a, opts)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	if cfg.TimeBudget > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, cfg.TimeBudget, app.ErrTimeBudget)
+		defer cancel()
+	}
+	p, err := newPrinter(cfg, std)
+	if err != nil {
+		return err
+	}
+	err = show(ctx, c, opts.Prompt, p)
+	if err != nil {
+		reportRunning(context.WithoutCancel(ctx), a, c.Session.ID, std.Err)
+	}
+	return err
+}
+
+func converse(ctx context.Context, a *app.App, opts RunOptions) (*app.Conversation, error) {
+	id := opts.Resume
+	if opts.Continue && id == "" {
+		var err error
+		if id, err = a.Latest(ctx); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case id == "":
+		return a.Start(ctx)
+	case opts.Fork:
+		return a.Fork(ctx, id)
+	}
+	return a.Resume(ctx, id)
+}
+
+// show prints the turn's events as they come, and its outcome.
+func show(ctx context.Context, c *app.Conversation, prompt string, p printer) error {
+	start := time.Now()
+	if err := p.begin(c); err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
+	var failure error
+	for ev, err := range c.Run(ctx, prompt) {
+		if err != nil {
+			failure = err
+		}
+		if err := p.event(ev); err != nil { // a closed pipe: nobody reads any more
+			return fmt.Errorf("print: %w", err)
+		}
+	}
+	if err := p.end(newOutcome(c, failure, time.Since(start))); err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
+	return failure
+}
+
+// reportRunning names the session's jobs that go on although the turn ended.
+func reportRunning(ctx context.Context, a *app.App, sessionID string, w io.Writer) {
+	jobs, err := a.RunningJobs(ctx, sessionID)
+	if err != nil {
+		fmt.Fprintf(w, "ml-intern: list running jobs: %v\n", err)
+	}
+	for _, id := range jobs {
+		fmt.Fprintf(w, "ml-intern: job %s goes on; stop it with: ml-intern jobs cancel %s\n", id, id)
+	}
+}
+
+// A printer shows a turn in one output format.
+type printer interface {
+	begin(c *app.Conversation) error
+	event(ev session.Event) error
+	end(o outcome) error
+}
+
+func newPrinter(cfg *config.Config, std Streams) (printer, error) {
+	switch cfg.Output {
+	case "text":
+		return &textPrinter{out: std.Out, progress: progress{w: std.Err, quiet: cfg.Quiet, verbose: cfg.Verbose}}, nil
+	case "json":
+		return &jsonPrinter{out: std.Out, progress: progress{w: std.Err, quiet: cfg.Quiet, verbose: cfg.Verbose}}, nil
+	case "stream-json":
+		return &streamPrinter{out: std.Out}, nil
+	case "events":
+		return eventsPrinter{std.Out}, nil
+	}
+	return nil, fmt.Errorf("%w: there is no output format %q; the formats are text, json, stream-json, events", app.ErrUsage, cfg.Output)
+}

@@ -1,0 +1,33 @@
+package tools
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"ml-intern/internal/dataset"
+	"ml-intern/internal/tool"
+)
+
+// InspectDataset profiles a tabular file.
+func InspectDataset(sb resolver) tool.Tool {
+	type input struct {
+		Path   string `json:"path" jsonschema:"a CSV, TSV, JSONL, JSON or Parquet file, possibly gzipped"`
+		Target string `json:"target,omitempty" jsonschema:"the column to predict, if it is known"`
+	}
+	s := spec("inspect_dataset", tool.Reads)
+	s.Impact = reading(sb, func(in input) string { return in.Path })
+	return tool.New(s, func(ctx context.Context, in input, _ tool.Call) (tool.Output, error) {
+		abs, _ := sb.Resolve(in.Path)
+		profile, err := dataset.Inspect(ctx, abs, dataset.Options{Target: in.Target, AvailableMemory: dataset.AvailableMemory()})
+		if e, ok := errors.AsType[*dataset.Error](err); ok {
+			text := fmt.Sprintf("%s: %s; %s", e.Code, e.Message, e.Hint)
+			return tool.Output{Text: text, IsError: true, Summary: e.Message}, nil
+		}
+		if err != nil {
+			return tool.Output{}, fmt.Errorf("inspect %s: %w", in.Path, err)
+		}
+		return object(profile, fmt.Sprintf("%s: %d rows, %d columns", filepath.Base(abs), profile.Rows, len(profile.Columns)))
+	})
+}

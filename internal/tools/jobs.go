@@ -1,0 +1,285 @@
+package tools
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"ml-intern/internal/experiment"
+	"ml-intern/internal/job"
+	"ml-intern/internal/tool"
+)
+
+// submitter is the part of a job backend that JobSubmit uses.
+type submitter interface {
+	Submit(ctx context.Context, spec job.Spec) (job.Status, error)
+}
+
+// JobSubmit starts a training job with the workspace dir as working directory.
+// The call's id is the job's label, so that a submission whose answer was
+// lost finds its job again.
+func JobSubmit(backend submitter, dir string) tool.Tool {
+	type input struct {
+		Name       string            `json:"name" jsonschema:"a short name for people, such as forest-200"`
+		Script     string            `json:"script" jsonschema:"a Python file of the workspace; its PEP 723 header names what it needs"`
+		Args       []string          `json:"args,omitempty" jsonschema:"arguments of the script"`
+		Env        map[string]string `json:"env,omitempty" jsonschema:"variables besides OUTPUT_DIR and JOB_ID"`
+		CPUs       int               `json:"cpus,omitempty" jsonschema:"cores to use: 1 if not given"`
+		MemoryMB   int64             `json:"memory_mb,omitempty" jsonschema:"memory at which the job is stopped"`
+		TimeLimitS int               `json:"time_limit_s,omitempty" jsonschema:"seconds after which the job is stopped: 3600 if not given"`
+	}
+	type result struct {
+		Job       string    `json:"job"`
+		State     job.State `json:"state"`
+		OutputDir string    `json:"output_dir"`
+	}
+	s := spec("job_submit", tool.Executes)
+	s.Resumable = true
+	return tool.New(s, func(ctx context.Context, in input, call tool.Call) (tool.Output, error) {
+		status, err := backend.Submit(ctx, job.Spec{
+			Label: call.ID, Name: in.Name, Script: in.Script, Args: in.Args, Dir: dir, Env: in.Env,
+			CPUs: in.CPUs, MemoryMB: in.MemoryMB, TimeLimit: time.Duration(in.TimeLimitS) * time.Second,
+		})
+		if err != nil {
+			return tool.Output{}, err
+		}
+		out, err := object(result{status.ID, status.State, relative(dir, status.OutputDir)}, fmt.Sprintf("job %s (%s) is %s", status.ID, in.Name, status.State))
+		out.Artifacts = []tool.Artifact{{Kind: "job", Path: filepath.ToSlash(status.OutputDir)}}
+		return out, err
+	})
+}
+
+// jobReport is one job as the model reads it.
+type jobReport struct {
+	Job       string                `json:"job"`
+	Name      string                `json:"name"`
+	State     job.State             `json:"state"`
+	ExitCode  int                   `json:"exit_code"`
+	Seconds   float64               `json:"seconds"`
+	OutputDir string                `json:"output_dir"`
+	Reason    string                `json:"reason,omitempty"`
+	Metrics   map[string]metricMean `json:"metrics,omitempty"`
+	LogTail   string                `json:"log_tail"`
+}
+
+type metricMean struct {
+	Mean float64 `json:"mean"`
+	N    int     `json:"n"`
+}
+
+// JobWait blocks until the jobs have ended. It costs no model calls.
+func JobWait(backend job.Backend, sb files) tool.Tool {
+	type input struct {
+		Jobs     []string `json:"jobs" jsonschema:"ids of the jobs"`
+		TimeoutS int      `json:"timeout_s,omitempty" jsonschema:"seconds to wait at most; without it until all have ended"`
+	}
+	type result struct {
+		Jobs []jobReport `json:"jobs"`
+		Done bool        `json:"done"`
+	}
+	return tool.New(spec("job_wait", tool.Reads), func(ctx context.Context, in input, call tool.Call) (tool.Output, error) {
+		if len(in.Jobs) == 0 {
+			return tool.Output{}, errors.New("name at least one job")
+		}
+		waitCtx := ctx
+		if in.TimeoutS > 0 {
+			var cancel context.CancelFunc
+			waitCtx, cancel = context.WithTimeout(ctx, time.Duration(in.TimeoutS)*time.Second)
+			defer cancel()
+		}
+		statuses, err := job.Wait(waitCtx, backend, in.Jobs, func(p job.Progress) { call.Log(p.String()) })
+		if err != nil && (ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded)) {
+			return tool.Output{}, err
+		}
+		res := result{Done: true}
+		var states []string
+		for _, status := range statuses {
+			report, err := reportJob(ctx, backend, sb, status)
+			if err != nil {
+				return tool.Output{}, err
+			}
+			res.Jobs = append(res.Jobs, report)
+			res.Done = res.Done && status.Done()
+			states = append(states, fmt.Sprintf("%s %s in %.1f s", report.Name, report.State, report.Seconds))
+		}
+		return object(res, strings.Join(states, ", "))
+	})
+}
+
+func reportJob(ctx context.Context, backend job.Backend, sb files, status job.Status) (jobReport, error) {
+	report := jobReport{
+		Job: status.ID, Name: status.Name, State: status.State, ExitCode: status.ExitCode, Reason: status.Reason,
+		Seconds: math.Round(status.Seconds()*10) / 10, OutputDir: outputDir(sb, status),
+	}
+	var err error
+	if report.LogTail, err = logTail(ctx, backend, status.ID); err != nil {
+		return jobReport{}, err
+	}
+	metrics, err := readMetrics(ctx, sb, status)
+	if err != nil && status.State == job.Succeeded {
+		report.Reason = strings.TrimSpace(report.Reason + " no usable metrics: " + err.Error())
+	}
+	if len(metrics.Metrics) > 0 {
+		report.Metrics = make(map[string]metricMean)
+	}
+	for name, values := range metrics.Metrics {
+		report.Metrics[name] = metricMean{mean(values), len(values)}
+	}
+	return report, nil
+}
+
+func mean(values []float64) float64 {
+	sum := 0.0
+	for _, v := range values {
+		sum += v
+	}
+	return sum / float64(len(values))
+}
+
+// maxMetricsFile is the size of a metrics.json that is worth reading, in bytes.
+const maxMetricsFile = 4 << 20
+
+func readMetrics(ctx context.Context, sb files, status job.Status) (experiment.Metrics, error) {
+	data, err := sb.ReadFile(ctx, filepath.Join(status.OutputDir, "metrics.json"), maxMetricsFile)
+	if err != nil {
+		return experiment.Metrics{}, err
+	}
+	return experiment.ReadMetrics(bytes.NewReader(data))
+}
+
+// outputDir is the job's output folder as the model should write it.
+func outputDir(sb resolver, status job.Status) string {
+	root, _ := sb.Resolve(".")
+	return relative(root, status.OutputDir)
+}
+
+func relative(dir, target string) string {
+	if rel, err := filepath.Rel(dir, target); err == nil && filepath.IsLocal(rel) {
+		return path.Clean(filepath.ToSlash(rel))
+	}
+	return filepath.ToSlash(target)
+}
+
+const (
+	tailLines = 30
+	tailBytes = 6000
+)
+
+// logTail is the last lines of a job's log.
+func logTail(ctx context.Context, backend job.Backend, id string) (string, error) {
+	var lines []string
+	for line, err := range backend.Logs(ctx, id, -tailBytes) {
+		if err != nil {
+			return "", fmt.Errorf("read log of job %s: %w", id, err)
+		}
+		lines = append(lines, line.Text)
+	}
+	return strings.TrimSpace(strings.Join(lines[max(len(lines)-tailLines, 0):], "\n")), nil
+}
+
+// JobLogs reads a job's log from a cursor on.
+func JobLogs(backend job.Backend) tool.Tool {
+	type input struct {
+		Job  string `json:"job" jsonschema:"id of the job"`
+		From int64  `json:"from,omitempty" jsonschema:"cursor from which to go on: next of the answer before"`
+	}
+	type result struct {
+		Text  string    `json:"text"`
+		Next  int64     `json:"next"`
+		More  bool      `json:"more"`
+		State job.State `json:"state"`
+	}
+	const limit = 20_000
+	return tool.New(spec("job_logs", tool.Reads), func(ctx context.Context, in input, _ tool.Call) (tool.Output, error) {
+		status, err := backend.Status(ctx, in.Job)
+		if err != nil {
+			return tool.Output{}, fmt.Errorf("job %s: %w", in.Job, err)
+		}
+		res := result{Next: in.From, State: status.State}
+		var text strings.Builder
+		for line, err := range backend.Logs(ctx, in.Job, in.From) {
+			if err != nil {
+				return tool.Output{}, fmt.Errorf("read log of job %s: %w", in.Job, err)
+			}
+			if text.Len() > 0 && text.Len()+len(line.Text) > limit {
+				res.More = true
+				break
+			}
+			text.WriteString(line.Text + "\n")
+			res.Next = line.Next
+		}
+		res.Text = text.String()
+		return object(res, fmt.Sprintf("%d bytes of the log of %s", text.Len(), in.Job))
+	})
+}
+
+// canceler is the part of a job backend that JobCancel uses.
+type canceler interface {
+	Cancel(ctx context.Context, id string) error
+	Status(ctx context.Context, id string) (job.Status, error)
+}
+
+// JobCancel stops a job.
+func JobCancel(backend canceler) tool.Tool {
+	type input struct {
+		Job string `json:"job" jsonschema:"id of the job"`
+	}
+	type result struct {
+		Job   string    `json:"job"`
+		State job.State `json:"state"`
+	}
+	s := spec("job_cancel", tool.Executes)
+	s.Resumable = true
+	return tool.New(s, func(ctx context.Context, in input, _ tool.Call) (tool.Output, error) {
+		if err := backend.Cancel(ctx, in.Job); err != nil {
+			return tool.Output{}, fmt.Errorf("cancel job %s: %w", in.Job, err)
+		}
+		status, err := backend.Status(ctx, in.Job)
+		if err != nil {
+			return tool.Output{}, fmt.Errorf("job %s: %w", in.Job, err)
+		}
+		return object(result{in.Job, status.State}, fmt.Sprintf("job %s is %s", in.Job, status.State))
+	})
+}
+
+// CompareRuns compares finished jobs on one metric, from their metrics files.
+func CompareRuns(backend job.Backend, sb files) tool.Tool {
+	type input struct {
+		Jobs   []string `json:"jobs" jsonschema:"ids of the jobs to compare"`
+		Metric string   `json:"metric" jsonschema:"a metric that every job wrote to its metrics.json"`
+	}
+	return tool.New(spec("compare_runs", tool.Reads), func(ctx context.Context, in input, _ tool.Call) (tool.Output, error) {
+		var runs []experiment.Run
+		for _, id := range in.Jobs {
+			status, err := backend.Status(ctx, id)
+			if err != nil {
+				return tool.Output{}, fmt.Errorf("job %s: %w", id, err)
+			}
+			if status.State != job.Succeeded {
+				return tool.Output{}, fmt.Errorf("job %s (%s) is %s; only runs that succeeded can be compared", id, status.Name, status.State)
+			}
+			metrics, err := readMetrics(ctx, sb, status)
+			if err != nil {
+				return tool.Output{}, fmt.Errorf("metrics of job %s (%s): %w", id, status.Name, err)
+			}
+			if _, ok := metrics.Metrics[in.Metric]; !ok {
+				return tool.Output{}, fmt.Errorf("job %s (%s) has no metric %q; it has %s", id, status.Name, in.Metric,
+					strings.Join(slices.Sorted(maps.Keys(metrics.Metrics)), ", "))
+			}
+			runs = append(runs, experiment.Run{ID: id, Name: status.Name, Seconds: status.Seconds(), Metrics: metrics})
+		}
+		comparison, err := experiment.Compare(runs, in.Metric)
+		if err != nil {
+			return tool.Output{}, err
+		}
+		return object(comparison, comparison.Verdict)
+	})
+}
