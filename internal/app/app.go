@@ -68,8 +68,9 @@ func localJobs(cfg *config.Config) (*local.Backend, error) {
 	return &local.Backend{Dir: filepath.Join(cfg.Paths.State, "jobs"), Shim: []string{exe, ShimCommand}, Environ: cfg.Environ()}, nil
 }
 
-// Start begins a session in the configured workspace and takes its lease.
-func (a *App) Start(ctx context.Context) (*Conversation, error) {
+// Start begins a session with its first prompt in the configured workspace
+// and takes its lease. Run it with an empty prompt.
+func (a *App) Start(ctx context.Context, prompt string) (*Conversation, error) {
 	id := newID()
 	release, err := a.store.Lease(ctx, id)
 	if err != nil {
@@ -81,7 +82,7 @@ func (a *App) Start(ctx context.Context) (*Conversation, error) {
 	}
 	s, err := session.New(ctx, a.store, session.Opened{
 		ID: id, Dir: a.cfg.Dir, Model: model, Hub: a.hubChoice(), Version: Version(),
-	})
+	}, prompt)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("begin session: %w", err), release())
 	}

@@ -43,7 +43,7 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions, std Streams) 
 		return err
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
-	c, err := converse(ctx, a, opts)
+	c, prompt, err := converse(ctx, a, opts)
 	if err != nil {
 		return err
 	}
@@ -57,28 +57,32 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions, std Streams) 
 	if err != nil {
 		return err
 	}
-	err = show(ctx, c, opts.Prompt, p)
+	err = show(ctx, c, prompt, p)
 	if err != nil {
 		reportRunning(context.WithoutCancel(ctx), a, c.Session.ID, std.Err)
 	}
 	return err
 }
 
-func converse(ctx context.Context, a *app.App, opts RunOptions) (*app.Conversation, error) {
+// converse opens or begins the session, and returns the prompt that is still
+// to be given: a new session has its own already.
+func converse(ctx context.Context, a *app.App, opts RunOptions) (c *app.Conversation, prompt string, err error) {
 	id := opts.Resume
 	if opts.Continue && id == "" {
-		var err error
 		if id, err = a.Latest(ctx); err != nil {
-			return nil, err
+			return nil, "", err
 		}
 	}
 	switch {
 	case id == "":
-		return a.Start(ctx)
+		c, err = a.Start(ctx, opts.Prompt)
+		return c, "", err
 	case opts.Fork:
-		return a.Fork(ctx, id)
+		c, err = a.Fork(ctx, id)
+	default:
+		c, err = a.Resume(ctx, id)
 	}
-	return a.Resume(ctx, id)
+	return c, opts.Prompt, err
 }
 
 // show prints the turn's events as they come, and its outcome.

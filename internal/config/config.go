@@ -61,11 +61,21 @@ func Load(environ []string, dir string) (*Config, error) {
 		MaxSteps: DefaultMaxSteps, MaxCost: DefaultMaxCost, MaxTokens: DefaultMaxTokens,
 		env: make(map[string]string),
 	}
-	if err := c.readDotEnv(filepath.Join(dir, ".env")); err != nil {
+	file := filepath.Join(dir, ".env")
+	fromFile, err := readDotEnv(file)
+	if err != nil {
 		return nil, err
 	}
 	for _, kv := range environ {
 		if key, value, ok := strings.Cut(kv, "="); ok {
+			c.env[key] = value
+		}
+	}
+	if err := checkDotEnv(fromFile, c.env); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	for key, value := range fromFile {
+		if _, set := c.env[key]; !set {
 			c.env[key] = value
 		}
 	}

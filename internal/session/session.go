@@ -20,11 +20,20 @@ type Session struct {
 	turn
 }
 
-// New begins a session: its first event says where it lives.
-func New(ctx context.Context, store Store, opened Opened) (*Session, error) {
+// New begins a session with its first prompt. Both are saved together, so that
+// a session that exists can always go on.
+func New(ctx context.Context, store Store, opened Opened, prompt string) (*Session, error) {
 	s := &Session{ID: opened.ID, store: store}
-	if _, err := s.Record(ctx, Event{Opened: &opened}); err != nil {
+	now := time.Now().UTC()
+	first := []Event{
+		{Seq: 1, Time: now, Opened: &opened},
+		{Seq: 2, Time: now, Prompt: &Prompt{Text: prompt}},
+	}
+	if err := store.Append(ctx, s.ID, first...); err != nil {
 		return nil, err
+	}
+	for _, ev := range first {
+		s.add(ev)
 	}
 	return s, nil
 }

@@ -1,0 +1,41 @@
+# The README's commands are `make demo` and `make test`. Each sets up what it
+# needs in .tools and says in one line what is missing if it cannot.
+
+SHELL   := /bin/bash
+BIN     := bin/ml-intern
+TOOLS   := $(CURDIR)/.tools
+export PATH := $(TOOLS)/bin:$(PATH)
+
+.PHONY: demo test build cross lint bench setup clean
+
+demo: build setup
+	@$(BIN) demo
+
+build: .go-there
+	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/ml-intern
+
+# The race detector needs a C compiler; without one the tests run without it.
+test: .go-there setup
+	@if command -v cc >/dev/null; then race=-race; else echo "make test: no C compiler (cc): running without the race detector" >&2; fi; \
+	go vet ./... && go test $$race -timeout 15m ./...
+
+cross: .go-there
+	@for os in darwin windows; do \
+	  echo "build for $$os"; CGO_ENABLED=0 GOOS=$$os go build -o /dev/null ./cmd/ml-intern && GOOS=$$os go vet ./cmd/... ./internal/... || exit 1; \
+	done
+
+lint: .go-there
+	@scripts/lint
+
+bench: build
+	@scripts/bench
+
+setup:
+	@scripts/setup
+
+.PHONY: .go-there
+.go-there:
+	@command -v go >/dev/null || { echo "make: Go is missing: install Go 1.26 or newer from go.dev/dl" >&2; exit 1; }
+
+clean:
+	rm -rf bin .tools ml-intern-demo

@@ -1,0 +1,108 @@
+package tool_test
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"ml-intern/internal/llm"
+	"ml-intern/internal/tool"
+)
+
+type input struct {
+	Path  string   `json:"path" jsonschema:"the file"`
+	Limit int      `json:"limit,omitempty" jsonschema:"lines"`
+	Tags  []string `json:"tags,omitempty"`
+}
+
+func echo(t *testing.T) *tool.Router {
+	t.Helper()
+	r, err := tool.NewRouter(tool.New(tool.Spec{ToolSpec: llm.ToolSpec{Name: "echo"}, Effect: tool.Writes},
+		func(_ context.Context, in input, _ tool.Call) (tool.Output, error) {
+			text, err := json.Marshal(in)
+			return tool.Output{Text: string(text)}, err
+		}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// The model is told exactly what is wrong with its arguments, and the tool
+// does not see them.
+func TestArguments(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, args, want string }{
+		{"good", `{"path":"a","limit":3,"tags":["x"]}`, `{"path":"a","limit":3,"tags":["x"]}`},
+		{"optional left out", `{"path":"a"}`, `{"path":"a"}`},
+		{"missing", `{"limit":3}`, `"path" is missing`},
+		{"none at all", ``, `"path" is missing`},
+		{"unknown", `{"path":"a","limits":3}`, `"limits" is not an argument; the arguments are limit, path, tags`},
+		{"missing and unknown", `{"file":"a"}`, `"path" is missing; "file" is not an argument`},
+		{"wrong type", `{"path":7}`, `path`},
+		{"number as text", `{"path":"a","limit":"3"}`, `limit`},
+		{"fraction for an integer", `{"path":"a","limit":1.5}`, `limit`},
+		{"not an object", `["a"]`, `must be a JSON object, not a array`},
+		{"null", `null`, `must be a JSON object, not null`},
+		{"cut off", `{"path":"a`, `not valid JSON`},
+		{"two values", `{"path":"a"}{}`, `not valid JSON at byte`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			out := echo(t).Run(t.Context(), "echo", tool.Call{Args: tt.args, Log: func(string) {}})
+			if !strings.Contains(out.Text, tt.want) {
+				t.Errorf("got %q, want %q in it", out.Text, tt.want)
+			}
+			if wantErr := !strings.HasPrefix(tt.want, "{"); out.IsError != wantErr {
+				t.Errorf("error %v, want %v", out.IsError, wantErr)
+			}
+			if out.IsError && !strings.Contains(out.Text, "nothing was done") {
+				t.Errorf("the model is not told that nothing was done: %q", out.Text)
+			}
+		})
+	}
+}
+
+func TestSchema(t *testing.T) {
+	t.Parallel()
+	var schema struct {
+		Type       string
+		Required   []string
+		Properties map[string]struct{ Type, Description any }
+	}
+	if err := json.Unmarshal(echo(t).Specs()[0].Schema, &schema); err != nil {
+		t.Fatal(err)
+	}
+	if schema.Type != "object" || len(schema.Required) != 1 || schema.Required[0] != "path" || schema.Properties["path"].Description != "the file" {
+		t.Errorf("schema %+v", schema)
+	}
+}
+
+func TestUnknownToolNamesTheOthers(t *testing.T) {
+	t.Parallel()
+	out := echo(t).Run(t.Context(), "ecco", tool.Call{Log: func(string) {}})
+	if !out.IsError || !strings.Contains(out.Text, "echo") {
+		t.Errorf("got %+v", out)
+	}
+}
+
+func TestTwoToolsOfOneName(t *testing.T) {
+	t.Parallel()
+	x := tool.New(tool.Spec{ToolSpec: llm.ToolSpec{Name: "x"}}, func(context.Context, struct{}, tool.Call) (tool.Output, error) { return tool.Output{}, nil })
+	if _, err := tool.NewRouter(x, x); err == nil {
+		t.Error("no error")
+	}
+}
+
+func FuzzArguments(f *testing.F) {
+	f.Add(`{"path":"a","limit":3}`)
+	f.Add(`{"path":`)
+	f.Fuzz(func(t *testing.T, args string) {
+		out := echo(t).Run(t.Context(), "echo", tool.Call{Args: args, Log: func(string) {}})
+		if strings.Contains(out.Text, "broke") {
+			t.Errorf("%q: %s", args, out.Text)
+		}
+	})
+}
