@@ -1,0 +1,147 @@
+// Package job is the vocabulary of batch work: what to run, what became of it,
+// and who runs it.
+//
+// Its one rule: a label is run at most once. A backend owns the jobs it has
+// accepted, keeps them while no agent is there, and answers for them by id or
+// label to whoever asks later. Nothing here asks for leave: approval does,
+// before a tool calls Submit.
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// ErrNotFound means that the backend has no such job.
+var ErrNotFound = errors.New("no such job")
+
+// A Spec is one job to run: a Script or a Command, in a folder.
+type Spec struct {
+	// Label makes Submit repeatable: if it names a job already, that job is
+	// returned and nothing starts. An empty label always starts a job.
+	Label string `json:"label,omitempty"`
+	Name  string `json:"name,omitempty"` // for people
+
+	Script  string   `json:"script,omitempty"`  // Python file inside Dir; the job runs it as it was at Submit
+	Command []string `json:"command,omitempty"` // instead of Script
+	Args    []string `json:"args,omitempty"`    // after Script or Command
+
+	Dir string            `json:"dir"`           // absolute workspace folder, where the job runs
+	Env map[string]string `json:"env,omitempty"` // on top of a clean environment; no secrets, it is kept
+
+	CPUs      int           `json:"cpus,omitempty"`       // 0 means 1
+	MemoryMB  int64         `json:"memory_mb,omitempty"`  // 0 means no limit; 1 MB is 1<<20 bytes
+	TimeLimit time.Duration `json:"time_limit,omitempty"` // of running, not of queueing; 0 means the backend's default
+}
+
+// Check says what is wrong with the spec on any backend, nil if nothing is.
+func (s Spec) Check() error {
+	switch {
+	case s.Script == "" && len(s.Command) == 0:
+		return errors.New("a job needs a script or a command")
+	case s.Script != "" && len(s.Command) > 0:
+		return errors.New("a job has a script or a command, not both")
+	case !filepath.IsAbs(s.Dir):
+		return fmt.Errorf("the job's folder %q is not an absolute path", s.Dir)
+	case s.CPUs < 0 || s.MemoryMB < 0 || s.TimeLimit < 0:
+		return errors.New("a job's CPUs, memory and time limit cannot be negative")
+	case len(s.Command) > 0 && s.Command[0] == "":
+		return errors.New("the job's command names no program")
+	}
+	for _, text := range append(append([]string{s.Script, s.Dir}, s.Command...), s.Args...) {
+		if strings.ContainsRune(text, 0) {
+			return fmt.Errorf("%q holds a NUL byte, which no argument can", text)
+		}
+	}
+	for name, value := range s.Env {
+		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) {
+			return fmt.Errorf("%q is no environment variable", name)
+		}
+	}
+	return nil
+}
+
+// A State is where a job is in its life.
+type State string
+
+// The states. All but the first two are final.
+const (
+	Queued      State = "queued"
+	Running     State = "running"
+	Succeeded   State = "succeeded"
+	Failed      State = "failed"
+	Canceled    State = "canceled"
+	TimedOut    State = "timed_out"
+	OutOfMemory State = "out_of_memory"
+	Lost        State = "lost" // it started, and nobody knows how it ended; never run again
+)
+
+// Status is what is known of a job.
+type Status struct {
+	ID    string `json:"id"`
+	Label string `json:"label,omitempty"`
+	Name  string `json:"name,omitempty"`
+	State State  `json:"state"`
+
+	ExitCode int    `json:"exit_code"`        // 128+signal if a signal ended it; -1 while there is none
+	Reason   string `json:"reason,omitempty"` // why it did not succeed, in one sentence
+
+	Submitted time.Time `json:"submitted,omitzero"`
+	Started   time.Time `json:"started,omitzero"`
+	Finished  time.Time `json:"finished,omitzero"`
+
+	OutputDir    string `json:"output_dir,omitempty"`    // absolute folder of its results, OUTPUT_DIR in the job
+	ScriptSHA256 string `json:"script_sha256,omitempty"` // of the script that ran, in hex
+	PID          int    `json:"pid,omitempty"`           // on this machine, of a job that has started
+}
+
+// Done reports whether the job has reached a final state.
+func (s Status) Done() bool { return s.State != Queued && s.State != Running }
+
+// Seconds is how long the job ran, or has been running: 0 before it starts.
+func (s Status) Seconds() float64 {
+	switch {
+	case s.Started.IsZero():
+		return 0
+	case !s.Finished.IsZero():
+		return s.Finished.Sub(s.Started).Seconds()
+	case s.Done():
+		return 0 // lost: nobody knows
+	}
+	return time.Since(s.Started).Seconds()
+}
+
+// A Line is a line of a job's output.
+type Line struct {
+	Text string // valid UTF-8, without its end; of a redrawn progress bar the last drawing
+	Next int64  // the cursor behind it
+}
+
+// A Backend runs jobs. An id that it does not know is ErrNotFound.
+type Backend interface {
+	// Submit accepts a job and returns once it is safe from a crash of the
+	// caller. After an error, submit again with the same label.
+	Submit(ctx context.Context, spec Spec) (Status, error)
+
+	Status(ctx context.Context, id string) (Status, error)
+
+	// Logs yields the output from a byte cursor to its present end, without
+	// waiting for more. Cursors are 0, any Line.Next, or negative: so many
+	// bytes before the end. A line that has no end yet is yielded as it is.
+	Logs(ctx context.Context, id string, from int64) iter.Seq2[Line, error]
+
+	// Cancel ends the job with all its processes, and returns when it is over.
+	// Canceling a job that is done does nothing.
+	Cancel(ctx context.Context, id string) error
+
+	Find(ctx context.Context, label string) (Status, error)
+
+	// List returns all jobs, newest first. With an error it still returns
+	// those that could be read.
+	List(ctx context.Context) ([]Status, error)
+}

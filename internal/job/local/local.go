@@ -1,0 +1,205 @@
+// Package local runs jobs on this machine.
+//
+// Its one rule: a job starts at most once, whatever is killed and whenever. Each
+// job has a folder and a shim: a small process, this program itself, that
+// outlives the agent, runs the job, keeps its output and records its end. All
+// state is in the folder, and every file says one thing that never changes
+// back:
+//
+//	spec.json     the job was accepted: the folder was renamed into place whole
+//	lock          held by the shim while it lives
+//	cancel        somebody wants the job to end
+//	started.json  written by the shim before the job's program is let go
+//	done.json     how it ended
+//
+// So whoever looks at a job that is not done and whose lock is free starts a
+// shim. The shim runs the job if it has not started, and otherwise buries it as
+// lost. The agent owns spec.json and cancel, the shim the rest.
+package local
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"syscall"
+	"time"
+
+	"ml-intern/internal/job"
+)
+
+const (
+	defaultTimeLimit = time.Hour
+
+	// cancelWait is how long Cancel waits for a job that should end in one
+	// second: processes in the middle of disk or device work take longer.
+	cancelWait = 10 * time.Second
+)
+
+// A Backend runs jobs on this machine. Any number of them, in any number of
+// processes, may share a Dir.
+type Backend struct {
+	Dir    string   // state of all jobs; only its owner can read it
+	Shim   []string // arguments that run this program as a shim, less the folder
+	Slots  int      // CPUs that jobs may use at once; all of this machine if 0
+	UV     string   // path of uv; looked up if empty
+	Python string   // path of python; looked up if empty
+	Env    []string // what sandbox.Environ chooses from; os.Environ() if nil
+}
+
+var _ job.Backend = Backend{}
+
+func (b Backend) slots() int { return cmp.Or(b.Slots, runtime.GOMAXPROCS(0)) }
+
+func (b Backend) env() []string {
+	if b.Env != nil {
+		return b.Env
+	}
+	return os.Environ()
+}
+
+// Status implements job.Backend. A job that has lost its shim gets another.
+func (b Backend) Status(ctx context.Context, id string) (job.Status, error) {
+	f, err := b.find(id)
+	if err != nil {
+		return job.Status{}, err
+	}
+	return b.settle(ctx, f)
+}
+
+// find returns the folder of a job.
+func (b Backend) find(id string) (folder, error) {
+	if !supported {
+		return "", errUnsupported
+	}
+	f := folder(filepath.Join(b.Dir, jobsDir, id))
+	if !validID(id) || !f.has(specFile) {
+		return "", fmt.Errorf("find job %q: %w", id, job.ErrNotFound)
+	}
+	return f, nil
+}
+
+// settle returns the job's status, and starts a shim if there should be one.
+func (b Backend) settle(ctx context.Context, f folder) (job.Status, error) {
+	status, err := f.status()
+	if err != nil || status.Done() {
+		return status, err
+	}
+	if pid, err := f.holder(); err != nil || pid != 0 {
+		return status, err
+	}
+	// It may have ended between the two looks.
+	if status, err = f.status(); err != nil || status.Done() {
+		return status, err
+	}
+	if err := b.startShim(ctx, f); err != nil {
+		return status, fmt.Errorf("start job %s: %w", status.ID, err)
+	}
+	return f.status()
+}
+
+// Find implements job.Backend.
+func (b Backend) Find(ctx context.Context, label string) (job.Status, error) {
+	if !supported {
+		return job.Status{}, errUnsupported
+	}
+	id, err := b.claimed(label)
+	if err != nil {
+		return job.Status{}, err
+	}
+	return b.Status(ctx, id)
+}
+
+// List implements job.Backend.
+func (b Backend) List(ctx context.Context) ([]job.Status, error) {
+	entries, err := os.ReadDir(filepath.Join(b.Dir, jobsDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list jobs: %w", err)
+	}
+	var all []job.Status
+	var errs []error
+	for _, e := range entries {
+		status, err := b.Status(ctx, e.Name())
+		if err != nil {
+			errs = append(errs, err)
+		}
+		if status.ID != "" {
+			all = append(all, status)
+		}
+	}
+	slices.SortFunc(all, func(x, y job.Status) int {
+		return cmp.Or(y.Submitted.Compare(x.Submitted), cmp.Compare(y.ID, x.ID))
+	})
+	return all, errors.Join(errs...)
+}
+
+// Logs implements job.Backend.
+func (b Backend) Logs(ctx context.Context, id string, from int64) iter.Seq2[job.Line, error] {
+	return func(yield func(job.Line, error) bool) {
+		f, err := b.find(id)
+		if err != nil {
+			yield(job.Line{}, err)
+			return
+		}
+		for line, err := range f.log().lines(from) {
+			if err == nil && ctx.Err() != nil {
+				err = context.Cause(ctx)
+			}
+			if !yield(line, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Cancel implements job.Backend. It works on jobs of any agent: the wish is
+// kept in the job's folder, the signal only hurries its shim.
+func (b Backend) Cancel(ctx context.Context, id string) error {
+	f, err := b.find(id)
+	if err != nil {
+		return err
+	}
+	if f.has(doneFile) {
+		return nil
+	}
+	if err := f.mark(cancelFile); err != nil {
+		return fmt.Errorf("cancel job %s: %w", id, err)
+	}
+	ctx, stop := context.WithTimeout(ctx, cancelWait)
+	defer stop()
+	signaled := 0
+	for poll := 5 * time.Millisecond; ; poll = min(poll*2, 50*time.Millisecond) {
+		status, err := b.settle(ctx, f)
+		if err != nil || status.Done() {
+			return err
+		}
+		if pid, err := f.holder(); err == nil && pid > 0 && pid != signaled {
+			_ = interrupt(pid) // it polls for the wish as well
+			signaled = pid
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("cancel job %s: it is still %s: %w", id, status.State, context.Cause(ctx))
+		case <-time.After(poll):
+		}
+	}
+}
+
+// interrupt asks a shim to end its job.
+func interrupt(pid int) error {
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return err
+	}
+	defer p.Release()
+	return p.Signal(syscall.SIGTERM)
+}

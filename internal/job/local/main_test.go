@@ -1,0 +1,54 @@
+//go:build unix
+
+package local_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"ml-intern/internal/job"
+	"ml-intern/internal/job/local"
+)
+
+// TestMain lets the test program be the other programs of these tests: the
+// shim, and an agent that submits the job in its arguments.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "job-shim" {
+		if err := local.RunShim(context.Background(), os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	if len(os.Args) == 4 && os.Args[1] == "agent" {
+		var spec job.Spec
+		err := json.Unmarshal([]byte(os.Args[3]), &spec)
+		if err == nil {
+			_, err = local.Backend{Dir: os.Args[2], Shim: shim(), Slots: 2}.Submit(context.Background(), spec)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func shim() []string {
+	program, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	return []string{program, "job-shim"}
+}
+
+// newBackend returns a backend of its own with two slots.
+func newBackend(t *testing.T) local.Backend {
+	t.Helper()
+	return local.Backend{Dir: filepath.Join(t.TempDir(), "state"), Shim: shim(), Slots: 2}
+}

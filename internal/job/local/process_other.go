@@ -1,0 +1,40 @@
+//go:build unix && !linux
+
+package local
+
+import (
+	"os/exec"
+	"strconv"
+	"strings"
+)
+
+// processes asks ps, which is the same on all of them.
+func processes() ([]process, error) {
+	out, err := exec.Command("ps", "-A", "-o", "pid=,ppid=,pgid=,rss=,stat=,lstart=").Output()
+	if err != nil {
+		return nil, err
+	}
+	var all []process
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		if len(fields) < 6 {
+			continue
+		}
+		number := func(i int) int { n, _ := strconv.Atoi(fields[i]); return n }
+		all = append(all, process{
+			pid: number(0), parent: number(1), group: number(2), session: number(2), // ps has no number for it
+			rss: int64(number(3)) << 10, zombie: strings.HasPrefix(fields[4], "Z"),
+			mark: strings.Join(fields[5:], " "),
+		})
+	}
+	return all, nil
+}
+
+const adopts = false
+
+func proportionalMemory(p process) int64 { return p.rss }
+func hasEnv(int, string) bool            { return false }
+func adoptOrphans() error                { return nil }
+func collect([]process, int)             {}
+func pin(int, []int) error               { return nil }
+func memoryKills() int                   { return -1 }

@@ -1,0 +1,285 @@
+//go:build unix
+
+package local
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"ml-intern/internal/job"
+	"ml-intern/internal/sandbox"
+)
+
+// A shim runs one job.
+type shim struct {
+	folder  folder
+	record  record
+	log     *logWriter
+	signals chan os.Signal // to this process, to end the job
+	taken   []int          // slots
+}
+
+// RunShim is the whole life of a shim: it runs the job in a folder, or buries
+// it, or leaves it to the shim that has it. It needs a process of its own,
+// which ends with it; its standard output is for the one who started it.
+func RunShim(ctx context.Context, dir string) error {
+	s := &shim{folder: folder(dir), signals: make(chan os.Signal, 1)}
+	// Caught before the lock is taken, for then others know where to send them.
+	signal.Notify(s.signals, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(s.signals)
+	// To be ignored here but not in the job, which would inherit that.
+	ignored := make(chan os.Signal, 1)
+	signal.Notify(ignored, syscall.SIGPIPE, syscall.SIGHUP, syscall.SIGQUIT)
+	defer signal.Stop(ignored)
+
+	if ok, err := s.folder.read(specFile, &s.record); err != nil {
+		return err
+	} else if !ok {
+		return fmt.Errorf("run job in %s: %w", dir, job.ErrNotFound)
+	}
+	lock, ok, err := takeLock(s.folder.path(lockFile))
+	if err != nil {
+		return err
+	}
+	if !ok || s.folder.has(doneFile) {
+		sayReady()
+		return nil
+	}
+	defer lock.Close()
+	room, err := s.folder.reserve()
+	if err != nil {
+		return err
+	}
+	var st start
+	if started, err := s.folder.read(startedFile, &st); started || err != nil {
+		err := room.finish(s.bury(st, err))
+		sayReady()
+		return err
+	}
+	sayReady()
+	s.log = &logWriter{log: s.folder.log()}
+	e := s.run(ctx)
+	e.At = time.Now().UTC()
+	return errors.Join(s.log.close(), room.finish(e))
+}
+
+// sayReady tells the one who started this shim, who may be gone by now.
+func sayReady() {
+	_, _ = os.Stdout.WriteString(ready)
+}
+
+// bury ends what is left of a job whose shim was killed.
+func (s *shim) bury(first start, unreadable error) end {
+	e := end{State: job.Lost, ExitCode: -1}
+	if unreadable != nil {
+		e.Reason = "the job started, and the record of its process cannot be read: " + unreadable.Error()
+		return e
+	}
+	e.Reason = "the process that supervised the job was killed, so nobody knows how the job ended"
+	found, err := orphans(s.record.ID, first).kill(0)
+	switch {
+	case err != nil:
+		e.Reason += "; its process group " + strconv.Itoa(first.PID) + " may still run: " + err.Error()
+	case found > 0:
+		e.Reason += fmt.Sprintf("; %d of its processes still ran and were killed", found)
+	}
+	return e
+}
+
+// run takes the job from the queue to its end.
+func (s *shim) run(ctx context.Context) end {
+	if stopped, err := s.queue(ctx); err != nil {
+		return failed(err)
+	} else if stopped {
+		return end{State: job.Canceled, ExitCode: -1, Reason: "canceled before it started"}
+	}
+	if err := makeOutputDir(s.record); err != nil {
+		return failed(err)
+	}
+	if err := adoptOrphans(); err != nil {
+		return failed(fmt.Errorf("adopt orphans: %w", err))
+	}
+	output, w, err := os.Pipe()
+	if err != nil {
+		return failed(fmt.Errorf("open pipe: %w", err))
+	}
+	defer output.Close()
+	child, release, err := s.stage(w)
+	w.Close()
+	if err != nil {
+		return failed(err)
+	}
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		_, _ = io.Copy(s.log, output) // ends by the end of all writers or by the deadline
+	}()
+	e := s.supervise(ctx, child, release)
+	_ = output.SetReadDeadline(time.Now().Add(drainTime))
+	<-drained
+	return s.explain(e)
+}
+
+// drainTime is how long output may still come when all known processes of the
+// job have ended.
+const drainTime = 200 * time.Millisecond
+
+func failed(err error) end {
+	return end{State: job.Failed, ExitCode: -1, Reason: "the job could not start: " + err.Error()}
+}
+
+// queue waits for the job's CPUs, or until it is canceled.
+func (s *shim) queue(ctx context.Context) (stopped bool, err error) {
+	if s.canceled() {
+		return true, nil
+	}
+	type outcome struct {
+		slots []int
+		err   error
+	}
+	done := make(chan outcome, 1)
+	go func() { // if the job is canceled, it ends with this process
+		root := filepath.Dir(filepath.Dir(string(s.folder)))
+		slots, err := takeSlots(filepath.Join(root, slotsDir), s.record.Slots, s.record.Spec.CPUs)
+		done <- outcome{slots, err}
+	}()
+	tick := time.NewTicker(wishPoll)
+	defer tick.Stop()
+	for {
+		select {
+		case o := <-done:
+			s.taken = o.slots
+			return s.canceled(), o.err
+		case <-s.signals:
+			return true, nil
+		case <-ctx.Done():
+			return true, nil
+		case <-tick.C:
+			if s.canceled() {
+				return true, nil
+			}
+		}
+	}
+}
+
+// wishPoll is how often a shim looks whether it shall cancel, in case the
+// signal could not be sent.
+const wishPoll = time.Second
+
+func (s *shim) canceled() bool { return s.folder.has(cancelFile) }
+
+// makeOutputDir makes the folder for results, inside the workspace whatever
+// links are in it.
+func makeOutputDir(rec record) error {
+	root, err := os.OpenRoot(rec.Spec.Dir)
+	if err != nil {
+		return fmt.Errorf("open the job's folder: %w", err)
+	}
+	defer root.Close()
+	rel, err := filepath.Rel(rec.Spec.Dir, rec.OutputDir)
+	if err == nil {
+		err = root.MkdirAll(rel, 0o755)
+	}
+	if err != nil {
+		return fmt.Errorf("make output folder: %w", err)
+	}
+	return nil
+}
+
+// stageScript waits for a word from the shim and becomes the job's program. If
+// the shim dies first, the program never runs.
+const stageScript = `read -r go <&3 && exec 3<&- && exec "$@"`
+
+// stage starts the process that will become the job's program and records it.
+// Nothing of the job runs before release.
+func (s *shim) stage(output *os.File) (child *exec.Cmd, release func() error, err error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, nil, fmt.Errorf("open pipe: %w", err)
+	}
+	defer r.Close()
+	child = exec.Command("/bin/sh", append([]string{"-c", stageScript, "sh"}, s.record.Argv...)...)
+	child.Dir, child.Env = s.record.Spec.Dir, s.environ()
+	child.Stdout, child.Stderr, child.ExtraFiles = output, output, []*os.File{r}
+	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := child.Start(); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("start program: %w", err), w.Close())
+	}
+	pid := child.Process.Pid
+	if err := pin(pid, s.taken); err != nil { // as where the system forbids it
+		fmt.Fprintf(s.log, "[the job is not bound to its CPUs: %v]\n", err)
+	}
+	mark, err := identify(pid)
+	if err == nil {
+		err = s.folder.write(startedFile, start{PID: pid, Mark: mark, At: time.Now().UTC()})
+	}
+	if err != nil {
+		err = errors.Join(err, w.Close())
+		_ = child.Wait() // without the word it ends in failure
+		return nil, nil, err
+	}
+	return child, func() error {
+		_, err := w.WriteString("go\n")
+		return errors.Join(err, w.Close())
+	}, nil
+}
+
+// environ is the job's environment. Its own settings are stronger than this
+// machine's, and the names that the backend promises are stronger than both.
+func (s *shim) environ() []string {
+	cpus := strconv.Itoa(s.record.Spec.CPUs)
+	env := []string{
+		"PYTHONUNBUFFERED=1",
+		"OMP_NUM_THREADS=" + cpus, "OPENBLAS_NUM_THREADS=" + cpus, "MKL_NUM_THREADS=" + cpus,
+	}
+	env = append(env, sandbox.Environ(os.Environ())...)
+	if dir := s.record.ImportDir; dir != "" {
+		path := dir
+		if old := os.Getenv("PYTHONPATH"); old != "" {
+			path += string(os.PathListSeparator) + old
+		}
+		env = append(env, "PYTHONPATH="+path)
+	}
+	for name, value := range s.record.Spec.Env {
+		env = append(env, name+"="+value)
+	}
+	return append(env, "OUTPUT_DIR="+s.record.OutputDir, "JOB_ID="+s.record.ID) // the last of a name counts
+}
+
+// explain adds to a failure what the job itself said last.
+func (s *shim) explain(e end) end {
+	if e.State != job.Failed || e.ExitCode < 0 {
+		return e
+	}
+	var last string
+	for line, err := range s.folder.log().lines(-lastBytes) {
+		if err != nil {
+			break
+		}
+		last = cmp.Or(line.Text, last)
+	}
+	if last != "" {
+		e.Reason += fmt.Sprintf("; its last output is %q", clip(last, 200))
+	}
+	return e
+}
+
+const lastBytes = 4 << 10
+
+// exitStatus is the exit status as a shell would say it.
+func exitStatus(state *os.ProcessState) int {
+	if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		return 128 + int(ws.Signal())
+	}
+	return state.ExitCode()
+}

@@ -1,0 +1,171 @@
+package local
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"ml-intern/internal/job"
+	"ml-intern/internal/sandbox"
+)
+
+// Submit implements job.Backend. The job is accepted at the moment its folder
+// is renamed into place; a crash before leaves nothing that can run, a crash
+// after leaves a job that whoever looks at it starts.
+func (b Backend) Submit(ctx context.Context, spec job.Spec) (job.Status, error) {
+	if spec.Label != "" {
+		if status, err := b.Find(ctx, spec.Label); !errors.Is(err, job.ErrNotFound) {
+			return status, err
+		}
+	}
+	if err := b.check(spec); err != nil {
+		return job.Status{}, fmt.Errorf("submit job: %w", err)
+	}
+	for _, dir := range []string{jobsDir, tmpDir, labelsDir, slotsDir} {
+		if err := os.MkdirAll(filepath.Join(b.Dir, dir), 0o700); err != nil {
+			return job.Status{}, fmt.Errorf("submit job: %w", err)
+		}
+	}
+	b.sweep()
+	id := newID(time.Now())
+	written := folder(filepath.Join(b.Dir, tmpDir, id))
+	defer os.RemoveAll(string(written)) // nothing is left there once it is accepted
+	if err := b.prepare(written, id, spec); err != nil {
+		return job.Status{}, fmt.Errorf("submit job: %w", err)
+	}
+	accepted, err := b.accept(ctx, written, spec.Label)
+	if err != nil {
+		return job.Status{}, fmt.Errorf("submit job: %w", err)
+	}
+	return b.settle(ctx, accepted)
+}
+
+// check says what keeps the spec from running here.
+func (b Backend) check(spec job.Spec) error {
+	if !supported {
+		return errUnsupported
+	}
+	if err := spec.Check(); err != nil {
+		return err
+	}
+	if len(b.Shim) == 0 || !filepath.IsAbs(b.Dir) {
+		return errors.New("the local backend needs an absolute Dir and a Shim")
+	}
+	if spec.CPUs > b.slots() {
+		return fmt.Errorf("the job asks for %d CPUs, and there are %d for jobs on this machine", spec.CPUs, b.slots())
+	}
+	for name := range spec.Env {
+		if sandbox.SecretName(name) {
+			return fmt.Errorf("%s looks like a secret: what a job is given is kept on disk, so it is not accepted", name)
+		}
+	}
+	info, err := os.Stat(spec.Dir)
+	if err != nil {
+		return fmt.Errorf("open the job's folder: %w", err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%s is not a folder", spec.Dir)
+	}
+	return nil
+}
+
+// prepare writes a job's folder.
+func (b Backend) prepare(f folder, id string, spec job.Spec) error {
+	spec.CPUs = max(spec.CPUs, 1)
+	if spec.TimeLimit == 0 {
+		spec.TimeLimit = defaultTimeLimit
+	}
+	rec := record{
+		ID: id, Spec: spec, Slots: b.slots(), Submitted: time.Now().UTC(),
+		OutputDir: filepath.Join(spec.Dir, "runs", id),
+	}
+	if err := os.Mkdir(string(f), 0o700); err != nil {
+		return err
+	}
+	var err error
+	if spec.Script != "" {
+		err = b.takeScript(f, &rec)
+	} else {
+		rec.Argv, err = b.commandLine(spec)
+	}
+	if err != nil {
+		return err
+	}
+	return f.write(specFile, rec)
+}
+
+// accept moves a written folder to the jobs, unless its label has one. It
+// returns the job's folder.
+func (b Backend) accept(ctx context.Context, written folder, label string) (folder, error) {
+	unlock, err := lockExclusive(ctx, filepath.Join(b.Dir, lockFile))
+	if err != nil {
+		return "", fmt.Errorf("lock jobs: %w", err)
+	}
+	defer unlock()
+	id := filepath.Base(string(written))
+	if label != "" {
+		if other, err := b.claimed(label); !errors.Is(err, job.ErrNotFound) {
+			return folder(filepath.Join(b.Dir, jobsDir, other)), err
+		}
+		// Until the job it names is there, the label is free.
+		if err := writeFile(b.labelPath(label), []byte(id)); err != nil {
+			return "", fmt.Errorf("claim label: %w", err)
+		}
+	}
+	accepted := filepath.Join(b.Dir, jobsDir, id)
+	if err := os.Rename(string(written), accepted); err != nil {
+		return "", fmt.Errorf("accept job: %w", err)
+	}
+	return folder(accepted), syncDir(filepath.Dir(accepted))
+}
+
+// claimed returns the job that has a label, or job.ErrNotFound.
+func (b Backend) claimed(label string) (id string, err error) {
+	data, err := os.ReadFile(b.labelPath(label))
+	if err == nil && !folder(filepath.Join(b.Dir, jobsDir, string(data))).has(specFile) {
+		err = fs.ErrNotExist
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("find job labeled %q: %w", label, job.ErrNotFound)
+	}
+	if err != nil {
+		return "", fmt.Errorf("find job labeled %q: %w", label, err)
+	}
+	return string(data), nil
+}
+
+// labelPath is the file that names a label's job. Labels may be any text.
+func (b Backend) labelPath(label string) string {
+	sum := sha256.Sum256([]byte(label))
+	return filepath.Join(b.Dir, labelsDir, hex.EncodeToString(sum[:16]))
+}
+
+// sweep removes what Submits that were killed have left. It is no loss if it
+// cannot.
+func (b Backend) sweep() {
+	entries, _ := os.ReadDir(filepath.Join(b.Dir, tmpDir))
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > time.Hour {
+			_ = os.RemoveAll(filepath.Join(b.Dir, tmpDir, e.Name()))
+		}
+	}
+}
+
+// newID returns an id that says when: 261123-014805-k7qzm.
+func newID(now time.Time) string {
+	return now.UTC().Format("060102-150405-") + strings.ToLower(rand.Text()[:5])
+}
+
+// validID reports whether id could be of newID: it becomes part of a path.
+func validID(id string) bool {
+	other := func(r rune) bool { return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') }
+	return id != "" && len(id) <= 32 && !strings.ContainsFunc(id, other)
+}

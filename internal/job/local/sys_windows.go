@@ -1,0 +1,19 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"os/exec"
+)
+
+const supported = false
+
+var errUnsupported = errors.New("jobs on this machine need a Unix system; on Windows run ml-intern inside WSL")
+
+// RunShim fails: there is no job on Windows to run it for.
+func RunShim(context.Context, string) error { return errUnsupported }
+
+func lockExclusive(context.Context, string) (func(), error) { return nil, errUnsupported }
+func lockHolder(string) (int, error)                        { return 0, errUnsupported }
+func syncDir(string) error                                  { return errUnsupported }
+func detached(argv []string) *exec.Cmd                      { return exec.Command(argv[0], argv[1:]...) }
