@@ -117,7 +117,7 @@ const maxTop = 8
 
 func (c *column) describe(kind Kind) Column {
 	s := c.settle()
-	out := Column{Name: c.name, Kind: kind, Missing: s.missing}
+	out := Column{Name: c.name, Kind: kind, Missing: s.missing, MissingTokens: s.soft}
 	if c.original != c.name {
 		out.OriginalName = &c.original
 	}

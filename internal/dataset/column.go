@@ -2,6 +2,8 @@ package dataset
 
 import (
 	"bytes"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -198,8 +200,8 @@ type shares struct {
 	values             int64 // present, less what turned out to be missing
 	missing            int64
 	numeric, dated     bool
-	strangers          int64 // values that do not fit the reading
-	tokens             []string
+	strangers          int64    // values that do not fit the reading
+	tokens, soft       []string // what stands for no value: anywhere, and in this column
 	numbers, wordCells int64
 }
 
@@ -210,15 +212,11 @@ func (c *column) settle() shares {
 	hard := c.present - c.softRows
 	s.numeric = s.numbers > 0 && s.numbers*5 >= hard*4
 	s.dated = !s.numeric && c.dates > 0 && c.dates*5 >= hard*4
-	for token := range c.tokens {
-		s.tokens = append(s.tokens, token)
-	}
+	s.tokens = slices.Sorted(maps.Keys(c.tokens))
 	if s.numeric || s.dated {
 		s.values -= c.softRows
 		s.missing += c.softRows
-		for token := range c.soft {
-			s.tokens = append(s.tokens, token)
-		}
+		s.soft = slices.Sorted(maps.Keys(c.soft))
 	}
 	switch {
 	case s.numeric:

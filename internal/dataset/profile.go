@@ -21,7 +21,7 @@ type Profile struct {
 	Kinds          map[Kind]int `json:"kinds"`
 	Columns        []Column     `json:"columns"`
 	ColumnsOmitted int          `json:"columns_omitted,omitempty"` // in the table but not in Columns
-	MissingTokens  []string     `json:"missing_tokens,omitempty"`  // texts that stand for "no value"
+	MissingTokens  []string     `json:"missing_tokens,omitempty"`  // texts that stand for "no value" in any column
 	Sample         [][]string   `json:"sample_rows,omitempty"`     // cells in the order of Columns
 	DuplicateRows  int64        `json:"duplicate_rows"`
 	DuplicatesIn   int64        `json:"duplicate_rows_checked,omitempty"` // set when only so many rows were compared
@@ -54,8 +54,11 @@ type Column struct {
 	Kind         Kind    `json:"kind"`
 	Missing      int64   `json:"missing"`
 	MissingPct   float64 `json:"missing_pct"`
-	Distinct     int64   `json:"distinct"`
-	Estimated    bool    `json:"distinct_estimated,omitempty"`
+	// MissingTokens are texts that stand for "no value" in this column only;
+	// elsewhere the same text may be a value.
+	MissingTokens []string `json:"missing_tokens,omitempty"`
+	Distinct      int64    `json:"distinct"`
+	Estimated     bool     `json:"distinct_estimated,omitempty"`
 
 	*Numbers
 	*Texts

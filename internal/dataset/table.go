@@ -10,7 +10,7 @@ import (
 const (
 	maxTracked    = 1000    // columns that are accumulated
 	maxShown      = 60      // columns a profile describes
-	maxCompared   = 1 << 20 // rows compared for being equal
+	maxCompared   = 1 << 19 // rows compared for being equal
 	maxProblems   = 40
 	distinctSlots = 1 << 20 // shared out among the columns, as are:
 	valueSlots    = 100_000
@@ -128,10 +128,10 @@ func (t *table) quirk(format string, args ...any) {
 
 // add takes one row into account.
 func (t *table) add(r row) {
-	t.rows++
 	if len(t.reader.header()) > len(t.columns) {
 		t.grow()
 	}
+	t.rows++
 	if r.width != len(t.columns) {
 		t.noteRagged(r)
 	}

@@ -61,8 +61,8 @@ func parseNumber(b []byte, decimalComma bool) (v float64, form numberForm, ok bo
 	if len(b) == 0 || len(b) > 64 {
 		return 0, 0, false
 	}
-	if c := b[0]; c >= utf8.RuneSelf || (c > '9' && c != 'i' && c != 'I' && c != 'U' && c != 'E') {
-		return parseMarked(b, decimalComma)
+	if c := b[0]; c > '9' && c < utf8.RuneSelf && strings.IndexByte("iIUEG", c) < 0 {
+		return 0, 0, false // no infinity, no currency code: a word
 	}
 	switch plainShape(b) {
 	case shapeInteger:
