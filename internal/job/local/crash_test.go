@@ -67,7 +67,8 @@ func killAgent(t *testing.T, state string, spec job.Spec, after time.Duration) b
 	if err != nil {
 		t.Fatal(err)
 	}
-	agent := exec.Command(shim()[0], "agent", state, string(text))
+	agent := exec.Command(self(), "agent", state, string(text))
+	agent.Env = append(os.Environ(), noRaceWait)
 	agent.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := agent.Start(); err != nil {
 		t.Fatal(err)
