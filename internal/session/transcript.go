@@ -40,7 +40,11 @@ func (t *transcript) say(text string) {
 }
 
 func (t *transcript) reply(r llm.Reply) {
-	t.tokens, t.fresh = r.End.Usage.Input+r.End.Usage.Output, 0
+	if u := r.End.Usage; u.Input > 0 {
+		t.tokens, t.fresh = u.Input+u.Output, 0
+	} else {
+		t.fresh += size(r.Message)
+	}
 	if len(r.Message.Parts) == 0 {
 		return // providers refuse an empty message
 	}

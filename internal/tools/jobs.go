@@ -5,11 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -127,10 +125,10 @@ func reportJob(ctx context.Context, backend job.Backend, sb files, status job.St
 	if err != nil && status.State == job.Succeeded {
 		report.Reason = strings.TrimSpace(report.Reason + " no usable metrics: " + err.Error())
 	}
-	if len(metrics.Metrics) > 0 {
+	if len(metrics.Values) > 0 {
 		report.Metrics = make(map[string]metricMean)
 	}
-	for name, values := range metrics.Metrics {
+	for name, values := range metrics.Values {
 		report.Metrics[name] = metricMean{mean(values), len(values)}
 	}
 	return report, nil
@@ -256,30 +254,48 @@ func CompareRuns(backend job.Backend, sb files) tool.Tool {
 		Jobs   []string `json:"jobs" jsonschema:"ids of the jobs to compare"`
 		Metric string   `json:"metric" jsonschema:"a metric that every job wrote to its metrics.json"`
 	}
+	type result struct {
+		ChosenJob string            `json:"chosen_job"`
+		Jobs      map[string]string `json:"jobs"` // run name -> job id
+		Table     string            `json:"table"`
+		experiment.Comparison
+	}
 	return tool.New(spec("compare_runs", tool.Reads), func(ctx context.Context, in input, _ tool.Call) (tool.Output, error) {
+		res := result{Jobs: make(map[string]string)}
 		var runs []experiment.Run
 		for _, id := range in.Jobs {
-			status, err := backend.Status(ctx, id)
+			run, err := finishedRun(ctx, backend, sb, id)
 			if err != nil {
-				return tool.Output{}, fmt.Errorf("job %s: %w", id, err)
+				return tool.Output{}, err
 			}
-			if status.State != job.Succeeded {
-				return tool.Output{}, fmt.Errorf("job %s (%s) is %s; only runs that succeeded can be compared", id, status.Name, status.State)
+			if _, taken := res.Jobs[run.Name]; taken || run.Name == "" {
+				run.Name = strings.TrimSpace(run.Name + " " + id)
 			}
-			metrics, err := readMetrics(ctx, sb, status)
-			if err != nil {
-				return tool.Output{}, fmt.Errorf("metrics of job %s (%s): %w", id, status.Name, err)
-			}
-			if _, ok := metrics.Metrics[in.Metric]; !ok {
-				return tool.Output{}, fmt.Errorf("job %s (%s) has no metric %q; it has %s", id, status.Name, in.Metric,
-					strings.Join(slices.Sorted(maps.Keys(metrics.Metrics)), ", "))
-			}
-			runs = append(runs, experiment.Run{ID: id, Name: status.Name, Seconds: status.Seconds(), Metrics: metrics})
+			res.Jobs[run.Name] = id
+			runs = append(runs, run)
 		}
-		comparison, err := experiment.Compare(runs, in.Metric)
-		if err != nil {
+		var err error
+		if res.Comparison, err = experiment.Compare(runs, in.Metric); err != nil {
 			return tool.Output{}, err
 		}
-		return object(comparison, comparison.Verdict)
+		res.ChosenJob, res.Table = res.Jobs[res.Choice], res.Comparison.Table()
+		return object(res, res.Verdict)
 	})
+}
+
+// finishedRun is a job that succeeded, as a run with its metrics.
+func finishedRun(ctx context.Context, backend job.Backend, sb files, id string) (experiment.Run, error) {
+	status, err := backend.Status(ctx, id)
+	if err != nil {
+		return experiment.Run{}, fmt.Errorf("job %s: %w", id, err)
+	}
+	if status.State != job.Succeeded {
+		return experiment.Run{}, fmt.Errorf("job %s (%s) is %s; only runs that succeeded can be compared", id, status.Name, status.State)
+	}
+	metrics, err := readMetrics(ctx, sb, status)
+	if err != nil {
+		return experiment.Run{}, fmt.Errorf("metrics of job %s (%s): %w", id, status.Name, err)
+	}
+	metrics.Seconds = status.Seconds() // the whole job, as the person waited for it
+	return experiment.Run{Name: status.Name, Metrics: metrics}, nil
 }

@@ -1,0 +1,278 @@
+package tools
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"ml-intern/internal/hub"
+	"ml-intern/internal/job"
+	"ml-intern/internal/tool"
+)
+
+// dialer connects to the chosen Hub when a call needs it.
+type dialer func(ctx context.Context) (*hub.Client, error)
+
+// statuses is the part of a job backend that Publish uses.
+type statuses interface {
+	Status(ctx context.Context, id string) (job.Status, error)
+}
+
+type publishInput struct {
+	Repo       string   `json:"repo" jsonschema:"NAME or OWNER/NAME of the model repository"`
+	Private    *bool    `json:"private,omitempty" jsonschema:"true if not given; false only if the person asked for public"`
+	Job        string   `json:"job" jsonschema:"id of the job that made the model"`
+	Files      []string `json:"files" jsonschema:"workspace files to publish, among them the script that the job ran; each goes to the top of the repository under its own name"`
+	Evaluation string   `json:"evaluation,omitempty" jsonschema:"an eval.json: metric, value, n, split, data_sha256, metrics"`
+	Card       CardText `json:"card"`
+}
+
+func (in publishInput) private() bool { return in.Private == nil || *in.Private }
+
+// Publish puts a model on the Hub in one commit: its files, and a card whose
+// numbers come from the job's metrics and the evaluation. Publishing the same
+// again changes nothing, so a crash in the middle is finished, not repeated.
+func Publish(connect dialer, sb files, jobs statuses, made Provenance) tool.Tool {
+	p := publisher{connect, sb, jobs, made}
+	s := spec("publish", tool.Publishes)
+	s.Resumable = true
+	s.Impact = impact(tool.Publishes, func(in publishInput, i *tool.Impact) { i.Public = !in.private() })
+	return tool.New(s, p.run)
+}
+
+type publisher struct {
+	connect dialer
+	sb      files
+	jobs    statuses
+	made    Provenance
+}
+
+// publishResult is what the model is told.
+type publishResult struct {
+	Repo      string          `json:"repo"`
+	URL       string          `json:"url"`
+	Commit    string          `json:"commit"`
+	Private   bool            `json:"private"`
+	Unchanged bool            `json:"unchanged"` // everything was there already
+	Files     []publishedFile `json:"files"`
+}
+
+type publishedFile struct {
+	Path   string `json:"path"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+}
+
+func (p publisher) run(ctx context.Context, in publishInput, call tool.Call) (tool.Output, error) {
+	status, err := p.jobs.Status(ctx, in.Job)
+	if err != nil {
+		return tool.Output{}, fmt.Errorf("job %s: %w", in.Job, err)
+	}
+	if status.State != job.Succeeded {
+		return tool.Output{}, fmt.Errorf("job %s is %s; only what a job that succeeded made can be published", in.Job, status.State)
+	}
+	sources, published, err := p.collect(in.Files, status)
+	if err != nil {
+		return tool.Output{}, err
+	}
+	client, err := p.connect(ctx)
+	if err != nil {
+		return tool.Output{}, err
+	}
+	repo, info, err := p.repository(ctx, client, in)
+	if err != nil {
+		return tool.Output{}, err
+	}
+	readme, err := p.readme(ctx, in, repo, status)
+	if err != nil {
+		return tool.Output{}, err
+	}
+	sources = append(sources, hub.File{Path: "README.md", Data: []byte(readme)})
+	call.Log(fmt.Sprintf("uploading %d files to %s", len(sources), repo))
+	commit, err := client.Upload(ctx, repo, hub.Commit{
+		Summary:     "Publish " + repo.Name,
+		Description: fmt.Sprintf("ml-intern session %s, job %s", p.made.Session, in.Job),
+		Files:       sources,
+	})
+	if err != nil {
+		return tool.Output{}, fmt.Errorf("publish %s: %w", repo, err)
+	}
+	url := client.RepoURL(repo)
+	out, err := object(publishResult{
+		Repo: repo.String(), URL: url, Commit: commit.SHA, Private: info.Private, Unchanged: commit.Unchanged, Files: published,
+	}, "published "+url)
+	out.Artifacts = []tool.Artifact{{Kind: "model", URL: url}}
+	return out, err
+}
+
+// repository makes the repository, or checks the one that is there: what was
+// meant to be private must not land where everybody can read it.
+func (p publisher) repository(ctx context.Context, client *hub.Client, in publishInput) (hub.RepoID, hub.Info, error) {
+	repo, err := hub.ParseRepo(hub.Model, in.Repo)
+	if err != nil {
+		return repo, hub.Info{}, err
+	}
+	if repo.Type != hub.Model {
+		return repo, hub.Info{}, fmt.Errorf("%s is a %s; publish makes models", in.Repo, repo.Type)
+	}
+	if repo.Namespace == "" {
+		account, err := client.WhoAmI(ctx)
+		if err != nil {
+			return repo, hub.Info{}, err
+		}
+		repo.Namespace = account.Name
+	}
+	if _, err := client.CreateRepo(ctx, repo, hub.CreateOptions{Private: in.private(), ExistOK: true}); err != nil {
+		return repo, hub.Info{}, err
+	}
+	info, err := client.RepoInfo(ctx, repo, "main")
+	if err != nil {
+		return repo, hub.Info{}, err
+	}
+	if in.private() && !info.Private {
+		return repo, info, fmt.Errorf("%s exists and is public; take another name, or the person must ask for public", repo)
+	}
+	return repo, info, nil
+}
+
+// collect checks the files: inside the workspace, each name once, and among
+// them the script that really ran.
+func (p publisher) collect(paths []string, status job.Status) ([]hub.File, []publishedFile, error) {
+	var sources []hub.File
+	var published []publishedFile
+	hasScript := status.ScriptSHA256 == ""
+	for _, path := range paths {
+		abs, inside := p.sb.Resolve(path)
+		name := filepath.Base(abs)
+		if !inside {
+			return nil, nil, fmt.Errorf("%s is outside the workspace; only workspace files can be published", path)
+		}
+		if name == "README.md" {
+			return nil, nil, errors.New("README.md is written from the record; give its text in card")
+		}
+		if slices.ContainsFunc(published, func(f publishedFile) bool { return f.Path == name }) {
+			return nil, nil, fmt.Errorf("two files are named %s", name)
+		}
+		sum, size, err := hashFile(abs)
+		if err != nil {
+			return nil, nil, fmt.Errorf("publish %s: %w", path, err)
+		}
+		hasScript = hasScript || sum == status.ScriptSHA256
+		sources = append(sources, hub.File{Path: name, Source: abs})
+		published = append(published, publishedFile{name, size, sum})
+	}
+	if !hasScript {
+		return nil, nil, fmt.Errorf("none of the files is the script that job %s ran (sha256 %s); publish the exact script", status.ID, status.ScriptSHA256)
+	}
+	return sources, published, nil
+}
+
+func hashFile(path string) (sum string, size int64, err error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", 0, errors.New("there is no such file")
+	}
+	if err != nil {
+		return "", 0, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	size, err = io.Copy(h, f)
+	return fmt.Sprintf("%x", h.Sum(nil)), size, err
+}
+
+// readme writes the model card.
+func (p publisher) readme(ctx context.Context, in publishInput, repo hub.RepoID, status job.Status) (string, error) {
+	metrics, err := readMetrics(ctx, p.sb, status)
+	if err != nil {
+		return "", fmt.Errorf("metrics of job %s: %w", in.Job, err)
+	}
+	c := card{repo: repo.Name, text: in.Card, made: p.made, job: in.Job, script: status.ScriptSHA256, metrics: metrics}
+	for _, path := range in.Files {
+		c.files = append(c.files, filepath.Base(path))
+	}
+	if in.Evaluation != "" {
+		data, err := p.sb.ReadFile(ctx, in.Evaluation, maxMetricsFile)
+		if err != nil {
+			return "", err
+		}
+		dec := json.NewDecoder(bytes.NewReader(data))
+		c.eval = new(evaluation)
+		if err := dec.Decode(c.eval); err != nil {
+			return "", fmt.Errorf("read evaluation %s: %w", in.Evaluation, err)
+		}
+		if err := c.eval.check(); err != nil {
+			return "", fmt.Errorf("read evaluation %s: %w", in.Evaluation, err)
+		}
+	}
+	return c.markdown()
+}
+
+func (e *evaluation) check() error {
+	switch {
+	case e.Metric == "":
+		return errors.New(`"metric" is missing`)
+	case e.N <= 0:
+		return errors.New(`"n", the number of rows, is missing`)
+	}
+	if e.Split == "" {
+		e.Split = "holdout"
+	}
+	if e.Metrics == nil {
+		e.Metrics = make(map[string]float64)
+	}
+	e.Metrics[e.Metric] = e.Value
+	return nil
+}
+
+// HubDownload fetches a repository into the workspace.
+func HubDownload(connect dialer, sb files) tool.Tool {
+	type input struct {
+		Repo     string `json:"repo" jsonschema:"OWNER/NAME; datasets/OWNER/NAME for a data set"`
+		Dir      string `json:"dir" jsonschema:"workspace folder for the files"`
+		Revision string `json:"revision,omitempty" jsonschema:"branch, tag or commit: main if not given"`
+	}
+	type result struct {
+		Repo   string          `json:"repo"`
+		Commit string          `json:"commit"`
+		Dir    string          `json:"dir"`
+		Files  []publishedFile `json:"files"`
+	}
+	s := spec("hub_download", tool.Writes)
+	s.Resumable = true
+	return tool.New(s, func(ctx context.Context, in input, call tool.Call) (tool.Output, error) {
+		abs, inside := sb.Resolve(in.Dir)
+		if !inside {
+			return tool.Output{}, fmt.Errorf("%s is outside the workspace", in.Dir)
+		}
+		repo, err := hub.ParseRepo(hub.Model, in.Repo)
+		if err != nil {
+			return tool.Output{}, err
+		}
+		client, err := connect(ctx)
+		if err != nil {
+			return tool.Output{}, err
+		}
+		snapshot, err := client.Snapshot(ctx, repo, in.Revision, abs)
+		if err != nil {
+			return tool.Output{}, fmt.Errorf("download %s: %w", repo, err)
+		}
+		res := result{Repo: repo.String(), Commit: snapshot.SHA, Dir: in.Dir}
+		for _, f := range snapshot.Files {
+			sum, size, err := hashFile(filepath.Join(abs, filepath.FromSlash(f)))
+			if err != nil {
+				return tool.Output{}, fmt.Errorf("check download: %w", err)
+			}
+			res.Files = append(res.Files, publishedFile{f, size, sum})
+		}
+		return object(res, fmt.Sprintf("downloaded %s: %d files", repo, len(res.Files)))
+	})
+}
