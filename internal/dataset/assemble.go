@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -153,17 +154,14 @@ func dateText(t time.Time) string {
 
 // round keeps so many significant digits, to keep a profile short.
 func round(v float64, digits int) float64 {
-	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
-		return 0
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return 0 // JSON has no word for them
 	}
-	scale := math.Pow(10, float64(digits)-math.Ceil(math.Log10(math.Abs(v))))
-	if math.IsInf(scale, 0) || scale == 0 {
-		return v
+	r, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', digits, 64), 64)
+	if err != nil {
+		return v // the largest numbers round to infinity
 	}
-	if r := math.Round(v*scale) / scale; !math.IsNaN(r) && !math.IsInf(r, 0) {
-		return r
-	}
-	return v
+	return r
 }
 
 // describe fills in what opening and reading the file told.

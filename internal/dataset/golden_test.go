@@ -37,6 +37,7 @@ var tables = []struct {
 	{"quotes_newlines", "quotes.csv", "label", rows("id,review,label\n", 24, func(i int) string {
 		return fmt.Sprintf("%d,\"said \"\"good\"\", number %d,\nthen left, it was fine for what it is\",%d\n", i+1, i, i%2)
 	})},
+	{"stray_quotes", "inch.csv", "", rows("size,part,n\n", 24, func(i int) string { return fmt.Sprintf("%d\" pipe,the \"%d\" one,%d.5\n", i%3+1, i%4, i) })},
 	{"headerless", "headerless.data", "column_3", rows("", 24, func(i int) string { return fmt.Sprintf("%d.%d,%d,%s\n", i%5, i%7, i*i%19, []string{"a", "b"}[i%2]) })},
 	{"header_quirks", "header.csv", "Target", rows(" a ,a,,\"two\nlines\", target \n", 20, func(i int) string {
 		return fmt.Sprintf("%d,%d,%d,%d,%s\n", i%3, i*i%7, i*5%11, i*3%13, []string{"yes", "no"}[i%2])

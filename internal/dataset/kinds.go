@@ -89,12 +89,15 @@ func idName(name string) bool {
 var guessNames = []string{"target", "label", "labels", "class", "y", "outcome", "species", "diagnosis", "survived", "churn",
 	"response", "category", "sentiment", "quality", "default", "fraud", "isfraud", "price", "saleprice", "medv", "result", "income"}
 
+// surelyTargets is how many of the names are hardly ever a feature's.
+const surelyTargets = 10
+
 // guessTarget finds a column with a telling name. Where the name is common
 // among features too, it must be the last column.
 func guessTarget(names []string) (int, *Guess) {
 	for rank, want := range guessNames {
 		for i := len(names) - 1; i >= 0; i-- {
-			if fold(names[i]) != want || (rank > 6 && i != len(names)-1) {
+			if fold(names[i]) != want || (rank >= surelyTargets && i != len(names)-1) {
 				continue
 			}
 			reason := "its name says so"

@@ -35,11 +35,8 @@ func (c *column) problems(s shares, kind Kind, rows int64) []string {
 	if missing := float64(s.missing) / float64(max(rows, 1)); missing > 0.5 {
 		say("has no value in %.0f%% of the rows.", 100*missing)
 	}
-	if top, ok := c.dominant(s); ok && kind != KindText {
+	if top, ok := c.dominant(s); ok && kind != KindText && kind != KindNested {
 		say("is nearly constant: %q is the value in %d of %d rows.", clip(top.Value, 40), top.Count, s.values)
-	}
-	if c.padded > 0 {
-		say("has blanks around %s; strip them.", many(c.padded, "cell", "cells"))
 	}
 	if s.dated && c.either > 0 && c.dayFirst == 0 && c.monthFirst == 0 {
 		say("has dates such as %q whose day and month cannot be told apart.", c.examples[0])
@@ -128,6 +125,7 @@ func (t *table) problems(src *source, kinds []Kind) []string {
 	if t.duplicates > 0 {
 		out = append(out, many(t.duplicates, "row repeats an earlier one exactly", "rows repeat earlier ones exactly")+"; drop repeats, or they end up in both train and test.")
 	}
+	out = append(out, t.paddingProblem()...)
 	for i, c := range t.columns {
 		if c != nil {
 			out = append(out, c.problems(c.settle(), kinds[i], t.rows)...)
@@ -137,6 +135,24 @@ func (t *table) problems(src *source, kinds []Kind) []string {
 		out = append(out[:maxProblems], many(int64(more), "more problem is", "more problems are")+" not listed.")
 	}
 	return out
+}
+
+// paddingProblem speaks of all columns at once: usually it is all of them.
+func (t *table) paddingProblem() []string {
+	var names []string
+	for _, c := range t.columns {
+		if c != nil && c.padded > 0 {
+			names = append(names, c.name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	which := quotedList(names[:min(len(names), 4)])
+	if len(names) > 4 {
+		which = fmt.Sprintf("%d columns, such as %q,", len(names), clip(names[0], 60))
+	}
+	return []string{fmt.Sprintf("cells of %s have blanks around their values; strip them.", which)}
 }
 
 func (t *table) layoutProblems(src *source) []string {

@@ -144,6 +144,23 @@ func TestBudgetMakesEstimates(t *testing.T) {
 	}
 }
 
+// TestLongTextInOtherEncodings has signs of several bytes at every offset of
+// the pieces a file is read in.
+func TestLongTextInOtherEncodings(t *testing.T) {
+	t.Parallel()
+	plain := rows("ville,n\n", 30_000, func(i int) string { return fmt.Sprintf("%s,%d\n", []string{"Orléans", "Besançon", "Łódź"}[i%3], i%7) })
+	narrow := bytes.ReplaceAll(plain, []byte("Łódź"), []byte("Nîmes"))
+	for encoding, data := range map[string][]byte{"utf-8": plain, "utf-16": wide(plain), "latin-1": latin1(narrow)} {
+		p, err := dataset.Inspect(t.Context(), write(t, "a.csv", data), dataset.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Encoding != encoding || p.Rows != 30_000 || p.Columns[0].Distinct != 3 {
+			t.Errorf("%s: read as %s with %d rows and %v", encoding, p.Encoding, p.Rows, p.Columns[0].Top)
+		}
+	}
+}
+
 func TestManyDistinctValuesAreEstimatedClosely(t *testing.T) {
 	t.Parallel()
 	const n = 200_000

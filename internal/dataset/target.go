@@ -84,7 +84,7 @@ func (t *table) judge() (*Target, error) {
 			"Name a column with a few classes or with numbers, or derive one from it first."}
 	}
 	judgeClasses(out, classes)
-	if kind == KindInteger && out.Task == TaskMulticlass {
+	if kind == KindInteger && len(classes) > 3 && c.numbers.min != 0 {
 		out.Reason += " They are whole numbers: if their order matters (as in a rating), regression is possible too."
 	}
 	return out, nil
@@ -149,7 +149,7 @@ func judgeClasses(out *Target, classes []Count) {
 	out.Reason = fmt.Sprintf("The target has %d classes of similar size, so accuracy is a fair measure.", len(classes))
 	if out.Imbalanced {
 		out.Metric, out.AlsoReport = "f1_macro", []string{"balanced_accuracy", "accuracy"}
-		out.Reason = fmt.Sprintf("The target's %d classes are imbalanced (%q has %d rows, %q has %d): always answering %q would be right in %.0f%% of rows, so accuracy misleads and f1_macro is judged.",
+		out.Reason = fmt.Sprintf("The target's %d classes are imbalanced (%q has %d rows, %q has %d): a model that ignores the small ones can still score well on accuracy (always answering %q is right in %.0f%% of rows), so f1_macro is judged.",
 			len(classes), clip(largest.Value, 40), largest.Count, clip(smallest.Value, 40), smallest.Count,
 			clip(largest.Value, 40), 100*float64(largest.Count)/float64(out.Labelled))
 	}
