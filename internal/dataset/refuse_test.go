@@ -148,7 +148,9 @@ func TestBudgetMakesEstimates(t *testing.T) {
 // the pieces a file is read in.
 func TestLongTextInOtherEncodings(t *testing.T) {
 	t.Parallel()
-	plain := rows("ville,n\n", 30_000, func(i int) string { return fmt.Sprintf("%s,%d\n", []string{"Orléans", "Besançon", "Łódź"}[i%3], i%7) })
+	plain := rows("ville,n\n", 30_000, func(i int) string {
+		return fmt.Sprintf("%s,%d\n", []string{"Orléans", "Besançon", "Łódź"}[i%3], i%7)
+	})
 	narrow := bytes.ReplaceAll(plain, []byte("Łódź"), []byte("Nîmes"))
 	for encoding, data := range map[string][]byte{"utf-8": plain, "utf-16": wide(plain), "latin-1": latin1(narrow)} {
 		p, err := dataset.Inspect(t.Context(), write(t, "a.csv", data), dataset.Options{})
