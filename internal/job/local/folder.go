@@ -172,7 +172,8 @@ type reserve struct {
 const reserveSize = 4 << 10
 
 func (f folder) reserve() (*reserve, error) {
-	file, err := os.OpenFile(f.path(reserveFile), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	// Not truncated: the room that a killed shim has taken is kept.
+	file, err := os.OpenFile(f.path(reserveFile), os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("make room for the job's end: %w", err)
 	}

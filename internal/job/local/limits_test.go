@@ -243,6 +243,11 @@ func TestFullDisk(t *testing.T) {
 	b := newBackend(t)
 	b.Dir = filepath.Join(disk, "state")
 	fill := job.Spec{Dir: disk, Command: []string{"sh", "-c", "head -c 1000000 /dev/zero >big; echo full; exit 5"}}
+	filling, err := b.Submit(t.Context(), job.Spec{Dir: disk, Command: []string{"sh", "-c", "until head -c 1 big; do sleep 0.02; done; sleep 300"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	untilRunning(t, b, filling.ID)
 	s, err := b.Submit(t.Context(), fill)
 	if err != nil {
 		t.Fatal(err)
@@ -253,7 +258,13 @@ func TestFullDisk(t *testing.T) {
 	if s, err := b.Submit(t.Context(), fill); err == nil || !strings.Contains(err.Error(), "no space left") {
 		t.Errorf("on a full disk: %+v, %v", s, err)
 	}
-	if all, err := b.List(t.Context()); err != nil || len(all) != 1 {
+	if err := b.Cancel(t.Context(), filling.ID); err != nil {
+		t.Errorf("cancel on a full disk: %v", err)
+	}
+	if done := wait(t, b, filling.ID); done.State != job.Canceled {
+		t.Errorf("canceled on a full disk, the job is %+v", done)
+	}
+	if all, err := b.List(t.Context()); err != nil || len(all) != 2 {
 		t.Errorf("on a full disk there are %v, %v", all, err)
 	}
 }

@@ -172,7 +172,10 @@ func (b Backend) Cancel(ctx context.Context, id string) error {
 		return nil
 	}
 	if err := f.mark(cancelFile); err != nil {
-		return fmt.Errorf("cancel job %s: %w", id, err)
+		// As on a disk that the job has filled: to a living shim the signal says enough.
+		if pid, _ := f.holder(); pid <= 0 {
+			return fmt.Errorf("cancel job %s: %w", id, err)
+		}
 	}
 	ctx, stop := context.WithTimeout(ctx, cancelWait)
 	defer stop()

@@ -62,9 +62,11 @@ func RunShim(ctx context.Context, dir string) error {
 	}
 	var st start
 	if started, err := s.folder.read(startedFile, &st); started || err != nil {
-		err := room.finish(s.bury(st, err))
+		if err := room.finish(s.bury(st, err)); err != nil {
+			return err
+		}
 		sayReady()
-		return err
+		return nil
 	}
 	sayReady()
 	s.log = &logWriter{log: s.folder.log()}

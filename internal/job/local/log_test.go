@@ -1,0 +1,143 @@
+//go:build unix
+
+package local
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"ml-intern/internal/job"
+)
+
+// TestLogSegments writes logs of all sizes around the borders of segments of
+// eight bytes, and reads them from every cursor.
+func TestLogSegments(t *testing.T) {
+	t.Parallel()
+	for size := range 60 {
+		log := logFile{dir: t.TempDir(), segment: 8}
+		w := &logWriter{log: log}
+		text := strings.Repeat("abcd\n", 12)[:size]
+		for rest := text; rest != ""; {
+			n := min(len(rest), 1+size%11)
+			if _, err := w.Write([]byte(rest[:n])); err != nil {
+				t.Fatal(err)
+			}
+			rest = rest[n:]
+		}
+		if err := w.close(); err != nil {
+			t.Fatal(err)
+		}
+		// What is kept: two segments from the beginning, and the last two.
+		head := min(size, 16)
+		tail := max(head, (size-1)/8*8-8)
+		for from := range size + 2 {
+			var got strings.Builder
+			next := int64(from)
+			for line, err := range log.lines(int64(from)) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if gap := fmt.Sprintf("[%d bytes of output were dropped here]", line.Next-next); line.Text == gap {
+					got.WriteString("#")
+				} else {
+					got.WriteString(line.Text)
+				}
+				next = line.Next
+			}
+			want := text[min(from, size):]
+			if tail > head {
+				want = text[min(from, head):head] + "#" + text[tail:]
+				if from >= tail {
+					want = text[min(from, size):]
+				}
+			}
+			if want = strings.ReplaceAll(want, "\n", ""); got.String() != want {
+				t.Fatalf("%d bytes from %d: got %q, want %q", size, from, got.String(), want)
+			}
+			if end := int64(max(from, size)); next != end {
+				t.Fatalf("%d bytes from %d: the end is %d", size, from, next)
+			}
+		}
+	}
+}
+
+// TestLogWithoutRoom takes the log's folder away for a while.
+func TestLogWithoutRoom(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	log := logFile{dir: dir + "/log", segment: 100}
+	w := &logWriter{log: log}
+	write := func(text string) {
+		if n, err := w.Write([]byte(text)); n != len(text) || err != nil {
+			t.Errorf("Write returned %d, %v", n, err)
+		}
+	}
+	write("lost\n")
+	write("lost too\n")
+	if err := os.Mkdir(log.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write("kept\n")
+	var got []string
+	for line, err := range log.lines(0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, line.Text)
+	}
+	if want := []string{"", "[14 bytes of output could not be written]", "kept"}; !slices.Equal(got, want) {
+		t.Errorf("the log is %q, want %q", got, want)
+	}
+}
+
+func TestDependencies(t *testing.T) {
+	t.Parallel()
+	for source, want := range map[string][]string{
+		"print(1)": nil,
+		"# /// script\n# dependencies = ['a']\n# ///\n":                                             {"a"},
+		"# /// script\n# dependencies = [\"a[x,y]>=1; python_version<'3.9'\"]\n# ///\n":             {"a[x,y]>=1; python_version<'3.9'"},
+		"import x\n\n# /// script\n#\n# dependencies = [ # ]\n#  'a', # 'b'\n#  'c',\n# ]\n# ///\n": {"a", "c"},
+		"# /// script\n# requires-python = '>=3.11'\n# ///\n":                                       nil,
+		"# /// script\n# dependencies = ['a']\n":                                                    nil, // no end: no block
+		"# /// other\n# dependencies = ['a']\n# ///\n":                                              nil,
+		"'''\n /// script\n'''\n# dependencies = ['a']\n":                                           nil,
+		"# /// script\n# dependencies = [\n# ///\n":                                                 nil,
+		"# /// script\n# dependencies = [\"a\n# ///\n":                                              {"a\n"},
+	} {
+		block, _ := inlineMetadata(source)
+		if got := dependencies(block); !slices.Equal(got, want) {
+			t.Errorf("%q needs %q, want %q", source, got, want)
+		}
+	}
+}
+
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	kills := memoryKills()
+	for name, c := range map[string]struct {
+		verdict verdict
+		code    int
+		kills   int
+		state   job.State
+		reason  string
+	}{
+		"good":             {verdict{}, 0, kills, job.Succeeded, ""},
+		"bad":              {verdict{}, 2, kills, job.Failed, "exit code 2"},
+		"crash":            {verdict{}, 139, kills, job.Failed, "segmentation"},
+		"killed":           {verdict{}, 137, -1, job.Failed, "from outside"},
+		"stopped":          {verdict{job.TimedOut, "time", 0}, 143, kills, job.TimedOut, "time"},
+		"stopped, exits 0": {verdict{job.TimedOut, "time", 0}, 0, kills, job.TimedOut, "time"},
+	} {
+		if e := judge(c.verdict, c.code, c.kills); e.State != c.state || e.ExitCode != c.code || !strings.Contains(e.Reason, c.reason) {
+			t.Errorf("%s: %+v", name, e)
+		}
+	}
+	if kills > 0 {
+		if e := judge(verdict{}, 137, kills-1); e.State != job.OutOfMemory {
+			t.Errorf("killed when memory ran out: %+v", e)
+		}
+	}
+}
