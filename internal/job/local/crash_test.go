@@ -160,7 +160,7 @@ func TestShimKilled(t *testing.T) {
 	if err != nil || s.State != job.Running || s.PID == 0 {
 		t.Fatalf("the job is %+v, %v", s, err)
 	}
-	if err := syscall.Kill(parent(t, s.PID), syscall.SIGKILL); err != nil {
+	if err := syscall.Kill(shimOf(t, s.ID), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	again, err := b.Submit(t.Context(), spec)
@@ -191,12 +191,64 @@ func TestShimTerminated(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = untilRunning(t, b, s.ID)
-	if err := syscall.Kill(parent(t, s.PID), syscall.SIGTERM); err != nil {
+	if err := syscall.Kill(shimOf(t, s.ID), syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	if done := wait(t, b, s.ID); done.State != job.Canceled || !strings.Contains(done.Reason, "shuts down") {
 		t.Errorf("the job is %+v", done)
 	}
+}
+
+// TestQueuedShimTerminated does so to a job that waits: it goes on waiting.
+func TestQueuedShimTerminated(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t)
+	b.Slots = 1
+	dir := t.TempDir()
+	first, err := b.Submit(t.Context(), job.Spec{Dir: dir, Command: []string{"sh", "-c", "until [ -e go ]; do sleep 0.02; done"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	untilRunning(t, b, first.ID)
+	queued, err := b.Submit(t.Context(), job.Spec{Dir: dir, Command: []string{"true"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := shimOf(t, queued.ID)
+	if err := syscall.Kill(before, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for alive(before) {
+		time.Sleep(5 * time.Millisecond)
+	}
+	if s, err := b.Status(t.Context(), queued.ID); err != nil || s.State != job.Queued {
+		t.Errorf("the job is %+v, %v", s, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if done := wait(t, b, queued.ID); done.State != job.Succeeded {
+		t.Errorf("the job is %+v", done)
+	}
+	wait(t, b, first.ID)
+}
+
+// shimOf returns the shim of a job.
+func shimOf(t *testing.T, id string) int {
+	t.Helper()
+	out, err := exec.Command("ps", "-A", "-o", "pid=,args=").Output()
+	if err != nil {
+		t.Fatalf("ask ps: %v", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		pid, args, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if strings.Contains(args, "job-shim") && strings.HasSuffix(args, id) {
+			n, _ := strconv.Atoi(pid)
+			return n
+		}
+	}
+	t.Fatalf("job %s has no shim", id)
+	return 0
 }
 
 // wait returns the status of a job that is done.
@@ -236,20 +288,6 @@ func readPID(t *testing.T, path string) int {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-}
-
-// parent returns a process's parent.
-func parent(t *testing.T, pid int) int {
-	t.Helper()
-	out, err := exec.Command("ps", "-o", "ppid=", "-p", strconv.Itoa(pid)).Output()
-	if err != nil {
-		t.Fatalf("ask ps: %v", err)
-	}
-	n, err := strconv.Atoi(strings.TrimSpace(string(out)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
 }
 
 // alive reports whether a process is there and not just waiting to be collected.

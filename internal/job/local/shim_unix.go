@@ -70,7 +70,10 @@ func RunShim(ctx context.Context, dir string) error {
 	}
 	sayReady()
 	s.log = &logWriter{log: s.folder.log()}
-	e := s.run(ctx)
+	e, over := s.run(ctx)
+	if !over {
+		return nil
+	}
 	e.At = time.Now().UTC()
 	return errors.Join(s.log.close(), room.finish(e))
 }
@@ -98,13 +101,23 @@ func (s *shim) bury(first start, unreadable error) end {
 	return e
 }
 
-// run takes the job from the queue to its end.
-func (s *shim) run(ctx context.Context) end {
-	if stopped, err := s.queue(ctx); err != nil {
-		return failed(err)
-	} else if stopped {
-		return end{State: job.Canceled, ExitCode: -1, Reason: "canceled before it started"}
+// run takes the job through the queue to its end. It is not over if the shim
+// has to go while the job is queued: another shim will take it.
+func (s *shim) run(ctx context.Context) (e end, over bool) {
+	granted, err := s.queue(ctx)
+	switch {
+	case err != nil:
+		return failed(err), true
+	case s.canceled():
+		return end{State: job.Canceled, ExitCode: -1, Reason: "canceled before it started"}, true
+	case !granted:
+		return end{}, false
 	}
+	return s.execute(ctx), true
+}
+
+// execute runs the job's program.
+func (s *shim) execute(ctx context.Context) end {
 	if err := makeOutputDir(s.record); err != nil {
 		return failed(err)
 	}
@@ -140,38 +153,34 @@ func failed(err error) end {
 	return end{State: job.Failed, ExitCode: -1, Reason: "the job could not start: " + err.Error()}
 }
 
-// queue waits for the job's CPUs, or until it is canceled.
-func (s *shim) queue(ctx context.Context) (stopped bool, err error) {
-	if s.canceled() {
-		return true, nil
-	}
+// queue waits for the job's CPUs, or until it is canceled or this process is
+// asked to end.
+func (s *shim) queue(ctx context.Context) (granted bool, err error) {
 	type outcome struct {
 		slots []int
 		err   error
 	}
 	done := make(chan outcome, 1)
-	go func() { // if the job is canceled, it ends with this process
+	go func() { // without the CPUs it ends with this process
 		root := filepath.Dir(filepath.Dir(string(s.folder)))
 		slots, err := takeSlots(filepath.Join(root, slotsDir), s.record.Slots, s.record.Spec.CPUs)
 		done <- outcome{slots, err}
 	}()
 	tick := time.NewTicker(wishPoll)
 	defer tick.Stop()
-	for {
+	for !s.canceled() {
 		select {
 		case o := <-done:
 			s.taken = o.slots
-			return s.canceled(), o.err
+			return true, o.err
 		case <-s.signals:
-			return true, nil
+			return false, nil
 		case <-ctx.Done():
-			return true, nil
+			return false, nil
 		case <-tick.C:
-			if s.canceled() {
-				return true, nil
-			}
 		}
 	}
+	return false, nil
 }
 
 // wishPoll is how often a shim looks whether it shall cancel, in case the

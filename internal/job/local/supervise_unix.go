@@ -70,17 +70,14 @@ func (s *shim) watch(ctx context.Context, pid int, exited <-chan struct{}, limit
 		case <-exited:
 			return verdict{}
 		case <-s.signals:
-			if s.canceled() {
-				return canceledVerdict
-			}
-			return verdict{job.Canceled, "its supervisor was asked to end, as when the machine shuts down", cancelGrace}
+			return s.asked()
 		case <-ctx.Done():
-			return canceledVerdict
+			return s.asked()
 		case <-limit:
 			return verdict{job.TimedOut, fmt.Sprintf("it ran longer than its time limit of %v", spec.TimeLimit), limitGrace}
 		case <-look.C:
 			if s.canceled() {
-				return canceledVerdict
+				return s.asked()
 			}
 			began := time.Now()
 			if used := s.look(pid); used > spec.MemoryMB<<20 && spec.MemoryMB > 0 {
@@ -91,7 +88,13 @@ func (s *shim) watch(ctx context.Context, pid int, exited <-chan struct{}, limit
 	}
 }
 
-var canceledVerdict = verdict{job.Canceled, "canceled", cancelGrace}
+// asked is the verdict when somebody wants the job, or this process, to end.
+func (s *shim) asked() verdict {
+	if s.canceled() {
+		return verdict{job.Canceled, "canceled", cancelGrace}
+	}
+	return verdict{job.Canceled, "its supervisor was asked to end, as when the machine shuts down", cancelGrace}
+}
 
 // look returns the memory that the job uses, and collects its dead.
 func (s *shim) look(first int) int64 {

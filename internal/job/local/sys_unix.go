@@ -67,8 +67,8 @@ func lockHolder(path string) (int, error) {
 	return int(lock.Pid), nil
 }
 
-// takeLock takes the lock at path for as long as this process has the file
-// open; ok is false if another process has it.
+// takeLock takes the lock at path, until this process closes any file it has
+// opened there; ok is false if another process has it.
 func takeLock(path string) (file *os.File, ok bool, err error) {
 	file, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
