@@ -1,0 +1,186 @@
+package hub
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// What went wrong, for errors.Is on an error of a Client.
+var (
+	ErrNotFound        = errors.New("not found on the Hub")
+	ErrUnauthorized    = errors.New("the Hub does not allow it for this account")
+	ErrGated           = errors.New("access must be asked for on the Hub")
+	ErrConflict        = errors.New("in conflict with what is on the Hub")
+	ErrRateLimited     = errors.New("too many requests to the Hub")
+	ErrPaymentRequired = errors.New("the account has no credit for it")
+)
+
+// An Error is an answer of the Hub that says no.
+type Error struct {
+	Status    int
+	Code      string        // the Hub's own word, such as RepoNotFound; may be empty
+	Message   string        // what the Hub says about it
+	URL       string        // without its query
+	RequestID string        // what the Hub's people ask for
+	Wait      time.Duration // how long the Hub asks to wait, 0 if it does not
+}
+
+func (e *Error) Error() string {
+	text := fmt.Sprintf("%s answered %d", e.URL, e.Status)
+	if e.Code != "" {
+		text += " " + e.Code
+	}
+	if e.Message != "" {
+		text += ": " + e.Message
+	}
+	if e.Wait > 0 {
+		text += fmt.Sprintf(" (wait %s)", e.Wait)
+	}
+	return text
+}
+
+// Is reports whether the answer is of the class target, one of the Err
+// variables. A missing repository may be both ErrNotFound and ErrUnauthorized:
+// the Hub does not tell strangers whether it exists.
+func (e *Error) Is(target error) bool {
+	switch target {
+	case ErrNotFound:
+		return e.Status == http.StatusNotFound || e.Status == http.StatusGone ||
+			strings.HasSuffix(e.Code, "NotFound")
+	case ErrUnauthorized:
+		return e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
+	case ErrGated:
+		return e.Code == "GatedRepo"
+	case ErrConflict:
+		return e.Status == http.StatusConflict || e.Status == http.StatusPreconditionFailed
+	case ErrRateLimited:
+		return e.Status == http.StatusTooManyRequests
+	case ErrPaymentRequired:
+		return e.Status == http.StatusPaymentRequired
+	}
+	return false
+}
+
+// responseError reads an answer's error. It closes the body.
+func (c *Client) responseError(resp *http.Response) *Error {
+	defer resp.Body.Close()
+	e := &Error{
+		Status:    resp.StatusCode,
+		Code:      resp.Header.Get("X-Error-Code"),
+		Message:   resp.Header.Get("X-Error-Message"),
+		RequestID: resp.Header.Get("X-Request-Id"),
+		Wait:      retryWait(resp.Header),
+	}
+	if resp.Request != nil {
+		e.URL = plainURL(resp.Request.URL)
+	}
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // what can be read is enough
+	if said := bodyMessage(body); said != "" && !strings.Contains(e.Message, said) {
+		e.Message = strings.TrimSpace(e.Message + " " + said)
+	}
+	if e.Message == "" {
+		e.Message = http.StatusText(resp.StatusCode)
+	}
+	if c.Token != "" {
+		e.Message = strings.ReplaceAll(e.Message, c.Token, "[token]")
+	}
+	return e
+}
+
+// bodyMessage finds the text in the shapes that the Hub uses for errors.
+func bodyMessage(body []byte) string {
+	var v struct {
+		Error       json.RawMessage `json:"error"`
+		Description string          `json:"error_description"`
+		Message     string          `json:"message"`
+		Errors      []struct {
+			Message string `json:"message"`
+		} `json:"errors"`
+	}
+	if json.Unmarshal(body, &v) != nil {
+		return ""
+	}
+	said := append(errorTexts(v.Error), v.Description)
+	for _, e := range v.Errors {
+		said = append(said, e.Message)
+	}
+	text := strings.Join(nonEmpty(said), "; ")
+	if text == "" {
+		text = v.Message
+	}
+	return text
+}
+
+func errorTexts(raw json.RawMessage) []string {
+	var one string
+	if json.Unmarshal(raw, &one) == nil {
+		return []string{one}
+	}
+	var many []string
+	if json.Unmarshal(raw, &many) == nil {
+		return many
+	}
+	var object struct {
+		Message string `json:"message"`
+	}
+	if json.Unmarshal(raw, &object) == nil {
+		return []string{object.Message}
+	}
+	return nil
+}
+
+func nonEmpty(in []string) []string {
+	var out []string
+	for _, s := range in {
+		if s != "" {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// retryWait is how long the Hub asks to wait: until its window of requests
+// starts anew if that is used up, else what Retry-After says.
+func retryWait(h http.Header) time.Duration {
+	remaining, reset := -1, -1
+	for part := range strings.SplitSeq(h.Get("RateLimit"), ";") {
+		key, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+		n, err := strconv.Atoi(value)
+		switch {
+		case err != nil || n < 0:
+		case key == "r":
+			remaining = n
+		case key == "t":
+			reset = n
+		}
+	}
+	if remaining == 0 && reset >= 0 {
+		return time.Duration(reset+1) * time.Second
+	}
+	if n, err := strconv.Atoi(h.Get("Retry-After")); err == nil && n > 0 {
+		return time.Duration(n) * time.Second
+	}
+	return 0
+}
+
+// plainURL leaves out what may be secret: the query, which can be a signature,
+// and the user.
+func plainURL(u *url.URL) string {
+	plain := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
+	return plain.String()
+}
+
+// plainError takes the address with its query out of a transport's error.
+func plainError(u *url.URL, err error) error {
+	if ue, ok := errors.AsType[*url.Error](err); ok {
+		err = ue.Err
+	}
+	return fmt.Errorf("%s: %w", plainURL(u), err)
+}

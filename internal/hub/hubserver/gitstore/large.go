@@ -1,0 +1,255 @@
+package gitstore
+
+import (
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Large is a file that git has only a pointer to.
+type Large struct {
+	OID  string // sha256 of the content
+	Size int64
+}
+
+const pointerHead = "version https://git-lfs.github.com/spec/v1\n"
+
+// maxPointer is git-lfs's own limit: what is longer is not a pointer.
+const maxPointer = 1024
+
+// Pointer is the text that stands for the file in git.
+func (l Large) Pointer() []byte {
+	return fmt.Appendf(nil, "%soid sha256:%s\nsize %d\n", pointerHead, l.OID, l.Size)
+}
+
+// ParsePointer reads a pointer's text.
+func ParsePointer(text []byte) (Large, bool) {
+	rest, ok := strings.CutPrefix(string(text), pointerHead)
+	if !ok || len(text) > maxPointer {
+		return Large{}, false
+	}
+	var l Large
+	for line := range strings.Lines(rest) {
+		key, value, _ := strings.Cut(strings.TrimRight(line, "\n"), " ")
+		switch key {
+		case "oid":
+			l.OID = strings.TrimPrefix(value, "sha256:")
+		case "size":
+			n, err := strconv.ParseInt(value, 10, 64)
+			if err != nil || n < 0 {
+				return Large{}, false
+			}
+			l.Size = n
+		}
+	}
+	return l, isHex(l.OID, 64)
+}
+
+func (s *Store) largePath(oid string) string { return s.path("large", oid[:2], oid[2:4], oid) }
+
+// HasLarge reports whether the file is here, whole.
+func (s *Store) HasLarge(l Large) bool {
+	if !isHex(l.OID, 64) {
+		return false
+	}
+	info, err := os.Stat(s.largePath(l.OID))
+	return err == nil && info.Size() == l.Size
+}
+
+// LargeSize is the size of a file that is here.
+func (s *Store) LargeSize(oid string) (int64, error) {
+	if !isHex(oid, 64) {
+		return 0, fmt.Errorf("large file %q: %w", oid, ErrInvalid)
+	}
+	info, err := os.Stat(s.largePath(oid))
+	if missing(err) {
+		return 0, fmt.Errorf("large file %s: %w", oid, ErrNoLarge)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("large file: %w", err)
+	}
+	return info.Size(), nil
+}
+
+// OpenLarge opens a file for reading.
+func (s *Store) OpenLarge(oid string) (*os.File, error) {
+	if !isHex(oid, 64) {
+		return nil, fmt.Errorf("open large file %q: %w", oid, ErrInvalid)
+	}
+	f, err := os.Open(s.largePath(oid))
+	if missing(err) {
+		return nil, fmt.Errorf("open large file %s: %w", oid, ErrNoLarge)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open large file: %w", err)
+	}
+	return f, nil
+}
+
+// PutLarge stores a file. It is not there before all of it has come and its
+// size and hash are those of l.
+func (s *Store) PutLarge(l Large, r io.Reader) error {
+	if !isHex(l.OID, 64) || l.Size < 0 {
+		return fmt.Errorf("store large file %q: %w", l.OID, ErrInvalid)
+	}
+	f, err := s.temp()
+	if err != nil {
+		return fmt.Errorf("store large file: %w", err)
+	}
+	defer os.Remove(f.Name())
+	h := sha256.New()
+	n, err := io.Copy(io.MultiWriter(f, h), io.LimitReader(r, l.Size+1))
+	if err == nil {
+		err = checkLarge(l, n, hex.EncodeToString(h.Sum(nil)))
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("store large file: %w", full(err))
+	}
+	path := s.largePath(l.OID)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("store large file: %w", full(err))
+	}
+	if s.HasLarge(l) { // somebody else brought the same
+		return nil
+	}
+	if err := rename(f.Name(), path); err != nil {
+		return fmt.Errorf("store large file: %w", full(err))
+	}
+	for dir := filepath.Dir(path); dir != s.dir; dir = filepath.Dir(dir) {
+		if err := syncDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkLarge(l Large, size int64, oid string) error {
+	switch {
+	case size > l.Size:
+		return fmt.Errorf("%w: more than the %d bytes that were announced", ErrInvalid, l.Size)
+	case size < l.Size:
+		return fmt.Errorf("%w: %d bytes came of %d", ErrInvalid, size, l.Size)
+	case oid != l.OID:
+		return fmt.Errorf("%w: the content has sha256 %s, not %s", ErrInvalid, oid, l.OID)
+	}
+	return nil
+}
+
+// A Part is one piece of a file that comes in pieces.
+type Part struct {
+	Upload string // the name of the upload, hex
+	Number int    // from 1
+	Size   int64
+}
+
+func (s *Store) partPath(upload string, n int) string {
+	return s.path("parts", upload, strconv.Itoa(n))
+}
+
+// PutPart stores a piece and returns its tag, which Assemble wants back.
+func (s *Store) PutPart(p Part, r io.Reader) (string, error) {
+	if !isHex(p.Upload, 32) || p.Number < 1 || p.Size < 0 {
+		return "", fmt.Errorf("store part: %w", ErrInvalid)
+	}
+	f, err := s.temp()
+	if err != nil {
+		return "", fmt.Errorf("store part: %w", err)
+	}
+	defer os.Remove(f.Name())
+	h := md5.New()
+	n, err := io.Copy(io.MultiWriter(f, h), io.LimitReader(r, p.Size+1))
+	if err == nil && n != p.Size {
+		err = fmt.Errorf("%w: part %d must have %d bytes", ErrInvalid, p.Number, p.Size)
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", fmt.Errorf("store part: %w", full(err))
+	}
+	tag := hex.EncodeToString(h.Sum(nil))
+	path := s.partPath(p.Upload, p.Number) + "-" + tag
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return "", fmt.Errorf("store part: %w", full(err))
+	}
+	if err := rename(f.Name(), path); err != nil {
+		return "", fmt.Errorf("store part: %w", full(err))
+	}
+	return tag, nil
+}
+
+// Assemble joins the pieces of an upload, given by their tags in order, to the
+// file l. Asked again after it succeeded, it succeeds.
+func (s *Store) Assemble(l Large, upload string, tags []string) error {
+	if !isHex(upload, 32) {
+		return fmt.Errorf("assemble large file: %w", ErrInvalid)
+	}
+	files := &fileChain{}
+	defer files.Close()
+	for i, tag := range tags {
+		if !isHex(tag, 32) {
+			return fmt.Errorf("assemble large file: %w: tag of part %d", ErrInvalid, i+1)
+		}
+		files.paths = append(files.paths, s.partPath(upload, i+1)+"-"+tag)
+	}
+	err := s.PutLarge(l, files)
+	if err != nil && !s.HasLarge(l) {
+		if missing(err) {
+			return fmt.Errorf("assemble large file: %w: a part is missing", ErrInvalid)
+		}
+		return err
+	}
+	return s.dropParts(upload)
+}
+
+func (s *Store) dropParts(upload string) error {
+	if err := os.RemoveAll(s.path("parts", upload)); err != nil {
+		return fmt.Errorf("remove parts: %w", err)
+	}
+	return nil
+}
+
+// A fileChain reads files one after the other, with one open at a time.
+type fileChain struct {
+	paths []string
+	open  *os.File
+}
+
+func (c *fileChain) Read(p []byte) (int, error) {
+	for {
+		if c.open == nil {
+			if len(c.paths) == 0 {
+				return 0, io.EOF
+			}
+			f, err := os.Open(c.paths[0])
+			if err != nil {
+				return 0, err
+			}
+			c.open, c.paths = f, c.paths[1:]
+		}
+		n, err := c.open.Read(p)
+		if err != io.EOF {
+			return n, err
+		}
+		if err := c.Close(); err != nil || n > 0 {
+			return n, err
+		}
+	}
+}
+
+// Close closes the file that is open.
+func (c *fileChain) Close() error {
+	if c.open == nil {
+		return nil
+	}
+	err := c.open.Close()
+	c.open = nil
+	return err
+}

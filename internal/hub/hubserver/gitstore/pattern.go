@@ -1,0 +1,191 @@
+package gitstore
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// AttributesFile is where git looks which files are large.
+const AttributesFile = ".gitattributes"
+
+// largeSuffixes are kept as large files from the start, as on the Hub.
+const largeSuffixes = `7z arrow avro bin bz2 ckpt ftz gguf gz h5 joblib lz4 mds mlmodel model msgpack npy npz onnx ot
+parquet pb pickle pkl pt pth rar safetensors tar tflite tgz wasm xz zip zst`
+
+// DefaultAttributes is the .gitattributes of a new repository.
+func DefaultAttributes() []byte {
+	var b strings.Builder
+	for suffix := range strings.FieldsSeq(largeSuffixes) {
+		b.WriteString(largeLine("*." + suffix))
+	}
+	b.WriteString("saved_model/**/* filter=lfs diff=lfs merge=lfs -text\n")
+	b.WriteString(largeLine("*.tar.*"))
+	b.WriteString(largeLine("*tfevents*"))
+	return []byte(b.String())
+}
+
+func largeLine(pattern string) string { return pattern + " filter=lfs diff=lfs merge=lfs -text\n" }
+
+// literal is the pattern that matches one path and no other.
+func literal(path string) string {
+	path = strings.NewReplacer(" ", "[[:space:]]", "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
+	return "/" + path // also keeps a first # ! or " from having a meaning
+}
+
+// isBlank is what git takes for white space between fields.
+func isBlank(r rune) bool { return r == ' ' || r == '\t' || r == '\r' || r == '\n' }
+
+// A rule is one pattern of a .gitattributes or .gitignore.
+type rule struct {
+	match   *regexp.Regexp
+	yes     bool
+	dirOnly bool
+}
+
+// Attributes are the lines of a .gitattributes that say which files are large.
+type Attributes struct{ rules []rule }
+
+// ParseAttributes reads a .gitattributes.
+func ParseAttributes(text []byte) Attributes {
+	var a Attributes
+	for line := range strings.Lines(string(text)) {
+		fields := strings.FieldsFunc(line, isBlank)
+		if len(fields) < 2 || strings.HasPrefix(fields[0], "#") || strings.HasPrefix(fields[0], "[attr]") {
+			continue
+		}
+		filter := slices.IndexFunc(fields[1:], func(f string) bool {
+			return strings.HasPrefix(f, "filter=") || f == "-filter" || f == "!filter"
+		})
+		if filter >= 0 {
+			a.rules = append(a.rules, rule{match: compile(fields[0]), yes: fields[1+filter] == "filter=lfs"})
+		}
+	}
+	return a
+}
+
+// Large reports whether git keeps the file at path as a large one.
+func (a Attributes) Large(path string) bool {
+	large := false
+	for _, r := range a.rules {
+		if r.match.MatchString(path) {
+			large = r.yes
+		}
+	}
+	return large
+}
+
+// Ignore are the lines of a .gitignore.
+type Ignore struct{ rules []rule }
+
+// ParseIgnore reads a .gitignore.
+func ParseIgnore(text []byte) Ignore {
+	var ig Ignore
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimRight(line, "\r\n")
+		if !strings.HasSuffix(line, `\ `) {
+			line = strings.TrimRight(line, " \t")
+		}
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		r := rule{yes: true}
+		if rest, not := strings.CutPrefix(line, "!"); not {
+			line, r.yes = rest, false
+		}
+		if rest, dir := strings.CutSuffix(line, "/"); dir {
+			line, r.dirOnly = rest, true
+		}
+		r.match = compile(line)
+		ig.rules = append(ig.rules, r)
+	}
+	return ig
+}
+
+// Match reports whether the file at path is to be left out: it, or a folder
+// that it is in.
+func (ig Ignore) Match(file string) bool {
+	for i, c := range file {
+		if c == '/' && ig.last(file[:i], true) {
+			return true
+		}
+	}
+	return ig.last(file, false)
+}
+
+func (ig Ignore) last(path string, dir bool) bool {
+	out := false
+	for _, r := range ig.rules {
+		if (dir || !r.dirOnly) && r.match.MatchString(path) {
+			out = r.yes
+		}
+	}
+	return out
+}
+
+// compile makes a regular expression of a git pattern. One without a slash
+// matches the last part of a path, one with a slash the whole path.
+func compile(pattern string) *regexp.Regexp {
+	anchored := strings.Contains(pattern, "/")
+	pattern = strings.TrimPrefix(pattern, "/")
+	var b strings.Builder
+	b.WriteString("^")
+	if !anchored {
+		b.WriteString("(?:.*/)?")
+	}
+	for i := 0; i < len(pattern); {
+		n, expr := token(pattern[i:], i == 0 || pattern[i-1] == '/')
+		b.WriteString(expr)
+		i += n
+	}
+	b.WriteString("$")
+	re, err := regexp.Compile("(?s)" + b.String())
+	if err != nil { // such as [z-a], or bytes that are not UTF-8: it matches nothing
+		return regexp.MustCompile(`[^\s\S]`)
+	}
+	return re
+}
+
+// token translates the first sign of a pattern, and says how long it is.
+func token(p string, atStart bool) (int, string) {
+	switch {
+	case atStart && strings.HasPrefix(p, "**/"):
+		return 3, "(?:.*/)?"
+	case atStart && p == "**":
+		return 2, ".*"
+	case p[0] == '*':
+		return len(p) - len(strings.TrimLeft(p, "*")), "[^/]*"
+	case p[0] == '?':
+		return 1, "[^/]"
+	case p[0] == '\\' && len(p) > 1:
+		_, n := utf8.DecodeRuneInString(p[1:])
+		return 1 + n, regexp.QuoteMeta(p[1 : 1+n])
+	case p[0] == '[':
+		if n := classEnd(p); n > 0 {
+			class := strings.ReplaceAll(p[1:n-1], `\`, `\\`)
+			if rest, not := strings.CutPrefix(class, "!"); not {
+				class = "^/" + rest
+			}
+			return n, "[" + class + "]"
+		}
+	}
+	_, n := utf8.DecodeRuneInString(p)
+	return n, regexp.QuoteMeta(p[:n])
+}
+
+// classEnd is the length of the [...] that p begins with, 0 if it never ends.
+func classEnd(p string) int {
+	for i := 2; i < len(p); i++ {
+		if strings.HasPrefix(p[i:], "[:") {
+			if end := strings.Index(p[i:], ":]"); end > 0 {
+				i += end + 1
+				continue
+			}
+		}
+		if p[i] == ']' {
+			return i + 1
+		}
+	}
+	return 0
+}

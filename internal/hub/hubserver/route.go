@@ -1,0 +1,218 @@
+package hubserver
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"ml-intern/internal/hub"
+	"ml-intern/internal/hub/hubserver/gitstore"
+)
+
+// A repoCall is a request about one repository. Args are the parts of the path
+// behind the action.
+type repoCall struct {
+	*exchange
+	repo *gitstore.Repo
+	args []string
+}
+
+// access is what a route needs.
+type access int
+
+const (
+	see   access = iota // know that the repository is there
+	read                // read its files
+	write               // change it
+)
+
+// A route is a call of the API on a repository: METHOD /api/TYPEs/NS/NAME/action/args.
+type route struct {
+	method string
+	action string
+	args   int // how many at least; max if more may come
+	more   bool
+	needs  access
+	do     func(*Server, *repoCall) error
+}
+
+var routes = []route{
+	{"GET", "", 0, false, see, (*Server).info},
+	{"GET", "revision", 1, false, see, (*Server).info},
+	{"GET", "tree", 1, true, see, (*Server).tree},
+	{"POST", "paths-info", 1, false, see, (*Server).pathsInfo},
+	{"GET", "refs", 0, false, see, (*Server).refs},
+	{"GET", "commits", 1, false, see, (*Server).commits},
+	{"POST", "branch", 1, false, write, (*Server).createBranch},
+	{"DELETE", "branch", 1, false, write, (*Server).deleteBranch},
+	{"POST", "tag", 1, false, write, (*Server).createTag},
+	{"DELETE", "tag", 1, false, write, (*Server).deleteTag},
+	{"POST", "preupload", 1, false, write, (*Server).preupload},
+	{"POST", "commit", 1, false, write, (*Server).commit},
+	{"PUT", "settings", 0, false, write, (*Server).settings},
+	{"GET", "auth-check", 0, false, read, (*Server).authCheck},
+	{"GET", "auth-check", 1, false, write, (*Server).authCheck},
+}
+
+// api serves what is under /api.
+func (s *Server) api(x *exchange, seg []string) error {
+	method := x.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	switch method + " " + strings.Join(seg, "/") {
+	case "GET whoami-v2":
+		return s.whoami(x)
+	case "POST validate-yaml":
+		return s.validateYAML(x)
+	case "POST repos/create":
+		return s.createRepo(x)
+	case "DELETE repos/delete":
+		return s.deleteRepo(x)
+	case "POST repos/move":
+		return s.moveRepo(x)
+	}
+	if seg[0] == "storage" {
+		return s.storage(x, seg[1:])
+	}
+	typ, ok := apiType(seg[0])
+	if !ok {
+		return noRoute(x)
+	}
+	if len(seg) == 1 && method == http.MethodGet {
+		return s.list(x, typ)
+	}
+	id := hub.RepoID{Type: typ}
+	if len(seg) > 2 {
+		id.Namespace, id.Name, seg = seg[1], seg[2], seg[3:]
+	} else { // an old name without an owner: there is none here
+		id.Name, seg = seg[len(seg)-1], nil
+	}
+	return s.repoAPI(x, method, id, seg)
+}
+
+// apiType reads "models", "datasets" or "spaces".
+func apiType(s string) (hub.RepoType, bool) {
+	typ := hub.RepoType(strings.TrimSuffix(s, "s"))
+	return typ, strings.HasSuffix(s, "s") && slices.Contains([]hub.RepoType{hub.Model, hub.Dataset, hub.Space}, typ)
+}
+
+func (s *Server) repoAPI(x *exchange, method string, id hub.RepoID, seg []string) error {
+	action := ""
+	if len(seg) > 0 {
+		action, seg = seg[0], seg[1:]
+	}
+	known := false
+	for _, r := range routes {
+		if r.action != action || len(seg) < r.args || len(seg) > r.args && !r.more {
+			continue
+		}
+		known = true
+		if r.method != method {
+			continue
+		}
+		c, err := s.repoCall(x, id, r.needs)
+		if err != nil {
+			return err
+		}
+		c.args = seg
+		return r.do(s, c)
+	}
+	if known {
+		return refuse(http.StatusMethodNotAllowed, "MethodNotAllowed", x.Method+" is not for this address")
+	}
+	return noRoute(x)
+}
+
+// repoCall opens the repository of a call for one who may make it.
+func (s *Server) repoCall(x *exchange, id hub.RepoID, needs access) (*repoCall, error) {
+	repo, err := s.open(x, id)
+	if moved, ok := errors.AsType[*gitstore.MovedError](err); ok {
+		return nil, s.sendOn(x, id, moved.To)
+	}
+	if errors.Is(err, gitstore.ErrInvalid) { // no repository can have that name
+		return nil, noRepo(x)
+	}
+	if err == nil && needs >= read {
+		err = s.mayRead(x, repo)
+	}
+	if err == nil && needs == write {
+		err = s.mayWrite(x, id.Namespace)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &repoCall{exchange: x, repo: repo}, nil
+}
+
+// sendOn leads a call of a repository's old name to the new one. The address
+// must be relative: clients do not follow a HEAD elsewhere.
+func (s *Server) sendOn(x *exchange, from, to hub.RepoID) error {
+	if _, err := s.open(x, to); err != nil { // as if it had never been there
+		return noRepo(x)
+	}
+	old := url.PathEscape(from.Namespace) + "/" + url.PathEscape(from.Name)
+	path := strings.Replace(x.URL.EscapedPath(), "/"+old, "/"+to.String(), 1)
+	if x.URL.RawQuery != "" {
+		path += "?" + x.URL.RawQuery
+	}
+	x.Header().Set("Location", path)
+	return refuse(http.StatusTemporaryRedirect, "RepoMoved", "the repository is now "+to.String())
+}
+
+func noRoute(x *exchange) error {
+	return refuse(http.StatusNotFound, "NotFound", "this server has no "+x.Method+" "+x.URL.Path)
+}
+
+// site serves what is not under /api: files, pages and the large file
+// protocol.
+func (s *Server) site(x *exchange, seg []string) error {
+	typ := hub.Model
+	if t, ok := apiType(seg[0]); ok && t != hub.Model && len(seg) > 1 {
+		typ, seg = t, seg[1:]
+	}
+	get := x.Method == http.MethodGet || x.Method == http.MethodHead
+	if len(seg) == 1 && get {
+		return s.indexPage(x, seg[0])
+	}
+	if len(seg) < 2 {
+		return noRoute(x)
+	}
+	id := hub.RepoID{Type: typ, Namespace: seg[0], Name: seg[1]}
+	rest := seg[2:]
+	if name, git := strings.CutSuffix(id.Name, ".git"); git {
+		id.Name = name
+		return s.largeAPI(x, id, rest)
+	}
+	if !get {
+		return noRoute(x)
+	}
+	action := ""
+	if len(rest) > 0 {
+		action = rest[0]
+	}
+	switch action {
+	case "", "tree", "commit", "commits":
+		return s.repoPage(x, id, rest)
+	case "resolve", "raw", "blob":
+		if len(rest) < 3 {
+			return noRoute(x)
+		}
+		return s.file(x, id, rest)
+	}
+	return noRoute(x)
+}
+
+// values reads a query's list, in both ways that clients write one.
+func values(q url.Values, name string) []string { return append(q[name], q[name+"[]"]...) }
+
+// truth reads a query's yes or no, as all clients write it.
+func truth(v string) bool {
+	switch strings.ToLower(v) {
+	case "1", "true", "yes", "on":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,238 @@
+// Package hubserver is a server that speaks the API of the Hugging Face Hub
+// and keeps its repositories in a folder.
+//
+// Its one rule: official clients cannot tell it from the Hub by what it does,
+// only by what it lacks, and it says clearly what it lacks. Handlers here turn
+// HTTP into calls of gitstore, which owns everything on disk; a Server itself
+// holds no state, so several may serve one folder.
+package hubserver
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"ml-intern/internal/hub"
+	"ml-intern/internal/hub/hubserver/gitstore"
+)
+
+// Options say what to serve, and to whom.
+type Options struct {
+	Dir      string
+	User     string             // who everyone is without Auth; "me" if ""
+	Auth     bool               // writing, and reading what is private, takes a token
+	Tokens   map[string]Account // with Auth, whose token it is
+	PartSize int64              // larger files come in parts if the client can; 512 MiB if 0
+	Log      *slog.Logger       // failures of the server itself; nil for none
+}
+
+// An Account is who acts.
+type Account struct {
+	Name     string
+	Orgs     []string // other namespaces that are the account's to write to
+	ReadOnly bool
+}
+
+// A Server answers the Hub's API. Without Auth it serves only requests that
+// were addressed to this machine by a loopback name, and no web page of
+// another origin.
+type Server struct {
+	opts   Options
+	store  *gitstore.Store
+	secret []byte
+	origin *http.CrossOriginProtection
+	log    *slog.Logger
+}
+
+// Open opens the folder of a server.
+func Open(opts Options) (*Server, error) {
+	if opts.User == "" {
+		opts.User = "me"
+	}
+	if opts.PartSize <= 0 {
+		opts.PartSize = 512 << 20
+	}
+	names := []string{opts.User}
+	for token, a := range opts.Tokens {
+		if token == "" {
+			return nil, errors.New("open hub: a token is empty")
+		}
+		names = append(append(names, a.Name), a.Orgs...)
+	}
+	for _, name := range names {
+		if err := (hub.RepoID{Type: hub.Model, Namespace: name, Name: "x"}).Check(); err != nil {
+			return nil, fmt.Errorf("open hub: account: %w", err)
+		}
+	}
+	store, err := gitstore.Open(opts.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("open hub: %w", err)
+	}
+	secret, err := store.Secret()
+	if err != nil {
+		return nil, fmt.Errorf("open hub: %w", err)
+	}
+	log := opts.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Server{opts, store, secret, http.NewCrossOriginProtection(), log}, nil
+}
+
+// Close ends the use of the folder. Requests must have ended before.
+func (s *Server) Close() error { return nil }
+
+// An exchange is one request and its answer.
+type exchange struct {
+	http.ResponseWriter
+	*http.Request
+	who   *Account // nil for a stranger
+	wrote bool
+}
+
+func (x *exchange) WriteHeader(status int) {
+	x.wrote = true
+	if status >= 400 && x.ResponseWriter.Header().Get("X-Error-Code") == "" { // of http.ServeContent
+		x.Header().Set("X-Error-Code", strings.ReplaceAll(http.StatusText(status), " ", ""))
+		x.Header().Set("X-Error-Message", http.StatusText(status))
+	}
+	x.ResponseWriter.WriteHeader(status)
+}
+
+func (x *exchange) Write(p []byte) (int, error) {
+	x.wrote = true
+	return x.ResponseWriter.Write(p)
+}
+
+// Unwrap is for http.ResponseController.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+
+// Header is the answer's; the request's is x.Request.Header.
+func (x *exchange) Header() http.Header { return x.ResponseWriter.Header() }
+
+// base is the address that the client knows this server by.
+func (x *exchange) base() string {
+	if x.TLS != nil {
+		return "https://" + x.Host
+	}
+	return "http://" + x.Host
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{ResponseWriter: w, Request: r}
+	x.Header().Set("X-Request-Id", requestID(r))
+	x.Header().Set("X-Content-Type-Options", "nosniff")
+	x.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
+	defer func() {
+		if v := recover(); v != nil {
+			if v == http.ErrAbortHandler {
+				panic(v)
+			}
+			s.log.Error("hub server panicked", "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
+			s.fail(x, refuse(http.StatusInternalServerError, "InternalError", "the server made a mistake"))
+		}
+	}()
+	x.Body = &patientBody{ReadCloser: x.Body, conn: http.NewResponseController(w)}
+	if err := s.serve(x); err != nil {
+		s.fail(x, err)
+	}
+}
+
+func (s *Server) serve(x *exchange) error {
+	if err := s.admit(x); err != nil {
+		return err
+	}
+	var seg []string
+	for part := range strings.SplitSeq(strings.Trim(x.URL.EscapedPath(), "/"), "/") {
+		plain, err := url.PathUnescape(part)
+		if err != nil {
+			return refuse(http.StatusBadRequest, "BadRequest", "the path is not escaped correctly")
+		}
+		seg = append(seg, plain)
+	}
+	if seg[0] == "api" {
+		return s.api(x, seg[1:])
+	}
+	return s.site(x, seg)
+}
+
+// admit finds out who asks, and turns away who must not.
+func (s *Server) admit(x *exchange) error {
+	if !s.opts.Auth {
+		if !loopback(x.Host) { // a name that a stranger lets point here
+			return refuse(http.StatusForbidden, "Forbidden", "this server answers to localhost only")
+		}
+		if err := s.origin.Check(x.Request); err != nil {
+			return refuse(http.StatusForbidden, "Forbidden", "a page of another origin may not write here")
+		}
+		x.who = &Account{Name: s.opts.User}
+		return nil
+	}
+	token, ok := strings.CutPrefix(x.Request.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		if x.Request.Header.Get("Authorization") != "" {
+			return refuse(http.StatusUnauthorized, "InvalidToken", badToken)
+		}
+		return nil
+	}
+	a, known := s.account(strings.TrimSpace(token))
+	if !known {
+		return refuse(http.StatusUnauthorized, "InvalidToken", badToken)
+	}
+	x.who = &a
+	return nil
+}
+
+func loopback(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	ip := net.ParseIP(strings.Trim(host, "[]"))
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
+}
+
+func requestID(r *http.Request) string {
+	id := make([]byte, 8)
+	rand.Read(id)
+	out := "Root=" + hex.EncodeToString(id)
+	if trace := r.Header.Get("X-Amzn-Trace-Id"); trace != "" && len(trace) < 100 {
+		out += ";" + trace
+	}
+	return out
+}
+
+// patientBody ends a request whose body stops coming, however long a body that
+// keeps coming may take.
+type patientBody struct {
+	io.ReadCloser
+	conn *http.ResponseController
+}
+
+const bodyStall = 2 * time.Minute
+
+func (b *patientBody) Read(p []byte) (int, error) {
+	b.conn.SetReadDeadline(time.Now().Add(bodyStall)) // a connection that cannot has none
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.conn.SetReadDeadline(time.Time{}) // what waits for the client to hang up must not be hurried
+	}
+	return n, err
+}
+
+// detached is the context of a change that has begun: it goes on when the
+// client hangs up, so that what was sent whole is not half forgotten.
+func (x *exchange) detached() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(x.Context()), time.Minute)
+}

@@ -1,0 +1,206 @@
+package hubserver
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"ml-intern/internal/hub"
+	"ml-intern/internal/hub/hubserver/gitstore"
+)
+
+// Limits of what may be kept in git itself.
+const (
+	maxRegular    = 10 << 20
+	maxBinary     = 1 << 20
+	maxPreupload  = 1000
+	maxLargeFile  = 200 << 30
+	maxMultiparts = 1000
+)
+
+// preupload tells for each file of a coming commit how to send it, and what
+// the repository has there now.
+func (s *Server) preupload(c *repoCall) error {
+	var in struct {
+		Files []struct {
+			Path   string `json:"path"`
+			Size   int64  `json:"size"`
+			Sample string `json:"sample"`
+		} `json:"files"`
+		Ignore     *string `json:"gitIgnore"`
+		Attributes *string `json:"gitAttributes"`
+	}
+	if err := decode(c.exchange, &in); err != nil {
+		return err
+	}
+	if len(in.Files) > maxPreupload {
+		return refuse(http.StatusUnprocessableEntity, "ValidationError", fmt.Sprintf("at most %d files can be asked for", maxPreupload))
+	}
+	commit, err := s.store.Resolve(c.repo, c.args[0])
+	if err != nil {
+		return err
+	}
+	attrs, ignore, err := s.rules(commit, in.Attributes, in.Ignore)
+	if err != nil {
+		return err
+	}
+	out := []map[string]any{}
+	for _, f := range in.Files {
+		sample, err := base64.StdEncoding.DecodeString(f.Sample)
+		if err != nil || f.Size < 0 {
+			return refuse(http.StatusUnprocessableEntity, "ValidationError", f.Path+": the sample or the size is not valid")
+		}
+		if err := hub.CheckPath(f.Path); err != nil {
+			return badRequest(err.Error())
+		}
+		v := map[string]any{"path": f.Path, "uploadMode": "regular", "shouldIgnore": ignore.Match(f.Path)}
+		if f.Size > 0 && (attrs.Large(f.Path) || f.Size > maxRegular || binary(sample)) {
+			v["uploadMode"] = "lfs"
+		}
+		if oid, err := s.contentID(commit, f.Path); err != nil {
+			return err
+		} else if oid != "" {
+			v["oid"] = oid
+		}
+		out = append(out, v)
+	}
+	return s.ok(c.exchange, map[string]any{"files": out, "commitOid": commit.ID})
+}
+
+func (s *Server) rules(commit gitstore.Commit, attributes, ignore *string) (gitstore.Attributes, gitstore.Ignore, error) {
+	text := func(given *string, path string) ([]byte, error) {
+		if given != nil {
+			return []byte(*given), nil
+		}
+		return s.readFile(commit, path)
+	}
+	a, err := text(attributes, gitstore.AttributesFile)
+	if err != nil {
+		return gitstore.Attributes{}, gitstore.Ignore{}, err
+	}
+	i, err := text(ignore, ".gitignore")
+	return gitstore.ParseAttributes(a), gitstore.ParseIgnore(i), err
+}
+
+// contentID is the id by which a client knows the content at path: git's for a
+// regular file, the sha256 of a large one, "" for none.
+func (s *Server) contentID(commit gitstore.Commit, path string) (string, error) {
+	e, err := s.store.Entry(commit, path)
+	if err != nil || e.Dir {
+		return "", ignoreNoEntry(err)
+	}
+	f, err := s.store.File(e.OID)
+	if err != nil {
+		return "", err
+	}
+	if f.Large != nil {
+		return f.Large.OID, nil
+	}
+	return f.OID, nil
+}
+
+// binary guesses from a file's beginning whether people can read it.
+func binary(sample []byte) bool {
+	if bytes.IndexByte(sample, 0) >= 0 {
+		return true
+	}
+	for cut := 0; cut < utf8.UTFMax && cut <= len(sample); cut++ { // the last sign may be cut
+		if utf8.Valid(sample[:len(sample)-cut]) {
+			return false
+		}
+	}
+	return true
+}
+
+// largeAPI serves the large file protocol of git.
+func (s *Server) largeAPI(x *exchange, id hub.RepoID, rest []string) error {
+	action := x.Method + " " + strings.Join(rest, "/")
+	switch action {
+	case "POST info/lfs/objects/batch", "POST info/lfs/objects/verify":
+	default:
+		return noRoute(x)
+	}
+	c, err := s.repoCall(x, id, write)
+	if err != nil {
+		return err
+	}
+	x.Header().Set("Content-Type", largeType)
+	if strings.HasSuffix(action, "verify") {
+		return s.verify(c)
+	}
+	return s.batch(c)
+}
+
+const largeType = "application/vnd.git-lfs+json"
+
+type largeObject struct {
+	OID  string `json:"oid"`
+	Size int64  `json:"size"`
+}
+
+func (o largeObject) large() gitstore.Large { return gitstore.Large{OID: o.OID, Size: o.Size} }
+
+// batch tells where to send each large file.
+func (s *Server) batch(c *repoCall) error {
+	var in struct {
+		Operation string        `json:"operation"`
+		Transfers []string      `json:"transfers"`
+		Objects   []largeObject `json:"objects"`
+		Hash      string        `json:"hash_algo"`
+	}
+	if err := decode(c.exchange, &in); err != nil {
+		return err
+	}
+	if in.Operation != "upload" {
+		return refuse(http.StatusUnprocessableEntity, "ValidationError", "only the operation upload is served here; files are read at /resolve/")
+	}
+	if in.Hash != "" && in.Hash != "sha256" && in.Hash != "sha_256" {
+		return refuse(http.StatusConflict, "Conflict", "only sha256 is known here")
+	}
+	multipart := false
+	for _, t := range in.Transfers {
+		multipart = multipart || t == "multipart"
+	}
+	transfer := "basic"
+	out := []map[string]any{}
+	for _, o := range in.Objects {
+		v := map[string]any{"oid": o.OID, "size": o.Size}
+		switch {
+		case !isSHA256(o.OID) || o.Size < 0 || o.Size > maxLargeFile:
+			v["error"] = map[string]any{"code": http.StatusUnprocessableEntity, "message": "the oid is not a sha256, or the size is not between 0 and 200 GB"}
+		case s.store.HasLarge(o.large()):
+		default:
+			actions := map[string]any{"verify": map[string]any{
+				"href": c.base() + "/" + c.repo.Path() + ".git/info/lfs/objects/verify", "header": map[string]any{},
+			}}
+			if multipart && o.Size > s.opts.PartSize {
+				transfer = "multipart"
+				actions["upload"] = s.partActions(c.exchange, o)
+			} else {
+				actions["upload"] = map[string]any{"href": c.base() + s.sign(ticket{path: "/api/storage/large/" + o.OID, size: o.Size}), "header": map[string]any{}}
+			}
+			v["actions"] = actions
+		}
+		out = append(out, v)
+	}
+	return s.ok(c.exchange, map[string]any{"transfer": transfer, "objects": out})
+}
+
+// verify confirms that a large file has arrived.
+func (s *Server) verify(c *repoCall) error {
+	var in largeObject
+	if err := decode(c.exchange, &in); err != nil {
+		return err
+	}
+	if !s.store.HasLarge(in.large()) {
+		return refuse(http.StatusNotFound, "EntryNotFound", "the large file "+in.OID+" is not here")
+	}
+	return s.ok(c.exchange, map[string]any{"message": "ok"})
+}
+
+func isSHA256(s string) bool {
+	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
+}
