@@ -139,20 +139,10 @@ func versionCommand(std cli.Streams) *cobra.Command {
 	}
 }
 
-// shimExit is the exit code of a job's shim, which has nobody to tell more.
-type shimExit int
-
-func (e shimExit) Error() string { return fmt.Sprintf("the job's shim exits with %d", int(e)) }
-
 // shimCommand runs one local job; the local backend starts it.
 func shimCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: app.ShimCommand + " FOLDER", Hidden: true, Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if code := app.RunShim(cmd.Context(), args[0]); code != 0 {
-				return shimExit(code)
-			}
-			return nil
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return app.RunShim(cmd.Context(), args[0]) },
 	}
 }

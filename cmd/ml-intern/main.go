@@ -23,14 +23,16 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	go func() { // for the life of the process
-		<-signals
-		cancel(app.ErrInterrupted)
-		<-signals // the person means it
-		os.Exit(130)
-	}()
+	if len(os.Args) < 2 || os.Args[1] != app.ShimCommand { // a shim minds signals itself
+		signals := make(chan os.Signal, 2)
+		signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+		go func() { // for the life of the process
+			<-signals
+			cancel(app.ErrInterrupted)
+			<-signals // the person means it
+			os.Exit(130)
+		}()
+	}
 	root := newRoot(cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 	err := root.ExecuteContext(ctx)
 	if cause := context.Cause(ctx); err != nil && errors.Is(err, context.Canceled) && cause != nil {
@@ -42,9 +44,6 @@ func run() int {
 // report tells the person what went wrong and what to do about it.
 func report(err error) int {
 	exit := app.Classify(err)
-	if code, ok := errors.AsType[shimExit](err); ok {
-		return int(code)
-	}
 	if err == nil {
 		return 0
 	}

@@ -37,7 +37,7 @@ const ShimCommand = "job-shim"
 type App struct {
 	cfg   *config.Config
 	store *sqlite.Store
-	jobs  *local.Backend
+	jobs  local.Backend
 	hub   *localHub
 }
 
@@ -57,36 +57,38 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 // Close ends what New and the sessions opened.
 func (a *App) Close() error { return errors.Join(a.hub.Close(), a.store.Close()) }
 
-func localJobs(cfg *config.Config) (*local.Backend, error) {
+func localJobs(cfg *config.Config) (local.Backend, error) {
 	if cfg.Compute != "local" {
-		return nil, fmt.Errorf("%w: there is no compute backend %q; this version has: local", ErrUsage, cfg.Compute)
+		return local.Backend{}, fmt.Errorf("%w: there is no compute backend %q; this version has: local", ErrUsage, cfg.Compute)
 	}
 	exe, err := os.Executable()
 	if err != nil {
-		return nil, fmt.Errorf("find this program: %w", err)
+		return local.Backend{}, fmt.Errorf("find this program: %w", err)
 	}
-	return &local.Backend{Dir: filepath.Join(cfg.Paths.State, "jobs"), Shim: []string{exe, ShimCommand}, Environ: cfg.Environ()}, nil
+	return local.Backend{Dir: filepath.Join(cfg.Paths.State, "jobs"), Shim: []string{exe, ShimCommand}, Env: cfg.Environ()}, nil
 }
 
 // Start begins a session with its first prompt in the configured workspace
-// and takes its lease. Run it with an empty prompt.
+// and takes its lease. Run it with an empty prompt. What is wrong with the
+// configuration is found before anything is saved.
 func (a *App) Start(ctx context.Context, prompt string) (*Conversation, error) {
-	id := newID()
-	release, err := a.store.Lease(ctx, id)
-	if err != nil {
-		return nil, fmt.Errorf("lease session %s: %w", id, err)
+	if a.cfg.Model == "" {
+		return nil, fmt.Errorf("%w: %w", ErrUsage, ErrNoModel)
 	}
-	model, err := a.modelID()
+	opened := session.Opened{ID: newID(), Dir: a.cfg.Dir, Model: a.cfg.Model, Hub: a.hubChoice(), Version: Version()}
+	ag, err := a.agent(opened)
 	if err != nil {
-		return nil, errors.Join(err, release())
+		return nil, err
 	}
-	s, err := session.New(ctx, a.store, session.Opened{
-		ID: id, Dir: a.cfg.Dir, Model: model, Hub: a.hubChoice(), Version: Version(),
-	}, prompt)
+	release, err := a.store.Lease(ctx, opened.ID)
+	if err != nil {
+		return nil, fmt.Errorf("lease session %s: %w", opened.ID, err)
+	}
+	s, err := session.New(ctx, a.store, opened, prompt)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("begin session: %w", err), release())
 	}
-	return a.converse(s, release)
+	return &Conversation{s, ag, release}, nil
 }
 
 // newID is a session id that sorts by time: 20261123-015013-k3f9.
@@ -121,7 +123,14 @@ func (a *App) Resume(ctx context.Context, id string) (*Conversation, error) {
 	if _, err := os.Stat(opened.Dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the session's workspace: %w", err), release())
 	}
-	return a.converse(s, release)
+	ag, err := a.agent(opened)
+	if err != nil {
+		return nil, errors.Join(err, release())
+	}
+	usage, toolsUSD := s.Bill()
+	ag.Ledger.Spend(agent.Price(ag.Model.Info(), usage))
+	ag.Ledger.Spend(ledger.Amount{USD: toolsUSD})
+	return &Conversation{s, ag, release}, nil
 }
 
 // Fork copies a session and takes the copy's lease; the original stays as it
@@ -194,17 +203,9 @@ func (c *Conversation) Run(ctx context.Context, prompt string) iter.Seq2[session
 // Close gives the session back.
 func (c *Conversation) Close() error { return c.release() }
 
-// converse builds the agent for a session.
-func (a *App) converse(s *session.Session, release func() error) (*Conversation, error) {
-	ag, err := a.agent(s)
-	if err != nil {
-		return nil, errors.Join(err, release())
-	}
-	return &Conversation{s, ag, release}, nil
-}
-
-func (a *App) agent(s *session.Session) (*agent.Agent, error) {
-	model, err := a.model(s.Opened().Model)
+// agent puts the agent of a session together.
+func (a *App) agent(opened session.Opened) (*agent.Agent, error) {
+	model, err := a.model(opened.Model)
 	if err != nil {
 		return nil, err
 	}
@@ -212,30 +213,26 @@ func (a *App) agent(s *session.Session) (*agent.Agent, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
-	router, err := a.tools(s)
+	router, err := a.tools(opened.ID)
 	if err != nil {
 		return nil, err
 	}
-	account := &ledger.Account{Cap: ledger.Amount{USD: a.cfg.MaxCost, Tokens: a.cfg.MaxTokens}}
-	usage, toolsUSD := s.Bill()
-	account.Spend(agent.Price(model.Info(), usage))
-	account.Spend(ledger.Amount{USD: toolsUSD})
 	return &agent.Agent{
 		System:   agent.System(a.cfg.Dir, a.cfg.SystemAppend),
 		Model:    model,
 		Tools:    router,
 		Policy:   mode,
 		Approver: agent.Nobody{},
-		Ledger:   account,
+		Ledger:   &ledger.Account{Cap: ledger.Amount{USD: a.cfg.MaxCost, Tokens: a.cfg.MaxTokens}},
 		Guards:   agent.Guards(),
 		MaxSteps: a.cfg.MaxSteps,
-		Spill:    a.spill(s.ID),
+		Spill:    a.spill(opened.ID),
 		Reason:   func(err error) string { return Classify(err).Reason },
 	}, nil
 }
 
-// tools lists every built-in tool.
-func (a *App) tools(s *session.Session) (*tool.Router, error) {
+// tools lists every built-in tool, for the session of that id.
+func (a *App) tools(id string) (*tool.Router, error) {
 	sb := sandbox.Local{Dir: a.cfg.Dir, Env: sandbox.Environ(a.cfg.Environ())}
 	remote := a.hubClient
 	return tool.NewRouter(
@@ -250,7 +247,7 @@ func (a *App) tools(s *session.Session) (*tool.Router, error) {
 		tools.JobLogs(a.jobs),
 		tools.JobCancel(a.jobs),
 		tools.CompareRuns(a.jobs, sb),
-		tools.Publish(remote, sb, a.jobs, tools.Provenance{Session: s.ID, Version: Version()}),
+		tools.Publish(remote, sb, a.jobs, tools.Provenance{Session: id, Version: Version()}),
 		tools.HubDownload(remote, sb),
 	)
 }
@@ -321,5 +318,5 @@ func (a *App) WaitJob(ctx context.Context, id string, log func(line string)) (jo
 	return statuses[0], nil
 }
 
-// RunShim is the life of one local job; it returns the exit code of the shim.
-func RunShim(ctx context.Context, folder string) int { return local.RunShim(ctx, folder) }
+// RunShim is the whole life of a local job's shim; see local.RunShim.
+func RunShim(ctx context.Context, folder string) error { return local.RunShim(ctx, folder) }

@@ -13,14 +13,6 @@ import (
 // ErrNoModel says that no model was named.
 var ErrNoModel = errors.New("no model is set: name one with --model, such as --model openai/NAME, --model ollama/NAME or --model " + catalog.Builtin)
 
-// modelID is the model that the person named.
-func (a *App) modelID() (string, error) {
-	if a.cfg.Model == "" {
-		return "", fmt.Errorf("%w: %w", ErrUsage, ErrNoModel)
-	}
-	return a.cfg.Model, nil
-}
-
 // unknownWindow is assumed of a model whose context window is unknown, tokens.
 const unknownWindow = 128_000
 

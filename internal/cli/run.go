@@ -43,6 +43,10 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions, std Streams) 
 		return err
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
+	p, err := newPrinter(cfg, std)
+	if err != nil {
+		return err
+	}
 	c, prompt, err := converse(ctx, a, opts)
 	if err != nil {
 		return err
@@ -52,10 +56,6 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions, std Streams) 
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, cfg.TimeBudget, app.ErrTimeBudget)
 		defer cancel()
-	}
-	p, err := newPrinter(cfg, std)
-	if err != nil {
-		return err
 	}
 	err = show(ctx, c, prompt, p)
 	if err != nil {
