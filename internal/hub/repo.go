@@ -214,11 +214,14 @@ func (c *Client) treePage(ctx context.Context, path string) ([]Entry, string, er
 // nextPage finds the address of the next page in a Link header.
 func nextPage(h http.Header) string {
 	for _, line := range h.Values("Link") {
-		for link := range strings.SplitSeq(line, ",") {
-			target, params, _ := strings.Cut(strings.TrimSpace(link), ";")
-			if strings.Contains(params, `rel="next"`) || strings.Contains(params, "rel=next") {
-				return strings.Trim(strings.TrimSpace(target), "<>")
+		for line != "" {
+			_, rest, _ := strings.Cut(line, "<")
+			target, rest, closed := strings.Cut(rest, ">")
+			params, after, _ := strings.Cut(rest, ",")
+			if closed && (strings.Contains(params, `rel="next"`) || strings.Contains(params, "rel=next")) {
+				return target
 			}
+			line = after
 		}
 	}
 	return ""

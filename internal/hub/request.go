@@ -37,6 +37,7 @@ type call struct {
 	once   bool                                 // must not be sent again if it may have arrived
 	slow   bool                                 // the answer may take minutes
 	signed bool                                 // the URL itself gives the right: send no token
+	stay   bool                                 // an answer that leads to another host is the answer
 }
 
 // A reply is the last answer of a chain of redirects. Seen has what earlier
@@ -231,6 +232,9 @@ func (in call) redirect(from *url.URL, resp *http.Response) (*url.URL, error) {
 	}
 	if next.Scheme != "http" && next.Scheme != "https" {
 		return nil, fmt.Errorf("%s: redirect to the scheme %s", plainURL(from), next.Scheme)
+	}
+	if in.stay && next.Host != from.Host {
+		return nil, nil
 	}
 	if in.method == http.MethodGet || in.method == http.MethodHead {
 		return next, nil
