@@ -34,8 +34,8 @@ func (c *Client) commit(ctx context.Context, repo RepoID, in Commit, changed []*
 			chain := &chain{pieces: lines}
 			return chain, chain.size(), nil
 		},
-		once: true,
-		slow: true,
+		once:  true,
+		limit: slowLimit,
 	}, nil, &made)
 	return made, err
 }

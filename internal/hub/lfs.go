@@ -118,7 +118,7 @@ func (c *Client) sendObject(ctx context.Context, o lfsObject, u *upload) error {
 		return err
 	}
 	in := lfsObject{OID: u.sha256, Size: u.size}
-	_, err = c.api(ctx, call{method: "POST", path: o.Actions.Verify.Href, header: lfsHeader(), slow: true}, in, nil)
+	_, err = c.api(ctx, call{method: "POST", path: o.Actions.Verify.Href, header: lfsHeader(), limit: slowLimit}, in, nil)
 	return err
 }
 
@@ -130,7 +130,7 @@ func (c *Client) put(ctx context.Context, to lfsAction, u *upload, from, size in
 		header.Set(name, v)
 	}
 	resp, err := c.do(ctx, call{
-		method: "PUT", path: to.Href, header: header, signed: true, slow: true,
+		method: "PUT", path: to.Href, header: header, signed: true, limit: slowLimit,
 		body: func() (io.ReadCloser, int64, error) {
 			body, err := u.reopen()
 			if err != nil {
@@ -187,6 +187,6 @@ func (c *Client) sendParts(ctx context.Context, up lfsAction, chunkText string, 
 		parts[i] = part{i + 1, tag}
 	}
 	in := map[string]any{"oid": u.sha256, "parts": parts}
-	_, err = c.api(ctx, call{method: "POST", path: up.Href, header: lfsHeader(), signed: true, slow: true}, in, nil)
+	_, err = c.api(ctx, call{method: "POST", path: up.Href, header: lfsHeader(), signed: true, limit: slowLimit}, in, nil)
 	return err
 }

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,7 +36,7 @@ type call struct {
 	header http.Header
 	body   func() (io.ReadCloser, int64, error) // a fresh one each time, with its size
 	once   bool                                 // must not be sent again if it may have arrived
-	slow   bool                                 // the answer may take minutes
+	limit  time.Duration                        // of silence; stallLimit if 0
 	signed bool                                 // the URL itself gives the right: send no token
 	stay   bool                                 // an answer that leads to another host is the answer
 }
@@ -125,10 +126,7 @@ func (c *Client) send(ctx context.Context, in call) (*reply, error) {
 	if err != nil || u.Host == "" {
 		return nil, errFinal{errors.New("the address of the Hub is not a URL")}
 	}
-	limit := stallLimit
-	if in.slow {
-		limit = slowLimit
-	}
+	limit := cmp.Or(in.limit, stallLimit)
 	ctx, cancel := context.WithCancelCause(ctx)
 	watch := &watchdog{limit: limit, timer: time.AfterFunc(limit, func() { cancel(errStalled) }), cancel: cancel}
 	seen := http.Header{}
