@@ -1,18 +1,22 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os/exec"
 	"strconv"
-	"testing"
+	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"ml-intern/internal/llm/llmtest"
 )
 
 // commands are the words that the scripts have besides testscript's own.
-func commands(*testing.T) map[string]func(ts *testscript.TestScript, neg bool, args []string) {
+func commands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
-		"exits": exits,
+		"exits": exits, "model": model, "requests": requests, "json": checkJSON, "lines": lines,
 	}
 }
 
@@ -32,5 +36,75 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+type serverKey struct{}
+
+// model FILE starts an endpoint that plays the script and points the program
+// at it.
+func model(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: model FILE")
+	}
+	turns, err := llmtest.ReadScript(strings.NewReader(ts.ReadFile(args[0])))
+	ts.Check(err)
+	s := llmtest.NewServer(turns...)
+	ts.Defer(s.Close)
+	ts.Setenv("OPENAI_BASE_URL", s.URL)
+	ts.Setenv("OPENAI_API_KEY", "sk-test")
+	ts.Value(serverKey{}).(*current).server = s
+}
+
+// current holds the endpoint of a script.
+type current struct{ server *llmtest.Server }
+
+// requests N TEXT checks how many requests the endpoint got, and that the last
+// one holds the text.
+func requests(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: requests N TEXT")
+	}
+	seen := ts.Value(serverKey{}).(*current).server.Seen()
+	if fmt.Sprint(len(seen)) != args[0] {
+		ts.Fatalf("%d requests, want %s", len(seen), args[0])
+	}
+	if len(seen) > 0 && !strings.Contains(string(seen[len(seen)-1].Body), args[1]) {
+		ts.Fatalf("the last request does not hold %q", args[1])
+	}
+}
+
+// json KEY[=VALUE]… checks the object on standard output. A key may have dots;
+// blanks of a value are written as dashes.
+func checkJSON(ts *testscript.TestScript, neg bool, args []string) {
+	var object map[string]any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &object))
+	for _, arg := range args {
+		key, want, hasValue := strings.Cut(arg, "=")
+		var value any = object
+		for part := range strings.SplitSeq(key, ".") {
+			m, ok := value.(map[string]any)
+			if !ok || m[part] == nil {
+				ts.Fatalf("there is no %s", key)
+			}
+			value = m[part]
+		}
+		got := strings.ReplaceAll(fmt.Sprint(value), " ", "-")
+		if hasValue && got != want {
+			ts.Fatalf("%s is %s, want %s", key, got, want)
+		}
+	}
+}
+
+// lines N checks that standard output is N lines of JSON.
+func lines(ts *testscript.TestScript, neg bool, args []string) {
+	out := strings.Split(strings.TrimSpace(ts.ReadFile("stdout")), "\n")
+	for _, line := range out {
+		if !json.Valid([]byte(line)) {
+			ts.Fatalf("not JSON: %s", line)
+		}
+	}
+	if fmt.Sprint(len(out)) != args[0] {
+		ts.Fatalf("%d lines, want %s", len(out), args[0])
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -168,6 +169,41 @@ func (d *demo) checkJobs(submitted int) {
 	}
 	if len(jobs) < 2 || len(jobs) != submitted {
 		d.t.Errorf("%d jobs, %d submissions in the log", len(jobs), submitted)
+	}
+}
+
+// checkCommits asks the Hub: the repository has its first commit and one more.
+func (d *demo) checkCommits() {
+	d.t.Helper()
+	addr := filepath.Join(d.dir, "addr")
+	serve := d.command("hub", "serve", "--addr", "127.0.0.1:0", "--addr-file", addr)
+	if err := serve.Start(); err != nil {
+		d.t.Fatal(err)
+	}
+	defer func() {
+		_ = serve.Process.Signal(syscall.SIGTERM)
+		if err := serve.Wait(); err != nil && serve.ProcessState.ExitCode() != 0 {
+			d.t.Errorf("hub serve: %v", err)
+		}
+	}()
+	var host []byte
+	for range 200 {
+		if host, _ = os.ReadFile(addr); len(host) > 0 {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	res, err := http.Get("http://" + strings.TrimSpace(string(host)) + "/api/models/me/demo-penguins/commits/main")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var commits []struct{ Title string }
+	if err := json.NewDecoder(res.Body).Decode(&commits); err != nil {
+		d.t.Fatal(err)
+	}
+	if len(commits) != 2 || commits[0].Title != "Publish demo-penguins" {
+		d.t.Errorf("the repository has the commits %+v, want the first one and one that publishes", commits)
 	}
 }
 

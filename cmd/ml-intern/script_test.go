@@ -26,8 +26,9 @@ func TestScripts(t *testing.T) {
 			for _, name := range []string{"HF_TOKEN", "HF_ENDPOINT", "OPENAI_API_KEY", "OPENAI_BASE_URL"} {
 				env.Setenv(name, "")
 			}
+			env.Values[serverKey{}] = new(current)
 			return os.MkdirAll(filepath.Join(env.WorkDir, "w"), 0o755)
 		},
-		Cmds: commands(t),
+		Cmds: commands(),
 	})
 }

@@ -311,7 +311,7 @@ func (a *App) Jobs() job.Backend { return a.jobs }
 
 // WaitJob blocks until the job has ended and passes progress lines on.
 func (a *App) WaitJob(ctx context.Context, id string, log func(line string)) (job.Status, error) {
-	statuses, err := job.Wait(ctx, a.jobs, []string{id}, func(p job.Progress) { log(p.String()) })
+	statuses, err := job.Wait(ctx, a.jobs, []string{id}, func(open []job.Progress) { log(job.Summary(open)) })
 	if err != nil {
 		return job.Status{}, err
 	}

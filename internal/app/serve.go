@@ -31,7 +31,7 @@ func ServeHub(ctx context.Context, cfg *config.Config, opts ServeOptions, ready 
 	if opts.Dir == "" {
 		opts.Dir = hubDir(cfg)
 	}
-	store, err := hubserver.Open(hubserver.Options{Dir: opts.Dir, Auth: opts.Auth, Tokens: tokens(opts)})
+	store, err := hubserver.Open(hubserver.Options{Dir: opts.Dir, Auth: opts.Auth, Tokens: opts.tokens()})
 	if err != nil {
 		return fmt.Errorf("open hub folder: %w", err)
 	}
@@ -76,4 +76,12 @@ func checkExposure(opts ServeOptions) error {
 		return fmt.Errorf("%w: --auth needs the token in the variable HF_TOKEN", ErrUsage)
 	}
 	return nil
+}
+
+// tokens is whose token is taken: the one user's.
+func (o ServeOptions) tokens() map[string]hubserver.Account {
+	if !o.Auth {
+		return nil
+	}
+	return map[string]hubserver.Account{o.Token: {Name: "me"}}
 }

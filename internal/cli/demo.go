@@ -34,5 +34,5 @@ func Demo(ctx context.Context, cfg *config.Config, std Streams) error {
 		return fmt.Errorf("write the demo's data set: %w", err)
 	}
 	cfg.Dir, cfg.Model, cfg.Hub, cfg.Approve = dir, app.BuiltinModel, app.LocalHub, "auto"
-	return Run(ctx, cfg, RunOptions{Prompt: demoPrompt}, std)
+	return Run(ctx, cfg, RunOptions{Prompt: demoPrompt, ShowSession: true}, std)
 }

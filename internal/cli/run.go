@@ -30,6 +30,8 @@ type RunOptions struct {
 	Resume   string // id of a session, or the beginning of one
 	Continue bool   // the latest session of the workspace
 	Fork     bool   // work on a copy of the resumed session
+
+	ShowSession bool // name the session below a text answer
 }
 
 // Run answers one prompt and prints what happens in the configured format. Its
@@ -43,7 +45,7 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions, std Streams) 
 		return err
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
-	p, err := newPrinter(cfg, std)
+	p, err := newPrinter(cfg, opts, std)
 	if err != nil {
 		return err
 	}
@@ -124,10 +126,10 @@ type printer interface {
 	end(o outcome) error
 }
 
-func newPrinter(cfg *config.Config, std Streams) (printer, error) {
+func newPrinter(cfg *config.Config, opts RunOptions, std Streams) (printer, error) {
 	switch cfg.Output {
 	case "text":
-		return &textPrinter{out: std.Out, progress: progress{w: std.Err, quiet: cfg.Quiet, verbose: cfg.Verbose}}, nil
+		return &textPrinter{out: std.Out, showSession: opts.ShowSession, progress: progress{w: std.Err, quiet: cfg.Quiet, verbose: cfg.Verbose}}, nil
 	case "json":
 		return &jsonPrinter{out: std.Out, progress: progress{w: std.Err, quiet: cfg.Quiet, verbose: cfg.Verbose}}, nil
 	case "stream-json":

@@ -15,7 +15,8 @@ import (
 
 // textPrinter prints the answer, and on standard error what is being done.
 type textPrinter struct {
-	out io.Writer
+	out         io.Writer
+	showSession bool // name the session below the answer
 	progress
 }
 
@@ -23,8 +24,14 @@ func (p *textPrinter) end(o outcome) error {
 	if o.err != nil && (o.exit.Reason != "gave_up" || o.answer == "") {
 		return nil // main prints the error
 	}
-	_, err := fmt.Fprintln(p.out, strings.TrimRight(o.answer, "\n"))
-	return err
+	if _, err := fmt.Fprintln(p.out, strings.TrimRight(o.answer, "\n")); err != nil {
+		return err
+	}
+	if p.showSession {
+		_, err := fmt.Fprintf(p.out, "Session: %s (ml-intern sessions show %s)\n", o.session, o.session)
+		return err
+	}
+	return nil
 }
 
 // progress tells a person what is being done, one line for each thing.

@@ -25,26 +25,40 @@ type Progress struct {
 	LastLine string // of its output
 }
 
-// String is the progress in one line.
+// String is the progress in a few words: "forest 12 s", "forest queued".
 func (p Progress) String() string {
-	name := p.Status.ID
-	if p.Status.Name != "" {
-		name += " (" + p.Status.Name + ")"
+	name := p.Status.Name
+	if name == "" {
+		name = p.Status.ID
 	}
-	text := fmt.Sprintf("job %s: %s", name, p.Status.State)
 	if p.Status.State == Running {
-		text += fmt.Sprintf(" %.0f s", p.Status.Seconds())
+		return fmt.Sprintf("%s %.0f s", name, p.Status.Seconds())
 	}
-	if p.LastLine != "" {
-		text += " | " + p.LastLine
+	return name + " " + string(p.Status.State)
+}
+
+// Summary is the progress of several jobs in one line, with the last output of
+// the first that runs.
+func Summary(open []Progress) string {
+	var words []string
+	last := ""
+	for _, p := range open {
+		words = append(words, p.String())
+		if last == "" {
+			last = p.LastLine
+		}
+	}
+	text := strings.Join(words, ", ")
+	if last != "" {
+		text += " | " + last
 	}
 	return text
 }
 
 // Wait returns when all the jobs are done, with their statuses in the order of
-// ids. About once a second it reports each job that is not. When ctx ends or
+// ids. About once a second it reports those that are not. When ctx ends or
 // the backend fails it returns what it knows with the error; the jobs go on.
-func Wait(ctx context.Context, b Backend, ids []string, report func(Progress)) ([]Status, error) {
+func Wait(ctx context.Context, b Backend, ids []string, report func([]Progress)) ([]Status, error) {
 	statuses := make([]Status, len(ids))
 	var reported time.Time
 	failures := 0
@@ -89,12 +103,15 @@ func refresh(ctx context.Context, b Backend, ids []string, statuses []Status) er
 	return nil
 }
 
-func reportPending(ctx context.Context, b Backend, statuses []Status, report func(Progress)) {
+// reportPending reports the jobs that are not done, all at once.
+func reportPending(ctx context.Context, b Backend, statuses []Status, report func([]Progress)) {
+	var open []Progress
 	for _, s := range statuses {
 		if s.ID != "" && pending(s) {
-			report(Progress{Status: s, LastLine: LastLine(ctx, b, s.ID)})
+			open = append(open, Progress{Status: s, LastLine: LastLine(ctx, b, s.ID)})
 		}
 	}
+	report(open)
 }
 
 // LastLine is the last line of a job's output that is not blank, "" if there

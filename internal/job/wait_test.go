@@ -51,7 +51,7 @@ func TestWait(t *testing.T) {
 		now := time.Now()
 		c := &clockwork{ends: map[string]time.Time{"a": now.Add(time.Minute), "b": now}}
 		var reports []string
-		statuses, err := job.Wait(t.Context(), c, []string{"a", "b"}, func(p job.Progress) { reports = append(reports, p.String()) })
+		statuses, err := job.Wait(t.Context(), c, []string{"a", "b"}, func(open []job.Progress) { reports = append(reports, job.Summary(open)) })
 		if err != nil || len(statuses) != 2 || statuses[0].ID != "a" || statuses[1].ID != "b" || !statuses[0].Done() {
 			t.Fatalf("%+v, %v", statuses, err)
 		}
@@ -61,7 +61,7 @@ func TestWait(t *testing.T) {
 		if c.asked > 80 {
 			t.Errorf("the backend was asked %d times in a minute", c.asked)
 		}
-		if len(reports) < 50 || reports[0] != "job a (train): running 0 s | step 2" {
+		if len(reports) < 50 || reports[0] != "train 0 s | step 2" {
 			t.Errorf("%d reports in a minute, the first is %q", len(reports), reports[0])
 		}
 	})

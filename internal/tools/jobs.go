@@ -93,7 +93,7 @@ func JobWait(backend job.Backend, sb files) tool.Tool {
 			waitCtx, cancel = context.WithTimeout(ctx, time.Duration(in.TimeoutS)*time.Second)
 			defer cancel()
 		}
-		statuses, err := job.Wait(waitCtx, backend, in.Jobs, func(p job.Progress) { call.Log(p.String()) })
+		statuses, err := job.Wait(waitCtx, backend, in.Jobs, func(open []job.Progress) { call.Log(job.Summary(open)) })
 		if err != nil && (ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded)) {
 			return tool.Output{}, err
 		}

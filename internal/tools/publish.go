@@ -95,10 +95,10 @@ func (p publisher) run(ctx context.Context, in publishInput, call tool.Call) (to
 	if err != nil {
 		return tool.Output{}, err
 	}
-	sources = append(sources, hub.File{Path: "README.md", Data: []byte(readme)})
+	sources = append(sources, hub.File{Path: "README.md", Content: []byte(readme)})
 	call.Log(fmt.Sprintf("uploading %d files to %s", len(sources), repo))
 	commit, err := client.Upload(ctx, repo, hub.Commit{
-		Summary:     "Publish " + repo.Name,
+		Message:     "Publish " + repo.Name,
 		Description: fmt.Sprintf("ml-intern session %s, job %s", p.made.Session, in.Job),
 		Files:       sources,
 	})
@@ -107,7 +107,7 @@ func (p publisher) run(ctx context.Context, in publishInput, call tool.Call) (to
 	}
 	url := client.RepoURL(repo)
 	out, err := object(publishResult{
-		Repo: repo.String(), URL: url, Commit: commit.SHA, Private: info.Private, Unchanged: commit.Unchanged, Files: published,
+		Repo: repo.String(), URL: url, Commit: commit.Commit, Private: info.Private, Unchanged: commit.Unchanged, Files: published,
 	}, "published "+url)
 	out.Artifacts = []tool.Artifact{{Kind: "model", URL: url}}
 	return out, err
@@ -166,7 +166,7 @@ func (p publisher) collect(paths []string, status job.Status) ([]hub.File, []pub
 			return nil, nil, fmt.Errorf("publish %s: %w", path, err)
 		}
 		hasScript = hasScript || sum == status.ScriptSHA256
-		sources = append(sources, hub.File{Path: name, Source: abs})
+		sources = append(sources, hub.File{Path: name, Local: abs})
 		published = append(published, publishedFile{name, size, sum})
 	}
 	if !hasScript {
@@ -261,18 +261,38 @@ func HubDownload(connect dialer, sb files) tool.Tool {
 		if err != nil {
 			return tool.Output{}, err
 		}
-		snapshot, err := client.Snapshot(ctx, repo, in.Revision, abs)
-		if err != nil {
-			return tool.Output{}, fmt.Errorf("download %s: %w", repo, err)
+		res := result{Repo: repo.String(), Dir: in.Dir}
+		if res.Commit, err = client.Snapshot(ctx, repo, hub.SnapshotOptions{Revision: in.Revision, Dir: abs}); err != nil {
+			return tool.Output{}, err
 		}
-		res := result{Repo: repo.String(), Commit: snapshot.SHA, Dir: in.Dir}
-		for _, f := range snapshot.Files {
-			sum, size, err := hashFile(filepath.Join(abs, filepath.FromSlash(f)))
-			if err != nil {
-				return tool.Output{}, fmt.Errorf("check download: %w", err)
-			}
-			res.Files = append(res.Files, publishedFile{f, size, sum})
+		if res.Files, err = downloaded(ctx, client, repo, res.Commit, abs); err != nil {
+			return tool.Output{}, err
 		}
 		return object(res, fmt.Sprintf("downloaded %s: %d files", repo, len(res.Files)))
 	})
+}
+
+// maxListed is how many files of a download the model is told about.
+const maxListed = 100
+
+// downloaded lists the files of a snapshot as they are on the disk.
+func downloaded(ctx context.Context, client *hub.Client, repo hub.RepoID, commit, dir string) ([]publishedFile, error) {
+	var list []publishedFile
+	for entry, err := range client.ListTree(ctx, repo, hub.TreeOptions{Revision: commit, Recursive: true}) {
+		if err != nil {
+			return nil, err
+		}
+		if entry.Dir {
+			continue
+		}
+		if len(list) == maxListed {
+			break
+		}
+		sum, size, err := hashFile(filepath.Join(dir, filepath.FromSlash(entry.Path)))
+		if err != nil {
+			return nil, fmt.Errorf("check download of %s: %w", entry.Path, err)
+		}
+		list = append(list, publishedFile{entry.Path, size, sum})
+	}
+	return list, nil
 }
