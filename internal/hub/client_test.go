@@ -169,7 +169,7 @@ func TestListTree(t *testing.T) {
 	repo := newRepo(t, h, hub.Model)
 	var many []hub.File
 	for i := range 1203 {
-		many = append(many, hub.File{Path: fmt.Sprintf("d%d/f%04d", i%3, i), Content: fmt.Append(nil, i)})
+		many = append(many, hub.File{Path: fmt.Sprintf("d%d/f%04d", i%3, i), Content: fmt.Append(nil, i%5)})
 	}
 	upload(t, h, repo, many...)
 	h.Requests()

@@ -103,11 +103,12 @@ func (s *Store) read(kind, oid string) ([]byte, error) {
 // Blob returns a blob's content.
 func (s *Store) Blob(oid string) ([]byte, error) { return s.read(kindBlob, oid) }
 
-// A Batch collects new objects, and makes them visible together.
+// A Batch collects new objects, and makes them visible together. It is for one
+// goroutine.
 type Batch struct {
 	store *Store
-	mu    sync.Mutex
 	temp  map[string]string // file of each object, by id
+	zip   *zlib.Writer      // used again: a new one costs more than most objects
 }
 
 // Batch starts an empty batch. It must be flushed by Commit, or discarded.
@@ -118,10 +119,7 @@ func (b *Batch) Blob(content []byte) (string, error) { return b.put(kindBlob, co
 
 func (b *Batch) put(kind string, content []byte) (string, error) {
 	oid := objectID(kind, content)
-	b.mu.Lock()
-	_, known := b.temp[oid]
-	b.mu.Unlock()
-	if known || b.store.has(oid) {
+	if _, known := b.temp[oid]; known || b.store.has(oid) {
 		return oid, nil
 	}
 	f, err := b.store.temp()
@@ -130,23 +128,22 @@ func (b *Batch) put(kind string, content []byte) (string, error) {
 	}
 	var head bytes.Buffer
 	fmt.Fprintf(&head, "%s %d\x00", kind, len(content))
-	z, _ := zlib.NewWriterLevel(f, zlib.BestSpeed) // the level is a good one
-	_, err = io.Copy(z, io.MultiReader(&head, bytes.NewReader(content)))
-	if err = errors.Join(err, z.Close(), f.Close()); err != nil {
+	if b.zip == nil {
+		b.zip, _ = zlib.NewWriterLevel(f, zlib.BestSpeed) // the level is a good one
+	}
+	b.zip.Reset(f)
+	_, err = io.Copy(b.zip, io.MultiReader(&head, bytes.NewReader(content)))
+	if err = errors.Join(err, b.zip.Close(), f.Close()); err != nil {
 		os.Remove(f.Name())
 		return "", fmt.Errorf("write object: %w", full(err))
 	}
-	b.mu.Lock()
 	b.temp[oid] = f.Name()
-	b.mu.Unlock()
 	return oid, nil
 }
 
 // read returns an object of the batch or of the store.
 func (b *Batch) read(kind, oid string) ([]byte, error) {
-	b.mu.Lock()
 	temp, ours := b.temp[oid]
-	b.mu.Unlock()
 	if !ours {
 		return b.store.read(kind, oid)
 	}

@@ -176,14 +176,18 @@ func token(p string, atStart bool) (int, string) {
 
 // classEnd is the length of the [...] that p begins with, 0 if it never ends.
 func classEnd(p string) int {
-	for i := 2; i < len(p); i++ {
+	first := 1 // a ] there is one of the signs
+	if strings.HasPrefix(p, "[!") {
+		first = 2
+	}
+	for i := first; i < len(p); i++ {
 		if strings.HasPrefix(p[i:], "[:") {
 			if end := strings.Index(p[i:], ":]"); end > 0 {
 				i += end + 1
 				continue
 			}
 		}
-		if p[i] == ']' {
+		if p[i] == ']' && i > first {
 			return i + 1
 		}
 	}
