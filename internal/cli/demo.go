@@ -20,8 +20,8 @@ import (
 var penguins []byte
 
 // demoPrompt is what the demo asks for, in the words a person would use.
-const demoPrompt = "Train a model that predicts diagnosis from sklearn:breast_cancer, publish it as demo-breast-cancer; " +
-	"without a package index use ./penguins.csv and predict species, and publish it as demo-penguins."
+const demoPrompt = "Train a model that predicts diagnosis from sklearn:breast_cancer, publish it as ml-intern-demo; " +
+	"without a package index use ./penguins.csv and predict species."
 
 // Demo does the whole job on this machine, in a new folder below
 // ./ml-intern-demo, and ends with the session's id.

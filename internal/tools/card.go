@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -48,7 +49,6 @@ type card struct {
 	made    Provenance
 	job     string
 	script  string // sha256
-	command string
 	metrics experiment.Metrics
 	eval    *evaluation // nil if there is none
 	files   []string
@@ -211,7 +211,14 @@ func (c card) training(b *strings.Builder) {
 func words[V any](values map[string]V) map[string]string {
 	out := make(map[string]string, len(values))
 	for key, v := range values {
-		out[key] = fmt.Sprint(v)
+		switch text, err := json.Marshal(v); {
+		case err != nil:
+			out[key] = fmt.Sprint(v)
+		case len(text) > 1 && text[0] == '"':
+			out[key] = fmt.Sprint(v) // a text without its quotes
+		default:
+			out[key] = string(text)
+		}
 	}
 	return out
 }
