@@ -58,6 +58,9 @@ var routes = []route{
 
 // api serves what is under /api.
 func (s *Server) api(x *exchange, seg []string) error {
+	if len(seg) == 0 {
+		return noRoute(x)
+	}
 	method := x.Method
 	if method == http.MethodHead {
 		method = http.MethodGet

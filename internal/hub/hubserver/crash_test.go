@@ -1,0 +1,203 @@
+package hubserver_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ml-intern/internal/hub"
+	"ml-intern/internal/hub/hubserver"
+	"ml-intern/internal/hub/hubserver/gitstore"
+)
+
+const (
+	childDir   = "HUBSERVER_TEST_CHILD_DIR"   // serve this folder until killed
+	childLimit = "HUBSERVER_TEST_CHILD_LIMIT" // files may not become larger than this
+)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childDir); dir != "" {
+		serveChild(dir)
+	}
+	os.Exit(m.Run())
+}
+
+// serveChild is the server process that tests kill.
+func serveChild(dir string) {
+	if err := limitFiles(os.Getenv(childLimit)); err != nil {
+		fmt.Println("error:", err)
+		os.Exit(1)
+	}
+	s, err := hubserver.Open(hubserver.Options{Dir: dir})
+	if err != nil {
+		fmt.Println("error:", err)
+		os.Exit(1)
+	}
+	fmt.Println(httptest.NewServer(s).URL)
+	select {}
+}
+
+// child starts a server process and returns its client.
+func child(t *testing.T, dir string, env ...string) (*exec.Cmd, *hub.Client) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), exe)
+	cmd.Env = append(append(os.Environ(), childDir+"="+dir), env...)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	url, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil || !strings.HasPrefix(url, "http://") {
+		t.Fatalf("the server process said %q, %v", url, err)
+	}
+	return cmd, &hub.Client{BaseURL: strings.TrimSpace(url)}
+}
+
+// A server is killed in the middle of commits, again and again. Each time the
+// repository is as after one of them, whole; and what was confirmed is there.
+func TestKilledServer(t *testing.T) {
+	t.Parallel()
+	rounds := 25
+	if testing.Short() {
+		rounds = 5
+	}
+	dir := t.TempDir()
+	repo := hub.RepoID{Type: hub.Model, Namespace: "me", Name: "x"}
+	generation, kills := 0, 0
+	for round := range rounds {
+		cmd, client := child(t, dir)
+		if round == 0 {
+			if _, err := client.CreateRepo(t.Context(), repo, hub.CreateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		confirmed, sent := generation, generation
+		ctx, stop := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				sent++
+				if _, err := client.Upload(ctx, repo, generationFiles(sent)); err != nil {
+					return
+				}
+				confirmed = sent
+			}
+		})
+		time.Sleep(time.Duration(30+rand.IntN(270)) * time.Millisecond) // somewhere in the middle
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait() // killed, as it should be
+		stop()
+		wg.Wait()
+		generation = checkGeneration(t, dir, repo)
+		if generation < confirmed || generation > sent {
+			t.Fatalf("round %d: the repository has commit %d; %d was confirmed and %d sent", round, generation, confirmed, sent)
+		}
+		if sent > confirmed {
+			kills++
+		}
+	}
+	t.Logf("%d of %d kills were in the middle of an upload; %d commits were made", kills, rounds, generation)
+	if kills == 0 {
+		t.Error("no kill was in the middle of an upload: the test shows nothing")
+	}
+}
+
+// generationFiles is a commit whose files all say n.
+func generationFiles(n int) hub.Commit {
+	var c hub.Commit
+	for i := range 3 {
+		c.Files = append(c.Files,
+			hub.File{Path: fmt.Sprintf("d%d/text", i), Content: fmt.Appendf(nil, "%d\n", n)},
+			hub.File{Path: fmt.Sprintf("d%d/large.bin", i), Content: fmt.Appendf(nil, "%d\n\x00%d", n, i)})
+	}
+	return c
+}
+
+// checkGeneration reads the whole repository and returns which commit it is.
+func checkGeneration(t *testing.T, dir string, id hub.RepoID) int {
+	t.Helper()
+	s, err := gitstore.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	repo, err := s.Repo(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, err := s.Resolve(repo, "main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for c, err := range s.History(head.ID) {
+		if err != nil {
+			t.Fatalf("the history is broken at %s: %v", c.ID, err)
+		}
+	}
+	found := map[int]int{}
+	for e, err := range s.Entries(head, "", true) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Dir || e.Path == gitstore.AttributesFile {
+			continue
+		}
+		f, err := s.File(e.OID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found[readGeneration(t, s, f)]++
+	}
+	if len(found) == 0 {
+		return 0
+	}
+	if len(found) != 1 {
+		t.Fatalf("the files are of several commits: %v", found)
+	}
+	for n, files := range found {
+		if files != 6 {
+			t.Fatalf("commit %d has %d files, want 6", n, files)
+		}
+		return n
+	}
+	return 0
+}
+
+func readGeneration(t *testing.T, s *gitstore.Store, f gitstore.File) int {
+	t.Helper()
+	var n int
+	if f.Large == nil {
+		text, err := s.Blob(f.OID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Sscan(string(text), &n)
+		return n
+	}
+	file, err := s.OpenLarge(f.Large.OID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := read(t, file)
+	if sum(text) != f.Large.OID {
+		t.Fatalf("the large file %s is damaged", f.Large.OID)
+	}
+	fmt.Sscan(text, &n)
+	return n
+}
