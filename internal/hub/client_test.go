@@ -390,6 +390,33 @@ func TestDownloadIsTakenUp(t *testing.T) {
 	}
 }
 
+// A server that knows no ranges is read from the start again.
+func TestDownloadWithoutRanges(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		asked++
+		first := asked == 1
+		mu.Unlock()
+		w.Header().Set("Content-Length", "10")
+		if first {
+			io.WriteString(w, "0123")
+			http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}
+		io.WriteString(w, "0123456789")
+	}))
+	defer server.Close()
+	var out bytes.Buffer
+	c := &hub.Client{BaseURL: server.URL}
+	info, err := c.Download(t.Context(), hub.RepoID{Type: hub.Model, Name: "gpt2"}, "", "f", &out)
+	if err != nil || out.String() != "0123456789" || info.Size != 10 || asked != 2 {
+		t.Errorf("Download = %q, %+v, %v", out.String(), info, err)
+	}
+}
+
 func TestDownloadIsChecked(t *testing.T) {
 	t.Parallel()
 	h := hubtest.Start(t)

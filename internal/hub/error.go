@@ -82,8 +82,8 @@ func (c *Client) responseError(resp *http.Response) *Error {
 		e.URL = plainURL(resp.Request.URL)
 	}
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // what can be read is enough
-	if said := bodyMessage(body); said != "" && !strings.Contains(e.Message, said) {
-		e.Message = strings.TrimSpace(e.Message + " " + said)
+	if said := bodyMessage(body); said != "" {               // the same as in the header, with every letter
+		e.Message = said
 	}
 	if e.Message == "" {
 		e.Message = http.StatusText(resp.StatusCode)

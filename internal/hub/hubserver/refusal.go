@@ -1,6 +1,7 @@
 package hubserver
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -84,6 +85,9 @@ func (s *Server) refusal(x *exchange, err error) *refusal {
 	case errors.Is(err, gitstore.ErrFull):
 		s.log.Error("hub server has no space left", "error", err)
 		return refuse(http.StatusInsufficientStorage, "NoSpace", "the server has no space left on its disk")
+	case errors.Is(err, context.DeadlineExceeded): // another change of the repository takes long
+		x.Header().Set("Retry-After", "5")
+		return refuse(http.StatusServiceUnavailable, "Busy", "the repository is busy; try again")
 	case x.Context().Err() != nil: // the client is gone
 		return refuse(http.StatusRequestTimeout, "RequestTimeout", "the request ended early")
 	}
