@@ -1,8 +1,11 @@
 package sqlite_test
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -10,15 +13,6 @@ import (
 	"ml-intern/internal/session"
 	"ml-intern/internal/session/sqlite"
 )
-
-func open(tb testing.TB, path string) *sqlite.Store {
-	tb.Helper()
-	s, err := sqlite.Open(tb.Context(), path)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return s
-}
 
 // reply is an event of about the size that a model's step has.
 func reply(seq int64) session.Event {
@@ -34,7 +28,10 @@ func BenchmarkStart(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "s.db")
 	var seq int64
 	for b.Loop() {
-		s := open(b, path)
+		s, err := sqlite.Open(b.Context(), path)
+		if err != nil {
+			b.Fatal(err)
+		}
 		seq++
 		if err := s.Append(b.Context(), "a", reply(seq)); err != nil {
 			b.Fatal(err)
@@ -46,7 +43,10 @@ func BenchmarkStart(b *testing.B) {
 // BenchmarkFirstStart makes the store too.
 func BenchmarkFirstStart(b *testing.B) {
 	for b.Loop() {
-		s := open(b, filepath.Join(b.TempDir(), "s.db"))
+		s, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "s.db"))
+		if err != nil {
+			b.Fatal(err)
+		}
 		if err := s.Append(b.Context(), "a", reply(1)); err != nil {
 			b.Fatal(err)
 		}
@@ -57,7 +57,6 @@ func BenchmarkFirstStart(b *testing.B) {
 // BenchmarkAppend saves one event of about 600 bytes, durably.
 func BenchmarkAppend(b *testing.B) {
 	s := open(b, filepath.Join(b.TempDir(), "s.db"))
-	defer s.Close()
 	var seq int64
 	for b.Loop() {
 		seq++
@@ -70,7 +69,6 @@ func BenchmarkAppend(b *testing.B) {
 // BenchmarkLoad reads a session of 10,000 events, 6 MB.
 func BenchmarkLoad(b *testing.B) {
 	s := open(b, filepath.Join(b.TempDir(), "s.db"))
-	defer s.Close()
 	var events []session.Event
 	for i := range 10_000 {
 		events = append(events, reply(int64(i)+1))
@@ -88,6 +86,45 @@ func BenchmarkLoad(b *testing.B) {
 		}
 		if n != 10_000 {
 			b.Fatal(n)
+		}
+	}
+}
+
+// BenchmarkAppendCrowd saves one event in each of many sessions at once, as a
+// server does.
+func BenchmarkAppendCrowd(b *testing.B) {
+	s := open(b, filepath.Join(b.TempDir(), "s.db"))
+	var ids atomic.Int64
+	b.SetParallelism(100)
+	b.RunParallel(func(pb *testing.PB) {
+		id := fmt.Sprint("s", ids.Add(1))
+		var seq int64
+		for pb.Next() {
+			seq++
+			if err := s.Append(b.Context(), id, reply(seq)); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
+
+// BenchmarkList lists 10,000 sessions.
+func BenchmarkList(b *testing.B) {
+	s := open(b, filepath.Join(b.TempDir(), "s.db"))
+	var wg sync.WaitGroup
+	for w := range 100 {
+		wg.Go(func() {
+			for i := range 100 {
+				if err := s.Append(b.Context(), fmt.Sprintf("s%d-%d", w, i), reply(1)); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for b.Loop() {
+		if list, err := s.List(b.Context()); err != nil || len(list) != 10_000 {
+			b.Fatal(len(list), err)
 		}
 	}
 }
