@@ -128,7 +128,7 @@ func TestKilledWriters(t *testing.T) {
 		wg.Go(func() {
 			var last int64
 			for i := range kills {
-				said, err := writeAndKill(t.Context(), path, id)
+				said, err := writeAndKill(t.Context(), path, id, i%2 == 0)
 				if err != nil {
 					t.Errorf("writer %s, kill %d: %v", id, i, err)
 					return
@@ -145,21 +145,26 @@ func TestKilledWriters(t *testing.T) {
 }
 
 // writeAndKill lets a writer live for a short while and returns the last
-// number that it said is saved.
-func writeAndKill(ctx context.Context, path, id string) (said int64, err error) {
+// number that it said is saved. Some die while they start, some while they
+// write.
+func writeAndKill(ctx context.Context, path, id string, writing bool) (said int64, err error) {
 	cmd, lines, err := start(ctx, "write", path, id)
 	if err != nil {
 		return 0, err
 	}
-	// Some die before they have opened the file, most while they write.
-	killer := time.AfterFunc(rand.N(150*time.Millisecond), func() { _ = cmd.Process.Kill() })
+	if writing {
+		lines.Scan()
+		said, err = strconv.ParseInt(lines.Text(), 10, 64)
+	}
+	killer := time.AfterFunc(rand.N(50*time.Millisecond), func() { _ = cmd.Process.Kill() })
 	defer killer.Stop()
-	for lines.Scan() {
-		if said, err = strconv.ParseInt(lines.Text(), 10, 64); err != nil {
-			return 0, errors.New(lines.Text())
-		}
+	for err == nil && lines.Scan() {
+		said, err = strconv.ParseInt(lines.Text(), 10, 64)
 	}
 	_ = cmd.Wait() // killed
+	if err != nil {
+		return 0, fmt.Errorf("%w: %s", err, lines.Text())
+	}
 	return said, checkSaved(ctx, path, id, said)
 }
 
