@@ -28,7 +28,7 @@ type victim struct {
 	home   string
 	ledger string // file to which each call adds its number
 	url    string
-	shown  []session.Event // results that were on standard output
+	shown  []session.Event // results on standard output: of each process, all so far
 	kills  int
 }
 
@@ -36,26 +36,26 @@ type victim struct {
 // what must be true however often that happens.
 func (w *world) kills() []row {
 	fsync := w.fsync()
-	var sum victim
+	var sum findings
 	var prefix overlap
 	took := 400 * time.Millisecond // for the first kill
-	interrupted, lost, twice, wrong := 0, 0, 0, 0
+	kills := 0
 	for i := range killRounds {
 		v := &victim{world: w, home: w.home(), ledger: filepath.Join(w.dir, fmt.Sprintf("ledger-%d", i))}
 		seen := v.live(took)
 		log := v.log()
 		took = max(log[len(log)-1].Time.Sub(log[0].Time)/2, 200*time.Millisecond)
-		sum.kills += v.kills
-		sum.shown = append(sum.shown, v.shown...)
+		kills += v.kills
 		prefix.addAll(seen)
 		f := v.findings(log, seen)
-		interrupted, lost, twice, wrong = interrupted+f.interrupted, lost+f.lost, twice+f.twice, wrong+f.wrong
+		sum.shown, sum.interrupted = sum.shown+f.shown, sum.interrupted+f.interrupted
+		sum.lost, sum.twice, sum.wrong = sum.lost+f.lost, sum.twice+f.twice, sum.wrong+f.wrong
 	}
 	return []row{
 		{"19", "SIGKILL at random moments: finished results lost, calls run twice, histories that are not valid",
-			fmt.Sprintf("%d, %d, %d; %d kills of %d sessions of %d steps, %d results checked, %d calls reported as interrupted",
-				lost, twice, wrong, sum.kills, killRounds, killSteps, len(sum.shown), interrupted),
-			"0, 0, 0", holds(lost+twice+wrong == 0)},
+			fmt.Sprintf("%d, %d, %d; %d kills of %d sessions of %d steps, %d results compared, %d calls reported as interrupted",
+				sum.lost, sum.twice, sum.wrong, kills, killRounds, killSteps, sum.shown, sum.interrupted),
+			"0, 0, 0", holds(sum.lost+sum.twice+sum.wrong == 0)},
 		{"17", "the same prefixes, across those kills", fmt.Sprintf("%.2f %%", prefix.percent()), "100 %", holds(prefix.same == prefix.all)},
 		{"", "floor: one fsync of 600 new bytes", fmt.Sprintf("%.2f ms; n = 300", milliseconds(median(fsync))), "", ""},
 	}
@@ -163,9 +163,14 @@ func (v *victim) log() []session.Event {
 	return log
 }
 
-// findings counts what went wrong in a session, and how many calls it reports
-// as interrupted, which is right for a call that was running.
-type findings struct{ interrupted, lost, twice, wrong int }
+// findings count what went wrong in a session.
+type findings struct {
+	shown       int // calls whose result was printed
+	interrupted int // results that say so, which is right for a call that was running
+	lost        int // printed results that the log has not, or not so
+	twice       int // calls that started or ran more than once
+	wrong       int // gaps, calls without one result, requests that a provider would refuse
+}
 
 func (v *victim) findings(log []session.Event, seen []llmtest.Seen) (f findings) {
 	v.Helper()
@@ -185,12 +190,15 @@ func (v *victim) findings(log []session.Event, seen []llmtest.Seen) (f findings)
 			results[ev.Result.CallID] = append(results[ev.Result.CallID], ev)
 		}
 	}
+	distinct := map[string]bool{}
 	for _, ev := range v.shown {
+		distinct[ev.Result.CallID] = true
 		kept := results[ev.Result.CallID]
-		if len(kept) != 1 || kept[0].Result.Text != ev.Result.Text {
+		if len(kept) != 1 || !kept[0].Time.Equal(ev.Time) || kept[0].Result.Text != ev.Result.Text {
 			f.lost++
 		}
 	}
+	f.shown = len(distinct)
 	ran := v.ran()
 	for id, n := range number {
 		if ran[n] > 1 || starts[id] > 1 {
