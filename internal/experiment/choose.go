@@ -36,9 +36,13 @@ func (c *Comparison) judge() {
 	}
 }
 
-// choose picks the fastest among the runs that were tested against the best
-// and could not be told from it. A run that could not be tested is no
-// candidate: that nothing is known is no reason to prefer it.
+// muchFaster is how many times faster a run must be to be preferred to an
+// equal one with a better mean: less is noise of the clock.
+const muchFaster = 2
+
+// choose picks among the runs that were tested against the best and could not
+// be told from it: one that is much faster, else the best mean. A run that could
+// not be tested is no candidate: that nothing is known is no reason to prefer it.
 func (c *Comparison) choose() {
 	best := c.Runs[0]
 	c.Choice = best.Name
@@ -53,25 +57,27 @@ func (c *Comparison) choose() {
 		}
 	}
 	timed := !slices.ContainsFunc(equal, func(s Summary) bool { return s.Seconds <= 0 })
-	if timed {
-		// Equal times keep the order of means.
-		slices.SortStableFunc(equal, compareSeconds)
-		c.Choice = equal[0].Name
+	choice := best
+	for _, s := range equal {
+		if timed && s.Seconds*muchFaster <= best.Seconds && s.Seconds < choice.Seconds {
+			choice = s
+		}
 	}
-	c.Verdict = c.explain(best, equal, untested, timed)
+	c.Choice = choice.Name
+	c.Verdict = c.explain(best, choice, equal, untested)
 }
 
-func (c *Comparison) explain(best Summary, equal []Summary, untested int, timed bool) string {
+func (c *Comparison) explain(best, choice Summary, equal []Summary, untested int) string {
 	mean := fmt.Sprintf("%s %s", c.Metric, number(best.Mean))
 	switch {
 	case len(c.Runs) == 1:
 		return fmt.Sprintf("%s is the only run (%s)", best.Name, mean)
-	case len(equal) > 1 && !timed:
-		return fmt.Sprintf("no significant difference between %s; %s has the best mean (%s) and is chosen, as not all say how long they took",
+	case len(equal) > 1 && choice.Name == best.Name:
+		return fmt.Sprintf("no significant difference between %s; %s has the best mean (%s) and is chosen, as none of the others is known to be much faster",
 			names(equal), best.Name, mean)
 	case len(equal) > 1:
-		return fmt.Sprintf("no significant difference between %s; the fastest, %s (%s s), is preferred",
-			names(equal), c.Choice, number(equal[0].Seconds))
+		return fmt.Sprintf("no significant difference between %s; %s is preferred, as it takes %s s and %s %s s",
+			names(equal), choice.Name, number(choice.Seconds), best.Name, number(best.Seconds))
 	case untested == len(c.Pairs):
 		return fmt.Sprintf("%s measured best (%s), but no difference could be tested: measure each run on at least %d folds or seeds", best.Name, mean, minTested)
 	case untested > 0:

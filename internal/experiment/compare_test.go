@@ -108,9 +108,11 @@ func TestChoice(t *testing.T) {
 		name, metric, choice, says string
 		runs                       []experiment.Run
 	}{
-		{"the fastest of equals", "accuracy", "quick", "the fastest, quick (2 s), is preferred",
+		{"the much faster of equals", "accuracy", "quick", "quick is preferred, as it takes 2 s and slow 60 s",
 			[]experiment.Run{folds("slow", foldsA, 60), folds("quick", shift(.01), 2), folds("bad", foldsB, 1)}},
-		{"without times the best mean", "accuracy", "slow", "not all say how long",
+		{"a little faster is noise", "accuracy", "slow", "slow has the best mean",
+			[]experiment.Run{folds("slow", foldsA, 60), folds("quick", shift(.01), 55)}},
+		{"without times the best mean", "accuracy", "slow", "slow has the best mean",
 			[]experiment.Run{folds("slow", foldsA, 60), folds("quick", shift(.01), 0)}},
 		{"one value each", "accuracy", "x", "no difference could be tested",
 			[]experiment.Run{seeds("x", "accuracy", 60, .95), seeds("y", "accuracy", 1, .5)}},

@@ -296,6 +296,8 @@ func finishedRun(ctx context.Context, backend job.Backend, sb files, id string) 
 	if err != nil {
 		return experiment.Run{}, fmt.Errorf("metrics of job %s (%s): %w", id, status.Name, err)
 	}
-	metrics.Seconds = status.Seconds() // the whole job, as the person waited for it
+	if metrics.Seconds == 0 { // the script did not measure: then the whole job
+		metrics.Seconds = status.Seconds()
+	}
 	return experiment.Run{Name: status.Name, Metrics: metrics}, nil
 }
