@@ -20,7 +20,8 @@ config:
 ledger:
 hub:
 dataset:
-hub/hubserver:  hub
+hub/hubserver/gitstore: hub
+hub/hubserver:  hub hub/hubserver/gitstore
 llm/openai:     llm
 llm/baseline:   llm
 llm/catalog:    llm config

@@ -157,7 +157,7 @@ func checkVar(t *testing.T, file string, spec *ast.ValueSpec, doc *ast.CommentGr
 		if name.Name == "_" || strings.HasPrefix(name.Name, "Err") || strings.HasPrefix(name.Name, "err") {
 			continue
 		}
-		if doc != nil && strings.Contains(doc.Text()+commentsOf(doc), "go:embed") {
+		if strings.Contains(commentsOf(doc)+commentsOf(spec.Doc), "go:embed") {
 			continue
 		}
 		if name.IsExported() {
@@ -171,6 +171,9 @@ func checkVar(t *testing.T, file string, spec *ast.ValueSpec, doc *ast.CommentGr
 
 func commentsOf(g *ast.CommentGroup) string {
 	var b strings.Builder
+	if g == nil {
+		return ""
+	}
 	for _, c := range g.List {
 		b.WriteString(c.Text)
 	}
