@@ -44,7 +44,7 @@ func (w *world) kills() []row {
 		v := &victim{world: w, home: w.home(), ledger: filepath.Join(w.dir, fmt.Sprintf("ledger-%d", i))}
 		seen := v.live(took)
 		log := v.log()
-		took = max(log[len(log)-1].Time.Sub(log[0].Time)/2, 200*time.Millisecond)
+		took = 40*time.Millisecond + log[len(log)-1].Time.Sub(log[0].Time)/2 // start, and half of the work
 		kills += v.kills
 		prefix.addAll(seen)
 		f := v.findings(log, seen)
