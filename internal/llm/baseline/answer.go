@@ -24,7 +24,7 @@ var (
 // refusal is how requests end that the steps cannot serve, nil for others.
 func (w *work) refusal() error {
 	switch {
-	case w.ask.hasData() && w.ask.Beyond != "" && (w.ask.Target == "" || strings.HasPrefix(w.ask.Beyond, "fine")):
+	case w.ask.hasData() && w.ask.Beyond != "" && (w.ask.Target == "" || w.ask.Soft || strings.HasPrefix(w.ask.Beyond, "fine")):
 		return failed("This is beyond me: %s. %s", w.ask.Beyond, ability)
 	case w.ask.hasData() && !w.ask.Trains && w.ask.Target == "" && len(w.past) == 0:
 		return failed("What shall I predict from %s? %s", w.ask.source(), ability)
@@ -47,7 +47,7 @@ func (w *work) finish() error {
 		return failed("That is beyond me; what I trained before is unchanged. %s", ability)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s predicts %s from %s.\n\n%s\n", upper(w.best.Name), w.profile.Target.Name, w.data(), strings.TrimRight(w.comparison.Table, "\n"))
+	fmt.Fprintf(&b, "I trained a model that predicts %s from %s: %s.\n\n%s\n", w.profile.Target.Name, w.data(), w.best.Name, strings.TrimRight(w.comparison.Table, "\n"))
 	fmt.Fprintf(&b, "\n%s.\n", upper(strings.TrimRight(w.comparison.Verdict, ".")))
 	fmt.Fprintf(&b, "On the holdout, %d rows that training never saw: %s.\n", w.eval.N, w.measured())
 	if w.ask.Repo != "" {
@@ -106,7 +106,7 @@ func (w *work) oddities() string {
 			notes = append(notes, fmt.Sprintf("%d more columns were left out", len(w.parts.Dropped)-i))
 			break
 		}
-		notes = append(notes, fmt.Sprintf("the column %s was left out: %s", d.Name, d.Reason))
+		notes = append(notes, fmt.Sprintf("the column %q was left out: %s", d.Name, d.Reason))
 	}
 	notes = append(notes, w.parts.Notes...)
 	problems := slices.DeleteFunc(slices.Clone(p.Problems), w.settled)
@@ -128,7 +128,12 @@ func (w *work) settled(problem string) bool {
 			return true
 		}
 	}
-	return strings.Contains(problem, "exact copies of others")
+	for _, done := range []string{"copies of others", "repeat earlier ones", "clean them before", "to strip", "strip them", "convert them", "unify them"} {
+		if strings.Contains(problem, done) {
+			return true
+		}
+	}
+	return false
 }
 
 // soFar says what is there when the work stops early.

@@ -1,6 +1,8 @@
 package baseline
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -94,6 +96,143 @@ func TestWholeJobWithoutPackages(t *testing.T) {
 	}
 }
 
+// TestOddFiles reads files that are written in odd ways, with the profile of
+// the real package dataset and the split of the real script.
+func TestOddFiles(t *testing.T) {
+	t.Parallel()
+	latin := func(s string) string {
+		var b []byte
+		for _, r := range s {
+			b = append(b, byte(r))
+		}
+		return string(b)
+	}
+	zipped := func(s string) string {
+		var b bytes.Buffer
+		w := gzip.NewWriter(&b)
+		_, _ = w.Write([]byte(s))
+		_ = w.Close()
+		return b.String()
+	}
+	rows := func(format string) string {
+		var b strings.Builder
+		for i := range 40 {
+			fmt.Fprintf(&b, format, i, i*i%17, []string{"a", "b"}[i%2])
+		}
+		return b.String()
+	}
+	var wide strings.Builder
+	for i := range 90 {
+		fmt.Fprintf(&wide, "column number %d of a table that is wide,", i)
+	}
+	wide.WriteString("kind\n")
+	for i := range 40 {
+		for j := range 90 {
+			fmt.Fprintf(&wide, "%d,", (i*j)%23)
+		}
+		fmt.Fprintf(&wide, "%s\n", []string{"a", "b"}[i%2])
+	}
+	for name, tt := range map[string]struct {
+		file, content, target string
+		features              int
+	}{
+		"latin-1 in gzip":    {"t.csv.gz", zipped(latin("n\xe4me;v\xe4lue;kind\n" + rows("%d;%d,5;%s\n"))), "kind", 1},
+		"no header":          {"t.csv", strings.TrimPrefix(rows("%d,%d,%s\n"), "0,0,a\n"), "column_3", 1},
+		"row names as R":     {"t.csv", "\"x\",\"kind\"\n" + rows("\"r%d\",%d,\"%s\"\n"), "kind", 1},
+		"separator at end":   {"t.csv", "w,x,kind,\n" + rows("%d.5,%d,%s,\n"), "kind", 2},
+		"title above":        {"t.csv", "# exported today\n#\nw,x,kind\n" + rows("%d.5,%d,%s\n"), "kind", 2},
+		"a JSON array":       {"t.json", "[" + strings.TrimSuffix(rows("{\"w\": %d.5, \"x\": %d, \"kind\": \"%s\", \"n\": {\"y\": [1]}},\n"), ",\n") + "]", "kind", 2},
+		"more than is shown": {"t.csv", wide.String(), "kind", 86},
+		"quotes and lines":   {"t.csv", "w,\"a \"\"b\"\"\",kind\n" + rows("%d.5,\"%d\",\"%s\"\n"), "kind", 2},
+		"a folder called so": {"data set/t.tsv", "w\tx\tkind\n" + rows("%d.5\t%d\t%s\n"), "kind", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, "")
+			b.put(tt.file, tt.content)
+			b.say(fmt.Sprintf("predict \"%s\" from \"%s\"", tt.target, tt.file))
+			var made split
+			for _, m := range b.messages {
+				for _, p := range m.Parts {
+					if p.Result != nil && strings.Contains(p.Result.Text, "rows_read") {
+						lastObject(p.Result.Text, &made)
+					}
+				}
+			}
+			if total := made.Train.Rows + made.Holdout.Rows; made.Features != tt.features || total < 35 || total > 40 {
+				t.Errorf("%d features, %d rows of 40, want %d features\n%s", made.Features, total, tt.features, b.messages[len(b.messages)-1].Text())
+			}
+			if strings.Contains(b.text(holdoutCSV), "\ufffd") {
+				t.Error("the text was decoded wrongly")
+			}
+		})
+	}
+}
+
+// TestHonestFailures runs the real scripts into the ground.
+func TestHonestFailures(t *testing.T) {
+	t.Parallel()
+	t.Run("a training script that fails", func(t *testing.T) {
+		t.Parallel()
+		b := newBench(t, "")
+		b.put("iris.csv", flowers(60))
+		b.script = "import sys\nraise RuntimeError('the script is broken')\n"
+		answer := b.say(prompt)
+		if b.reason != llm.EndFailed || !strings.Contains(answer, "RuntimeError: the script is broken") || len(b.submits) > 0 {
+			t.Errorf("%s after %d jobs: %s", b.reason, len(b.submits), answer)
+		}
+	})
+	t.Run("a training script that fails as a job", func(t *testing.T) {
+		t.Parallel()
+		b := newBench(t, "")
+		b.put("iris.csv", flowers(60))
+		b.script = "import sys\nif '--smoke' in sys.argv: print('{\"smoke\": \"passed\"}')\nelse: raise MemoryError('too much')\n"
+		answer := b.say(prompt)
+		if b.reason != llm.EndFailed || !strings.Contains(answer, "MemoryError: too much") || b.called("publish ") > 0 {
+			t.Errorf("%s: %s", b.reason, answer)
+		}
+	})
+	t.Run("a card that lies", func(t *testing.T) {
+		t.Parallel()
+		b := newBench(t, "")
+		b.put("iris.csv", flowers(60))
+		b.card = "0.123"
+		answer := b.say(prompt)
+		if b.reason != llm.EndFailed || !strings.Contains(answer, "VERIFICATION FAILED") || !strings.Contains(answer, "0.1230") {
+			t.Errorf("%s: %s", b.reason, answer)
+		}
+	})
+	t.Run("nothing to learn", func(t *testing.T) {
+		t.Parallel()
+		b := newBench(t, "")
+		rng := rand.New(rand.NewPCG(5, 6))
+		var noise strings.Builder
+		noise.WriteString("x,z,side\n")
+		for range 120 {
+			fmt.Fprintf(&noise, "%.3f,%.3f,%s\n", rng.Float64(), rng.Float64(), []string{"heads", "tails"}[rng.IntN(2)])
+		}
+		b.put("coins.csv", noise.String())
+		answer := b.say("predict side from coins.csv, publish it as coins")
+		if b.reason != llm.EndFailed || !strings.Contains(answer, "learned anything useful") || b.called("publish ") > 0 {
+			t.Errorf("%s: %s", b.reason, answer)
+		}
+	})
+}
+
+// TestLongProfile reads a profile whose middle was left out.
+func TestLongProfile(t *testing.T) {
+	t.Parallel()
+	var columns []string
+	for i := range 400 {
+		columns = append(columns, fmt.Sprintf(`{"name":"c%d","kind":"number","missing":0}`, i))
+	}
+	whole := `{"format":"csv","column_count":401,"columns":[` + strings.Join(columns, ",") + `],"problems":["x"],"target":{"name":"y","task":"binary","metric":"accuracy"}}`
+	p, ok := readProfile(whole[:5000] + "\n[… left out; the whole result is in /x …]\n" + whole[len(whole)-200:])
+	if !ok || !p.Abbreviated || len(p.Columns) < 50 || p.Target == nil || p.Target.Name != "y" || p.ColumnCount != 401 {
+		t.Errorf("%v %+v", ok, p)
+	}
+}
+
 // repeated minds a job that was submitted twice.
 func repeated(t *testing.T, b *bench) {
 	t.Helper()
@@ -123,9 +262,12 @@ func uvForTests(t *testing.T) string {
 func TestWholeJobWithScikitLearn(t *testing.T) {
 	t.Parallel()
 	uv := uvForTests(t)
+	// One folder for all: uv keeps an environment for each script's path.
+	dir := t.TempDir()
 	for name, table := range tables() {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, uv)
+			b.dir = dir
 			b.put(table.file, table.content)
 			answer := b.say(fmt.Sprintf("predict %s from \"%s\" and publish it as test-model", table.target, table.file))
 			t.Log(answer)
@@ -137,6 +279,7 @@ func TestWholeJobWithScikitLearn(t *testing.T) {
 	}
 	t.Run("a bundled data set", func(t *testing.T) {
 		b := newBench(t, uv)
+		b.dir = dir
 		answer := b.say("train a model that predicts whether a tumour is malignant from sklearn:breast_cancer, publish it as cancer-baseline")
 		t.Log(answer)
 		if b.reason != llm.EndStop || !strings.Contains(answer, "the card's number holds") {

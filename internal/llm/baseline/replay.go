@@ -111,8 +111,11 @@ type wish struct {
 }
 
 // attempt returns the calls' results, errors among them, from the transcript.
-// If one is not there, it returns a need for those that are not. A command
-// must come after the files written before it among the wishes.
+// If one is not there, it returns a need for those that are not.
+//
+// A call counts from where the steps before have got to, with two exceptions.
+// A command must come after the files written before it among the wishes. A
+// job counts wherever it is, so that none is ever submitted twice.
 func (w *work) attempt(say string, wishes ...wish) ([]*llm.ToolResult, error) {
 	results := make([]*llm.ToolResult, len(wishes))
 	var missing []llm.ToolCall
@@ -123,8 +126,11 @@ func (w *work) attempt(say string, wishes ...wish) ([]*llm.ToolResult, error) {
 		}
 		args := marshal(wish.args)
 		start := w.at
-		if wish.tool == "bash" {
+		switch wish.tool {
+		case "bash":
 			start = from
+		case "job_submit":
+			start = 0
 		}
 		at := w.find(wish, args, start)
 		if wish.tool == "write" && at < 0 {

@@ -378,7 +378,7 @@ func (w *work) train() error {
 		submit := wish{tool: "job_submit", args: map[string]any{
 			"name": model, "script": trainFile, "cpus": 1, "time_limit_s": 900,
 			"args": []string{"--data", trainCSV, "--schema", schemaJSON, "--model", model, "--seed", "0"},
-			"env":  map[string]string{"UV_OFFLINE": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+			"env":  map[string]string{"UV_OFFLINE": "1"},
 		}}
 		wishes = append(wishes, submit.anew(w))
 	}

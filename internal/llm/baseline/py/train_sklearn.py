@@ -23,6 +23,11 @@ import random
 import sys
 import time
 
+# One thread: the candidates run side by side, and tables this small only get
+# slower with more. It must be set before numpy is loaded.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
 import joblib
 import numpy as np
 import sklearn
@@ -123,7 +128,7 @@ def estimator(options, schema):
         known = {
             "dummy": (DummyRegressor, {"strategy": "median" if schema["metric"] == "mae" else "mean"}),
             "ridge": (RidgeCV, {"alphas": [0.1, 1.0, 10.0, 100.0]}),
-            "forest": (RandomForestRegressor, {"n_estimators": trees, "max_features": 0.5, "random_state": options.seed}),
+            "forest": (RandomForestRegressor, {"n_estimators": trees, "max_features": 1 / 3, "random_state": options.seed}),
             "boosting": (HistGradientBoostingRegressor, {"max_iter": trees, "loss": loss, "early_stopping": False, "random_state": options.seed}),
         }
     else:
@@ -140,29 +145,34 @@ def estimator(options, schema):
 
 
 class Model:
-    """A fitted pipeline together with the schema it was trained by."""
+    """A fitted pipeline with the schema it was trained by, and the classes it numbers."""
 
-    def __init__(self, pipeline, schema, params):
-        self.pipeline, self.schema, self.params = pipeline, schema, params
+    def __init__(self, pipeline, schema, classes, params):
+        self.pipeline, self.schema, self.classes, self.params = pipeline, schema, classes, params
 
     def predict(self, rows):
-        return self.pipeline.predict(matrix(rows, self.schema)).tolist()
+        answers = self.pipeline.predict(matrix(rows, self.schema)).tolist()
+        return [self.classes[i] for i in answers] if self.classes else answers
 
     def save(self, folder):
-        parts = {"pipeline": self.pipeline, "schema": self.schema, "params": self.params, "versions": versions()}
+        parts = {"pipeline": self.pipeline, "schema": self.schema, "classes": self.classes, "params": self.params, "versions": versions()}
         joblib.dump(parts, os.path.join(folder, "model.joblib"), compress=3)
 
 
 def load_model(folder):
     """Loads a model that save wrote. Only load files that you trust."""
     parts = joblib.load(os.path.join(folder, "model.joblib"))
-    model = Model(parts["pipeline"], parts["schema"], parts["params"])
+    model = Model(parts["pipeline"], parts["schema"], parts["classes"], parts["params"])
     model.versions = parts["versions"]
     return model
 
 
 def fit(options, schema, rows, values):
     model, params = estimator(options, schema)
+    classes = []
+    if schema["task"] != "regression":
+        classes = sorted(set(values))
+        values = [classes.index(v) for v in values]
     if len(set(values)) == 1:
         model = DummyRegressor() if schema["task"] == "regression" else DummyClassifier()
     x = matrix(rows, schema)
@@ -171,13 +181,13 @@ def fit(options, schema, rows, values):
     else:
         dense = options.model in ("forest", "boosting")
         pipeline = make_pipeline(preprocessing(schema, x, dense), model).fit(x, values)
-    return Model(pipeline, schema, params)
+    return Model(pipeline, schema, classes, params)
 
 
 def plan_effort(options, schema, rows, notes):
     """Fits folds and rows to what one core does in about half a minute."""
     width = sum(40 if f["kind"] == "text" else w for f, w in zip(schema["features"], widths(schema)))
-    options.max_rows = max(500, 200_000 // width)
+    options.max_rows = max(500, 150_000 // width)
     options.folds = max(2, min(options.folds, rows // 4))
     if min(rows, options.max_rows) * width > 40_000:
         options.repeats = 1

@@ -269,7 +269,7 @@ class Forest:
             counts = collections.Counter(goals)
             weights = [1 / counts[g] if context["balanced"] else 1.0 for g in goals]
         columns = sorted({j for vector in vectors for j in vector})
-        tries = max(2, round(math.sqrt(len(columns)))) if not self.regression else max(2, len(columns) // 2)
+        tries = max(2, round(math.sqrt(len(columns)))) if not self.regression else max(2, len(columns) // 3)
         self.data = (vectors, goals, weights)
         self.columns, self.tries, self.rng = columns, min(tries, 40), rng
         trees = [self.grow(list(range(len(vectors))), 0) for _ in range(context["trees"])]
@@ -395,7 +395,7 @@ def fit(options, schema, rows, values):
 def plan_effort(options, schema, rows, notes):
     """Fits folds and rows to what plain Python does in about half a minute."""
     width = sum(15 if f["kind"] == "text" else 4 if f["kind"] == "datetime" else 1 for f in schema["features"])
-    options.max_rows = max(300, min(3000, 30_000 // width))
+    options.max_rows = max(300, min(2000, 20_000 // width))
     options.folds = max(2, min(options.folds, rows // 4))
     if min(rows, options.max_rows) * width > 5_000:
         options.repeats = 1
