@@ -2,7 +2,6 @@ package hubserver
 
 import (
 	"cmp"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -115,7 +114,7 @@ func (s *Server) deleteRef(c *repoCall, ref string) error {
 
 // decodeMaybe reads a JSON body that may be missing.
 func decodeMaybe(c *repoCall, v any) error {
-	if c.ContentLength == 0 || c.Body == http.NoBody {
+	if c.ContentLength == 0 {
 		return nil
 	}
 	return decode(c.exchange, v)

@@ -15,13 +15,6 @@ import (
 	"ml-intern/internal/hub/hubserver/gitstore"
 )
 
-func ignoreNoEntry(err error) error {
-	if errors.Is(err, gitstore.ErrNoEntry) {
-		return nil
-	}
-	return err
-}
-
 // file serves a file's content: rest is resolve, raw or blob, a revision and
 // the path. With raw a large file is its pointer.
 func (s *Server) file(x *exchange, id hub.RepoID, rest []string) error {

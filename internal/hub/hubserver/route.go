@@ -32,7 +32,7 @@ const (
 type route struct {
 	method string
 	action string
-	args   int // how many at least; max if more may come
+	args   int // how many; at least, if there may be more
 	more   bool
 	needs  access
 	do     func(*Server, *repoCall) error
@@ -52,6 +52,8 @@ var routes = []route{
 	{"POST", "preupload", 1, false, write, (*Server).preupload},
 	{"POST", "commit", 1, false, write, (*Server).commit},
 	{"PUT", "settings", 0, false, write, (*Server).settings},
+	{"GET", "xet-write-token", 1, false, see, (*Server).noXet},
+	{"GET", "xet-read-token", 1, false, see, (*Server).noXet},
 	{"GET", "auth-check", 0, false, read, (*Server).authCheck},
 	{"GET", "auth-check", 1, false, write, (*Server).authCheck},
 }
@@ -148,6 +150,11 @@ func (s *Server) repoCall(x *exchange, id hub.RepoID, needs access) (*repoCall, 
 		return nil, err
 	}
 	return &repoCall{exchange: x, repo: repo}, nil
+}
+
+// noXet tells the clients that do not ask first.
+func (s *Server) noXet(*repoCall) error {
+	return refuse(http.StatusNotFound, "XetNotAvailable", "this server has no Xet storage: set HF_HUB_DISABLE_XET=1")
 }
 
 // sendOn leads a call of a repository's old name to the new one. The address

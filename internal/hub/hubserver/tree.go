@@ -2,7 +2,6 @@ package hubserver
 
 import (
 	"encoding/json"
-	"errors"
 	"mime"
 	"net/http"
 	"net/url"
@@ -113,16 +112,18 @@ func (s *Server) pathsInfo(c *repoCall) error {
 		return err
 	}
 	c.Header().Set("X-Repo-Commit", commit.ID)
+	for i, path := range paths {
+		paths[i] = strings.Trim(path, "/")
+	}
+	found, err := s.store.Find(commit, paths)
+	if err != nil {
+		return err
+	}
 	var entries []gitstore.Entry
 	for _, path := range paths {
-		e, err := s.store.Entry(commit, strings.Trim(path, "/"))
-		if errors.Is(err, gitstore.ErrNoEntry) || err == nil && e.Path == "" {
-			continue
+		if e, ok := found[path]; ok {
+			entries = append(entries, e)
 		}
-		if err != nil {
-			return err
-		}
-		entries = append(entries, e)
 	}
 	out, err := s.entries(commit, entries, expand)
 	if err != nil {

@@ -47,6 +47,14 @@ func (s *Server) preupload(c *repoCall) error {
 	if err != nil {
 		return err
 	}
+	paths := make([]string, len(in.Files))
+	for i, f := range in.Files {
+		paths[i] = f.Path
+	}
+	there, err := s.store.Find(commit, paths)
+	if err != nil {
+		return err
+	}
 	out := []map[string]any{}
 	for _, f := range in.Files {
 		sample, err := base64.StdEncoding.DecodeString(f.Sample)
@@ -60,10 +68,10 @@ func (s *Server) preupload(c *repoCall) error {
 		if f.Size > 0 && (attrs.Large(f.Path) || f.Size > maxRegular || binary(sample)) {
 			v["uploadMode"] = "lfs"
 		}
-		if oid, err := s.contentID(commit, f.Path); err != nil {
-			return err
-		} else if oid != "" {
-			v["oid"] = oid
+		if e, ok := there[f.Path]; ok && !e.Dir {
+			if v["oid"], err = s.contentID(e.OID); err != nil {
+				return err
+			}
 		}
 		out = append(out, v)
 	}
@@ -85,21 +93,14 @@ func (s *Server) rules(commit gitstore.Commit, attributes, ignore *string) (gits
 	return gitstore.ParseAttributes(a), gitstore.ParseIgnore(i), err
 }
 
-// contentID is the id by which a client knows the content at path: git's for a
-// regular file, the sha256 of a large one, "" for none.
-func (s *Server) contentID(commit gitstore.Commit, path string) (string, error) {
-	e, err := s.store.Entry(commit, path)
-	if err != nil || e.Dir {
-		return "", ignoreNoEntry(err)
-	}
-	f, err := s.store.File(e.OID)
-	if err != nil {
-		return "", err
-	}
-	if f.Large != nil {
+// contentID is the id by which a client knows the content of a blob: git's for
+// a regular file, the sha256 of a large one.
+func (s *Server) contentID(oid string) (string, error) {
+	f, err := s.store.File(oid)
+	if err == nil && f.Large != nil {
 		return f.Large.OID, nil
 	}
-	return f.OID, nil
+	return oid, err
 }
 
 // binary guesses from a file's beginning whether people can read it.

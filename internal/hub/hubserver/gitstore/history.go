@@ -78,16 +78,16 @@ func (s *Store) History(ids ...string) iter.Seq2[Commit, error] {
 func (s *Store) LastCommits(head Commit, paths []string) (map[string]Commit, error) {
 	found := map[string]Commit{}
 	want := slices.Clone(paths)
-	now, err := s.oids(head, want)
+	now, err := s.Find(head, want)
 	if err != nil {
 		return nil, err
 	}
 	for c := head; len(want) > 0; {
-		before := map[string]string{}
+		before := map[string]Entry{}
 		var parent Commit
 		if len(c.Parents) > 0 {
 			if parent, err = s.ReadCommit(c.Parents[0]); err == nil {
-				before, err = s.oids(parent, want)
+				before, err = s.Find(parent, want)
 			}
 			if err != nil {
 				return nil, err
@@ -106,24 +106,6 @@ func (s *Store) LastCommits(head Commit, paths []string) (map[string]Commit, err
 		c, now = parent, before
 	}
 	return found, nil
-}
-
-func (s *Store) oids(c Commit, paths []string) (map[string]string, error) {
-	root, err := readTree(s, c.Tree) // keeps the folders it has read
-	if err != nil {
-		return nil, err
-	}
-	ids := map[string]string{}
-	for _, path := range paths {
-		n, err := root.find(s, path)
-		if err != nil {
-			return nil, err
-		}
-		if n != nil {
-			ids[path] = n.oid
-		}
-	}
-	return ids, nil
 }
 
 // CreateRef makes a branch or a tag, by its full name, at the commit that from

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"iter"
 	"slices"
 	"strings"
@@ -204,18 +205,35 @@ func (s *Store) Entry(c Commit, path string) (Entry, error) {
 	if path == "" {
 		return Entry{Dir: true, OID: c.Tree}, nil
 	}
-	root, err := readTree(s, c.Tree)
+	found, err := s.Find(c, []string{path})
 	if err != nil {
 		return Entry{}, err
 	}
-	n, err := root.find(s, path)
-	if err != nil {
-		return Entry{}, err
-	}
-	if n == nil {
+	e, ok := found[path]
+	if !ok {
 		return Entry{}, fmt.Errorf("%s: %w", path, ErrNoEntry)
 	}
-	return Entry{Path: path, Dir: n.dir(), OID: n.oid}, nil
+	return e, nil
+}
+
+// Find returns what is at each of the paths in a commit, for those where there
+// is something. It reads every folder once.
+func (s *Store) Find(c Commit, paths []string) (map[string]Entry, error) {
+	root, err := readTree(s, c.Tree)
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]Entry{}
+	for _, path := range paths {
+		n, err := root.find(s, path)
+		if err != nil {
+			return nil, err
+		}
+		if n != nil {
+			found[path] = Entry{Path: path, Dir: n.dir(), OID: n.oid}
+		}
+	}
+	return found, nil
 }
 
 // Entries lists what is in a folder of a commit, and with deep in the folders
@@ -269,7 +287,7 @@ func (s *Store) File(oid string) (File, error) {
 	if err != nil {
 		return File{}, err
 	}
-	body.Close()
+	defer body.Close()
 	if kind != kindBlob {
 		return File{}, fmt.Errorf("object %s is a %s: %w", oid, kind, ErrNoEntry)
 	}
@@ -277,9 +295,9 @@ func (s *Store) File(oid string) (File, error) {
 	if size > maxPointer {
 		return f, nil
 	}
-	text, err := s.Blob(oid)
+	text, err := io.ReadAll(io.LimitReader(body, maxPointer))
 	if err != nil {
-		return File{}, err
+		return File{}, fmt.Errorf("read object %s: %w", oid, err)
 	}
 	if l, ok := ParsePointer(text); ok {
 		f.Large, f.Size, f.PointerSize = &l, l.Size, size
