@@ -3,6 +3,7 @@ package openai
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"ml-intern/internal/llm"
@@ -26,19 +27,13 @@ func (a *arguments) UnmarshalJSON(data []byte) error {
 	case bytes.Equal(data, []byte("null")):
 		return nil
 	case len(data) > 0 && data[0] == '"':
-		var s string
-		if err := json.Unmarshal(data, &s); err != nil {
-			return err
-		}
-		*a = arguments(s)
-	default:
-		*a = arguments(data)
+		return json.Unmarshal(data, (*string)(a))
 	}
+	*a = arguments(data)
 	return nil
 }
 
-// calls puts tool calls together from their pieces. Pieces belong together by
-// index; without one, by id; without either, to the latest call.
+// calls puts tool calls together from their pieces.
 type calls struct {
 	all []*call
 }
@@ -68,29 +63,48 @@ func (c *calls) add(d deltaCall) {
 }
 
 // find returns the call that the piece goes on with, nil if it begins one.
+// Pieces belong together by index; without one, by id; without either, to the
+// latest call. Servers are wrong about all three.
 func (c *calls) find(d deltaCall) *call {
-	if len(c.all) == 0 {
-		return nil
-	}
-	for i := len(c.all) - 1; i >= 0; i-- {
-		cur := c.all[i]
-		switch {
-		case d.ID != "" && cur.id == d.ID && sameIndex(d, cur):
-			return cur
-		case d.Index != nil && cur.index == *d.Index:
-			if d.ID != "" && cur.id != "" {
-				return nil // a server that gives every call the index 0
+	if d.ID != "" {
+		for _, cur := range slices.Backward(c.all) {
+			if cur.id == d.ID && (d.Index == nil || cur.index == *d.Index) {
+				if d.Index == nil && cur.restartedBy(d) || cur.renamedBy(d) {
+					return nil // an id that is used twice
+				}
+				return cur
 			}
-			return cur
 		}
 	}
-	if d.Index == nil && d.ID == "" && d.Function.Name == "" {
-		return c.all[len(c.all)-1]
+	if d.Index != nil {
+		for _, cur := range slices.Backward(c.all) {
+			if cur.index == *d.Index {
+				if d.ID != "" && cur.id != "" && d.Function.Name != "" {
+					return nil // an index that is used twice
+				}
+				return cur // also if every piece has an id of its own
+			}
+		}
+		return nil
+	}
+	if len(c.all) == 0 || d.ID != "" {
+		return nil
+	}
+	if last := c.all[len(c.all)-1]; !last.renamedBy(d) && !last.restartedBy(d) {
+		return last
 	}
 	return nil
 }
 
-func sameIndex(d deltaCall, cur *call) bool { return d.Index == nil || cur.index == *d.Index }
+// renamedBy reports whether the piece has another name.
+func (c *call) renamedBy(d deltaCall) bool {
+	return d.Function.Name != "" && c.name != "" && d.Function.Name != c.name
+}
+
+// restartedBy reports whether the piece has a name although the call is whole.
+func (c *call) restartedBy(d deltaCall) bool {
+	return d.Function.Name != "" && c.name != "" && json.Valid([]byte(c.args.String()))
+}
 
 func (c *calls) list() []llm.ToolCall {
 	list := make([]llm.ToolCall, 0, len(c.all))

@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -58,22 +57,22 @@ func (c *Client) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Chun
 			yield(llm.Chunk{}, err)
 			return
 		}
-		dog := newWatchdog(orDefault(c.FirstByte, 120*time.Second), cancel)
-		defer dog.stop()
+		waiting := alarm(cancel, orDefault(c.FirstByte, 120*time.Second))
+		defer waiting.Stop()
 		res, err := c.post(ctx, body)
 		if err != nil {
-			yield(llm.Chunk{}, failure(ctx, err))
+			yield(llm.Chunk{}, c.failure(ctx, err))
 			return
 		}
 		defer res.Body.Close()
+		answer := &watched{body: res.Body, cancel: cancel, waiting: waiting, limit: orDefault(c.Idle, 60*time.Second)}
 		if res.StatusCode != http.StatusOK {
-			yield(llm.Chunk{}, failure(ctx, refusal(res)))
+			yield(llm.Chunk{}, c.failure(ctx, refusal(res, answer)))
 			return
 		}
-		dog.limit = orDefault(c.Idle, 60*time.Second)
-		r := reader{body: watched{res.Body, dog}, promptBytes: len(body), yield: yield}
-		if err := r.read(isJSON(res)); err != nil && !errors.Is(err, errStopped) {
-			yield(llm.Chunk{}, failure(ctx, err))
+		r := reader{promptBytes: len(body), yield: yield}
+		if err := r.read(answer); err != nil && !errors.Is(err, errStopped) {
+			yield(llm.Chunk{}, c.failure(ctx, err))
 		}
 	}
 }
@@ -86,17 +85,21 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 }
 
 func (c *Client) post(ctx context.Context, body []byte) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoint(), bytes.NewReader(body))
+	address, err := c.endpoint()
 	if err != nil {
-		return nil, fmt.Errorf("make request: %w", err)
+		return nil, &refused{err}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+	if err != nil {
+		return nil, &refused{fmt.Errorf("make request: %w", err)}
 	}
 	for name, values := range c.Header {
 		req.Header[name] = values
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "text/event-stream, application/json")
-	if c.APIKey != "" {
-		req.Header.Set("Authorization", "Bearer "+c.APIKey)
+	if key := c.key(); key != "" {
+		req.Header.Set("Authorization", "Bearer "+key)
 	}
 	client := http.Client{CheckRedirect: sameHost}
 	if c.HTTP != nil {
@@ -105,39 +108,46 @@ func (c *Client) post(ctx context.Context, body []byte) (*http.Response, error) 
 	res, err := client.Do(req)
 	if err != nil {
 		if e, ok := errors.AsType[*url.Error](err); ok {
-			err = fmt.Errorf("ask %s: %w", e.URL, e.Err)
+			err = fmt.Errorf("ask %s: %w", req.URL.Host, e.Err)
 		}
-		return nil, &llm.TransportError{Err: err}
+		return nil, err
 	}
 	return res, nil
 }
 
+// key is the key without the blanks that files and shells leave around it.
+func (c *Client) key() string { return strings.TrimSpace(c.APIKey) }
+
 // endpoint is the address of chat completions, whether BaseURL ends in /v1 or
 // not.
-func (c *Client) endpoint() string {
-	base := strings.TrimRight(c.BaseURL, "/")
-	base = strings.TrimSuffix(base, "/chat/completions")
-	if u, err := url.Parse(base); err == nil && (u.Path == "" || u.Path == "/") {
-		base += "/v1"
+func (c *Client) endpoint() (string, error) {
+	u, err := url.Parse(strings.TrimSpace(c.BaseURL))
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return "", errors.New("the model's address is not a URL: it must begin with http:// or https://")
 	}
-	return base + "/chat/completions"
+	u.Path = strings.TrimSuffix(strings.TrimRight(u.Path, "/"), "/chat/completions")
+	if u.Path == "" {
+		u.Path = "/v1"
+	}
+	u.RawPath = ""
+	return u.JoinPath("chat/completions").String(), nil
 }
+
+// A refused request was never sent: to repeat it is no use.
+type refused struct{ error }
+
+func (r *refused) Unwrap() error { return r.error }
 
 // sameHost follows redirects on the host that the key belongs to, and no
 // others: the transcript is no other host's business either.
 func sameHost(req *http.Request, via []*http.Request) error {
-	if first := via[0].URL; req.URL.Host != first.Host || req.URL.Scheme != first.Scheme {
-		return fmt.Errorf("the server sends the request on to %s; set that as the address if it is meant", req.URL.Host)
-	}
-	if len(via) >= 5 {
-		return errors.New("the server sends the request in circles")
+	switch first := via[0].URL; {
+	case req.URL.Host != first.Host || req.URL.Scheme != first.Scheme, req.Method != http.MethodPost:
+		return &refused{fmt.Errorf("the server sends the request on to %s://%s%s; set that as the address if it is meant", req.URL.Scheme, req.URL.Host, req.URL.Path)}
+	case len(via) >= 5:
+		return &refused{errors.New("the server sends the request in circles")}
 	}
 	return nil
-}
-
-func isJSON(res *http.Response) bool {
-	kind, _, err := mime.ParseMediaType(res.Header.Get("Content-Type"))
-	return err == nil && kind == "application/json"
 }
 
 // errStall is why a silent answer is given up.
@@ -145,7 +155,7 @@ var errStall = errors.New("the server fell silent")
 
 // failure turns an error into one that callers can judge: the caller's own
 // cancellation, a refusal, or trouble on the way.
-func failure(ctx context.Context, err error) error {
+func (c *Client) failure(ctx context.Context, err error) error {
 	cause := context.Cause(ctx)
 	if errors.Is(cause, errStall) {
 		return &llm.TransportError{Err: cause}
@@ -153,7 +163,13 @@ func failure(ctx context.Context, err error) error {
 	if cause != nil {
 		return cause
 	}
-	if _, ok := errors.AsType[*llm.StatusError](err); ok {
+	if e, ok := errors.AsType[*llm.StatusError](err); ok {
+		if key := c.key(); len(key) >= 8 { // what is shorter is no secret
+			e.Message = strings.ReplaceAll(e.Message, key, "(the key)")
+		}
+		return e
+	}
+	if _, ok := errors.AsType[*refused](err); ok {
 		return err
 	}
 	if _, ok := errors.AsType[*llm.TransportError](err); ok {
@@ -162,30 +178,33 @@ func failure(ctx context.Context, err error) error {
 	return &llm.TransportError{Err: err}
 }
 
-// A watchdog cancels a request that has been silent for longer than limit.
-type watchdog struct {
-	limit time.Duration
-	timer *time.Timer
+// alarm cancels a request that has been silent for too long.
+func alarm(cancel context.CancelCauseFunc, limit time.Duration) *time.Timer {
+	return time.AfterFunc(limit, func() { cancel(fmt.Errorf("%w for %s", errStall, limit)) })
 }
 
-func newWatchdog(limit time.Duration, cancel context.CancelCauseFunc) *watchdog {
-	d := &watchdog{limit: limit}
-	d.timer = time.AfterFunc(limit, func() { cancel(fmt.Errorf("%w for %s", errStall, limit)) })
-	return d
-}
-
-func (d *watchdog) stop() { d.timer.Stop() }
-
-// watched is a body whose every byte calms the watchdog.
+// watched is a body of which every read must bring something in time: the
+// first before the alarm that waits for it, every other within the limit. The
+// time that the caller takes between reads is the caller's.
 type watched struct {
-	io.Reader
-	dog *watchdog
+	body    io.Reader
+	cancel  context.CancelCauseFunc
+	waiting *time.Timer // for the first byte
+	limit   time.Duration
+	idle    *time.Timer // nil before the first byte; runs during a read
 }
 
-func (w watched) Read(p []byte) (int, error) {
-	n, err := w.Reader.Read(p)
-	if n > 0 {
-		w.dog.timer.Reset(w.dog.limit)
+func (w *watched) Read(p []byte) (int, error) {
+	if w.idle != nil {
+		w.idle.Reset(w.limit)
+	}
+	n, err := w.body.Read(p)
+	if w.idle == nil && n > 0 {
+		w.waiting.Stop()
+		w.idle = alarm(w.cancel, w.limit)
+	}
+	if w.idle != nil {
+		w.idle.Stop()
 	}
 	return n, err
 }

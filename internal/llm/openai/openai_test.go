@@ -114,7 +114,7 @@ func TestFailures(t *testing.T) {
 		{"spent quota", llmtest.Turn{Status: 429, Body: `{"error":{"message":"pay","code":"insufficient_quota"}}`}, nil, false, "pay"},
 		{"500", llmtest.Turn{Status: 500, Body: `{"error":"oh no"}`}, nil, true, "oh no"},
 		{"529", llmtest.Turn{Status: 529}, nil, true, ""},
-		{"a page", llmtest.Turn{Status: 502, Body: "<html><h1>Bad\n Gateway</h1></html>"}, nil, true, "<h1>Bad Gateway</h1>"},
+		{"a page", llmtest.Turn{Status: 502, Body: "<html><h1>Bad\n Gateway</h1></html>"}, nil, true, "Bad Gateway"},
 		{"detail", llmtest.Turn{Status: 422, Body: `{"detail":[{"msg":"no such field"}]}`}, nil, false, "no such field"},
 		{"too long, by code", llmtest.Turn{Status: 400, Body: `{"error":{"message":"x","code":"context_length_exceeded"}}`}, llm.ErrContextOverflow, false, ""},
 		{"too long, vLLM", llmtest.Turn{Status: 400, Body: `{"object":"error","message":"This model's maximum context length is 100 tokens.","code":400}`}, llm.ErrContextOverflow, false, ""},

@@ -7,18 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 
 	"ml-intern/internal/llm"
 )
 
 var errStopped = errors.New("the caller stopped ranging")
 
-// maxEvent is the longest event that is read: beyond it a server is broken.
-const maxEvent = 64 << 20
-
 // A reader turns one answer into chunks.
 type reader struct {
-	body        io.Reader
 	promptBytes int
 	yield       func(llm.Chunk, error) bool
 
@@ -41,25 +38,45 @@ type wireReply struct {
 }
 
 type wireDelta struct {
-	Content          *string     `json:"content"`
-	ReasoningContent string      `json:"reasoning_content"`
-	Reasoning        string      `json:"reasoning"`
+	Content          content     `json:"content"`
+	ReasoningContent content     `json:"reasoning_content"`
+	Reasoning        content     `json:"reasoning"`
 	Refusal          string      `json:"refusal"`
 	ToolCalls        []deltaCall `json:"tool_calls"`
 }
 
-type wireUsage struct {
-	PromptTokens     int `json:"prompt_tokens"`
-	CompletionTokens int `json:"completion_tokens"`
-	PromptDetails    struct {
-		CachedTokens int `json:"cached_tokens"`
-	} `json:"prompt_tokens_details"`
+// content is text by the book, and a list of parts from some servers.
+type content string
+
+func (c *content) UnmarshalJSON(data []byte) error {
+	if len(data) == 0 || data[0] != '[' {
+		return json.Unmarshal(data, (*string)(c))
+	}
+	var parts []struct {
+		Text string `json:"text"`
+	}
+	err := json.Unmarshal(data, &parts)
+	for _, p := range parts {
+		*c += content(p.Text)
+	}
+	return err
 }
 
-// read reads the answer to its end. Without a reason to finish or [DONE], the
-// end is a cut.
-func (r *reader) read(whole bool) error {
-	if err := r.events(whole); err != nil {
+// Counts are floats because some servers write 12.0.
+type wireUsage struct {
+	PromptTokens     float64 `json:"prompt_tokens"`
+	CompletionTokens float64 `json:"completion_tokens"`
+	PromptDetails    struct {
+		CachedTokens float64 `json:"cached_tokens"`
+	} `json:"prompt_tokens_details"`
+	CacheHits float64 `json:"prompt_cache_hit_tokens"` // DeepSeek's name for the same
+}
+
+// read reads the answer to its end, streamed or not, by what it looks like:
+// servers are wrong about the content type. Without a reason to finish or
+// [DONE], the end is a cut.
+func (r *reader) read(body io.Reader) error {
+	if err := r.pieces(bufio.NewReaderSize(body, 64<<10)); err != nil {
 		return err
 	}
 	if !r.done && r.finish == "" {
@@ -77,15 +94,22 @@ func (r *reader) read(whole bool) error {
 	return nil
 }
 
-func (r *reader) events(whole bool) error {
-	if whole {
-		data, err := io.ReadAll(io.LimitReader(r.body, maxEvent))
+func (r *reader) pieces(br *bufio.Reader) error {
+	switch b, err := first(br); {
+	case errors.Is(err, io.EOF):
+		return nil // an empty stream is cut
+	case err != nil:
+		return err
+	case b == '<':
+		return &llm.StatusError{Status: http.StatusOK, Message: "it is a web page, not a reply: is the address that of the API?"}
+	case b == '{':
+		data, err := io.ReadAll(io.LimitReader(br, maxEvent))
 		if err != nil {
 			return err
 		}
 		return r.event(data)
 	}
-	for data, err := range events(r.body) {
+	for data, err := range events(br) {
 		if err != nil {
 			return err
 		}
@@ -128,13 +152,10 @@ func (r *reader) event(data []byte) error {
 }
 
 func (r *reader) delta(d wireDelta) error {
-	text := d.Refusal
-	if d.Content != nil {
-		text = *d.Content + text
-	}
-	reasoning := d.ReasoningContent
+	text := string(d.Content) + d.Refusal
+	reasoning := string(d.ReasoningContent)
 	if reasoning == "" {
-		reasoning = d.Reasoning
+		reasoning = string(d.Reasoning) // servers in transition send both
 	}
 	r.outBytes += len(text) + len(reasoning)
 	if reasoning != "" && !r.yield(llm.Chunk{Reasoning: reasoning}, nil) {
@@ -167,53 +188,9 @@ func (r *reader) total() llm.Usage {
 	if r.usage == nil || r.usage.PromptTokens == 0 && r.usage.CompletionTokens == 0 {
 		return llm.Usage{Input: r.promptBytes / 4, Output: r.outBytes / 4, Estimated: true}
 	}
-	return llm.Usage{Input: r.usage.PromptTokens, Output: r.usage.CompletionTokens, CacheRead: r.usage.PromptDetails.CachedTokens}
-}
-
-// events yields the data of each server-sent event. The slice is valid until
-// the next one.
-func events(body io.Reader) func(yield func([]byte, error) bool) {
-	return func(yield func([]byte, error) bool) {
-		br := bufio.NewReaderSize(body, 64<<10)
-		var data []byte
-		for {
-			line, err := readLine(br)
-			if value, ok := bytes.CutPrefix(line, []byte("data:")); ok {
-				if len(data) > 0 {
-					data = append(data, '\n')
-				}
-				data = append(data, bytes.TrimPrefix(value, []byte(" "))...)
-			}
-			if (len(line) == 0 || err != nil) && len(data) > 0 {
-				if !yield(data, nil) {
-					return
-				}
-				data = data[:0]
-			}
-			if errors.Is(err, io.EOF) {
-				return
-			}
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-		}
+	return llm.Usage{
+		Input:     int(r.usage.PromptTokens),
+		Output:    int(r.usage.CompletionTokens),
+		CacheRead: int(max(r.usage.PromptDetails.CachedTokens, r.usage.CacheHits)),
 	}
-}
-
-// readLine reads a line without its end, LF or CRLF. The slice is valid until
-// the next read.
-func readLine(br *bufio.Reader) ([]byte, error) {
-	line, err := br.ReadSlice('\n')
-	if errors.Is(err, bufio.ErrBufferFull) {
-		long := bytes.Clone(line)
-		for errors.Is(err, bufio.ErrBufferFull) {
-			line, err = br.ReadSlice('\n')
-			if long = append(long, line...); len(long) > maxEvent {
-				return nil, fmt.Errorf("read reply: an event is longer than %d MB", maxEvent>>20)
-			}
-		}
-		line = long
-	}
-	return bytes.TrimRight(line, "\r\n"), err
 }

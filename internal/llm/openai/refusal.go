@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,12 +17,15 @@ import (
 const maxRefusal = 64 << 10
 
 // refusal is the error of an answer that is not 200.
-func refusal(res *http.Response) error {
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxRefusal))
-	if err != nil && len(body) == 0 {
-		body = []byte(http.StatusText(res.StatusCode))
-	}
+func refusal(res *http.Response, answer io.Reader) error {
+	body, err := io.ReadAll(io.LimitReader(answer, maxRefusal))
 	e := parseError(body)
+	if e.Message == "" {
+		e.Message = http.StatusText(res.StatusCode)
+		if err != nil {
+			e.Message += ", and its reason was cut off"
+		}
+	}
 	e.Status = res.StatusCode
 	e.RetryAfter = retryAfter(res.Header, time.Now())
 	if overflows(e) {
@@ -33,11 +38,11 @@ func refusal(res *http.Response) error {
 // without a status of its own is the server's failure, which may pass.
 func inStream(data []byte) error {
 	e := parseError(data)
-	if e.Status < 400 {
-		e.Status = http.StatusBadGateway
-	}
 	if overflows(e) {
 		e.Status, e.Code = http.StatusBadRequest, "context_length_exceeded"
+	}
+	if e.Status < 400 || e.Status > 599 {
+		e.Status = http.StatusBadGateway
 	}
 	return e
 }
@@ -55,7 +60,7 @@ func parseError(body []byte) *llm.StatusError {
 	}
 	e := &llm.StatusError{}
 	if json.Unmarshal(body, &shape) != nil {
-		e.Message = clip(string(body))
+		e.Message = clip(pageTitle(body))
 		return e
 	}
 	if json.Unmarshal(shape.Error, &e.Message) == nil && e.Message != "" {
@@ -85,6 +90,16 @@ func parseError(body []byte) *llm.StatusError {
 	return e
 }
 
+var title = regexp.MustCompile(`(?is)<(title|h1)[^>]*>(.*?)</`)
+
+// pageTitle is what a web page says of itself, or the text if it is none.
+func pageTitle(body []byte) string {
+	if m := title.FindSubmatch(body); m != nil {
+		return string(m[2])
+	}
+	return string(body)
+}
+
 // clip is one line of a message that fits a screen.
 func clip(s string) string {
 	s = strings.Join(strings.Fields(s), " ")
@@ -94,38 +109,50 @@ func clip(s string) string {
 	return s
 }
 
-// overflows recognizes a transcript that is too long. Servers that follow the
-// reference say so by code or type; vLLM and others have only words for it, of
-// which these are the ones that their sources use.
+// overflows recognizes a transcript that is too long. OpenAI says so by code,
+// llama.cpp by type. The others have only words for it, in a refusal of the
+// request; these cover vLLM and SGLang ("maximum context length", "maximum
+// model length", "longer than the model's context length"), Ollama ("exceeds
+// the context length"), LM Studio ("context length"), TGI ("inputs tokens +
+// max_new_tokens must be <="), and what the router passes on from Anthropic
+// ("prompt is too long", "exceed context limit") and Bedrock ("input is too
+// long").
 func overflows(e *llm.StatusError) bool {
 	switch e.Code {
 	case "context_length_exceeded", "exceed_context_size_error", "string_above_max_length":
 		return true
 	}
-	if e.Status != http.StatusBadRequest && e.Status != http.StatusRequestEntityTooLarge && e.Status != http.StatusUnprocessableEntity {
+	switch e.Status {
+	case 0, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+	default:
 		return false
 	}
 	text := strings.ToLower(e.Message)
-	for _, words := range []string{"maximum context length", "context size", "context window", "exceeds the available context"} {
-		if strings.Contains(text, words) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc([]string{
+		"context length", "context size", "context window", "context limit", "maximum model length",
+		"prompt is too long", "input is too long", "`max_new_tokens` must be <=",
+	}, func(words string) bool { return strings.Contains(text, words) })
 }
+
+// maxRetryAfter is as good as never, and no overflow.
+const maxRetryAfter = 24 * time.Hour
 
 // retryAfter reads how long the server asks to wait: milliseconds, seconds or
 // a date.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	if ms, err := strconv.ParseFloat(h.Get("Retry-After-Ms"), 64); err == nil && ms > 0 {
-		return time.Duration(ms * float64(time.Millisecond))
+		return duration(ms / 1000)
 	}
 	value := h.Get("Retry-After")
 	if s, err := strconv.ParseFloat(value, 64); err == nil && s > 0 {
-		return time.Duration(s * float64(time.Second))
+		return duration(s)
 	}
 	if at, err := http.ParseTime(value); err == nil && at.After(now) {
-		return at.Sub(now)
+		return min(at.Sub(now), maxRetryAfter)
 	}
 	return 0
+}
+
+func duration(seconds float64) time.Duration {
+	return time.Duration(min(seconds, maxRetryAfter.Seconds()) * float64(time.Second))
 }
