@@ -52,10 +52,12 @@ func (w *world) kills() []row {
 		sum.lost, sum.twice, sum.wrong = sum.lost+f.lost, sum.twice+f.twice, sum.wrong+f.wrong
 	}
 	return []row{
-		{"19", "SIGKILL at random moments: finished results lost, calls run twice, histories that are not valid",
+		{
+			"19", "SIGKILL at random moments: finished results lost, calls run twice, histories that are not valid",
 			fmt.Sprintf("%d, %d, %d; %d kills of %d sessions of %d steps, %d results compared, %d calls reported as interrupted",
 				sum.lost, sum.twice, sum.wrong, kills, killRounds, killSteps, sum.shown, sum.interrupted),
-			"0, 0, 0", holds(sum.lost+sum.twice+sum.wrong == 0)},
+			"0, 0, 0", holds(sum.lost+sum.twice+sum.wrong == 0),
+		},
 		{"17", "the same prefixes, across those kills", fmt.Sprintf("%.2f %%", prefix.percent()), "100 %", holds(prefix.same == prefix.all)},
 		{"", "floor: one fsync of 600 new bytes", fmt.Sprintf("%.2f ms; n = 300", milliseconds(median(fsync))), "", ""},
 	}

@@ -72,8 +72,10 @@ func (w *world) prefixes() []row {
 	for _, o := range []overlap{steps, resumes, retries, fresh} {
 		sum.same, sum.all = sum.same+o.same, sum.all+o.all
 	}
-	return []row{{"17", "bytes of a request that the next one repeats as its prefix",
+	return []row{{
+		"17", "bytes of a request that the next one repeats as its prefix",
 		fmt.Sprintf("%.2f %%: steps %.2f, resumes %.2f, retries %.2f, new sessions of the folder %.2f",
 			sum.percent(), steps.percent(), resumes.percent(), retries.percent(), fresh.percent()),
-		"100 %", holds(sum.same == sum.all)}}
+		"100 %", holds(sum.same == sum.all),
+	}}
 }

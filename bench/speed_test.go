@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"ml-intern/internal/llm/llmtest"
@@ -110,8 +109,10 @@ func (w *world) memory() []row {
 			ours = append(ours, w.peakOf(w.ours, w.home(), m.play(), "go"))
 			floor = append(floor, w.peakOf(w.floor, w.home(), m.play(), "go"))
 		}
-		rows = append(rows, row{"3", m.what, fmt.Sprintf("%.0f MB, floor agent %.0f; n = %d", median(ours), median(floor), m.n),
-			fmt.Sprintf("%.0f MB", m.target), verdict(median(ours), m.target)})
+		rows = append(rows, row{
+			"3", m.what, fmt.Sprintf("%.0f MB, floor agent %.0f; n = %d", median(ours), median(floor), m.n),
+			fmt.Sprintf("%.0f MB", m.target), verdict(median(ours), m.target),
+		})
 	}
 	info, err := os.Stat(w.ours.exe)
 	if err != nil {
@@ -179,26 +180,26 @@ func (w *world) growth() []row {
 
 // siblings measures eight calls of one reply.
 func (w *world) siblings() []row {
-	var sleeps, reads []time.Duration
-	lines := strings.Split(strings.Repeat("sleep 0.2\n", 8)[:8*10-1], "\n")
-	for i := range lines {
-		lines[i] += fmt.Sprintf(" # %d", i)
-	}
-	looks := llmtest.Turn{}
+	var lines []string
+	var looks llmtest.Turn
 	for i := range 8 {
+		lines = append(lines, fmt.Sprintf("sleep 0.2; echo %d", i))
 		name := fmt.Sprintf("part-%d.txt", i)
 		if err := os.WriteFile(filepath.Join(w.workspace, name), []byte("some text\n"), 0o644); err != nil {
 			w.Fatal(err)
 		}
 		looks.Calls = append(looks.Calls, llmtest.TurnCall{Name: "read", Args: fmt.Sprintf(`{"path":%q}`, name)})
 	}
+	var sleeps, reads []time.Duration
 	for range 3 {
 		sleeps = append(sleeps, w.run(w.ours, w.home(), echoes(0, bash(lines...)), "go").gaps(0)...)
-		reads = append(reads, w.run(w.ours, w.home(), echoes(0, looks), "go").gaps(0)...)
+	}
+	for range 9 {
+		reads = append(reads, w.run(w.ours, w.home(), echoes(0, bash("echo"), looks), "go").gaps(1)...)
 	}
 	s := median(sleeps)
 	return []row{
-		{"9", "8 calls of `sleep 0.2` in one reply", fmt.Sprintf("%.2f s; n = 3", s.Seconds()), "0.3 s", verdict(s.Seconds(), 0.3)},
-		{"", "8 calls of `read` in one reply", ms(median(reads)), "", ""},
+		{"9", "8 calls of `sleep 0.2` in one reply", fmt.Sprintf("%.2f s; n = %d", s.Seconds(), len(sleeps)), "0.3 s", verdict(s.Seconds(), 0.3)},
+		{"", "8 calls of `read` in one reply, side by side", fmt.Sprintf("%s; n = %d", ms(median(reads)), len(reads)), "", ""},
 	}
 }

@@ -93,7 +93,6 @@ type run struct {
 	began time.Time
 	seen  []llmtest.Seen
 	cpu   time.Duration // with the commands that it ran
-	peak  float64       // MB; 0 unless asked for
 }
 
 // firstRequest is how long the process took until its first request was there.

@@ -90,7 +90,7 @@ func shell(c call) string {
 	if err := json.Unmarshal([]byte(c.Function.Arguments), &args); err != nil {
 		return err.Error()
 	}
-	out, err := exec.Command("sh", "-c", args.Command).CombinedOutput()
+	out, err := exec.Command("sh", "-c", args.Command).CombinedOutput() //nolint:noctx // the least an agent can do
 	if err != nil {
 		return string(out) + err.Error()
 	}
@@ -101,7 +101,7 @@ func shell(c call) string {
 func ask(history []byte) (message, error) {
 	reply := message{Role: "assistant"}
 	body := bytes.Join([][]byte{[]byte(`{"model":"test","stream":true,"messages":[`), history, []byte(`]}`)}, nil)
-	res, err := http.Post(os.Getenv("OPENAI_BASE_URL")+"/chat/completions", "application/json", bytes.NewReader(body))
+	res, err := http.Post(os.Getenv("OPENAI_BASE_URL")+"/chat/completions", "application/json", bytes.NewReader(body)) //nolint:noctx // as above
 	if err != nil {
 		return reply, err
 	}
