@@ -1,10 +1,10 @@
 package openai_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -20,23 +20,22 @@ func client(s *llmtest.Server) *openai.Client {
 	return &openai.Client{ID: "test/m", Model: "m", BaseURL: s.URL, APIKey: "sk-secret"}
 }
 
-func ask(ctx context.Context, m llm.Model, req llm.Request) (llm.Reply, error) {
-	var sum llm.Collector
-	for c, err := range m.Stream(ctx, req) {
-		if err != nil {
-			return llm.Reply{}, err
-		}
-		sum.Add(c)
-	}
-	reply, whole := sum.Reply()
-	if !whole {
-		return reply, errors.New("no end")
-	}
-	return reply, nil
-}
-
 func user(text string) llm.Message {
 	return llm.Message{Role: llm.User, Parts: []llm.Part{{Text: text}}}
+}
+
+func TestModel(t *testing.T) {
+	t.Parallel()
+	llmtest.RunModel(t, func(_ *testing.T, s *llmtest.Server) llm.Model {
+		return &openai.Client{Model: "m", BaseURL: s.URL, APIKey: "sk-secret", FirstByte: 5 * time.Second, Idle: 5 * time.Second}
+	})
+}
+
+const done = `data: {"choices":[{"finish_reason":"tool_calls"}]}` + "\n\n"
+
+// piece is an event with one piece of a call.
+func piece(call string) string {
+	return `data: {"choices":[{"delta":{"tool_calls":[` + call + "]}}]}\n\n"
 }
 
 // Every dialect says the same in the end.
@@ -73,6 +72,16 @@ func TestDialects(t *testing.T) {
 			`data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"i","function":{"name":"f","arguments":"}"}}]},"finish_reason":"tool_calls"}],"error":null}` + "\n\n"}, "", `f {}`, "tool_calls"},
 		{"every call has index 0", llmtest.Turn{Raw: `data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"i","function":{"name":"f","arguments":"{}"}}]}}]}` + "\n\n" +
 			`data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"j","function":{"name":"g","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}` + "\n\n"}, "", `f {}, g {}`, "tool_calls"},
+		{"events without blank lines", llmtest.Turn{Raw: "data: {\"choices\":[{\"delta\":{\"content\":\"h\"}}]}\ndata: {\"choices\":[{\"delta\":{\"content\":\"i\"},\"finish_reason\":\"stop\"}]}\ndata: [DONE]\n"}, "hi", "", "stop"},
+		{"a byte order mark, other fields", llmtest.Turn{Raw: "\ufeffevent: chunk\nid: 7\nretry: 1\ndata: {\"choices\":[{\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\n"}, "hi", "", "stop"},
+		{"content in parts", llmtest.Turn{Raw: `data: {"choices":[{"delta":{"content":[{"type":"text","text":"h"},{"type":"text","text":"i"}]},"finish_reason":"stop"}]}` + "\n\n"}, "hi", "", "stop"},
+		{"an object called a stream", llmtest.Turn{Raw: `{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}`}, "hi", "", "stop"},
+		{"a new id in every piece", llmtest.Turn{Raw: piece(`{"index":0,"id":"a","function":{"name":"f","arguments":"{"}}`) + piece(`{"index":0,"id":"b","function":{"arguments":"}"}}`) + done}, "", "f {}", "tool_calls"},
+		{"pieces of two calls mixed", llmtest.Turn{Raw: piece(`{"index":0,"id":"a","function":{"name":"f","arguments":"{"}}`) + piece(`{"index":1,"id":"b","function":{"name":"g","arguments":"{"}}`) +
+			piece(`{"index":0,"function":{"arguments":"}"}}`) + piece(`{"index":1,"function":{"arguments":"}"}}`) + done}, "", "f {}, g {}", "tool_calls"},
+		{"mixed, one index, two ids", llmtest.Turn{Raw: piece(`{"index":0,"id":"a","function":{"name":"f","arguments":"{"}}`) + piece(`{"index":0,"id":"b","function":{"name":"g","arguments":"{"}}`) +
+			piece(`{"index":0,"id":"a","function":{"arguments":"}"}}`) + piece(`{"index":0,"id":"b","function":{"arguments":"}"}}`) + done}, "", "f {}, g {}", "tool_calls"},
+		{"name repeated, no index, no id", llmtest.Turn{Raw: piece(`{"function":{"name":"f","arguments":"{\"a\""}}`) + piece(`{"function":{"name":"f","arguments":":1}"}}`) + piece(`{"function":{"name":"f","arguments":"{}"}}`) + done}, "", `f {"a":1}, f {}`, "tool_calls"},
 		{"a line of 10 MB", llmtest.Turn{Text: strings.Repeat("x", 10<<20)}, strings.Repeat("x", 10<<20), "", "stop"},
 	}
 	for _, tt := range tests {
@@ -80,7 +89,7 @@ func TestDialects(t *testing.T) {
 			t.Parallel()
 			s := llmtest.NewServer(tt.turn)
 			defer s.Close()
-			reply, err := ask(t.Context(), client(s), llm.Request{System: "s", Messages: []llm.Message{user("go")}})
+			reply, err := llmtest.Ask(t.Context(), client(s), llm.Request{System: "s", Messages: []llm.Message{user("go")}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -119,6 +128,12 @@ func TestFailures(t *testing.T) {
 		{"too long, by code", llmtest.Turn{Status: 400, Body: `{"error":{"message":"x","code":"context_length_exceeded"}}`}, llm.ErrContextOverflow, false, ""},
 		{"too long, vLLM", llmtest.Turn{Status: 400, Body: `{"object":"error","message":"This model's maximum context length is 100 tokens.","code":400}`}, llm.ErrContextOverflow, false, ""},
 		{"too long, llama.cpp", llmtest.Turn{Status: 400, Body: `{"error":{"code":400,"message":"the request exceeds the available context size","type":"exceed_context_size_error"}}`}, llm.ErrContextOverflow, false, ""},
+		{"too long, SGLang", llmtest.Turn{Status: 400, Body: `{"object":"error","message":"The input (9 tokens) is longer than the model's context length (8 tokens).","code":400}`}, llm.ErrContextOverflow, false, ""},
+		{"too long, in the stream", llmtest.Turn{Raw: "data: {\"error\":{\"code\":400,\"message\":\"x\",\"type\":\"exceed_context_size_error\"}}\n\n"}, llm.ErrContextOverflow, false, ""},
+		{"the key in the answer", llmtest.Turn{Status: 401, Body: `{"error":"the key sk-secret is wrong"}`}, llm.ErrAuth, false, "(the key)"},
+		{"refused in the stream", llmtest.Turn{Raw: "data: {\"error\":{\"code\":429,\"message\":\"slow down\"}}\n\n"}, nil, true, "slow down"},
+		{"a page for an answer", llmtest.Turn{Raw: "<!doctype html><title>Welcome</title>"}, nil, false, "web page"},
+		{"an empty refusal", llmtest.Turn{Status: 503, Body: " "}, nil, true, "Service Unavailable"},
 		{"bad request", llmtest.Turn{Status: 400, Body: `{"error":{"message":"no such model"}}`}, nil, false, "no such model"},
 		{"cut by a reset", llmtest.Turn{Text: strings.Repeat("x", 100), Chunk: 10, CutAfter: 3}, nil, true, ""},
 		{"cut with an orderly end", llmtest.Turn{Raw: "data: {\"choices\":[{\"delta\":{\"content\":\"half\"}}]}\n\n"}, nil, true, "cut in the middle"},
@@ -134,7 +149,7 @@ func TestFailures(t *testing.T) {
 			defer s.Close()
 			c := client(s)
 			c.Idle = 200 * time.Millisecond
-			_, err := ask(t.Context(), c, llm.Request{Messages: []llm.Message{user("go")}})
+			_, err := llmtest.Ask(t.Context(), c, llm.Request{Messages: []llm.Message{user("go")}})
 			if err == nil || llm.Temporary(err) != tt.temporary || (tt.is != nil && !errors.Is(err, tt.is)) {
 				t.Fatalf("got %v, temporary %v", err, llm.Temporary(err))
 			}
@@ -152,45 +167,66 @@ func TestNoServer(t *testing.T) {
 	t.Parallel()
 	s := llmtest.NewServer()
 	s.Close()
-	_, err := ask(t.Context(), client(s), llm.Request{Messages: []llm.Message{user("go")}})
+	_, err := llmtest.Ask(t.Context(), client(s), llm.Request{Messages: []llm.Message{user("go")}})
 	if !llm.Temporary(err) {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestCancel(t *testing.T) {
+// A key goes to its own host only, and what is refused is not asked for again.
+func TestRedirects(t *testing.T) {
 	t.Parallel()
-	s := llmtest.NewServer(llmtest.Turn{Text: "xxxxxxxxxx", Chunk: 1, StallAfter: 2})
+	s := llmtest.NewServer(llmtest.Turn{Text: "ok"})
 	defer s.Close()
-	ctx, cancel := context.WithCancel(t.Context())
-	start := time.Now()
-	for _, err := range client(s).Stream(ctx, llm.Request{Messages: []llm.Message{user("go")}}) {
-		if err != nil {
-			if !errors.Is(err, context.Canceled) {
-				t.Errorf("got %v", err)
-			}
-			break
+	other := strings.Replace(s.URL, "127.0.0.1", "localhost", 1)
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		first := httptest.NewServer(http.RedirectHandler(other+"/chat/completions", status))
+		_, err := llmtest.Ask(t.Context(), &openai.Client{BaseURL: first.URL, APIKey: "sk-secret"}, llmtest.Go())
+		if err == nil || llm.Temporary(err) || len(s.Seen()) > 0 || !strings.Contains(err.Error(), "localhost") {
+			t.Errorf("%d: err %v, %d requests", status, err, len(s.Seen()))
 		}
-		cancel()
+		first.Close()
 	}
-	cancel()
-	if took := time.Since(start); took > 10*time.Second {
-		t.Errorf("it took %s", took)
+	mux := http.NewServeMux()
+	mux.Handle("/v1/", s)
+	mux.Handle("/old/", http.RedirectHandler("/v1/chat/completions", http.StatusTemporaryRedirect))
+	moved := httptest.NewServer(mux)
+	defer moved.Close()
+	reply, err := llmtest.Ask(t.Context(), &openai.Client{BaseURL: moved.URL + "/old", APIKey: "sk-secret"}, llmtest.Go())
+	if err != nil || reply.Message.Text() != "ok" || s.Seen()[0].Header.Get("Authorization") != "Bearer sk-secret" {
+		t.Errorf("on its own host: %v, %v", reply, err)
 	}
 }
 
-// A key goes to its own host only.
-func TestRedirectToAnotherHost(t *testing.T) {
+// An address that cannot be one is said to be, once.
+func TestAddressesThatAreNone(t *testing.T) {
 	t.Parallel()
-	reached := false
-	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
-	defer other.Close()
-	first := httptest.NewServer(http.RedirectHandler(strings.Replace(other.URL, "127.0.0.1", "localhost", 1)+"/v1/chat/completions", http.StatusTemporaryRedirect))
-	defer first.Close()
-	c := &openai.Client{BaseURL: first.URL, APIKey: "sk-secret"}
-	_, err := ask(t.Context(), c, llm.Request{Messages: []llm.Message{user("go")}})
-	if err == nil || reached {
-		t.Errorf("err %v, reached %v", err, reached)
+	for _, base := range []string{"", "localhost:8000", "127.0.0.1:8000/v1", "ftp://host/v1", "http://", "://"} {
+		_, err := llmtest.Ask(t.Context(), &openai.Client{BaseURL: base}, llmtest.Go())
+		if err == nil || llm.Temporary(err) || !strings.Contains(err.Error(), "http://") {
+			t.Errorf("%q: %v", base, err)
+		}
+	}
+}
+
+// A caller that takes its time is no stall of the server's.
+func TestSlowCaller(t *testing.T) {
+	t.Parallel()
+	s := llmtest.NewServer(llmtest.Turn{Text: strings.Repeat("x", 200_000), Chunk: 20_000})
+	defer s.Close()
+	c := client(s)
+	c.FirstByte, c.Idle = 10*time.Second, 300*time.Millisecond
+	n := 0
+	for _, err := range c.Stream(t.Context(), llmtest.Go()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n++; n == 2 {
+			time.Sleep(900 * time.Millisecond)
+		}
+	}
+	if n != 11 {
+		t.Errorf("%d chunks", n)
 	}
 }
 
@@ -204,7 +240,7 @@ func TestRequestsArePrefixes(t *testing.T) {
 	c := client(s)
 	messages := []llm.Message{user("one")}
 	send := func(c *openai.Client) string {
-		if _, err := ask(t.Context(), c, llm.Request{System: "sys", Messages: messages, Tools: tools}); err != nil {
+		if _, err := llmtest.Ask(t.Context(), c, llm.Request{System: "sys", Messages: messages, Tools: tools}); err != nil {
 			t.Fatal(err)
 		}
 		seen := s.Seen()
@@ -239,6 +275,10 @@ func TestRequestsArePrefixes(t *testing.T) {
 	if got := send(c); got != send(client(s)) || !strings.Contains(got, "other") {
 		t.Errorf("a replaced message was not seen: %s", got)
 	}
+	messages[2].Parts[0].Result.Text = "written over" // nobody should, and it is seen
+	if got := send(c); got != send(client(s)) || !strings.Contains(got, "written over") {
+		t.Errorf("a message that was written over was not seen: %s", got)
+	}
 	messages = []llm.Message{user("summary")}
 	if got := send(c); got != send(client(s)) || strings.Contains(got, "other") {
 		t.Errorf("a compaction was not seen: %s", got)
@@ -251,26 +291,41 @@ func TestEndpoints(t *testing.T) {
 		s := llmtest.NewServer(llmtest.Turn{Text: "ok"})
 		c := client(s)
 		c.BaseURL = strings.TrimSuffix(s.URL, "/v1") + suffix
-		if _, err := ask(t.Context(), c, llm.Request{Messages: []llm.Message{user("go")}}); (err == nil) != ok {
+		if _, err := llmtest.Ask(t.Context(), c, llm.Request{Messages: []llm.Message{user("go")}}); (err == nil) != ok {
 			t.Errorf("%q: %v", suffix, err)
 		}
 		s.Close()
 	}
 }
 
+// played starts a server that reads requests and sends the same answer to all.
+func played(b *testing.B, turn llmtest.Turn) *openai.Client {
+	b.Helper()
+	recorded := httptest.NewRecorder()
+	s := llmtest.NewServer(turn)
+	s.ServeHTTP(recorded, httptest.NewRequest(http.MethodPost, "/v1/chat/completions", nil))
+	s.Close()
+	answer := recorded.Body.Bytes()
+	quick := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = w.Write(answer)
+	}))
+	b.Cleanup(quick.Close)
+	return &openai.Client{Model: "m", BaseURL: quick.URL}
+}
+
+// BenchmarkStep is one more request of a session that has grown.
 func BenchmarkStep(b *testing.B) {
-	s := llmtest.NewServerFunc(func(int) (llmtest.Turn, bool) { return llmtest.Turn{Text: "ok"}, true })
-	defer s.Close()
-	c := client(s)
 	for _, kb := range []int{50, 700, 4000} {
 		b.Run(fmt.Sprintf("history=%dKB", kb), func(b *testing.B) {
+			c := played(b, llmtest.Turn{Text: "ok"})
 			var messages []llm.Message
 			for range kb {
 				messages = append(messages, user(strings.Repeat("0123456789abcde\n", 64)))
 			}
 			for b.Loop() {
 				messages = append(messages, user("more"))
-				if _, err := ask(b.Context(), c, llm.Request{Messages: messages}); err != nil {
+				if _, err := llmtest.Ask(b.Context(), c, llm.Request{Messages: messages}); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -278,13 +333,11 @@ func BenchmarkStep(b *testing.B) {
 	}
 }
 
+// BenchmarkLongReply reads 800 KB in 50,000 chunks.
 func BenchmarkLongReply(b *testing.B) {
-	s := llmtest.NewServerFunc(func(int) (llmtest.Turn, bool) {
-		return llmtest.Turn{Text: strings.Repeat("0123456789abcdef", 50_000), Chunk: 16}, true
-	})
-	defer s.Close()
+	c := played(b, llmtest.Turn{Text: strings.Repeat("0123456789abcdef", 50_000), Chunk: 16})
 	for b.Loop() {
-		if _, err := ask(b.Context(), client(s), llm.Request{Messages: []llm.Message{user("go")}}); err != nil {
+		if _, err := llmtest.Ask(b.Context(), c, llmtest.Go()); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -299,7 +352,7 @@ func FuzzStream(f *testing.F) {
 			fmt.Fprint(w, raw)
 		}))
 		defer srv.Close()
-		reply, err := ask(t.Context(), &openai.Client{BaseURL: srv.URL}, llm.Request{})
+		reply, err := llmtest.Ask(t.Context(), &openai.Client{BaseURL: srv.URL}, llm.Request{})
 		if err == nil && !strings.Contains(raw, "DONE") && !strings.Contains(raw, "finish_reason") {
 			t.Errorf("a cut reply was taken for whole: %+v", reply)
 		}
