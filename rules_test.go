@@ -238,10 +238,10 @@ func TestToolTexts(t *testing.T) {
 }
 
 var (
-	codeSpan = regexp.MustCompile("`([^`\n]+)`")
-	pathLike = regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)+/?$`)
+	codeSpan  = regexp.MustCompile("`([^`\n]+)`")
+	pathLike  = regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)+/?$`)
 	identLike = regexp.MustCompile(`^([a-z]+)\.([A-Z][A-Za-z0-9]*)(\(\))?$`)
-	fileLike = regexp.MustCompile(`^[A-Za-z0-9_-]+\.(go|md|sh|yml|yaml)$`)
+	fileLike  = regexp.MustCompile(`^[A-Za-z0-9_-]+\.(go|md|sh|yml|yaml)$`)
 )
 
 // Every path and identifier that the documents name exists.

@@ -90,8 +90,12 @@ func (f *flags) config() (*config.Config, error) {
 		to   *string
 		flag string
 	}{
-		{&cfg.Model, f.Model}, {&cfg.Approve, f.Approve}, {&cfg.Output, f.Output},
-		{&cfg.Hub, f.Hub}, {&cfg.Compute, f.Compute}, {&cfg.SystemAppend, f.SystemAppend},
+		{&cfg.Model, f.Model},
+		{&cfg.Approve, f.Approve},
+		{&cfg.Output, f.Output},
+		{&cfg.Hub, f.Hub},
+		{&cfg.Compute, f.Compute},
+		{&cfg.SystemAppend, f.SystemAppend},
 	} {
 		if s.flag != "" {
 			*s.to = s.flag

@@ -40,8 +40,10 @@ func Doctor(ctx context.Context, cfg *config.Config) []Check {
 		program(ctx, "uv", "uv", "python3 -m pip install uv (in a virtual environment), or see docs.astral.sh/uv; without it scripts run with Python's standard library only"),
 		program(ctx, "git", "git", "install git: not needed yet, code checkpoints will want it"),
 		{Name: "machine", State: stateOK, Detail: fmt.Sprintf("%d cores, %s of memory available", runtime.NumCPU(), memory())},
-		{Name: "confinement", State: stateNote, Detail: "commands are not confined by the kernel in this version",
-			Mend: "run untrusted work in a container or a virtual machine; --approve ask asks before every command"},
+		{
+			Name: "confinement", State: stateNote, Detail: "commands are not confined by the kernel in this version",
+			Mend: "run untrusted work in a container or a virtual machine; --approve ask asks before every command",
+		},
 		modelCheck(cfg),
 		hubCheck(cfg),
 	}
@@ -96,8 +98,10 @@ func modelCheck(cfg *config.Config) Check {
 		}
 	}
 	if len(set) == 0 {
-		return Check{"model", stateNote, "no key and no address is set; " + catalog.Builtin + " works without",
-			"set OPENAI_API_KEY, HF_TOKEN, OPENROUTER_API_KEY or the address of a local server such as OLLAMA_BASE_URL"}
+		return Check{
+			"model", stateNote, "no key and no address is set; " + catalog.Builtin + " works without",
+			"set OPENAI_API_KEY, HF_TOKEN, OPENROUTER_API_KEY or the address of a local server such as OLLAMA_BASE_URL",
+		}
 	}
 	return Check{Name: "model", State: stateOK, Detail: "set: " + strings.Join(set, ", ")}
 }

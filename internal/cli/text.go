@@ -48,6 +48,8 @@ type progress struct {
 // logEvery keeps a chatty tool from flooding the screen.
 const logEvery = time.Second
 
+//
+//nolint:unparam // a printer may fail; this part of two of them does not
 func (p *progress) begin(c *app.Conversation) error {
 	p.calls = make(map[string]llm.ToolCall)
 	for _, ev := range c.Session.Events() {
@@ -73,6 +75,8 @@ func (p *progress) remember(ev session.Event) {
 	}
 }
 
+//
+//nolint:unparam // see begin
 func (p *progress) event(ev session.Event) error {
 	p.remember(ev)
 	switch {

@@ -11,7 +11,7 @@ import (
 
 // profile settles what the rows said.
 func (t *table) profile(src *source) (*Profile, error) {
-	if err := t.checkUsable(src); err != nil {
+	if err := t.checkUsable(); err != nil {
 		return nil, err
 	}
 	p := &Profile{
@@ -40,7 +40,7 @@ func (t *table) profile(src *source) (*Profile, error) {
 }
 
 // checkUsable refuses tables that no target could save.
-func (t *table) checkUsable(src *source) error {
+func (t *table) checkUsable() error {
 	switch {
 	case t.rows == 0 && len(t.columns) == 0:
 		return &Error{CodeEmpty, "the table has no rows.", "Check the program that wrote it."}
@@ -51,8 +51,10 @@ func (t *table) checkUsable(src *source) error {
 	case t.opts.Target != "" && t.target < 0:
 		return t.targetAbsent()
 	case t.opts.Target != "" && t.rows < minLabelled && !t.cut:
-		return &Error{CodeTooFewRows, fmt.Sprintf("the table has only %s, and a model needs at least %d to be trained and tested.", many(t.rows, "row", "rows"), minLabelled),
-			"Add more rows."}
+		return &Error{
+			CodeTooFewRows, fmt.Sprintf("the table has only %s, and a model needs at least %d to be trained and tested.", many(t.rows, "row", "rows"), minLabelled),
+			"Add more rows.",
+		}
 	}
 	return nil
 }

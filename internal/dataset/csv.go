@@ -117,7 +117,7 @@ func (r *recordReader) splitQuoted(text []byte) ([][]byte, error) {
 			break
 		}
 		next, err := r.readLine()
-		if err == io.EOF || len(r.quoted) > maxRecord {
+		if errors.Is(err, io.EOF) || len(r.quoted) > maxRecord {
 			return nil, malformed("Close the quote, or double it if it is part of the text.",
 				"a quote opened in the row at line %d is never closed.", start)
 		}

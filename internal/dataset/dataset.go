@@ -118,11 +118,15 @@ func stat(path string) (os.FileInfo, error) {
 	case info.IsDir():
 		return nil, isDirectory(path)
 	case !info.Mode().IsRegular():
-		return nil, &Error{CodeUnsupportedFormat, fmt.Sprintf("%s is not a regular file.", path),
-			"Copy the data into an ordinary file and name that."}
+		return nil, &Error{
+			CodeUnsupportedFormat, fmt.Sprintf("%s is not a regular file.", path),
+			"Copy the data into an ordinary file and name that.",
+		}
 	case info.Size() == 0:
-		return nil, &Error{CodeEmpty, fmt.Sprintf("%s is empty (0 bytes).", path),
-			"Check that the download or export finished, then try again."}
+		return nil, &Error{
+			CodeEmpty, fmt.Sprintf("%s is empty (0 bytes).", path),
+			"Check that the download or export finished, then try again.",
+		}
 	}
 	return info, nil
 }

@@ -44,8 +44,10 @@ func decodeText(in *bufio.Reader) (*textReader, error) {
 		case even > half/2 && odd < half/10:
 			t.name, t.wide = "utf-16-be", binary.BigEndian
 		default:
-			return nil, &Error{CodeUnsupportedFormat, "the file is binary, not text.",
-				"Save the table as CSV, JSON lines or Parquet."}
+			return nil, &Error{
+				CodeUnsupportedFormat, "the file is binary, not text.",
+				"Save the table as CSV, JSON lines or Parquet.",
+			}
 		}
 	}
 	_, err := in.Discard(skip)

@@ -32,8 +32,10 @@ var foreign = []struct{ magic, what, hint string }{
 	{"\x1f\x8b", "compressed twice with gzip", "Decompress it once with gunzip."},
 	{"\x7fELF", "a program", "Name a table instead."},
 	{"\xff\xfe\x00\x00", "text in UTF-32", "Save it as UTF-8."},
-	{"\x80\x02", "a Python pickle", pickleHint}, {"\x80\x03", "a Python pickle", pickleHint},
-	{"\x80\x04", "a Python pickle", pickleHint}, {"\x80\x05", "a Python pickle", pickleHint},
+	{"\x80\x02", "a Python pickle", pickleHint},
+	{"\x80\x03", "a Python pickle", pickleHint},
+	{"\x80\x04", "a Python pickle", pickleHint},
+	{"\x80\x05", "a Python pickle", pickleHint},
 	{"RDX", "an R data file", "Write it as CSV from R: write.csv(x, \"x.csv\", row.names = FALSE)."},
 }
 

@@ -27,7 +27,6 @@ type jsonRows struct {
 	names   []string
 	index   map[string]int
 	cells   []cell
-	values  []byte
 }
 
 // looksLikeJSON holds for an object, or an array of objects or of nothing.
@@ -69,8 +68,10 @@ func (s *source) prepareJSON(in *bufio.Reader, sample []byte) error {
 }
 
 func oneObject() error {
-	return &Error{CodeUnsupportedFormat, "the file is one JSON object, not a list of rows.",
-		`Save the rows as JSON lines, one {"column": value} object per line (pandas: to_json(path, orient="records", lines=True)).`}
+	return &Error{
+		CodeUnsupportedFormat, "the file is one JSON object, not a list of rows.",
+		`Save the rows as JSON lines, one {"column": value} object per line (pandas: to_json(path, orient="records", lines=True)).`,
+	}
 }
 
 // wholeObject holds if the text begins with a complete object.
@@ -121,7 +122,7 @@ func (j *jsonRows) record() ([]byte, int, error) {
 	depth, inString, escaped := 1, false, false
 	for depth > 0 {
 		c, err := j.byte()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil, 0, malformed("The file seems cut off; download or write it again, or delete the incomplete row.",
 				"the row that starts at line %d never ends.", line)
 		}
@@ -156,7 +157,7 @@ func (j *jsonRows) skipToRecord() (byte, error) {
 	for {
 		c, err := j.byte()
 		switch {
-		case err == io.EOF && j.array && !j.ended:
+		case errors.Is(err, io.EOF) && j.array && !j.ended:
 			return 0, malformed("The file seems cut off; download or write it again.", "the JSON array is never closed (line %d).", j.line)
 		case err != nil:
 			return 0, err

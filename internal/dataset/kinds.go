@@ -86,8 +86,10 @@ func idName(name string) bool {
 }
 
 // guessNames are what people call the column to predict, the surer first.
-var guessNames = []string{"target", "label", "labels", "class", "y", "outcome", "species", "diagnosis", "survived", "churn",
-	"response", "category", "sentiment", "quality", "default", "fraud", "isfraud", "price", "saleprice", "medv", "result", "income"}
+var guessNames = []string{
+	"target", "label", "labels", "class", "y", "outcome", "species", "diagnosis", "survived", "churn",
+	"response", "category", "sentiment", "quality", "default", "fraud", "isfraud", "price", "saleprice", "medv", "result", "income",
+}
 
 // surelyTargets is how many of the names are hardly ever a feature's.
 const surelyTargets = 10

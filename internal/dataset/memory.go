@@ -57,10 +57,12 @@ func checkFits(name string, size int64, opts Options) error {
 	if opts.AvailableMemory <= 0 || size <= opts.AvailableMemory/memoryFactor {
 		return nil
 	}
-	return &Error{CodeTooLarge,
+	return &Error{
+		CodeTooLarge,
 		fmt.Sprintf("%s holds %s of data; training on it takes about %d times that in memory, and only %s are free here.",
 			name, humanBytes(size), memoryFactor, humanBytes(opts.AvailableMemory)),
-		"Train on a random sample of its rows, drop columns you do not need, or use a machine with more memory."}
+		"Train on a random sample of its rows, drop columns you do not need, or use a machine with more memory.",
+	}
 }
 
 func humanBytes(n int64) string {

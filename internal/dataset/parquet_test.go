@@ -37,10 +37,12 @@ func flowers(t testing.TB, n int) []byte {
 	w := parquet.NewGenericWriter[flower](&b, parquet.MaxRowsPerRowGroup(64))
 	for i := range n {
 		width, lat := float64(i%17)+0.5, float64(i%5)
-		f := flower{ID: int64(i + 1), Width: &width, Open: i%3 == 0, Day: 19000 + int32(i), Cents: 12345,
+		f := flower{
+			ID: int64(i + 1), Width: &width, Open: i%3 == 0, Day: 19000 + int32(i), Cents: 12345,
 			Seen: time.Date(2024, 1, 1, i%24, 0, 0, 0, time.UTC), Note: fmt.Sprintf("%d", i%7),
 			Place: place{City: []string{"Bern", "Zug"}[i%2], Lat: &lat}, Picture: []byte{0xff, 0, byte(i)},
-			Species: []string{"setosa", "virginica", "versicolor"}[i%3]}
+			Species: []string{"setosa", "virginica", "versicolor"}[i%3],
+		}
 		if i%4 == 0 {
 			f.Width = nil
 		}

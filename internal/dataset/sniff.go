@@ -253,8 +253,10 @@ const oneColumnHint = "Training needs at least one column to learn from and one 
 func oneColumn(sample []byte) error {
 	line, _, _ := bytes.Cut(bytes.TrimSpace(sample), []byte("\n"))
 	if n := len(bytes.Fields(line)); n > 1 && blankSeparated(sample, n) {
-		return &Error{CodeOneColumn, "the file has only one column: its values seem to be separated by blanks.",
-			`Convert it first: pandas.read_csv(path, sep=r"\s+").to_csv("table.csv", index=False).`}
+		return &Error{
+			CodeOneColumn, "the file has only one column: its values seem to be separated by blanks.",
+			`Convert it first: pandas.read_csv(path, sep=r"\s+").to_csv("table.csv", index=False).`,
+		}
 	}
 	return &Error{CodeOneColumn, fmt.Sprintf("the file has only one column, %q.", clip(string(bytes.TrimSpace(line)), 60)), oneColumnHint}
 }

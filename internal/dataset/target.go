@@ -63,11 +63,15 @@ func (t *table) judge() (*Target, error) {
 	distinct, _ := c.differing(s)
 	switch {
 	case s.values == 0 || s.missing > s.values:
-		return nil, &Error{CodeTargetMissing, fmt.Sprintf("the target column %s has no value in %d of %d rows.", name, s.missing, s.missing+s.values),
-			"Fill it in, or name another column to predict."}
+		return nil, &Error{
+			CodeTargetMissing, fmt.Sprintf("the target column %s has no value in %d of %d rows.", name, s.missing, s.missing+s.values),
+			"Fill it in, or name another column to predict.",
+		}
 	case distinct == 1:
-		return nil, &Error{CodeTargetConstant, fmt.Sprintf("the target column %s is the same in every row (%q).", name, c.examples[0]),
-			"There is nothing to learn from it; name another column, or add rows with other values."}
+		return nil, &Error{
+			CodeTargetConstant, fmt.Sprintf("the target column %s is the same in every row (%q).", name, c.examples[0]),
+			"There is nothing to learn from it; name another column, or add rows with other values.",
+		}
 	case s.values < minLabelled:
 		return nil, &Error{CodeTooFewRows, fmt.Sprintf("only %s a value in %s, and a model needs at least %d to be trained and tested.",
 			many(s.values, "row has", "rows have"), name, minLabelled), "Add more rows with a known value."}
@@ -80,8 +84,10 @@ func (t *table) judge() (*Target, error) {
 	}
 	kind := c.kind(s, t.target == 0)
 	if kind == KindDatetime || kind == KindNested || c.values.overflow || distinct*2 > s.values {
-		return nil, &Error{CodeTargetUnusable, fmt.Sprintf("the target column %s holds %s, which is neither a class nor a number.", name, what(kind, distinct)),
-			"Name a column with a few classes or with numbers, or derive one from it first."}
+		return nil, &Error{
+			CodeTargetUnusable, fmt.Sprintf("the target column %s holds %s, which is neither a class nor a number.", name, what(kind, distinct)),
+			"Name a column with a few classes or with numbers, or derive one from it first.",
+		}
 	}
 	judgeClasses(out, classes)
 	if kind == KindInteger && len(classes) > 3 && c.numbers.min != 0 {

@@ -108,23 +108,39 @@ func TestChoice(t *testing.T) {
 		name, metric, choice, says string
 		runs                       []experiment.Run
 	}{
-		{"the much faster of equals", "accuracy", "quick", "quick is preferred, as it takes 2 s and slow 60 s",
-			[]experiment.Run{folds("slow", foldsA, 60), folds("quick", shift(.01), 2), folds("bad", foldsB, 1)}},
-		{"a little faster is noise", "accuracy", "slow", "slow has the best mean",
-			[]experiment.Run{folds("slow", foldsA, 60), folds("quick", shift(.01), 55)}},
-		{"without times the best mean", "accuracy", "slow", "slow has the best mean",
-			[]experiment.Run{folds("slow", foldsA, 60), folds("quick", shift(.01), 0)}},
-		{"one value each", "accuracy", "x", "no difference could be tested",
-			[]experiment.Run{seeds("x", "accuracy", 60, .95), seeds("y", "accuracy", 1, .5)}},
-		{"values that never vary", "accuracy", "x", "no difference could be tested",
-			[]experiment.Run{seeds("x", "accuracy", 60, .95, .95, .95), seeds("y", "accuracy", 1, .94, .94, .94)}},
-		{"lower is better by name", "rmse", "y", "y is better than x by",
-			[]experiment.Run{seeds("x", "rmse", 1, 3.1, 3.2, 3.15), seeds("y", "rmse", 60, 2.1, 2.2, 2.12)}},
-		{"negated error", "neg_mean_squared_error", "x", "x is better than y by",
-			[]experiment.Run{seeds("x", "neg_mean_squared_error", 1, -3.1, -3.2, -3.15), seeds("y", "neg_mean_squared_error", 60, -5, -5.1, -5.05)}},
+		{
+			"the much faster of equals", "accuracy", "quick", "quick is preferred, as it takes 2 s and slow 60 s",
+			[]experiment.Run{folds("slow", foldsA, 60), folds("quick", shift(.01), 2), folds("bad", foldsB, 1)},
+		},
+		{
+			"a little faster is noise", "accuracy", "slow", "slow has the best mean",
+			[]experiment.Run{folds("slow", foldsA, 60), folds("quick", shift(.01), 55)},
+		},
+		{
+			"without times the best mean", "accuracy", "slow", "slow has the best mean",
+			[]experiment.Run{folds("slow", foldsA, 60), folds("quick", shift(.01), 0)},
+		},
+		{
+			"one value each", "accuracy", "x", "no difference could be tested",
+			[]experiment.Run{seeds("x", "accuracy", 60, .95), seeds("y", "accuracy", 1, .5)},
+		},
+		{
+			"values that never vary", "accuracy", "x", "no difference could be tested",
+			[]experiment.Run{seeds("x", "accuracy", 60, .95, .95, .95), seeds("y", "accuracy", 1, .94, .94, .94)},
+		},
+		{
+			"lower is better by name", "rmse", "y", "y is better than x by",
+			[]experiment.Run{seeds("x", "rmse", 1, 3.1, 3.2, 3.15), seeds("y", "rmse", 60, 2.1, 2.2, 2.12)},
+		},
+		{
+			"negated error", "neg_mean_squared_error", "x", "x is better than y by",
+			[]experiment.Run{seeds("x", "neg_mean_squared_error", 1, -3.1, -3.2, -3.15), seeds("y", "neg_mean_squared_error", 60, -5, -5.1, -5.05)},
+		},
 		{"alone", "accuracy", "x", "only run", []experiment.Run{seeds("x", "accuracy", 1, .9, .8)}},
-		{"one untested", "accuracy", "x", "every run it could be tested against",
-			[]experiment.Run{seeds("x", "accuracy", 9, .95, .94, .96), seeds("y", "accuracy", 1, .5, .51, .52), seeds("z", "accuracy", .1, .7)}},
+		{
+			"one untested", "accuracy", "x", "every run it could be tested against",
+			[]experiment.Run{seeds("x", "accuracy", 9, .95, .94, .96), seeds("y", "accuracy", 1, .5, .51, .52), seeds("z", "accuracy", .1, .7)},
+		},
 		{"the only shared metric", "", "x", "x is better", []experiment.Run{seeds("x", "r2", 9, .95, .94, .96), seeds("y", "r2", 1, .5, .51, .52)}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -153,16 +169,22 @@ func TestCompareRefuses(t *testing.T) {
 	}{
 		{"none", "accuracy", "none", nil},
 		{"a metric some lack", "accuracy", "missing from c; metrics all runs have: none", []experiment.Run{a, seeds("c", "f1", 1, .5)}},
-		{"no metric named", "", "no metric is named; metrics all runs have: f1, loss",
-			[]experiment.Run{with(a, func(m *experiment.Metrics) { m.Values = map[string][]float64{"f1": {1}, "loss": {2}} })}},
+		{
+			"no metric named", "", "no metric is named; metrics all runs have: f1, loss",
+			[]experiment.Run{with(a, func(m *experiment.Metrics) { m.Values = map[string][]float64{"f1": {1}, "loss": {2}} })},
+		},
 		{"the same name", "accuracy", "used twice", []experiment.Run{a, a}},
 		{"directions", "accuracy", "disagree", []experiment.Run{
 			with(a, func(m *experiment.Metrics) { m.HigherIsBetter = map[string]bool{"accuracy": true} }),
-			with(b, func(m *experiment.Metrics) { m.HigherIsBetter = map[string]bool{"accuracy": false} })}},
+			with(b, func(m *experiment.Metrics) { m.HigherIsBetter = map[string]bool{"accuracy": false} }),
+		}},
 		{"data", "accuracy", "different data", []experiment.Run{
-			with(a, func(m *experiment.Metrics) { m.DataSHA256 = "aa" }), with(b, func(m *experiment.Metrics) { m.DataSHA256 = "bb" })}},
-		{"data, the first unknown", "accuracy", "different data", []experiment.Run{a,
-			with(b, func(m *experiment.Metrics) { m.DataSHA256 = "aa" }), with(folds("c", foldsA, 1), func(m *experiment.Metrics) { m.DataSHA256 = "bb" })}},
+			with(a, func(m *experiment.Metrics) { m.DataSHA256 = "aa" }), with(b, func(m *experiment.Metrics) { m.DataSHA256 = "bb" }),
+		}},
+		{"data, the first unknown", "accuracy", "different data", []experiment.Run{
+			a,
+			with(b, func(m *experiment.Metrics) { m.DataSHA256 = "aa" }), with(folds("c", foldsA, 1), func(m *experiment.Metrics) { m.DataSHA256 = "bb" }),
+		}},
 		{"not a number", "accuracy", "finite", []experiment.Run{folds("a", []float64{math.NaN()}, 1)}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

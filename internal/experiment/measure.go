@@ -115,13 +115,17 @@ func holm(p []*float64) {
 }
 
 // lowerNames are words in the names of metrics that should be small.
-var lowerNames = []string{"loss", "mae", "mse", "rmse", "msle", "rmsle", "mape", "smape", "error", "errors", "err", "perplexity", "ppl",
-	"nll", "brier", "deviance", "wer", "cer", "fid", "latency", "ece", "mer", "mase", "hamming"}
+var lowerNames = []string{
+	"loss", "mae", "mse", "rmse", "msle", "rmsle", "mape", "smape", "error", "errors", "err", "perplexity", "ppl",
+	"nll", "brier", "deviance", "wer", "cer", "fid", "latency", "ece", "mer", "mase", "hamming",
+}
 
 // higherNames are words in the names of metrics that should be large.
-var higherNames = []string{"accuracy", "acc", "f1", "precision", "recall", "auc", "auroc", "roc", "auprc", "r2", "mcc", "kappa", "bleu",
+var higherNames = []string{
+	"accuracy", "acc", "f1", "precision", "recall", "auc", "auroc", "roc", "auprc", "r2", "mcc", "kappa", "bleu",
 	"rouge", "rouge1", "rouge2", "rougel", "map", "ndcg", "mrr", "iou", "miou", "dice", "score", "sensitivity", "specificity",
-	"jaccard", "hits", "pearson", "spearman", "neg", "em", "correct", "reward", "throughput", "likelihood", "variance"}
+	"jaccard", "hits", "pearson", "spearman", "neg", "em", "correct", "reward", "throughput", "likelihood", "variance",
+}
 
 // knownDirection tells from a metric's name whether more of it is better.
 func knownDirection(metric string) (higher, known bool) {
@@ -144,8 +148,10 @@ func knownDirection(metric string) (higher, known bool) {
 
 // isBounded holds for metrics that lie between 0 and 1 by definition.
 func isBounded(metric string, runs []Run) bool {
-	bounded := []string{"accuracy", "acc", "f1", "precision", "recall", "auc", "auroc", "roc", "auprc", "iou", "miou", "dice",
-		"sensitivity", "specificity", "jaccard", "brier", "ndcg", "mrr", "ece"}
+	bounded := []string{
+		"accuracy", "acc", "f1", "precision", "recall", "auc", "auroc", "roc", "auprc", "iou", "miou", "dice",
+		"sensitivity", "specificity", "jaccard", "brier", "ndcg", "mrr", "ece",
+	}
 	if !slices.ContainsFunc(nameWords(metric), func(w string) bool { return slices.Contains(bounded, w) }) {
 		return false
 	}

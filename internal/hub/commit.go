@@ -115,7 +115,7 @@ func (c *chain) Read(p []byte) (int, error) {
 			c.now, c.pieces = next, c.pieces[1:]
 		}
 		n, err := c.now.Read(p)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			err = c.Close()
 		}
 		if n > 0 || err != nil {

@@ -143,7 +143,7 @@ func (c *Client) put(ctx context.Context, to lfsAction, u *upload, from, size in
 		return "", err
 	}
 	defer resp.Body.Close()
-	io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20)) // so that the connection can be used again
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20)) // so that the connection can be used again
 	return resp.Header.Get("ETag"), nil
 }
 

@@ -49,7 +49,7 @@ func (r retrier) Stream(ctx context.Context, req Request) iter.Seq2[Chunk, error
 		start := time.Now()
 		for try := 1; ; try++ {
 			shown, err := forward(r.Model.Stream(ctx, req), yield)
-			if err == nil || err == errStopped {
+			if err == nil || errors.Is(err, errStopped) {
 				return
 			}
 			if ctx.Err() != nil || !Temporary(err) {

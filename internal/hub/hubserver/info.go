@@ -44,7 +44,7 @@ func (s *Server) info(c *repoCall) error {
 		return err
 	}
 	if len(expand) == 0 || slices.Contains(expand, "siblings") {
-		if v["siblings"], err = s.siblings(c.repo, commit, truth(q.Get("blobs"))); err != nil {
+		if v["siblings"], err = s.siblings(commit, truth(q.Get("blobs"))); err != nil {
 			return err
 		}
 	}
@@ -133,7 +133,7 @@ func (s *Server) readFile(commit gitstore.Commit, path string) ([]byte, error) {
 	return s.store.Blob(e.OID)
 }
 
-func (s *Server) siblings(repo *gitstore.Repo, commit gitstore.Commit, blobs bool) ([]map[string]any, error) {
+func (s *Server) siblings(commit gitstore.Commit, blobs bool) ([]map[string]any, error) {
 	out := []map[string]any{}
 	for e, err := range s.store.Entries(commit, "", true) {
 		if err != nil {

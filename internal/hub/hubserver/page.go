@@ -179,7 +179,7 @@ func (s *Server) show(x *exchange, d *pageData) error {
 	h.Set("Content-Length", strconv.Itoa(out.Len()))
 	x.WriteHeader(http.StatusOK)
 	if x.Method != http.MethodHead {
-		x.Write(out.Bytes()) // a client that is gone cannot be told
+		_, _ = x.Write(out.Bytes()) // a client that is gone cannot be told
 	}
 	return nil
 }

@@ -52,7 +52,7 @@ func (s *Server) fail(x *exchange, err error) {
 	}
 	x.Header().Del("ETag")
 	x.Header().Del("Content-Length")
-	s.json(x, r.status, body)
+	_ = s.json(x, r.status, body)
 }
 
 // refusal finds the answer that an error stands for.

@@ -85,8 +85,10 @@ func (s *Server) createRepo(x *exchange) error {
 	}
 	repo, err := s.makeRepo(x, id, state, in)
 	if errors.Is(err, gitstore.ErrExists) {
-		return &refusal{http.StatusConflict, "Conflict", "You already created this " + string(id.Type) + " repo",
-			map[string]any{"url": x.base() + "/" + id.Path(), "name": id.String()}}
+		return &refusal{
+			http.StatusConflict, "Conflict", "You already created this " + string(id.Type) + " repo",
+			map[string]any{"url": x.base() + "/" + id.Path(), "name": id.String()},
+		}
 	}
 	if err != nil {
 		return err

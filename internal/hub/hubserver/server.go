@@ -136,7 +136,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
 	defer func() {
 		if v := recover(); v != nil {
-			if v == http.ErrAbortHandler {
+			if v == http.ErrAbortHandler { //nolint:errorlint // a panic's value, not an error that was wrapped
 				panic(v)
 			}
 			s.log.Error("hub server panicked", "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
@@ -223,10 +223,10 @@ type patientBody struct {
 const bodyStall = 2 * time.Minute
 
 func (b *patientBody) Read(p []byte) (int, error) {
-	b.conn.SetReadDeadline(time.Now().Add(bodyStall)) // a connection that cannot has none
+	_ = b.conn.SetReadDeadline(time.Now().Add(bodyStall)) // a connection that cannot has none
 	n, err := b.ReadCloser.Read(p)
 	if err != nil {
-		b.conn.SetReadDeadline(time.Time{}) // what waits for the client to hang up must not be hurried
+		_ = b.conn.SetReadDeadline(time.Time{}) // what waits for the client to hang up must not be hurried
 	}
 	return n, err
 }

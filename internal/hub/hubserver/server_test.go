@@ -369,7 +369,7 @@ func TestStorage(t *testing.T) {
 			t.Errorf("parts %s: %d", name, status)
 		}
 	}
-	if complete(one, two, three) != 200 || complete(one, two, three) != 200 {
+	if first, again := complete(one, two, three), complete(one, two, three); first != 200 || again != 200 {
 		t.Error("the parts cannot be joined, or not told so twice")
 	}
 }

@@ -83,24 +83,6 @@ func (h harness) wait(id string) job.Status {
 	return statuses[0]
 }
 
-// until waits for a job to be in a state.
-func (h harness) until(id string, state job.State) {
-	h.Helper()
-	for {
-		status, err := h.Status(h.ctx, id)
-		if err != nil {
-			h.Fatalf("status: %v", err)
-		}
-		if status.State == state {
-			return
-		}
-		if status.Done() {
-			h.Fatalf("the job is %s (%s), want %s", status.State, status.Reason, state)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
-
 // untilLogged waits for a text in a job's output.
 func (h harness) untilLogged(id, text string) {
 	h.Helper()

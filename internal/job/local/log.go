@@ -77,7 +77,6 @@ func (l logFile) lines(from int64) iter.Seq2[job.Line, error] {
 					r.close()
 					return
 				}
-				from = line.Next
 			}
 			r.close()
 			if r.end {
@@ -126,34 +125,32 @@ type segmentReader struct {
 }
 
 func (r *segmentReader) Read(p []byte) (int, error) {
-	for {
-		if r.file == nil {
-			file, err := os.Open(r.log.path(r.at / r.log.segment))
-			if errors.Is(err, fs.ErrNotExist) {
-				n, err := r.log.next(r.at / r.log.segment)
-				if err != nil {
-					return 0, err
-				}
-				r.end = n < 0
-				return 0, io.EOF
-			}
+	if r.file == nil {
+		file, err := os.Open(r.log.path(r.at / r.log.segment))
+		if errors.Is(err, fs.ErrNotExist) {
+			n, err := r.log.next(r.at / r.log.segment)
 			if err != nil {
 				return 0, err
 			}
-			r.file = file
+			r.end = n < 0
+			return 0, io.EOF
 		}
-		left := r.log.segment - r.at%r.log.segment
-		n, err := r.file.ReadAt(p[:min(int64(len(p)), left)], r.at%r.log.segment)
-		r.at += int64(n)
-		if n > 0 {
-			if r.at%r.log.segment == 0 {
-				r.close()
-			}
-			return n, nil
+		if err != nil {
+			return 0, err
 		}
-		r.end = errors.Is(err, io.EOF)
-		return 0, err
+		r.file = file
 	}
+	left := r.log.segment - r.at%r.log.segment
+	n, err := r.file.ReadAt(p[:min(int64(len(p)), left)], r.at%r.log.segment)
+	r.at += int64(n)
+	if n > 0 {
+		if r.at%r.log.segment == 0 {
+			r.close()
+		}
+		return n, nil
+	}
+	r.end = errors.Is(err, io.EOF)
+	return 0, err
 }
 
 func (r *segmentReader) close() {

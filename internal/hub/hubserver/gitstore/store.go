@@ -149,7 +149,7 @@ func (s *Store) lock(ctx context.Context, name string) (unlock func(), err error
 	if _, err := l.TryLockContext(ctx, 3*time.Millisecond); err != nil {
 		return nil, fmt.Errorf("lock %s: %w", name, err)
 	}
-	return func() { l.Close() }, nil
+	return func() { _ = l.Close() }, nil
 }
 
 // full makes every way of a disk to say that it is full one error.
