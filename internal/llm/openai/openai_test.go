@@ -342,19 +342,3 @@ func BenchmarkLongReply(b *testing.B) {
 		}
 	}
 }
-
-func FuzzStream(f *testing.F) {
-	f.Add("data: {\"choices\":[{\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n")
-	f.Add("data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":3,\"function\":{\"arguments\":7}}]}}]}\n\n")
-	f.Fuzz(func(t *testing.T, raw string) {
-		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "text/event-stream")
-			fmt.Fprint(w, raw)
-		}))
-		defer srv.Close()
-		reply, err := llmtest.Ask(t.Context(), &openai.Client{BaseURL: srv.URL}, llm.Request{})
-		if err == nil && !strings.Contains(raw, "DONE") && !strings.Contains(raw, "finish_reason") {
-			t.Errorf("a cut reply was taken for whole: %+v", reply)
-		}
-	})
-}
