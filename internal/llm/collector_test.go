@@ -23,8 +23,11 @@ func TestCollector(t *testing.T) {
 		{"empty", []llm.Chunk{end}, `null`, true},
 		{"text", []llm.Chunk{{Text: "a"}, {Text: "b"}, end}, `[{"text":"ab"}]`, true},
 		{"no end", []llm.Chunk{{Text: "a"}}, `[{"text":"a"}]`, false},
-		{"in order", []llm.Chunk{{Reasoning: "r"}, {Reasoning: "s"}, {Text: "t"}, call("1"), call("2"), {Text: "u"}, {Reasoning: "v"}, end},
-			`[{"reasoning":"rs"},{"text":"t"},{"call":{"id":"1","name":"f","args":"{}"}},{"call":{"id":"2","name":"f","args":"{}"}},{"text":"u"},{"reasoning":"v"}]`, true},
+		{
+			"in order",
+			[]llm.Chunk{{Reasoning: "r"}, {Reasoning: "s"}, {Text: "t"}, call("1"), call("2"), {Text: "u"}, {Reasoning: "v"}, end},
+			`[{"reasoning":"rs"},{"text":"t"},{"call":{"id":"1","name":"f","args":"{}"}},{"call":{"id":"2","name":"f","args":"{}"}},{"text":"u"},{"reasoning":"v"}]`, true,
+		},
 		{"begun again", []llm.Chunk{{Text: "void"}, call("void"), {Restart: true}, {Text: "b"}, end}, `[{"text":"b"}]`, true},
 		{"an end that became void", []llm.Chunk{{Text: "a"}, end, {Restart: true}, {Text: "b"}}, `[{"text":"b"}]`, false},
 	}

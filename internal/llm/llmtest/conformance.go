@@ -198,7 +198,8 @@ func transcript(t *testing.T, newModel func(*testing.T, *Server) llm.Model) {
 		Messages: []llm.Message{
 			{Role: llm.User, Parts: []llm.Part{{Text: odd}}},
 			{Role: llm.Assistant, Parts: []llm.Part{
-				{Reasoning: "hm"}, {Text: "I look"},
+				{Reasoning: "hm"},
+				{Text: "I look"},
 				{Call: &llm.ToolCall{ID: "1", Name: "f", Args: `{"a":1}`}},
 				{Call: &llm.ToolCall{ID: "2", Name: "f", Args: `{not json`}},
 			}},
