@@ -150,7 +150,11 @@ func (c card) results(b *strings.Builder) {
 		fmt.Fprintf(b, "\nThe %s split has %d rows that training never saw (sha256 `%s`).\n", c.eval.Split, c.eval.N, c.eval.DataSHA256)
 	}
 	if s := c.metrics.Splits; s != nil && s.Folds > 0 {
-		fmt.Fprintf(b, "The intervals are over %d folds, %d times; that their training sets overlap is corrected for.\n", s.Folds, max(s.Repeats, 1))
+		times := ""
+		if s.Repeats > 1 {
+			times = fmt.Sprintf(", drawn %d times", s.Repeats)
+		}
+		fmt.Fprintf(b, "The intervals are 95 %% over %d folds%s; that their training sets overlap is corrected for.\n", s.Folds, times)
 	}
 }
 

@@ -1,0 +1,145 @@
+//go:build unix
+
+package tools_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"ml-intern/internal/job/local"
+	"ml-intern/internal/sandbox"
+	"ml-intern/internal/tool"
+	"ml-intern/internal/tools"
+)
+
+// TestMain is also the shim of the jobs that the tests submit.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "job-shim" {
+		if err := local.RunShim(context.Background(), os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func backend(t *testing.T) local.Backend {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return local.Backend{Dir: t.TempDir(), Shim: []string{exe, "job-shim"}, UV: "/nonexistent/uv"}
+}
+
+// submit runs a script as a job and returns its id and the label's call.
+func submit(t *testing.T, b local.Backend, sb sandbox.Local, id, name, source string) (tool.Output, string) {
+	t.Helper()
+	if err := sb.WriteFile(t.Context(), name+".py", []byte(source)); err != nil {
+		t.Fatal(err)
+	}
+	router, err := tool.NewRouter(tools.JobSubmit(b, sb.Dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := router.Run(t.Context(), "job_submit", tool.Call{ID: id, Args: fmt.Sprintf(`{"name":%q,"script":%q}`, name, name+".py"), Log: func(string) {}})
+	var res struct {
+		Job, State string
+		OutputDir  string `json:"output_dir"`
+	}
+	if err := json.Unmarshal([]byte(out.Text), &res); err != nil && !out.IsError {
+		t.Fatal(err)
+	}
+	if !out.IsError && res.OutputDir != "runs/"+res.Job {
+		t.Errorf("output in %q", res.OutputDir)
+	}
+	return out, res.Job
+}
+
+const writesMetrics = `import json, os
+print("training")
+json.dump({"metrics": {"accuracy": [%s]}, "splits": {"kind": "kfold", "folds": 3, "test_fraction": 0.33}, "seed": 0}, open(os.environ["OUTPUT_DIR"] + "/metrics.json", "w"))
+`
+
+// A job's whole way through the tools: submitted once, waited for, compared.
+func TestJobs(t *testing.T) {
+	b, sb := backend(t), workspace(t)
+	_, good := submit(t, b, sb, "s/1", "good", fmt.Sprintf(writesMetrics, "0.90,0.91,0.92"))
+	_, again := submit(t, b, sb, "s/1", "good", "raise SystemExit('never runs')")
+	_, other := submit(t, b, sb, "s/2", "other", fmt.Sprintf(writesMetrics, "0.5,0.52,0.51"))
+	_, broken := submit(t, b, sb, "s/3", "broken", "raise SystemExit('no data')")
+	_, silent := submit(t, b, sb, "s/4", "silent", "print('no metrics')")
+	if good != again {
+		t.Errorf("one call made two jobs: %s and %s", good, again)
+	}
+	out := call(t, tools.JobWait(b, sb), args{"jobs": []string{good, other, broken, silent}})
+	for _, want := range []string{`"done":true`, `"metrics":{"accuracy":{"mean":0.91`, `"n":3}`, `"state":"failed"`, "no data", "no usable metrics"} {
+		if !strings.Contains(out.Text, want) {
+			t.Errorf("job_wait does not say %q: %s", want, out.Text)
+		}
+	}
+	out = call(t, tools.CompareRuns(b, sb), args{"jobs": []string{good, other}, "metric": "accuracy"})
+	var comparison struct {
+		ChosenJob string `json:"chosen_job"`
+		Verdict   string
+		Table     string
+	}
+	if err := json.Unmarshal([]byte(out.Text), &comparison); err != nil || comparison.ChosenJob != good || !strings.Contains(comparison.Table, "good") {
+		t.Errorf("compare_runs says %+v, %v", out, err)
+	}
+	for name, tt := range map[string]struct {
+		jobs   []string
+		metric string
+		want   string
+	}{
+		"a job that failed": {[]string{good, broken}, "accuracy", "only runs that succeeded can be compared"},
+		"no metrics":        {[]string{good, silent}, "accuracy", "metrics of job"},
+		"an unknown metric": {[]string{good, other}, "f1", "f1"},
+		"an unknown job":    {[]string{good, "nope"}, "accuracy", "no such job"},
+		"nothing":           {[]string{}, "accuracy", "compare runs"},
+	} {
+		if out := call(t, tools.CompareRuns(b, sb), args{"jobs": tt.jobs, "metric": tt.metric}); tt.want != "" && (!out.IsError || !strings.Contains(out.Text, tt.want)) {
+			t.Errorf("%s: got %+v", name, out)
+		}
+	}
+	out = call(t, tools.JobLogs(b), args{"job": good})
+	if !strings.Contains(out.Text, `"text":"training\n"`) {
+		t.Errorf("job_logs says %s", out.Text)
+	}
+}
+
+func TestJobsRefuse(t *testing.T) {
+	b, sb := backend(t), workspace(t)
+	for name, tl := range map[string]tool.Tool{"wait": tools.JobWait(b, sb), "logs": tools.JobLogs(b), "cancel": tools.JobCancel(b)} {
+		key, value := "job", any("nope")
+		if name == "wait" {
+			key, value = "jobs", []string{"nope"}
+		}
+		if out := call(t, tl, args{key: value}); !out.IsError || !strings.Contains(out.Text, "no such job") {
+			t.Errorf("%s: got %+v", name, out)
+		}
+	}
+	if out := call(t, tools.JobSubmit(b, sb.Dir), args{"name": "x", "script": "../x.py"}); !out.IsError {
+		t.Errorf("got %+v", out)
+	}
+	if out := call(t, tools.JobWait(b, sb), args{"jobs": []string{}}); !out.IsError {
+		t.Errorf("got %+v", out)
+	}
+}
+
+func TestJobCancelAndTimeout(t *testing.T) {
+	b, sb := backend(t), workspace(t)
+	_, id := submit(t, b, sb, "s/1", "slow", "import time; time.sleep(600)")
+	out := call(t, tools.JobWait(b, sb), args{"jobs": []string{id}, "timeout_s": 1})
+	if out.IsError || !strings.Contains(out.Text, `"done":false`) {
+		t.Errorf("got %+v", out)
+	}
+	if out := call(t, tools.JobCancel(b), args{"job": id}); !strings.Contains(out.Text, `"state":"canceled"`) {
+		t.Errorf("got %+v", out)
+	}
+}

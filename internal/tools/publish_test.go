@@ -1,0 +1,206 @@
+package tools_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+
+	"ml-intern/internal/hub"
+	"ml-intern/internal/hub/hubtest"
+	"ml-intern/internal/job"
+	"ml-intern/internal/sandbox"
+	"ml-intern/internal/tool"
+	"ml-intern/internal/tools"
+)
+
+// A bench is a workspace with the outputs of one job, beside a Hub.
+type bench struct {
+	sandbox.Local
+	hub    *hubtest.Hub
+	status job.Status
+}
+
+// Status is what Publish asks a job backend.
+func (b bench) Status(_ context.Context, id string) (job.Status, error) {
+	if id != b.status.ID {
+		return job.Status{}, job.ErrNotFound
+	}
+	return b.status, nil
+}
+
+func newBench(t *testing.T) bench {
+	t.Helper()
+	const script = "print('train')\n"
+	b := bench{Local: workspace(t), hub: hubtest.Start(t)}
+	b.status = job.Status{
+		ID: "j1", Name: "forest", State: job.Succeeded, OutputDir: filepath.Join(b.Dir, "runs/j1"),
+		ScriptSHA256: fmt.Sprintf("%x", sha256.Sum256([]byte(script))),
+	}
+	for path, content := range map[string]string{
+		"train.py":             script,
+		"other.py":             "print('not what ran')\n",
+		"runs/j1/model.bin":    "weights",
+		"runs/j1/metrics.json": `{"metrics":{"accuracy":[0.9,0.92,0.94]},"splits":{"kind":"kfold","folds":3,"test_fraction":0.33},"higher_is_better":{"accuracy":true},"params":{"depth":3,"weight":null},"versions":{"python":"3.11"}}`,
+		"eval.json":            `{"metric":"accuracy","value":0.875,"n":40,"split":"holdout","data_sha256":"abc"}`,
+		"bad.json":             `{"value":0.875}`,
+	} {
+		if err := b.WriteFile(t.Context(), path, []byte(content)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b
+}
+
+func (b bench) connect(context.Context) (*hub.Client, error) { return b.hub.Client, nil }
+
+func (b bench) publish() tool.Tool {
+	return tools.Publish(b.connect, b.Local, b, tools.Provenance{Session: "s1", Version: "test"})
+}
+
+func (b bench) args(change args) args {
+	a := args{
+		"repo": "forest", "job": "j1", "files": []string{"runs/j1/model.bin", "runs/j1/metrics.json", "train.py"}, "evaluation": "eval.json",
+		"card": args{"title": "A forest", "summary": "It predicts.", "dataset": "Trees: \"old\"", "task": "tabular-classification"},
+	}
+	for key, value := range change {
+		a[key] = value
+	}
+	return a
+}
+
+type published struct {
+	Repo, URL, Commit  string
+	Private, Unchanged bool
+}
+
+func decode(t *testing.T, out tool.Output) published {
+	t.Helper()
+	var p published
+	if err := json.Unmarshal([]byte(out.Text), &p); err != nil || out.IsError {
+		t.Fatalf("got %+v, %v", out, err)
+	}
+	return p
+}
+
+// Publishing is private, has a card whose numbers are the record's, and is
+// done once.
+func TestPublish(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	first := decode(t, call(t, b.publish(), b.args(nil)))
+	if !first.Private || first.Unchanged || first.Repo != "me/forest" || !strings.HasSuffix(first.URL, "/me/forest") {
+		t.Errorf("got %+v", first)
+	}
+	again := decode(t, call(t, b.publish(), b.args(nil)))
+	if !again.Unchanged || again.Commit != first.Commit {
+		t.Errorf("published twice: %+v, then %+v", first, again)
+	}
+	out := call(t, tools.HubDownload(b.connect, b.Local), args{"repo": "me/forest", "dir": "copy"})
+	if out.IsError || !strings.Contains(out.Text, first.Commit) {
+		t.Fatalf("got %+v", out)
+	}
+	for path, from := range map[string]string{"copy/train.py": "train.py", "copy/model.bin": "runs/j1/model.bin"} {
+		got, _ := os.ReadFile(filepath.Join(b.Dir, path))
+		want, _ := os.ReadFile(filepath.Join(b.Dir, from))
+		if string(got) != string(want) || len(want) == 0 {
+			t.Errorf("%s holds %q", path, got)
+		}
+	}
+	card, err := os.ReadFile(filepath.Join(b.Dir, "copy/README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkCard(t, string(card), b.status.ScriptSHA256)
+}
+
+func checkCard(t *testing.T, card, scriptSum string) {
+	t.Helper()
+	parts := strings.SplitN(card, "---\n", 3)
+	var front struct {
+		Index []struct {
+			Results []struct {
+				Dataset struct{ Name, Type string }
+				Metrics []struct {
+					Type  string
+					Value float64
+				}
+			}
+		} `yaml:"model-index"`
+	}
+	if err := yaml.Unmarshal([]byte(parts[1]), &front); err != nil {
+		t.Fatalf("%v in\n%s", err, card)
+	}
+	r := front.Index[0].Results[0]
+	if r.Dataset.Name != `Trees: "old"` || r.Metrics[0].Type != "accuracy" || r.Metrics[0].Value != 0.875 {
+		t.Errorf("metadata %+v", r)
+	}
+	for _, want := range []string{"# A forest", "| accuracy | 0.9200 [", "| 3 | 0.875 |", scriptSum, "depth: `3`", "weight: `null`", "session s1", "40 rows"} {
+		if !strings.Contains(card, want) {
+			t.Errorf("the card does not say %q:\n%s", want, card)
+		}
+	}
+}
+
+func TestPublishRefuses(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		change args
+		want   string
+	}{
+		{"another script", args{"files": []string{"other.py", "runs/j1/model.bin"}}, "none of the files is the script that job j1 ran"},
+		{"no such file", args{"files": []string{"train.py", "nope"}}, "there is no such file"},
+		{"a file outside", args{"files": []string{"train.py", "/etc/hostname"}}, "outside the workspace"},
+		{"two of one name", args{"files": []string{"train.py", "copy/train.py"}}, ""},
+		{"a card of its own", args{"files": []string{"train.py", "README.md"}}, "README.md is written from the record"},
+		{"an unknown job", args{"job": "j2"}, "no such job"},
+		{"a bad name", args{"repo": "a/b/c"}, "parse repository id"},
+		{"a data set", args{"repo": "datasets/me/x"}, "publish makes models"},
+		{"an evaluation without a metric", args{"evaluation": "bad.json"}, `"metric" is missing`},
+		{"no evaluation file", args{"evaluation": "nope.json"}, "there is no file nope.json"},
+	}
+	b := newBench(t)
+	if err := b.WriteFile(t.Context(), "copy/train.py", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range tests {
+		out := call(t, b.publish(), b.args(tt.change))
+		if !out.IsError || !strings.Contains(out.Text, tt.want) {
+			t.Errorf("%s: got %+v, want %q", tt.name, out, tt.want)
+		}
+	}
+	b.status.State = job.Failed
+	if out := call(t, b.publish(), b.args(nil)); !out.IsError || !strings.Contains(out.Text, "only what a job that succeeded made") {
+		t.Errorf("got %+v", out)
+	}
+}
+
+// What was meant to be private never lands where everybody can read it.
+func TestPublishPrivateIntoPublic(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	repo := hub.RepoID{Type: hub.Model, Namespace: "me", Name: "forest"}
+	if _, err := b.hub.Client.CreateRepo(t.Context(), repo, hub.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if out := call(t, b.publish(), b.args(nil)); !out.IsError || !strings.Contains(out.Text, "exists and is public") {
+		t.Errorf("got %+v", out)
+	}
+}
+
+func TestImpactOfPublishing(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for text, public := range map[string]bool{`{}`: false, `{"private":true}`: false, `{"private":false}`: true, `{"private":"no"}`: false, `[`: false} {
+		if i := b.publish().Spec().Impact(text); i.Public != public || i.Effect != tool.Publishes {
+			t.Errorf("%s: %+v", text, i)
+		}
+	}
+}
