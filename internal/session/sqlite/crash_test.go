@@ -209,6 +209,42 @@ func checkLog(t *testing.T, s session.Store, id string, atLeast int64) {
 	}
 }
 
+// A disk that takes no more fails an append, keeps what it has, and goes on
+// once there is room. A limit on the size of files stands for the disk.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("there is no shell to set the limit")
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "s.db")
+	cmd := exec.CommandContext(t.Context(), sh, "-c", `trap "" XFSZ; ulimit -f 400; exec "$0"`, exe)
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=write %s a", childVariable, path))
+	out, err := cmd.Output()
+	if err == nil {
+		t.Fatal("there was no limit")
+	}
+	said := strings.Split(strings.TrimSpace(string(out)), "\n")
+	failure := said[len(said)-1]
+	if len(said) < 2 || !strings.Contains(failure, "append to session a") {
+		t.Fatalf("the writer ended with %q", failure)
+	}
+	last, err := strconv.ParseInt(said[len(said)-2], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := checkSaved(t.Context(), path, "a", last); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, path)
+	put(t, s, last+1)
+	checkLog(t, s, "a", last+1)
+}
+
 // Several processes make the file at once, write beside each other, and no
 // number goes to two of them.
 func TestSeveralProcesses(t *testing.T) {

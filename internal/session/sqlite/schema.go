@@ -15,6 +15,10 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
+// patience is how long to wait for other processes, which write for
+// milliseconds.
+const patience = 10 * time.Second
+
 // dsn names the file and what every connection needs. The write-ahead log is a
 // property of the file and set once, when it is made.
 func dsn(path string) string {
@@ -23,9 +27,9 @@ func dsn(path string) string {
 		path = "/" + path // C:/folder
 	}
 	query := url.Values{"_pragma": {
-		"busy_timeout(10000)", // other processes write for milliseconds
-		"synchronous(FULL)",   // sync the log at every commit
-		"fullfsync(1)",        // on macOS, down to the disk
+		fmt.Sprintf("busy_timeout(%d)", patience.Milliseconds()),
+		"synchronous(FULL)", // sync the log at every commit
+		"fullfsync(1)",      // on macOS, down to the disk
 	}}
 	return "file://" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode()
 }
@@ -129,6 +133,8 @@ func advise(path string, err error) error {
 	switch e.Code() & 0xff { // the rest of the code is detail
 	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
 		return fmt.Errorf("the file %s is damaged: %w; move it and %[1]s-wal away together to begin anew, or mend a copy with sqlite3's .recover", path, err)
+	case sqlite3.SQLITE_BUSY:
+		return fmt.Errorf("another process has kept %s locked for %s: %w", path, patience, err)
 	case sqlite3.SQLITE_FULL:
 		return fmt.Errorf("the disk of %s is full: %w; nothing of this was saved, all that was saved before is there", path, err)
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:

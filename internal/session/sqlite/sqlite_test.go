@@ -81,6 +81,22 @@ func TestOnlyTheOwnerMayRead(t *testing.T) {
 	}
 }
 
+// The log that makes appends safe is a property of the file.
+func TestWriteAheadLog(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "s.db")
+	open(t, path)
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var mode string
+	if err := db.QueryRowContext(t.Context(), "PRAGMA journal_mode").Scan(&mode); err != nil || mode != "wal" {
+		t.Errorf("journal mode %q, %v", mode, err)
+	}
+}
+
 // raw changes a closed store behind its back.
 func raw(t *testing.T, path string, statements ...string) {
 	t.Helper()
