@@ -128,7 +128,7 @@ func (w *work) settled(problem string) bool {
 			return true
 		}
 	}
-	for _, done := range []string{"copies of others", "repeat earlier ones", "clean them before", "to strip", "strip them", "convert them", "unify them"} {
+	for _, done := range []string{"copies of others", "repeat earlier ones", "repeats an earlier one", "clean them before", "to strip", "strip them", "convert them", "unify them"} {
 		if strings.Contains(problem, done) {
 			return true
 		}

@@ -150,6 +150,7 @@ func TestOddFiles(t *testing.T) {
 			t.Parallel()
 			b := newBench(t, "")
 			b.put(tt.file, tt.content)
+			b.noJobs = true
 			b.say(fmt.Sprintf("predict \"%s\" from \"%s\"", tt.target, tt.file))
 			var made split
 			for _, m := range b.messages {
@@ -264,7 +265,9 @@ func TestWholeJobWithScikitLearn(t *testing.T) {
 	uv := uvForTests(t)
 	// One folder for all: uv keeps an environment for each script's path.
 	dir := t.TempDir()
-	for name, table := range tables() {
+	all := tables()
+	for _, name := range []string{"regression with decimal commas", "quirky header, missing values, copies", "classes that are numbers, one of them rare"} {
+		table := all[name]
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, uv)
 			b.dir = dir

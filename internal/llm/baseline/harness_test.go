@@ -31,6 +31,7 @@ type bench struct {
 	hub      map[string]map[string]string
 	card     string // put in place of the number on the card
 	script   string // put in place of every train.py
+	noJobs   bool
 
 	// fake, if set, answers calls in place of the real tools.
 	fake func(llm.ToolCall) llm.ToolResult
@@ -203,6 +204,9 @@ func (b *bench) call(call llm.ToolCall) llm.ToolResult {
 	case "bash":
 		return b.bash(in.Command)
 	case "job_submit":
+		if b.noJobs {
+			return failure("there are no jobs here")
+		}
 		return b.submit(in)
 	case "job_wait":
 		return jsonResult(map[string]any{"done": true, "jobs": b.jobs[len(b.jobs)-len(in.Jobs):]})

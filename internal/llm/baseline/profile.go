@@ -16,11 +16,9 @@ type profile struct {
 	HasHeader   *bool    `json:"has_header"`
 	SkipLines   int      `json:"skip_lines"`
 	Decimal     string   `json:"decimal"`
-	Rows        int64    `json:"rows"`
 	ColumnCount int      `json:"column_count"`
 	Columns     []column `json:"columns"`
 	Tokens      []string `json:"missing_tokens"`
-	Duplicates  int64    `json:"duplicate_rows"`
 	Problems    []string `json:"problems"`
 	Target      *target  `json:"target"`
 	TargetGuess *guess   `json:"target_guess"`
@@ -36,9 +34,7 @@ type column struct {
 type target struct {
 	Name       string   `json:"name"`
 	Task       string   `json:"task"`
-	Labelled   int64    `json:"labelled_rows"`
 	Missing    int64    `json:"missing"`
-	ClassCount int      `json:"class_count"`
 	Imbalanced bool     `json:"imbalanced"`
 	Metric     string   `json:"metric"`
 	AlsoReport []string `json:"also_report"`

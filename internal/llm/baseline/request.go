@@ -18,7 +18,6 @@ type request struct {
 	Public  bool   // the person said so
 	Private bool   // the person said that
 	Trains  bool   // a model is asked for
-	Publish bool   // publishing is asked for, perhaps without a name
 	Beyond  string // what is asked for and cannot be done here
 
 	Fallback *request // what to use where no package index answers
@@ -64,6 +63,11 @@ var (
 	publicWord     = regexp.MustCompile(`(?i)\bpublic(?:ly)?\b`)
 	privateWord    = regexp.MustCompile(`(?i)\bprivate(?:ly)?\b`)
 	notPublic      = regexp.MustCompile(`(?i)(?:\bnot\b|n['’]t|\bnon|\bnever\b|\bno\b|\bthan\b|\binstead of\b|\bnothing\b)[\w\s-]{0,20}$`)
+
+	sentences   = regexp.MustCompile(`[.;](?:\s|$)|\n`)
+	makesPublic = regexp.MustCompile(`(?i)\b(?:make|making|keep|set|is|be|visibility)\b[\w\s:]*$`)
+	publicPlace = regexp.MustCompile(`^\s*(?:model|repo|repository)\b`)
+	otherPublic = regexp.MustCompile(`^\s*(?:available|data|known|domain|transport|health|school)`)
 
 	repoName = regexp.MustCompile(`^[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?$`)
 	beyond   = []struct {
@@ -123,7 +127,6 @@ func parseClause(text string) request {
 	wish := negatedPublish.ReplaceAllString(text, " ")
 	refused := wish != text
 	r.Repo, text = findRepo(wish, refused)
-	r.Publish = r.Repo != "" || publishWord.MatchString(wish)
 	r.Public = saysPublic(wish)
 	r.Private = privateWord.MatchString(wish) && !r.Public
 	r.Target, r.Soft = findTarget(text)
@@ -213,16 +216,14 @@ func wordSpans(text string) []span {
 // saysPublic holds only if the person asked for the model to be public, not
 // if data or anything else is called so.
 func saysPublic(text string) bool {
-	for _, part := range regexp.MustCompile(`[.;](?:\s|$)|\n`).Split(text, -1) {
+	for _, part := range sentences.Split(text, -1) {
 		for _, m := range publicWord.FindAllStringIndex(part, -1) {
 			before, after := part[:m[0]], strings.ToLower(part[m[1]:])
-			if notPublic.MatchString(before) || regexp.MustCompile(`^\s*(?:available|data|known|domain|transport|health|school)`).MatchString(after) {
+			if notPublic.MatchString(before) || otherPublic.MatchString(after) {
 				continue
 			}
-			lower := strings.ToLower(before)
-			makes := regexp.MustCompile(`\b(?:make|making|keep|set|is|be|visibility)\b[\w\s:]*$`).MatchString(lower)
-			names := regexp.MustCompile(`^\s*(?:model|repo|repository)\b`).MatchString(after)
-			if publishWord.MatchString(before) || makes || names || publishWord.MatchString(after) && strings.EqualFold(part[m[0]:m[1]], "publicly") {
+			publicly := strings.EqualFold(part[m[0]:m[1]], "publicly") && publishWord.MatchString(after)
+			if publicly || publishWord.MatchString(before) || makesPublic.MatchString(before) || publicPlace.MatchString(after) {
 				return true
 			}
 		}
@@ -246,7 +247,7 @@ func (r *request) merge(next request) (anew bool) {
 		r.Target, r.Soft = next.Target, next.Soft
 	}
 	if next.Repo != "" {
-		r.Repo, r.Publish = next.Repo, true
+		r.Repo = next.Repo
 	}
 	if next.Public || next.Private {
 		r.Public = next.Public

@@ -56,7 +56,7 @@ func TestParse(t *testing.T) {
 		"predict y from $(touch pwned).csv":                                                {Target: "y"},
 	} {
 		got := parse(text)
-		got.Trains, got.Publish, got.Private, got.Beyond = false, false, false, ""
+		got.Trains, got.Private, got.Beyond = false, false, ""
 		if text == "predict species from it's.csv" || text == "predict y from $(touch pwned).csv" {
 			got.Data = "" // whatever is found, it is only ever passed on quoted
 		}

@@ -126,7 +126,7 @@ def train(options, schema, rows, values, folder):
         rows, values = [rows[i] for i in kept], [values[i] for i in kept]
     rare = [c for c, n in collections.Counter(values).items() if n < options.folds] if schema["task"] != "regression" else []
     if rare:
-        notes.append("%d classes have fewer rows than there are folds: their part of the metrics is noisy" % len(rare))
+        notes.append("classes with fewer rows than there are folds, whose part of the metrics is noisy: %d" % len(rare))
     for note in notes:
         print("note:", note, flush=True)
     results = cross_validate(options, schema, rows, values)

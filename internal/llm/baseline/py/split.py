@@ -228,7 +228,7 @@ def clean_cells(name, kind, cells, tokens, config, notes):
         values = [None if cell in tokens else number(cell, config) for cell in cells]
         strangers = sum(v is None and cell not in tokens for v, cell in zip(values, cells))
         if strangers:
-            notes.append("%d values of %r are no numbers and count as missing" % (strangers, name))
+            notes.append("values of %r that are no numbers and count as missing: %d" % (name, strangers))
         return ["" if v is None else number_text(v) for v in values]
     if kind == "datetime":
         return clean_dates(name, ["" if cell in tokens else cell for cell in cells], notes)
@@ -266,7 +266,7 @@ def clean_dates(name, cells, notes):
         strangers += bool(cell) and when is None
         out.append(when.isoformat() if when else "")
     if strangers:
-        notes.append("%d values of %r are no dates that can be read and count as missing" % (strangers, name))
+        notes.append("values of %r that cannot be read as dates and count as missing: %d" % (name, strangers))
     return out
 
 
@@ -286,7 +286,7 @@ def unify_case(name, cells, notes):
     out = [spelling[cell.casefold()] for cell in cells]
     changed = sum(a != b for a, b in zip(cells, out))
     if changed:
-        notes.append("%d values of %r differed from others only in case and were unified" % (changed, name))
+        notes.append("values of %r that differed from others only in case and were unified: %d" % (name, changed))
     return out
 
 
@@ -318,7 +318,7 @@ def group_copies(rows, notes):
         notes.append("%d of %d rows are copies of others; they were kept, all copies of a row on one side" % (copies, len(rows)))
         return list(groups.values()), 0
     if copies:
-        notes.append("%d rows are exact copies of others and were dropped" % copies)
+        notes.append("exact copies of other rows that were dropped: %d" % copies)
     return [[row] for row in groups], copies
 
 
