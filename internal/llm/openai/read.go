@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"unicode/utf8"
 
 	"ml-intern/internal/llm"
 )
@@ -28,7 +29,7 @@ type reader struct {
 
 // The answer, whole or in pieces. Fields of all dialects stand side by side.
 type wireReply struct {
-	Choices []struct {
+	Choices [1]struct { // one was asked for
 		Delta        wireDelta  `json:"delta"`
 		Message      *wireDelta `json:"message"`
 		FinishReason string     `json:"finish_reason"`
@@ -49,7 +50,11 @@ type wireDelta struct {
 type content string
 
 func (c *content) UnmarshalJSON(data []byte) error {
-	if len(data) == 0 || data[0] != '[' {
+	switch {
+	case data[0] == '"' && bytes.IndexByte(data, '\\') < 0 && utf8.Valid(data):
+		*c = content(data[1 : len(data)-1]) // the most of a stream, at no further cost
+		return nil
+	case data[0] != '[':
 		return json.Unmarshal(data, (*string)(c))
 	}
 	var parts []struct {
@@ -136,19 +141,14 @@ func (r *reader) event(data []byte) error {
 	if piece.Usage != nil {
 		r.usage = piece.Usage
 	}
-	for _, choice := range piece.Choices {
-		delta := choice.Delta
-		if choice.Message != nil {
-			delta = *choice.Message
-		}
-		if choice.FinishReason != "" {
-			r.finish = choice.FinishReason
-		}
-		if err := r.delta(delta); err != nil {
-			return err
-		}
+	choice := piece.Choices[0]
+	if choice.FinishReason != "" {
+		r.finish = choice.FinishReason
 	}
-	return nil
+	if choice.Message != nil {
+		return r.delta(*choice.Message)
+	}
+	return r.delta(choice.Delta)
 }
 
 func (r *reader) delta(d wireDelta) error {
