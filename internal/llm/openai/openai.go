@@ -70,7 +70,7 @@ func (c *Client) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Chun
 			yield(llm.Chunk{}, c.failure(ctx, refusal(res, answer)))
 			return
 		}
-		r := reader{promptBytes: len(body), yield: yield}
+		r := reader{promptBytes: len(body), hangUp: func() { cancel(nil) }, yield: yield}
 		if err := r.read(answer); err != nil && !errors.Is(err, errStopped) {
 			yield(llm.Chunk{}, c.failure(ctx, err))
 		}

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -206,6 +208,70 @@ func TestAddressesThatAreNone(t *testing.T) {
 		if err == nil || llm.Temporary(err) || !strings.Contains(err.Error(), "http://") {
 			t.Errorf("%q: %v", base, err)
 		}
+	}
+}
+
+// What happens after the reason to finish takes nothing from the reply.
+func TestTroubleAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	call := []llmtest.TurnCall{{Name: "f", Args: "{}"}}
+	for name, turn := range map[string]llmtest.Turn{
+		"reset": {Calls: call, CutAfter: 2},
+		"stall": {Calls: call, StallAfter: 2},
+		"end":   {Calls: call, EndAfter: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := llmtest.NewServer(turn)
+			defer s.Close()
+			c := client(s)
+			c.Idle = 300 * time.Millisecond
+			reply, err := llmtest.Ask(t.Context(), c, llmtest.Go())
+			if err != nil || len(reply.Message.Calls()) != 1 || !reply.End.Usage.Estimated {
+				t.Errorf("got %+v, %v", reply, err)
+			}
+		})
+	}
+}
+
+// One connection serves all requests of a session, and one that the server
+// leaves open after [DONE] holds nobody up.
+func TestConnections(t *testing.T) {
+	t.Parallel()
+	var fresh atomic.Int32
+	counted := func(h http.HandlerFunc) *httptest.Server {
+		server := httptest.NewUnstartedServer(h)
+		server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				fresh.Add(1)
+			}
+		}
+		server.Start()
+		return server
+	}
+	s := llmtest.NewServerFunc(func(int) (llmtest.Turn, bool) { return llmtest.Turn{Text: "ok", Chunk: 1}, true })
+	defer s.Close()
+	server := counted(s.ServeHTTP)
+	defer server.Close()
+	for range 5 {
+		if _, err := llmtest.Ask(t.Context(), &openai.Client{BaseURL: server.URL}, llmtest.Go()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := fresh.Load(); n > 2 { // a slow machine may lose one
+		t.Errorf("5 requests took %d connections", n)
+	}
+	open := counted(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, piece(`{"id":"1","function":{"name":"f"}}`)+"data: [DONE]\n\n")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	defer open.Close()
+	defer open.CloseClientConnections()
+	start := time.Now()
+	reply, err := llmtest.Ask(t.Context(), &openai.Client{BaseURL: open.URL}, llmtest.Go())
+	if took := time.Since(start); err != nil || len(reply.Message.Calls()) != 1 || took > 20*time.Second {
+		t.Errorf("got %+v, %v after %s", reply, err, took)
 	}
 }
 

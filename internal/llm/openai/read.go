@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 	"unicode/utf8"
 
 	"ml-intern/internal/llm"
@@ -18,6 +19,7 @@ var errStopped = errors.New("the caller stopped ranging")
 // A reader turns one answer into chunks.
 type reader struct {
 	promptBytes int
+	hangUp      func() // gives the connection up
 	yield       func(llm.Chunk, error) bool
 
 	calls    calls
@@ -115,11 +117,15 @@ func (r *reader) pieces(br *bufio.Reader) error {
 		return r.event(data)
 	}
 	for data, err := range events(br) {
+		if err != nil && r.finish != "" {
+			return nil // all but the usage is there
+		}
 		if err != nil {
 			return err
 		}
 		if bytes.Equal(data, []byte("[DONE]")) {
 			r.done = true
+			r.drain(br)
 			return nil
 		}
 		if err := r.event(data); err != nil {
@@ -128,6 +134,18 @@ func (r *reader) pieces(br *bufio.Reader) error {
 	}
 	return nil
 }
+
+// drain reads what follows the end, which is nothing: a connection serves the
+// next request only if the end of the answer has been seen. A server that
+// leaves the answer open loses the connection.
+func (r *reader) drain(br *bufio.Reader) {
+	hurry := time.AfterFunc(drainTime, r.hangUp)
+	defer hurry.Stop()
+	_, _ = io.CopyN(io.Discard, br, 4096)
+}
+
+// drainTime is several round trips to most servers.
+const drainTime = 100 * time.Millisecond
 
 // event takes one piece of the answer, or the whole of one that is not streamed.
 func (r *reader) event(data []byte) error {
