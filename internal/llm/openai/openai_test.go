@@ -251,7 +251,10 @@ func TestConnections(t *testing.T) {
 	}
 	s := llmtest.NewServerFunc(func(int) (llmtest.Turn, bool) { return llmtest.Turn{Text: "ok", Chunk: 1}, true })
 	defer s.Close()
-	server := counted(s.ServeHTTP)
+	server := counted(func(w http.ResponseWriter, r *http.Request) {
+		s.ServeHTTP(w, r)
+		time.Sleep(5 * time.Millisecond) // the end of the answer comes after its last event
+	})
 	defer server.Close()
 	for range 5 {
 		if _, err := llmtest.Ask(t.Context(), &openai.Client{BaseURL: server.URL}, llmtest.Go()); err != nil {
