@@ -13,6 +13,9 @@ import (
 	"ml-intern/internal/tool"
 )
 
+// interrupted begins the result of a call whose outcome is unknown.
+const interrupted = "interrupted: "
+
 // settle gives every pending call its result: the call is run, finished after
 // a crash, refused, or reported as interrupted.
 func (t turn) settle(ctx context.Context) error {
@@ -44,7 +47,7 @@ func (t turn) resume(ctx context.Context) (fresh []session.PendingCall, err erro
 		case t.Tools.Resumable(call.ToolCall):
 			again = append(again, call.ToolCall)
 		default:
-			text := "interrupted: the program stopped while this call ran; whether it did its work is unknown, so look before you repeat it"
+			text := interrupted + "the program stopped while this call ran; whether it did its work is unknown, so look before you repeat it"
 			if err := t.refuse(ctx, call.ID, text); err != nil {
 				return nil, err
 			}
@@ -136,11 +139,12 @@ func (t turn) refuse(ctx context.Context, callID, text string) error {
 // runBatch runs the calls side by side and returns when all have returned.
 // Each start is saved first, so that no call ever starts twice.
 func (t turn) runBatch(ctx context.Context, calls []llm.ToolCall) error {
+	var starts []session.Event
 	for _, call := range calls {
-		started := session.Started{CallID: call.ID, Again: t.wasStarted(call.ID)}
-		if err := t.emit(ctx, session.Event{Started: &started}); err != nil {
-			return err
-		}
+		starts = append(starts, session.Event{Started: &session.Started{CallID: call.ID, Again: t.wasStarted(call.ID)}})
+	}
+	if err := t.emitAll(ctx, starts); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	out := make(chan session.Event) // drained to the end, so a send never hangs
@@ -177,7 +181,7 @@ func (t turn) runCall(ctx context.Context, call llm.ToolCall, out chan<- session
 		if t.Tools.Resumable(call) {
 			return
 		}
-		res.Text = fmt.Sprintf("interrupted: %v\n%s", cause, res.Text)
+		res.Text = fmt.Sprintf("%s%v\n%s", interrupted, cause, res.Text)
 	}
 	result := session.Result{CallID: call.ID, Output: res, Seconds: time.Since(start).Seconds()}
 	if err := t.limit(&result); err != nil {

@@ -108,7 +108,7 @@ func (t turn) run(ctx context.Context, prompt string) error {
 // begin records the prompt, after settling what an earlier turn left behind.
 func (t turn) begin(ctx context.Context, prompt string) error {
 	for _, call := range t.session.Pending() {
-		if err := t.refuse(ctx, call.ID, "interrupted: the person stopped this turn and said something else"); err != nil {
+		if err := t.refuse(ctx, call.ID, interrupted+"the person stopped this turn and said something else"); err != nil {
 			return err
 		}
 	}
@@ -203,6 +203,19 @@ func (t turn) emit(ctx context.Context, ev session.Event) error {
 	}
 	if !t.yield(ev, nil) {
 		return errStopped
+	}
+	return nil
+}
+
+// emitAll saves several events at once, then shows them.
+func (t turn) emitAll(ctx context.Context, evs []session.Event) error {
+	if err := t.session.RecordAll(context.WithoutCancel(ctx), evs); err != nil {
+		return fmt.Errorf("save events: %w", err)
+	}
+	for _, ev := range evs {
+		if !t.yield(ev, nil) {
+			return errStopped
+		}
 	}
 	return nil
 }

@@ -89,7 +89,8 @@ func cycles(done []uint64, period int) bool {
 }
 
 // settled fingerprints the calls with their results since the last prompt or
-// repetition note, latest first, up to limit of them.
+// repetition note, latest first, up to limit of them. A call that was
+// interrupted is no evidence: making it again is what it takes.
 func settled(s *session.Session, limit int) []uint64 {
 	results := make(map[string]string)
 	var prints []uint64
@@ -101,6 +102,9 @@ func settled(s *session.Session, limit int) []uint64 {
 			results[ev.Result.CallID] = ev.Result.Text
 		case ev.Reply != nil:
 			for _, call := range slices.Backward(ev.Reply.Message.Calls()) {
+				if strings.HasPrefix(results[call.ID], interrupted) {
+					continue
+				}
 				h := fnv.New64a()
 				fmt.Fprintf(h, "%q %q %q", call.Name, call.Args, results[call.ID])
 				prints = append(prints, h.Sum64())

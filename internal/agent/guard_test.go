@@ -50,6 +50,7 @@ func TestRepetition(t *testing.T) {
 		{"a cycle of two", repeat(6, "a", "b"), same, 1, nil},
 		{"a cycle of three", repeat(9, "a", "b", "c"), same, 1, nil},
 		{"after a note only new evidence counts", repeat(5, "a"), same, 1, nil},
+		{"interrupted calls are no evidence", repeat(9, "a"), func(int) string { return "interrupted: the program stopped" }, 0, nil},
 		{"it escalates and stops", repeat(20, "a"), same, 2, agent.ErrLoop},
 	}
 	for _, tt := range tests {

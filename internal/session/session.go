@@ -24,16 +24,8 @@ type Session struct {
 // a session that exists can always go on.
 func New(ctx context.Context, store Store, opened Opened, prompt string) (*Session, error) {
 	s := &Session{ID: opened.ID, store: store}
-	now := time.Now().UTC()
-	first := []Event{
-		{Seq: 1, Time: now, Opened: &opened},
-		{Seq: 2, Time: now, Prompt: &Prompt{Text: prompt}},
-	}
-	if err := store.Append(ctx, s.ID, first...); err != nil {
+	if err := s.RecordAll(ctx, []Event{{Opened: &opened}, {Prompt: &Prompt{Text: prompt}}}); err != nil {
 		return nil, err
-	}
-	for _, ev := range first {
-		s.add(ev)
 	}
 	return s, nil
 }
@@ -56,16 +48,29 @@ func Open(ctx context.Context, store Store, id string) (*Session, error) {
 // Record numbers the event, saves it and adds it to the log. A live event
 // passes through unsaved.
 func (s *Session) Record(ctx context.Context, ev Event) (Event, error) {
-	ev.Time = time.Now().UTC()
 	if ev.Live() {
+		ev.Time = time.Now().UTC()
 		return ev, nil
 	}
-	ev.Seq = int64(len(s.events)) + 1
-	if err := s.store.Append(ctx, s.ID, ev); err != nil {
-		return ev, err
+	evs := []Event{ev}
+	err := s.RecordAll(ctx, evs)
+	return evs[0], err
+}
+
+// RecordAll numbers the events in place and saves them, all of them or none.
+// None of them may be live.
+func (s *Session) RecordAll(ctx context.Context, evs []Event) error {
+	now := time.Now().UTC()
+	for i := range evs {
+		evs[i].Time, evs[i].Seq = now, int64(len(s.events)+i)+1
 	}
-	s.add(ev)
-	return ev, nil
+	if err := s.store.Append(ctx, s.ID, evs...); err != nil {
+		return err
+	}
+	for _, ev := range evs {
+		s.add(ev)
+	}
+	return nil
 }
 
 func (s *Session) add(ev Event) {
