@@ -2,7 +2,6 @@ package baseline
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,8 +16,8 @@ const ability = `I am a set of rules, not a language model. I can do one job fro
 The table may be CSV, TSV, JSON, JSON lines or Parquet, gzipped or not.`
 
 var (
-	courtesy = regexp.MustCompile(`(?i)^\W*(?:thanks?|thank you|thx|great|nice|cool|good|perfect|wonderful|well done|ok|okay|bye)\b`)
-	goOn     = regexp.MustCompile(`(?i)\b(?:go on|continue|proceed|resume|again|retry|try|yes|start|finish|publish)\b`)
+	courtesy = re(`(?i)^\W*(?:thanks?|thank you|thx|great|nice|cool|good|perfect|wonderful|well done|ok|okay|bye)\b`)
+	goOn     = re(`(?i)\b(?:go on|continue|proceed|resume|again|retry|try|yes|start|finish|publish)\b`)
 )
 
 // refusal is how requests end that the steps cannot serve, nil for others.
@@ -40,8 +39,8 @@ func (w *work) refusal() error {
 
 // finish answers the person.
 func (w *work) finish() error {
-	if w.prompt == len(w.past) && !goOn.MatchString(w.last) && !parse(w.last).hasData() && !isRequest(w.last) {
-		if courtesy.MatchString(w.last) {
+	if w.prompt == len(w.past) && !goOn().MatchString(w.last) && !parse(w.last).hasData() && !isRequest(w.last) {
+		if courtesy().MatchString(w.last) {
 			return &end{text: "You are welcome. " + w.soFar()}
 		}
 		return failed("That is beyond me; what I trained before is unchanged. %s", ability)

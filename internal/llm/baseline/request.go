@@ -2,7 +2,6 @@ package baseline
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -37,45 +36,45 @@ const (
 )
 
 var (
-	builtinForms = []*regexp.Regexp{
-		regexp.MustCompile(`(?i)\b(?:sklearn|scikit-learn)(?:\.datasets)?[:/.](?:load_)?` + anySet + `\b`),
-		regexp.MustCompile(`(?i)\b(?:sklearn|scikit-learn|scikit learn)(?:['’]s)?\s+(?:own |bundled |built-?in |toy |classic )*` + anySet + `\b`),
-		regexp.MustCompile(`(?i)\b` + anySet + `\s+(?:data ?set|data|table)?\s*(?:that (?:comes|ships) with|bundled with|from|of|in)\s+(?:sklearn|scikit[- ]learn)\b`),
-		regexp.MustCompile(`(?i)\bload_` + anySet + `\b`),
+	builtinForms = []pattern{
+		re(`(?i)\b(?:sklearn|scikit-learn)(?:\.datasets)?[:/.](?:load_)?` + anySet + `\b`),
+		re(`(?i)\b(?:sklearn|scikit-learn|scikit learn)(?:['’]s)?\s+(?:own |bundled |built-?in |toy |classic )*` + anySet + `\b`),
+		re(`(?i)\b` + anySet + `\s+(?:data ?set|data|table)?\s*(?:that (?:comes|ships) with|bundled with|from|of|in)\s+(?:sklearn|scikit[- ]learn)\b`),
+		re(`(?i)\bload_` + anySet + `\b`),
 	}
-	fileForms = []*regexp.Regexp{
-		regexp.MustCompile("(?i)[\"“]([^\"”\n]+\\." + extension + ")[\"”]"),
-		regexp.MustCompile("(?i)`([^`\n]+\\." + extension + ")`"),
-		regexp.MustCompile("(?i)(?:^|[\\s(])['‘]([^'’\n]+\\." + extension + ")['’]"),
-		regexp.MustCompile(`(?i)(?:^|[\s("'=:])((?:\.{0,2}/|~/|[a-z]:\\)[^"'\n,;<>]*?\.` + extension + `)` + fileEnd),
-		regexp.MustCompile(`(?i)(?:^|[\s("'=:])((?:\\.|[^\s"'` + "`" + `,;:()<>])+\.` + extension + `)` + fileEnd),
-		regexp.MustCompile("[\"“`]((?:\\.{0,2}/|~/)[^\"”`\n]+)[\"”`]"),
-		regexp.MustCompile(`(?:^|\s)((?:\.{1,2}/|~/|/)[\w./~+-]*\w)`),
+	fileForms = []pattern{
+		re("(?i)[\"“]([^\"”\n]+\\." + extension + ")[\"”]"),
+		re("(?i)`([^`\n]+\\." + extension + ")`"),
+		re("(?i)(?:^|[\\s(])['‘]([^'’\n]+\\." + extension + ")['’]"),
+		re(`(?i)(?:^|[\s("'=:])((?:\.{0,2}/|~/|[a-z]:\\)[^"'\n,;<>]*?\.` + extension + `)` + fileEnd),
+		re(`(?i)(?:^|[\s("'=:])((?:\\.|[^\s"'` + "`" + `,;:()<>])+\.` + extension + `)` + fileEnd),
+		re("[\"“`]((?:\\.{0,2}/|~/)[^\"”`\n]+)[\"”`]"),
+		re(`(?:^|\s)((?:\.{1,2}/|~/|/)[\w./~+-]*\w)`),
 	}
-	address = regexp.MustCompile(`(?i)\b(?:https?|hf|s3|gs|ftp)://\S+`)
+	address = re(`(?i)\b(?:https?|hf|s3|gs|ftp)://\S+`)
 
-	fallbackForm = regexp.MustCompile(`(?i)[,;.(—–-]*\s*(?:but |and |or )*\b(?:without (?:a |any |the )?(?:package|network|internet|index|packages|scikit-learn|sklearn|it\b)|(?:if|when|where|in case) (?:there (?:is|are) |you (?:have|get|find|are) )?(?:no|not|offline|the (?:package )?index|the packages?|packages?|scikit-learn|sklearn|that|this|it)\b|offline[,:]? |otherwise|failing that|or else|else)`)
-	sentence     = regexp.MustCompile(`[.;)](?:\s|$)|\n|$`)
+	fallbackForm = re(`(?i)[,;.(—–-]*\s*(?:but |and |or )*\b(?:without (?:a |any |the )?(?:package|network|internet|index|packages|scikit-learn|sklearn|it\b)|(?:if|when|where|in case) (?:there (?:is|are) |you (?:have|get|find|are) )?(?:no|not|offline|the (?:package )?index|the packages?|packages?|scikit-learn|sklearn|that|this|it)\b|offline[,:]? |otherwise|failing that|or else|else)`)
+	sentence     = re(`[.;)](?:\s|$)|\n|$`)
 
-	negatedPublish = regexp.MustCompile(`(?i)\b(?:don['’]?t|do not|never|no need to|without|not)\s+(?:to\s+)?(?:publish|push|upload|releas|shar)\w*`)
-	publishWord    = regexp.MustCompile(`(?i)\b(?:re)?(?:publish|push|upload|release|share|deploy|host)(?:es|s|ed|ing)?\b`)
-	trainWord      = regexp.MustCompile(`(?i)\b(?:train|fit|learn|build|creat|mak|predict|classif|regress|forecast|estimat|detect|model|target|baseline)\w*`)
-	publicWord     = regexp.MustCompile(`(?i)\bpublic(?:ly)?\b`)
-	privateWord    = regexp.MustCompile(`(?i)\bprivate(?:ly)?\b`)
-	notPublic      = regexp.MustCompile(`(?i)(?:\bnot\b|n['’]t|\bnon|\bnever\b|\bno\b|\bthan\b|\binstead of\b|\bnothing\b)[\w\s-]{0,20}$`)
+	negatedPublish = re(`(?i)\b(?:don['’]?t|do not|never|no need to|without|not)\s+(?:to\s+)?(?:publish|push|upload|releas|shar)\w*`)
+	publishWord    = re(`(?i)\b(?:re)?(?:publish|push|upload|release|share|deploy|host)(?:es|s|ed|ing)?\b`)
+	trainWord      = re(`(?i)\b(?:train|fit|learn|build|creat|mak|predict|classif|regress|forecast|estimat|detect|model|target|baseline)\w*`)
+	publicWord     = re(`(?i)\bpublic(?:ly)?\b`)
+	privateWord    = re(`(?i)\bprivate(?:ly)?\b`)
+	notPublic      = re(`(?i)(?:\bnot\b|n['’]t|\bnon|\bnever\b|\bno\b|\bthan\b|\binstead of\b|\bnothing\b)[\w\s-]{0,20}$`)
 
-	sentences   = regexp.MustCompile(`[.;](?:\s|$)|\n`)
-	makesPublic = regexp.MustCompile(`(?i)\b(?:make|making|keep|set|is|be|visibility)\b[\w\s:]*$`)
-	publicPlace = regexp.MustCompile(`^\s*(?:model|repo|repository)\b`)
-	otherPublic = regexp.MustCompile(`^\s*(?:available|data|known|domain|transport|health|school)`)
+	sentences   = re(`[.;](?:\s|$)|\n`)
+	makesPublic = re(`(?i)\b(?:make|making|keep|set|is|be|visibility)\b[\w\s:]*$`)
+	publicPlace = re(`^\s*(?:model|repo|repository)\b`)
+	otherPublic = re(`^\s*(?:available|data|known|domain|transport|health|school)`)
 
-	repoName = regexp.MustCompile(`^[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?$`)
+	repoName = re(`^[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?$`)
 	beyond   = []struct {
 		what  string
-		words *regexp.Regexp
+		words pattern
 	}{
-		{"fine-tuning or running language models", regexp.MustCompile(`(?i)\bfine-?tun|\b(?:llms?|llama\S*|gpt\S*|qwen\S*|mistral\S*|gemma\S*|lora|qlora|rlhf|language models?)\b`)},
-		{"images, sound or video", regexp.MustCompile(`(?i)\b(?:images?|pictures?|photos?|audio|speech|videos?|diffusion|object detection|segmentation)\b`)},
+		{"fine-tuning or running language models", re(`(?i)\bfine-?tun|\b(?:llms?|llama\S*|gpt\S*|qwen\S*|mistral\S*|gemma\S*|lora|qlora|rlhf|language models?)\b`)},
+		{"images, sound or video", re(`(?i)\b(?:images?|pictures?|photos?|audio|speech|videos?|diffusion|object detection|segmentation)\b`)},
 		{"data at an address on the web; fetch the file first and name its path", address},
 	}
 )
@@ -94,10 +93,10 @@ func parse(text string) request {
 
 // cutFallback separates "…; without a package index use ./x.csv and predict y".
 func cutFallback(text string) (main, clause string) {
-	for _, at := range fallbackForm.FindAllStringIndex(text, -1) {
+	for _, at := range fallbackForm().FindAllStringIndex(text, -1) {
 		rest := text[at[1]:]
 		end := len(rest)
-		for _, stop := range sentence.FindAllStringIndex(rest, -1) {
+		for _, stop := range sentence().FindAllStringIndex(rest, -1) {
 			if stop[0] > 0 {
 				end = stop[0]
 				break
@@ -113,29 +112,29 @@ func cutFallback(text string) (main, clause string) {
 func parseClause(text string) request {
 	var r request
 	r.Builtin, text = findBuiltin(text)
-	urls := address.FindString(text)
+	urls := address().FindString(text)
 	if r.Builtin == "" && urls == "" {
 		r.Data, text = findFile(text)
 	}
-	r.Trains = trainWord.MatchString(text)
+	r.Trains = trainWord().MatchString(text)
 	for _, b := range beyond {
-		if b.words.MatchString(text) {
+		if b.words().MatchString(text) {
 			r.Beyond = b.what
 			break
 		}
 	}
-	wish := negatedPublish.ReplaceAllString(text, " ")
+	wish := negatedPublish().ReplaceAllString(text, " ")
 	refused := wish != text
 	r.Repo, text = findRepo(wish, refused)
 	r.Public = saysPublic(wish)
-	r.Private = privateWord.MatchString(wish) && !r.Public
+	r.Private = privateWord().MatchString(wish) && !r.Public
 	r.Target, r.Soft = findTarget(text)
 	return r
 }
 
 func findBuiltin(text string) (name, rest string) {
 	for _, form := range builtinForms {
-		if m := form.FindStringSubmatchIndex(text); m != nil {
+		if m := form().FindStringSubmatchIndex(text); m != nil {
 			key := strings.NewReplacer(" ", "_", "-", "_").Replace(strings.ToLower(text[m[2]:m[3]]))
 			return builtinSets[key], text[:m[0]] + dataMark + text[m[1]:]
 		}
@@ -148,7 +147,7 @@ const dataMark = " ⟨data⟩ "
 
 func findFile(text string) (file, rest string) {
 	for _, form := range fileForms {
-		m := form.FindStringSubmatchIndex(text)
+		m := form().FindStringSubmatchIndex(text)
 		if m == nil {
 			continue
 		}
@@ -173,7 +172,7 @@ var notNames = []string{"a", "an", "the", "it", "its", "my", "our", "me", "this"
 func findRepo(text string, refused bool) (repo, rest string) {
 	from := 0
 	publishes := false
-	if m := publishWord.FindStringIndex(text); m != nil && !refused {
+	if m := publishWord().FindStringIndex(text); m != nil && !refused {
 		from, publishes = m[0], true
 	}
 	words := wordSpans(text[from:])
@@ -183,7 +182,7 @@ func findRepo(text string, refused bool) (repo, rest string) {
 		if !publishes {
 			leads = before == "as" && strings.ContainsAny(word, "-/") || (before == "it" && i > 1 && isNaming(words[i-2].text))
 		}
-		if !leads || refused || !repoName.MatchString(word) || slices.Contains(notNames, strings.ToLower(word)) {
+		if !leads || refused || !repoName().MatchString(word) || slices.Contains(notNames, strings.ToLower(word)) {
 			continue
 		}
 		return word, text[:from+words[i-1].start] + " . " + text[from+words[i].end:]
@@ -201,12 +200,12 @@ type span struct {
 	start, end int
 }
 
-var wordForm = regexp.MustCompile("[^\\s\"'`“”‘’,;:!?()]+")
+var wordForm = re("[^\\s\"'`“”‘’,;:!?()]+")
 
 // wordSpans splits at blanks and punctuation, with dots at a word's end cut.
 func wordSpans(text string) []span {
 	var words []span
-	for _, m := range wordForm.FindAllStringIndex(text, -1) {
+	for _, m := range wordForm().FindAllStringIndex(text, -1) {
 		word := strings.TrimRight(text[m[0]:m[1]], ".")
 		words = append(words, span{word, m[0], m[0] + len(word)})
 	}
@@ -216,14 +215,14 @@ func wordSpans(text string) []span {
 // saysPublic holds only if the person asked for the model to be public, not
 // if data or anything else is called so.
 func saysPublic(text string) bool {
-	for _, part := range sentences.Split(text, -1) {
-		for _, m := range publicWord.FindAllStringIndex(part, -1) {
+	for _, part := range sentences().Split(text, -1) {
+		for _, m := range publicWord().FindAllStringIndex(part, -1) {
 			before, after := part[:m[0]], strings.ToLower(part[m[1]:])
-			if notPublic.MatchString(before) || otherPublic.MatchString(after) {
+			if notPublic().MatchString(before) || otherPublic().MatchString(after) {
 				continue
 			}
-			publicly := strings.EqualFold(part[m[0]:m[1]], "publicly") && publishWord.MatchString(after)
-			if publicly || publishWord.MatchString(before) || makesPublic.MatchString(before) || publicPlace.MatchString(after) {
+			publicly := strings.EqualFold(part[m[0]:m[1]], "publicly") && publishWord().MatchString(after)
+			if publicly || publishWord().MatchString(before) || makesPublic().MatchString(before) || publicPlace().MatchString(after) {
 				return true
 			}
 		}
