@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -154,18 +155,26 @@ func bare(cmd *cobra.Command, std cli.Streams) error {
 	return fmt.Errorf("%w: no prompt, and no terminal to chat on", app.ErrUsage)
 }
 
+// maxPrompt bounds a prompt, in bytes.
+const maxPrompt = 1 << 20
+
 // readPrompt reads "-" from standard input. A single word close to a command
 // is a slip, not a prompt worth money.
 func readPrompt(cmd *cobra.Command, arg string, stdin io.Reader) (string, error) {
 	if arg == "-" {
-		text, err := io.ReadAll(stdin)
+		text, err := io.ReadAll(io.LimitReader(stdin, maxPrompt+1))
 		if err != nil {
 			return "", fmt.Errorf("read prompt: %w", err)
 		}
 		arg = string(text)
 	}
-	if strings.TrimSpace(arg) == "" {
+	switch {
+	case strings.TrimSpace(arg) == "":
 		return "", fmt.Errorf("%w: the prompt is empty", app.ErrUsage)
+	case !utf8.ValidString(arg):
+		return "", fmt.Errorf("%w: the prompt is not UTF-8 text", app.ErrUsage)
+	case len(arg) > maxPrompt:
+		return "", fmt.Errorf("%w: the prompt has %d bytes, more than %d; put long text into a file of the workspace", app.ErrUsage, len(arg), maxPrompt)
 	}
 	if cmd.Name() != "run" && !strings.ContainsAny(arg, " \n\t") {
 		cmd.SuggestionsMinimumDistance = 2

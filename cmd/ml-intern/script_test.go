@@ -27,6 +27,9 @@ func TestScripts(t *testing.T) {
 				env.Setenv(name, "")
 			}
 			env.Values[serverKey{}] = new(current)
+			if err := os.WriteFile(filepath.Join(env.WorkDir, "binary"), []byte("train \xff\xfe"), 0o644); err != nil {
+				return err
+			}
 			return os.MkdirAll(filepath.Join(env.WorkDir, "w"), 0o755)
 		},
 		Cmds: commands(),

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -208,6 +209,7 @@ const (
 )
 
 func (t turn) limit(r *session.Result) error {
+	r.Text = strings.ToValidUTF8(r.Text, "\uFFFD") // as it will be read back from the log
 	if len(r.Text) <= resultLimit {
 		return nil
 	}

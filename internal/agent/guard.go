@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
+	"hash/maphash"
 	"slices"
 	"strings"
 
@@ -94,6 +94,7 @@ func cycles(done []uint64, period int) bool {
 func settled(s *session.Session, limit int) []uint64 {
 	results := make(map[string]string)
 	var prints []uint64
+	seed := maphash.MakeSeed()
 	for _, ev := range slices.Backward(s.Events()) {
 		switch {
 		case ev.Prompt != nil, ev.Note != nil && ev.Note.Guard == "repetition":
@@ -105,9 +106,7 @@ func settled(s *session.Session, limit int) []uint64 {
 				if strings.HasPrefix(results[call.ID], interrupted) {
 					continue
 				}
-				h := fnv.New64a()
-				fmt.Fprintf(h, "%q %q %q", call.Name, call.Args, results[call.ID])
-				prints = append(prints, h.Sum64())
+				prints = append(prints, maphash.Comparable(seed, [3]string{call.Name, call.Args, results[call.ID]}))
 			}
 		}
 		if len(prints) >= limit {

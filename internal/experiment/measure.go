@@ -34,6 +34,9 @@ func measure(values []float64, s *Splits) sample {
 		sum += (v - out.mean) * (v - out.mean)
 	}
 	variance := sum / float64(out.n-1)
+	if math.Sqrt(variance) < 1e-12*math.Abs(out.mean) {
+		variance = 0 // equal values, less the rounding of their mean
+	}
 	out.std = math.Sqrt(variance)
 	out.se = math.Sqrt(variance * (1/float64(out.n) + s.overlap()))
 	return out

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"math/rand/v2"
 	"time"
 )
@@ -58,7 +59,7 @@ func (r retrier) Stream(ctx context.Context, req Request) iter.Seq2[Chunk, error
 			}
 			wait := r.wait(try, err)
 			if try >= r.opts.Tries || time.Since(start)+wait > r.opts.Total {
-				yield(Chunk{}, fmt.Errorf("%w after %d attempts in %s: %w", ErrUnreachable, try, time.Since(start).Round(time.Second), err))
+				yield(Chunk{}, fmt.Errorf("%w, attempts: %d in %s: %w", ErrUnreachable, try, time.Since(start).Round(time.Second), err))
 				return
 			}
 			if shown && !yield(Chunk{Restart: true}, nil) {
@@ -77,8 +78,8 @@ func (r retrier) wait(try int, err error) time.Duration {
 	if e, ok := errors.AsType[*StatusError](err); ok && e.RetryAfter > 0 {
 		return e.RetryAfter
 	}
-	backoff := float64(r.opts.Wait<<(try-1)) * (0.75 + rand.Float64()/2)
-	return min(time.Duration(backoff), time.Minute)
+	backoff := float64(r.opts.Wait) * math.Exp2(float64(try-1)) * (0.75 + rand.Float64()/2)
+	return time.Duration(min(backoff, float64(time.Minute)))
 }
 
 // forward yields the chunks of one attempt and reports whether any was shown.

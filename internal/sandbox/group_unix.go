@@ -8,14 +8,15 @@ import (
 	"syscall"
 )
 
-// shell returns the command for a shell line: sh, not a login shell, whose
-// profile would cost more than most commands.
+// shell returns the command for a shell line: bash where there is one, never a
+// login shell, whose profile would cost more than most commands.
 func shell(line string) *exec.Cmd {
 	c := exec.Command("/bin/sh", "-c", line)
 	if bash, err := exec.LookPath("bash"); err == nil {
 		c = exec.Command(bash, "--norc", "--noprofile", "-c", line)
 	}
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	dieWithParent(c.SysProcAttr)
 	return c
 }
 

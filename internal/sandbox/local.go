@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -55,6 +56,8 @@ const drainTime = 200 * time.Millisecond
 // Output is read through a pipe that it owns, so that a grandchild that keeps
 // the pipe open cannot hold it up.
 func runGroup(ctx context.Context, c *exec.Cmd, output io.Writer) (int, error) {
+	runtime.LockOSThread() // the shell dies with this thread
+	defer runtime.UnlockOSThread()
 	r, w, err := os.Pipe()
 	if err != nil {
 		return -1, fmt.Errorf("open pipe: %w", err)

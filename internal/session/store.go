@@ -20,7 +20,8 @@ var (
 // several processes.
 type Store interface {
 	// Append saves the events, all of them or none, and is durable when it
-	// returns. It fails with ErrConflict if a sequence number is taken.
+	// returns. It fails with ErrConflict if a sequence number is taken, or
+	// leaves a gap. An id has letters, digits, '-' and '_', 100 at most.
 	Append(ctx context.Context, id string, events ...Event) error
 
 	// Load yields the events after the sequence number, in order. A session
