@@ -34,6 +34,6 @@ func (a *App) model(fallback string) (llm.Model, error) {
 	}
 	return llm.Retry(&openai.Client{
 		ID: endpoint.ID, Model: endpoint.Model, BaseURL: endpoint.BaseURL,
-		APIKey: endpoint.APIKey, Header: endpoint.Header, ContextWindow: unknownWindow,
+		APIKey: endpoint.APIKey, ContextWindow: unknownWindow,
 	}, llm.RetryOptions{}), nil
 }

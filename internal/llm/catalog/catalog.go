@@ -7,7 +7,6 @@ package catalog
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 )
 
@@ -16,11 +15,10 @@ var ErrNoKey = errors.New("no key for this model")
 
 // An Endpoint is where a model answers.
 type Endpoint struct {
-	ID      string      // as the person wrote it
-	Model   string      // the model's name on the wire
-	BaseURL string      // of the chat completions API, with or without /v1
-	APIKey  string      // "" for a server without keys; never logged
-	Header  http.Header // besides the key
+	ID      string // as the person wrote it
+	Model   string // the model's name on the wire
+	BaseURL string // of the chat completions API, with or without /v1
+	APIKey  string // "" for a server without keys; never logged
 }
 
 // Builtin is the id of the rule-based model that needs no endpoint.
