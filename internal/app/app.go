@@ -152,8 +152,8 @@ func (a *App) Fork(ctx context.Context, id string) (*Conversation, error) {
 
 // find completes a beginning of a session id.
 func (a *App) find(ctx context.Context, prefix string) (string, error) {
-	for range a.store.Load(ctx, prefix, 0) {
-		return prefix, nil // the whole id, or a fault that opening will name
+	for _, err := range a.store.Load(ctx, prefix, 0) {
+		return prefix, err // it is the whole id
 	}
 	sessions, err := a.store.List(ctx)
 	if err != nil {

@@ -72,7 +72,7 @@ func reply(req llm.Request) answer {
 // close turns what ended the steps into a reply, the plan brought up to date.
 func (w *work) close(err error) answer {
 	var a answer
-	switch err := err.(type) {
+	switch err := err.(type) { //nolint:errorlint // steps wrap neither need nor end
 	case *need:
 		a = answer{text: err.say, calls: err.calls, reason: llm.EndCalls}
 		if plan, stale := w.plan(nil); stale {

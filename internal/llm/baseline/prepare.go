@@ -1,6 +1,7 @@
 package baseline
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -116,7 +117,7 @@ func (w *work) fetch() error {
 		return w.inspect(made.Target, false)
 	}
 	err = w.inspect(w.ask.Target, true)
-	if e, ok := err.(*end); ok && e.failed {
+	if e, ok := errors.AsType[*end](err); ok && e.failed {
 		w.note("scikit-learn's data has no column %q; its own target, %q, is predicted", w.ask.Target, made.Target)
 		return w.inspect(made.Target, false)
 	}

@@ -151,8 +151,10 @@ func (p *profile) columnsFile(drop map[string]string) string {
 	if also == nil {
 		also = []string{}
 	}
-	source := map[string]any{"path": p.Path, "format": p.Format, "encoding": p.Encoding, "delimiter": p.Delimiter,
-		"has_header": p.HasHeader == nil || *p.HasHeader, "skip_lines": p.SkipLines, "decimal": p.Decimal}
+	source := map[string]any{
+		"path": p.Path, "format": p.Format, "encoding": p.Encoding, "delimiter": p.Delimiter,
+		"has_header": p.HasHeader == nil || *p.HasHeader, "skip_lines": p.SkipLines, "decimal": p.Decimal,
+	}
 	text, err := json.MarshalIndent(map[string]any{
 		"source": source, "column_count": p.ColumnCount, "columns": kinds, "drop": drop, "missing_tokens": p.Tokens,
 		"target": p.Target.Name, "task": p.Target.Task, "metric": p.Target.Metric, "also_report": also, "imbalanced": p.Target.Imbalanced,

@@ -163,10 +163,12 @@ func findFile(text string) (file, rest string) {
 }
 
 // notNames are words that follow "as" or "to" without being a name.
-var notNames = []string{"a", "an", "the", "it", "its", "my", "our", "me", "this", "that", "hub", "hf", "hugging", "huggingface", "face", "repo",
+var notNames = []string{
+	"a", "an", "the", "it", "its", "my", "our", "me", "this", "that", "hub", "hf", "hugging", "huggingface", "face", "repo",
 	"repository", "model", "private", "public", "privately", "publicly", "as", "to", "under", "named", "called", "name", "and", "with", "well", "soon",
 	"target", "label", "is", "in", "at", "usual", "one", "possible", "of", "for", "on", "be", "hub.", "if", "when", "please", "new", "results", "result",
-	"predict", "predicts", "them", "everything", "regression", "classification", "baseline", "features", "much", "many", "good", "index"}
+	"predict", "predicts", "them", "everything", "regression", "classification", "baseline", "features", "much", "many", "good", "index",
+}
 
 // findRepo finds the name to publish under, and returns the text without it.
 func findRepo(text string, refused bool) (repo, rest string) {

@@ -60,8 +60,10 @@ func findTarget(text string) (target string, soft bool) {
 }
 
 // notTargets are words where a target may stand and none is meant.
-var notTargets = []string{"it", "them", "this", "that", "data", "the data", "something", "anything", "rows", "stuff", "model", "best", "simple", "baseline",
-	"column", "well", "table", "csv", "file", "machine learning", "what", "and", "from", "in", "linear", "logistic", "good", "binary", "multiclass", "label", "target", "me", "how", "you"}
+var notTargets = []string{
+	"it", "them", "this", "that", "data", "the data", "something", "anything", "rows", "stuff", "model", "best", "simple", "baseline",
+	"column", "well", "table", "csv", "file", "machine learning", "what", "and", "from", "in", "linear", "logistic", "good", "binary", "multiclass", "label", "target", "me", "how", "you",
+}
 
 // mentioned returns the only column whose name the phrase contains word for
 // word, "" if there is none or more than one.
