@@ -26,8 +26,10 @@ var (
 	ErrApproval = errors.New("a person must decide")
 )
 
-// errStopped unwinds a turn whose caller stopped ranging.
-var errStopped = errors.New("the caller stopped ranging")
+var (
+	errStopped = errors.New("the caller stopped ranging") // unwinds a turn
+	errSave    = errors.New("save event")
+)
 
 // An Approver asks a person about several calls at once. It blocks until the
 // answers or the end of ctx, and returns one decision for each request. With
@@ -65,7 +67,10 @@ func (a *Agent) Run(ctx context.Context, s *session.Session, prompt string) iter
 		}
 		failed := session.Event{Failed: &session.Failed{Reason: a.Reason(err), Text: err.Error()}}
 		failed, saveErr := s.Record(context.WithoutCancel(ctx), failed)
-		yield(failed, errors.Join(err, saveErr))
+		if !errors.Is(err, errSave) { // else it says the same
+			err = errors.Join(err, saveErr)
+		}
+		yield(failed, err)
 	}
 }
 
@@ -199,7 +204,7 @@ func interruption(ctx context.Context, err error) error {
 func (t turn) emit(ctx context.Context, ev session.Event) error {
 	ev, err := t.session.Record(context.WithoutCancel(ctx), ev)
 	if err != nil {
-		return fmt.Errorf("save event: %w", err)
+		return fmt.Errorf("%w: %w", errSave, err)
 	}
 	if !t.yield(ev, nil) {
 		return errStopped
@@ -210,7 +215,7 @@ func (t turn) emit(ctx context.Context, ev session.Event) error {
 // emitAll saves several events at once, then shows them.
 func (t turn) emitAll(ctx context.Context, evs []session.Event) error {
 	if err := t.session.RecordAll(context.WithoutCancel(ctx), evs); err != nil {
-		return fmt.Errorf("save events: %w", err)
+		return fmt.Errorf("%w: %w", errSave, err)
 	}
 	for _, ev := range evs {
 		if !t.yield(ev, nil) {

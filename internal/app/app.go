@@ -82,7 +82,7 @@ func (a *App) Start(ctx context.Context, prompt string) (*Conversation, error) {
 	}
 	release, err := a.store.Lease(ctx, opened.ID)
 	if err != nil {
-		return nil, fmt.Errorf("lease session %s: %w", opened.ID, err)
+		return nil, err
 	}
 	s, err := session.New(ctx, a.store, opened, prompt)
 	if err != nil {
@@ -106,7 +106,7 @@ func (a *App) Resume(ctx context.Context, id string) (*Conversation, error) {
 	}
 	release, err := a.store.Lease(ctx, id)
 	if err != nil {
-		return nil, fmt.Errorf("lease session %s: %w", id, err)
+		return nil, err
 	}
 	s, err := session.Open(ctx, a.store, id)
 	if err != nil {
