@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -159,12 +160,44 @@ func (t turn) runBatch(ctx context.Context, calls []llm.ToolCall) error {
 		for range out {
 		}
 	}()
-	for ev := range out {
+	if err := t.follow(ctx, calls, out); err != nil {
+		return err
+	}
+	return context.Cause(ctx)
+}
+
+// quiet is how long running calls may be silent before a sign of life is shown.
+const quiet = time.Second
+
+// follow passes on what the running calls send, and says how long they have
+// been running whenever they are silent.
+func (t turn) follow(ctx context.Context, calls []llm.ToolCall, out <-chan session.Event) error {
+	start := time.Now()
+	ticker := time.NewTicker(quiet)
+	defer ticker.Stop()
+	running := slices.Clone(calls)
+	for {
+		var ev session.Event
+		select {
+		case next, more := <-out:
+			if !more {
+				return nil
+			}
+			ev = next
+			if ev.Result != nil {
+				running = slices.DeleteFunc(running, func(c llm.ToolCall) bool { return c.ID == ev.Result.CallID })
+			}
+			ticker.Reset(quiet)
+		case <-ticker.C:
+			if len(running) == 0 {
+				continue
+			}
+			ev.Log = &session.Log{CallID: running[0].ID, Line: fmt.Sprintf("… %.0f s", time.Since(start).Seconds())}
+		}
 		if err := t.emit(ctx, ev); err != nil {
 			return err
 		}
 	}
-	return context.Cause(ctx)
 }
 
 // runCall runs one call and sends its progress and its result. A call that a

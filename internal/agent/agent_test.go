@@ -459,3 +459,27 @@ func TestGaveUp(t *testing.T) {
 		t.Errorf("err %v, answered %v", err, s.Answered())
 	}
 }
+
+// A tool that is silent shows signs of life, which are not saved.
+func TestSignsOfLife(t *testing.T) {
+	t.Parallel()
+	slow := tool.New(tool.Spec{Effect: tool.Executes, ToolSpec: llm.ToolSpec{Name: "slow"}},
+		func(context.Context, struct{}, tool.Call) (tool.Output, error) {
+			time.Sleep(2500 * time.Millisecond)
+			return tool.Output{Text: "done"}, nil
+		})
+	store := openStore(t, t.TempDir())
+	s := begin(t, store)
+	signs := 0
+	for ev, err := range newAgent(t, &llmtest.Script{Replies: repeat(1, "slow")}, slow).Run(t.Context(), s, "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ev.Log != nil && strings.HasPrefix(ev.Log.Line, "… ") {
+			signs++
+		}
+	}
+	if signs == 0 || kinds(s) != "reply started result reply" {
+		t.Errorf("%d signs of life; %s", signs, kinds(s))
+	}
+}

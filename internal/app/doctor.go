@@ -36,7 +36,7 @@ func Doctor(ctx context.Context, cfg *config.Config) []Check {
 	return []Check{
 		{Name: "version", State: stateOK, Detail: Version() + " " + runtime.GOOS + "/" + runtime.GOARCH},
 		stateCheck(cfg),
-		program(ctx, "python", "python3", "install Python 3.9 or newer: training scripts need it"),
+		program(ctx, "python", "python3", "install Python 3.10 or newer: training scripts need it"),
 		program(ctx, "uv", "uv", "python3 -m pip install uv (in a virtual environment), or see docs.astral.sh/uv; without it scripts run with Python's standard library only"),
 		program(ctx, "git", "git", "install git: not needed yet, code checkpoints will want it"),
 		{Name: "machine", State: stateOK, Detail: fmt.Sprintf("%d cores, %s of memory available", runtime.NumCPU(), memory())},

@@ -61,6 +61,14 @@ func newUsage(u llm.Usage) usageJSON {
 	return usageJSON{u.Input, u.Output, u.CacheRead, u.Estimated}
 }
 
+// An artifact in JSON output has all its fields, empty or not.
+type artifactJSON struct {
+	Kind   string `json:"kind"`
+	URL    string `json:"url"`
+	Path   string `json:"path"`
+	SHA256 string `json:"sha256"`
+}
+
 // jsonPrinter prints one object at the end.
 type jsonPrinter struct {
 	out io.Writer
@@ -69,18 +77,18 @@ type jsonPrinter struct {
 
 func (p *jsonPrinter) end(o outcome) error {
 	type report struct {
-		SessionID  string          `json:"session_id"`
-		Result     string          `json:"result"`
-		IsError    bool            `json:"is_error"`
-		ExitReason string          `json:"exit_reason"`
-		Steps      int             `json:"steps"`
-		Usage      usageJSON       `json:"usage"`
-		CostUSD    float64         `json:"cost_usd"`
-		Artifacts  []tool.Artifact `json:"artifacts"`
+		SessionID  string         `json:"session_id"`
+		Result     string         `json:"result"`
+		IsError    bool           `json:"is_error"`
+		ExitReason string         `json:"exit_reason"`
+		Steps      int            `json:"steps"`
+		Usage      usageJSON      `json:"usage"`
+		CostUSD    float64        `json:"cost_usd"`
+		Artifacts  []artifactJSON `json:"artifacts"`
 	}
-	arts := o.arts
-	if arts == nil {
-		arts = []tool.Artifact{}
+	arts := []artifactJSON{}
+	for _, a := range o.arts {
+		arts = append(arts, artifactJSON(a))
 	}
 	return printJSON(p.out, report{
 		SessionID: o.session, Result: o.result(), IsError: o.err != nil, ExitReason: o.exit.Reason,
