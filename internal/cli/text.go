@@ -48,8 +48,10 @@ type progress struct {
 // logEvery keeps a chatty tool from flooding the screen.
 const logEvery = time.Second
 
+// begin names the session. It is part of two printers, which may fail where
+// this does not.
 //
-//nolint:unparam // a printer may fail; this part of two of them does not
+//nolint:unparam
 func (p *progress) begin(c *app.Conversation) error {
 	p.calls = make(map[string]llm.ToolCall)
 	for _, ev := range c.Session.Events() {
@@ -75,8 +77,9 @@ func (p *progress) remember(ev session.Event) {
 	}
 }
 
+// event shows what is worth a line.
 //
-//nolint:unparam // see begin
+//nolint:unparam
 func (p *progress) event(ev session.Event) error {
 	p.remember(ev)
 	switch {

@@ -20,6 +20,8 @@ type Local struct {
 	Env []string // of commands; see Environ
 }
 
+var _ Sandbox = Local{}
+
 // Confinement says in words what holds a command back, "" for nothing.
 func (l Local) Confinement() string { return "" }
 
