@@ -51,7 +51,7 @@ func note(seq int64) session.Event {
 
 func begin(id, prompt string) []session.Event {
 	return []session.Event{
-		{Seq: 1, Time: epoch, Opened: &session.Opened{ID: id, Dir: "/work/" + id, Model: "test/m", Hub: "local", Version: "1"}},
+		{Seq: 1, Time: epoch, Opened: &session.Opened{ID: id, Dir: "/home/me/" + id, Model: "test/m", Hub: "local", Version: "1"}},
 		{Seq: 2, Time: epoch.Add(time.Second), Prompt: &session.Prompt{Text: prompt}},
 	}
 }
@@ -260,7 +260,7 @@ func list(t *testing.T, s session.Store) {
 	if !slices.Equal(ids, []string{"one", "three", "two"}) {
 		t.Fatalf("list %v, want the latest first", ids)
 	}
-	want := session.Summary{ID: "one", Dir: "/work/one", Title: "prompt of one", Model: "test/m", Created: epoch, Updated: late.Time, State: "unfinished", Events: 3}
+	want := session.Summary{ID: "one", Dir: "/home/me/one", Title: "prompt of one", Model: "test/m", Created: epoch, Updated: late.Time, State: "unfinished", Events: 3}
 	if l[0] != want {
 		t.Errorf("summary\n%+v, want\n%+v", l[0], want)
 	}
