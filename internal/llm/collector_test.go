@@ -2,6 +2,7 @@ package llm_test
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 func TestCollector(t *testing.T) {
 	t.Parallel()
 	call := func(id string) llm.Chunk { return llm.Chunk{Call: &llm.ToolCall{ID: id, Name: "f", Args: "{}"}} }
+	proof := func(data string) llm.Chunk { return llm.Chunk{Proof: &llm.Proof{Kind: "k", Data: data}} }
 	end := llm.Chunk{End: &llm.End{Reason: llm.EndStop, Usage: llm.Usage{Input: 1, Output: 2}}}
 	tests := []struct {
 		name   string
@@ -28,6 +30,12 @@ func TestCollector(t *testing.T) {
 			[]llm.Chunk{{Reasoning: "r"}, {Reasoning: "s"}, {Text: "t"}, call("1"), call("2"), {Text: "u"}, {Reasoning: "v"}, end},
 			`[{"reasoning":"rs"},{"text":"t"},{"call":{"id":"1","name":"f","args":"{}"}},{"call":{"id":"2","name":"f","args":"{}"}},{"text":"u"},{"reasoning":"v"}]`, true,
 		},
+		{
+			"proofs",
+			[]llm.Chunk{{Reasoning: "r"}, proof("1"), {Reasoning: "s"}, proof("2"), proof("3"), {Text: "t"}, proof("4"), end},
+			`[{"reasoning":"r","proof":{"kind":"k","data":"1"}},{"reasoning":"s","proof":{"kind":"k","data":"2"}},{"proof":{"kind":"k","data":"3"}},{"text":"t"},{"proof":{"kind":"k","data":"4"}}]`, true,
+		},
+		{"notices are no part of it", []llm.Chunk{{Text: "a"}, {Notice: "slow"}, {Text: "b"}, end}, `[{"text":"ab"}]`, true},
 		{"begun again", []llm.Chunk{{Text: "void"}, call("void"), {Restart: true}, {Text: "b"}, end}, `[{"text":"b"}]`, true},
 		{"an end that became void", []llm.Chunk{{Text: "a"}, end, {Restart: true}, {Text: "b"}}, `[{"text":"b"}]`, false},
 	}
@@ -43,7 +51,7 @@ func TestCollector(t *testing.T) {
 			if err != nil || string(parts) != tt.parts || whole != tt.whole || reply.Message.Role != llm.Assistant {
 				t.Errorf("got %s, whole %v, %v", parts, whole, err)
 			}
-			if whole && reply.End != *end.End {
+			if whole && !reflect.DeepEqual(reply.End, *end.End) {
 				t.Errorf("end %+v", reply.End)
 			}
 		})

@@ -11,6 +11,7 @@ import (
 var (
 	ErrContextOverflow = errors.New("the conversation exceeds the model's context window")
 	ErrAuth            = errors.New("the model provider refused the credentials")
+	ErrCredit          = errors.New("the account with the model provider has no credit left")
 	ErrUnreachable     = errors.New("the model could not be reached")
 )
 
@@ -33,7 +34,9 @@ func (e *StatusError) Error() string {
 func (e *StatusError) Is(target error) bool {
 	switch target {
 	case ErrAuth:
-		return e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
+		return (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden) && !spentQuota(e.Code)
+	case ErrCredit:
+		return e.Status == http.StatusPaymentRequired || spentQuota(e.Code)
 	case ErrContextOverflow:
 		return e.Code == "context_length_exceeded" || e.Status == http.StatusRequestEntityTooLarge
 	}
@@ -47,11 +50,20 @@ type TransportError struct{ Err error }
 func (e *TransportError) Error() string { return e.Err.Error() }
 func (e *TransportError) Unwrap() error { return e.Err }
 
+// spentQuota recognizes the codes for an account without credit.
+func spentQuota(code string) bool {
+	switch code {
+	case "insufficient_quota", "billing_hard_limit_reached", "billing_error", "insufficient_credits":
+		return true
+	}
+	return false
+}
+
 // Temporary reports whether making the same request again may help. Spent
 // quota does not come back by asking, whatever its status.
 func Temporary(err error) bool {
 	if e, ok := errors.AsType[*StatusError](err); ok {
-		if e.Code == "insufficient_quota" || e.Code == "billing_hard_limit_reached" {
+		if spentQuota(e.Code) {
 			return false
 		}
 		return e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout || e.Status >= 500

@@ -28,12 +28,29 @@ type Message struct {
 	Parts []Part `json:"parts"`
 }
 
-// A Part holds exactly one of its fields.
+// A Part holds exactly one of its fields, except that Proof stands beside the
+// Reasoning it belongs to, or alone for reasoning that the provider hides.
 type Part struct {
 	Text      string      `json:"text,omitempty"`
+	Image     *Image      `json:"image,omitempty"`
 	Reasoning string      `json:"reasoning,omitempty"`
+	Proof     *Proof      `json:"proof,omitempty"`
 	Call      *ToolCall   `json:"call,omitempty"`
 	Result    *ToolResult `json:"result,omitempty"`
+}
+
+// An Image is a picture for the model to see.
+type Image struct {
+	MediaType string `json:"media_type"` // image/png, image/jpeg, image/gif or image/webp
+	Data      []byte `json:"data"`
+}
+
+// A Proof is what a provider wants back, unread, with the reasoning it belongs
+// to: a signature, or the reasoning itself encrypted. A provider sends back the
+// kinds that are its own and leaves out all others.
+type Proof struct {
+	Kind string `json:"kind"` // names the provider's format, such as "anthropic.signature"
+	Data string `json:"data"`
 }
 
 // A ToolCall is the model's request to run one tool.
@@ -47,6 +64,7 @@ type ToolCall struct {
 type ToolResult struct {
 	CallID  string `json:"call_id"`
 	Text    string `json:"text"`
+	Image   *Image `json:"image,omitempty"`
 	IsError bool   `json:"is_error,omitempty"`
 }
 
@@ -57,11 +75,25 @@ type ToolSpec struct {
 	Schema      json.RawMessage `json:"schema"` // JSON Schema of the arguments
 }
 
-// A Request is everything a model needs for one reply.
+// A Request is everything a model needs for one reply. Requests of one session
+// are prefixes of each other: System and Tools never change inside it, and
+// messages are added at the end.
 type Request struct {
 	System   string
 	Messages []Message
 	Tools    []ToolSpec
+
+	// What follows may differ from request to request, so a provider sends it
+	// where it leaves the bytes of the messages as they are.
+	Effort    string // how hard to think: one of Efforts; "" leaves it to the model
+	MaxOutput int    // tokens of the reply at most; 0 for the model's own limit
+	Session   string // names the session to providers that group or cache by it; may be ""
+}
+
+// Efforts lists the levels of effort, least first. A provider maps a level
+// that it lacks to the nearest one below.
+func Efforts() []string {
+	return []string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}
 }
 
 // Info is what the program must know about a model.
@@ -69,18 +101,30 @@ type Info struct {
 	ID            string // as the person writes it: openai/NAME, builtin/baseline, …
 	ContextWindow int    // tokens; 0 means there is no limit worth watching
 	MaxOutput     int    // tokens of one reply; 0 when unknown
-	Price         *Price // nil when unknown
+	Price         *Price // nil when unknown; the zero Price is free
 }
 
-// Price is what a model costs, in US dollars per million tokens.
-type Price struct{ Input, Output float64 }
+// Price is what a model costs, in US dollars per million tokens. Cached tokens
+// whose price is 0 cost as much as others.
+type Price struct {
+	Input, Output         float64
+	CacheRead, CacheWrite float64
+}
 
 // USD is the price of the usage. A nil Price costs nothing.
 func (p *Price) USD(u Usage) float64 {
 	if p == nil {
 		return 0
 	}
-	return (float64(u.Input)*p.Input + float64(u.Output)*p.Output) / 1e6
+	read, write := p.CacheRead, p.CacheWrite
+	if read == 0 {
+		read = p.Input
+	}
+	if write == 0 {
+		write = p.Input
+	}
+	plain := max(u.Input-u.CacheRead-u.CacheWrite, 0)
+	return (float64(plain)*p.Input + float64(u.CacheRead)*read + float64(u.CacheWrite)*write + float64(u.Output)*p.Output) / 1e6
 }
 
 // A Model answers requests. Implementations are safe for concurrent use.

@@ -44,7 +44,7 @@ var (
 )
 
 // Stream implements Model. Chunks of an attempt that failed are made void by
-// a Restart chunk.
+// a Restart chunk; a Notice says what is waited for.
 func (r retrier) Stream(ctx context.Context, req Request) iter.Seq2[Chunk, error] {
 	return func(yield func(Chunk, error) bool) {
 		start := time.Now()
@@ -63,6 +63,9 @@ func (r retrier) Stream(ctx context.Context, req Request) iter.Seq2[Chunk, error
 				return
 			}
 			if shown && !yield(Chunk{Restart: true}, nil) {
+				return
+			}
+			if !yield(Chunk{Notice: fmt.Sprintf("%v; asking again in %s", err, wait.Round(100*time.Millisecond))}, nil) {
 				return
 			}
 			if err := sleep(ctx, wait); err != nil {
@@ -94,7 +97,7 @@ func forward(chunks iter.Seq2[Chunk, error], yield func(Chunk, error) bool) (sho
 		if c.End != nil {
 			return true, nil
 		}
-		shown = true
+		shown = shown || c.Notice == ""
 	}
 	return shown, &TransportError{errCut}
 }

@@ -35,6 +35,7 @@ func outcome(ctx context.Context, m llm.Model) (string, error) {
 			return strings.Join(seen, "|"), err
 		case c.Restart:
 			seen = append(seen, "again")
+		case c.Notice != "":
 		case c.End != nil:
 			seen = append(seen, "end")
 		default:
