@@ -26,7 +26,7 @@ llm/openai:     llm
 llm/baseline:   llm
 llm/catalog:    llm config
 tool:           llm
-session:        llm tool
+session:        llm tool ledger
 session/sqlite: session llm
 approval:       llm tool ledger
 sandbox:        hub

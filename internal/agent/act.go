@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"ml-intern/internal/approval"
 	"ml-intern/internal/llm"
@@ -150,9 +149,10 @@ func (t turn) runBatch(ctx context.Context, calls []llm.ToolCall) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	out := make(chan session.Event) // drained to the end, so a send never hangs
+	limit := t.resultBytes()
 	var wg sync.WaitGroup
 	for _, call := range calls {
-		wg.Go(func() { t.runCall(ctx, call, out) })
+		wg.Go(func() { t.runCall(ctx, call, limit, out) })
 	}
 	go func() { wg.Wait(); close(out) }()
 	defer func() { // stop what still runs, and wait for it
@@ -202,7 +202,7 @@ func (t turn) follow(ctx context.Context, calls []llm.ToolCall, out <-chan sessi
 
 // runCall runs one call and sends its progress and its result. A call that a
 // stop cut short sends none if it can be finished later.
-func (t turn) runCall(ctx context.Context, call llm.ToolCall, out chan<- session.Event) {
+func (t turn) runCall(ctx context.Context, call llm.ToolCall, limit int, out chan<- session.Event) {
 	start := time.Now()
 	res := t.Tools.Run(ctx, call.Name, tool.Call{
 		ID:   t.session.ID + "/" + call.ID,
@@ -218,7 +218,7 @@ func (t turn) runCall(ctx context.Context, call llm.ToolCall, out chan<- session
 		res.Text = fmt.Sprintf("%s%v\n%s", interrupted, cause, res.Text)
 	}
 	result := session.Result{CallID: call.ID, Output: res, Seconds: time.Since(start).Seconds()}
-	if err := t.limit(&result); err != nil {
+	if err := t.limit(&result, limit); err != nil {
 		result.Text += fmt.Sprintf("\n[the whole result could not be kept: %v]", err)
 	}
 	out <- session.Event{Result: &result}
@@ -236,18 +236,29 @@ func (t turn) wasStarted(callID string) bool {
 // The size of a tool result as the model sees it, in bytes. What is longer is
 // kept in a file, so that no result can fill the context window.
 const (
-	resultLimit = 30_000
-	resultHead  = 20_000
-	resultTail  = 9_000
+	resultLimit   = 30_000
+	smallestLimit = 2_000
 )
 
-func (t turn) limit(r *session.Result) error {
+// resultBytes is how long a result may be: less where the window is small or
+// where one reply made many calls, whose results stand side by side.
+func (t turn) resultBytes() int {
+	limit := resultLimit
+	if window := t.model().Info().ContextWindow; window > 0 { // about 3 bytes a token
+		limit = min(limit, window*3/10)
+		limit = min(limit, window/max(t.session.Calls(), 1))
+	}
+	return max(limit, smallestLimit)
+}
+
+// limit cuts the result to its limit and keeps the whole in a file.
+func (t turn) limit(r *session.Result, limit int) error {
 	r.Text = strings.ToValidUTF8(r.Text, "\uFFFD") // as it will be read back from the log
-	if len(r.Text) <= resultLimit {
+	if len(r.Text) <= limit {
 		return nil
 	}
 	full := r.Text
-	head, tail := full[:cutAt(full, resultHead)], full[cutAt(full, len(full)-resultTail):]
+	head, tail := full[:session.RuneStart(full, limit*2/3)], full[session.RuneStart(full, len(full)-limit*3/10):]
 	left := len(full) - len(head) - len(tail)
 	path, err := t.Spill(r.CallID, full)
 	if err != nil {
@@ -257,14 +268,6 @@ func (t turn) limit(r *session.Result) error {
 	r.Full = path
 	r.Text = fmt.Sprintf("%s\n[… %d bytes left out; the whole result is in %s …]\n%s", head, left, path, tail)
 	return nil
-}
-
-// cutAt is the start of the character that holds byte n.
-func cutAt(s string, n int) int {
-	for n > 0 && n < len(s) && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return n
 }
 
 // Nobody is the Approver of a run without a person: every question stops the

@@ -8,9 +8,11 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"ml-intern/internal/approval"
 	"ml-intern/internal/ledger"
@@ -24,6 +26,7 @@ var (
 	ErrSteps    = errors.New("the step limit is reached")
 	ErrGaveUp   = errors.New("the model reports that it could not do what was asked")
 	ErrApproval = errors.New("a person must decide")
+	ErrWindow   = errors.New("the conversation does not fit the model's context window")
 )
 
 var (
@@ -42,7 +45,9 @@ type Approver interface {
 // is safe for concurrent use by several.
 type Agent struct {
 	System   string
-	Model    llm.Model
+	Models   []llm.Model // the first answers; each next one takes over when the one before is out of reach
+	Retry    llm.RetryOptions
+	Effort   string // how hard the models are to think, "" for their own default
 	Tools    *tool.Router
 	Policy   approval.Policy
 	Approver Approver
@@ -60,7 +65,8 @@ func (a *Agent) Run(ctx context.Context, s *session.Session, prompt string) iter
 	return func(yield func(session.Event, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		t := turn{a, s, yield}
+		t := turn{Agent: a, session: s, yield: yield}
+		t.overhead, t.overheadMost = a.overhead()
 		err := t.run(ctx, prompt)
 		if err == nil || errors.Is(err, errStopped) {
 			return
@@ -79,6 +85,21 @@ type turn struct {
 	*Agent
 	session *session.Session
 	yield   func(session.Event, error) bool
+
+	overhead, overheadMost int // tokens of system prompt and tools, about and at most
+}
+
+// overhead estimates what every request holds besides the messages.
+func (a *Agent) overhead() (tokens, most int) {
+	add := func(s string) { tokens += llm.EstimateTokens(s); most += len(s) }
+	add(a.System)
+	for _, s := range a.Tools.Specs() {
+		add(s.Name)
+		add(s.Description)
+		add(string(s.Schema))
+		tokens, most = tokens+16, most+64
+	}
+	return tokens, most + 1000
 }
 
 // run is the loop.
@@ -121,18 +142,37 @@ func (t turn) begin(ctx context.Context, prompt string) error {
 }
 
 // think makes one model call. When the provider says that the transcript is
-// too long after all, it is compacted and sent once more.
+// too long after all, it is compacted and sent once more; when the model is
+// out of reach, the next one takes over.
 func (t turn) think(ctx context.Context) error {
-	reply, err := t.ask(ctx, t.session.Messages(), func(c llm.Chunk) error {
-		return t.emit(ctx, session.Event{Chunk: &c})
-	})
-	if errors.Is(err, llm.ErrContextOverflow) {
-		return t.shrink(ctx, err)
-	}
-	if err != nil {
+	if err := t.tellMoney(ctx); err != nil {
 		return err
 	}
-	t.session.UniqueCalls(&reply)
+	shown := false
+	req := llm.Request{Messages: t.session.Messages(), Effort: t.Effort}
+	reply, err := t.ask(ctx, session.ForStep, req, func(c llm.Chunk) error {
+		shown = shown || c.Text != "" || c.Reasoning != ""
+		return t.emit(ctx, session.Event{Chunk: &c})
+	})
+	switch {
+	case errors.Is(err, llm.ErrContextOverflow):
+		return t.shrink(ctx, err)
+	case err != nil && ctx.Err() == nil && !errors.Is(err, errStopped):
+		if err := t.failover(ctx, err); err != nil {
+			return err
+		}
+		if shown {
+			return t.emit(ctx, session.Event{Chunk: &llm.Chunk{Restart: true}})
+		}
+		return nil
+	case err != nil:
+		return err
+	}
+	dropHalfCalls(&reply.Reply)
+	t.session.UniqueCalls(&reply.Reply)
+	if err := t.tellMoney(ctx); err != nil {
+		return err
+	}
 	if err := t.emit(ctx, session.Event{Reply: &reply}); err != nil {
 		return err
 	}
@@ -142,52 +182,19 @@ func (t turn) think(ctx context.Context) error {
 	return nil
 }
 
-// ask sends the messages to the model, with money set aside for the worst
-// case, and returns the whole reply or an error: never half a reply.
-func (t turn) ask(ctx context.Context, messages []llm.Message, show func(llm.Chunk) error) (llm.Reply, error) {
-	info := t.Model.Info()
-	settle, err := t.Ledger.Reserve(worstCase(info, t.session.Tokens()))
-	if err != nil {
-		return llm.Reply{}, err
+// dropHalfCalls takes out the calls whose arguments the output limit has cut
+// off. A guard tells the model which.
+func dropHalfCalls(reply *llm.Reply) {
+	if reply.End.Reason != llm.EndLength {
+		return
 	}
-	var spent ledger.Amount
-	defer func() { settle(spent) }()
-	var sum llm.Collector
-	req := llm.Request{System: t.System, Messages: messages, Tools: t.Tools.Specs()}
-	for chunk, err := range t.Model.Stream(ctx, req) {
-		if err != nil {
-			return llm.Reply{}, fmt.Errorf("ask model %s: %w", info.ID, interruption(ctx, err))
+	reply.Message.Parts = slices.DeleteFunc(reply.Message.Parts, func(p llm.Part) bool {
+		if p.Call == nil || json.Valid([]byte(p.Call.Args)) {
+			return false
 		}
-		sum.Add(chunk)
-		if err := show(chunk); err != nil {
-			return llm.Reply{}, err
-		}
-	}
-	reply, whole := sum.Reply()
-	if !whole {
-		return llm.Reply{}, fmt.Errorf("ask model %s: the reply was cut in the middle: %w", info.ID, llm.ErrUnreachable)
-	}
-	spent = Price(info, reply.End.Usage)
-	return reply, nil
-}
-
-// Price is what the usage cost: dollars, or tokens if the price is unknown.
-func Price(info llm.Info, u llm.Usage) ledger.Amount {
-	if info.Price == nil {
-		return ledger.Amount{Tokens: u.Input + u.Output}
-	}
-	return ledger.Amount{USD: info.Price.USD(u)}
-}
-
-// defaultMaxOutput is assumed of a model whose output limit is unknown.
-const defaultMaxOutput = 32_000
-
-func worstCase(info llm.Info, tokens int) ledger.Amount {
-	output := info.MaxOutput
-	if output == 0 {
-		output = defaultMaxOutput
-	}
-	return Price(info, llm.Usage{Input: tokens, Output: output})
+		reply.End.Dropped = append(reply.End.Dropped, p.Call.Name)
+		return true
+	})
 }
 
 // interruption puts the reason why ctx ended in front of an error that only

@@ -52,7 +52,7 @@ func newAgent(t *testing.T, model llm.Model, tools ...tool.Tool) *agent.Agent {
 	}
 	dir := t.TempDir()
 	return &agent.Agent{
-		Model: model, Tools: router, Policy: approval.AskFirst, Approver: yes, Guards: agent.Guards(),
+		Models: []llm.Model{model}, Tools: router, Policy: approval.AskFirst, Approver: yes, Guards: agent.Guards(),
 		Ledger: &ledger.Account{}, MaxSteps: 30,
 		Spill:  func(id, _ string) (string, error) { return filepath.Join(dir, id), nil },
 		Reason: func(error) string { return "test" },
@@ -103,6 +103,16 @@ func kind(ev session.Event) string {
 		return "prompt"
 	case ev.Note != nil:
 		return "note"
+	case ev.Notice != nil:
+		return "notice"
+	case ev.Reserved != nil:
+		return "reserved"
+	case ev.Settled != nil:
+		return "settled"
+	case ev.Switched != nil:
+		return "switched"
+	case ev.Cleared != nil:
+		return "cleared"
 	case ev.Reply != nil:
 		return "reply"
 	case ev.Asked != nil:
@@ -232,7 +242,8 @@ func TestRetryNeverRepeatsATool(t *testing.T) {
 		{Chunks: []llm.Chunk{{Text: "cut with no end"}}},
 		llmtest.Say("whole answer"),
 	}}
-	a := newAgent(t, llm.Retry(script, llm.RetryOptions{Wait: time.Millisecond}), counter("count", tool.Reads, false, &runs))
+	a := newAgent(t, script, counter("count", tool.Reads, false, &runs))
+	a.Retry = llm.RetryOptions{Wait: time.Millisecond}
 	s := begin(t, openStore(t, t.TempDir()))
 	if err := run(t.Context(), a, s, ""); err != nil {
 		t.Fatal(err)
@@ -242,12 +253,14 @@ func TestRetryNeverRepeatsATool(t *testing.T) {
 	}
 }
 
-// Half a reply is never taken for an answer, even without Retry around.
+// Half a reply is never taken for an answer.
 func TestCutReplyFails(t *testing.T) {
 	t.Parallel()
-	script := &llmtest.Script{Replies: []llmtest.Reply{{Chunks: []llm.Chunk{{Text: "half"}}}}}
+	half := llmtest.Reply{Chunks: []llm.Chunk{{Text: "half"}}}
+	a := newAgent(t, &llmtest.Script{Replies: []llmtest.Reply{half, half}})
+	a.Retry = llm.RetryOptions{Tries: 2, Wait: time.Millisecond}
 	s := begin(t, openStore(t, t.TempDir()))
-	err := run(t.Context(), newAgent(t, script), s, "")
+	err := run(t.Context(), a, s, "")
 	if !errors.Is(err, llm.ErrUnreachable) || s.Answered() {
 		t.Errorf("err %v, answered %v", err, s.Answered())
 	}
@@ -441,7 +454,7 @@ func TestStepLimit(t *testing.T) {
 // A model call whose worst case could pass the cap is not made.
 func TestCostCap(t *testing.T) {
 	t.Parallel()
-	script := &llmtest.Script{Replies: []llmtest.Reply{llmtest.Say("hi")}}
+	script := &llmtest.Script{Replies: []llmtest.Reply{llmtest.Say("hi")}, Unpriced: true}
 	a := newAgent(t, script)
 	a.Ledger.Cap.Tokens = 10
 	err := run(t.Context(), a, begin(t, openStore(t, t.TempDir())), "")

@@ -160,7 +160,7 @@ func unfinishedPlan(s *session.Session) (string, error) {
 }
 
 // lastReply is the reply that the log ends with, nil if it ends otherwise.
-func lastReply(s *session.Session) *llm.Reply {
+func lastReply(s *session.Session) *session.Reply {
 	events := s.Events()
 	if len(events) == 0 {
 		return nil

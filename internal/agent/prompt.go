@@ -11,8 +11,6 @@ var systemPrompt string
 //go:embed prompt/summary.md
 var summaryPrompt string
 
-const summaryIntro = "The earlier part of this conversation was summarized to fit. What you knew then:\n\n"
-
 // System is the system prompt of a session in the folder dir. It holds no
 // clock and nothing else that changes, so that providers can cache it.
 func System(dir, appendix string) string {

@@ -22,6 +22,7 @@ import (
 	"ml-intern/internal/job"
 	"ml-intern/internal/job/local"
 	"ml-intern/internal/ledger"
+	"ml-intern/internal/llm"
 	"ml-intern/internal/sandbox"
 	"ml-intern/internal/session"
 	"ml-intern/internal/session/sqlite"
@@ -127,9 +128,7 @@ func (a *App) Resume(ctx context.Context, id string) (*Conversation, error) {
 	if err != nil {
 		return nil, errors.Join(err, release())
 	}
-	usage, toolsUSD := s.Bill()
-	ag.Ledger.Spend(agent.Price(ag.Model.Info(), usage))
-	ag.Ledger.Spend(ledger.Amount{USD: toolsUSD})
+	ag.Ledger.Spend(s.Bill().Cost)
 	return &Conversation{s, ag, release}, nil
 }
 
@@ -222,7 +221,7 @@ func (a *App) agent(opened session.Opened) (*agent.Agent, error) {
 	}
 	return &agent.Agent{
 		System:   agent.System(a.cfg.Dir, a.cfg.SystemAppend),
-		Model:    model,
+		Models:   []llm.Model{model},
 		Tools:    router,
 		Policy:   mode,
 		Approver: agent.Nobody{},

@@ -61,6 +61,10 @@ func Classify(err error) Exit {
 		return Exit{2, "usage", "see: ml-intern --help"}
 	case is(session.ErrBusy):
 		return Exit{1, "busy", "wait for the other process, or work on a copy: --fork"}
+	case is(agent.ErrWindow):
+		return Exit{1, "context", "go on with a model of a larger window: ml-intern --continue --model ID; or begin anew"}
+	case is(llm.ErrCredit):
+		return Exit{1, "credit", "add credit, or go on with another model: ml-intern --continue --model ID"}
 	case is(agent.ErrGaveUp):
 		return Exit{1, "gave_up", ""}
 	case is(agent.ErrLoop, agent.ErrEmpty):

@@ -32,8 +32,8 @@ func (a *App) model(fallback string) (llm.Model, error) {
 		}
 		return nil, err
 	}
-	return llm.Retry(&openai.Client{
+	return &openai.Client{
 		ID: endpoint.ID, Model: endpoint.Model, BaseURL: endpoint.BaseURL,
 		APIKey: endpoint.APIKey, ContextWindow: unknownWindow,
-	}, llm.RetryOptions{}), nil
+	}, nil
 }

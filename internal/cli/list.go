@@ -73,8 +73,8 @@ func showLog(w io.Writer, s *session.Session) error {
 	for _, ev := range s.Events() {
 		p.event(ev)
 	}
-	usage, usd := s.Bill()
-	p.line("\n%d events; tokens: %d in, %d out; tools: $%.2f", len(s.Events()), usage.Input, usage.Output, usd)
+	bill := s.Bill()
+	p.line("\n%d events; tokens: %d in, %d out; cost: %s", len(s.Events()), bill.Usage.Input, bill.Usage.Output, bill.Words())
 	for _, a := range s.Artifacts() {
 		if a.URL != "" {
 			p.line("%s  %s", a.Kind, a.URL)
@@ -121,6 +121,12 @@ func (p *printerOf) event(ev session.Event) {
 		p.line("%s  result   %s%s", clock, shorten(summary, 150), took(ev.Result.Seconds))
 	case ev.Compact != nil:
 		p.line("%s  compact  the conversation was summarized", clock)
+	case ev.Cleared != nil:
+		p.line("%s  clear    %d old results were shortened", clock, len(ev.Cleared.Results))
+	case ev.Switched != nil:
+		p.line("%s  switch   %s takes over: %s", clock, ev.Switched.To, ev.Switched.Reason)
+	case ev.Notice != nil:
+		p.line("%s  notice   %s", clock, ev.Notice.Text)
 	case ev.Failed != nil:
 		p.line("%s  failed   %s: %s", clock, ev.Failed.Reason, ev.Failed.Text)
 	}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"time"
 
-	"ml-intern/internal/agent"
 	"ml-intern/internal/app"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/session"
@@ -27,15 +26,15 @@ type outcome struct {
 }
 
 func newOutcome(c *app.Conversation, err error, duration time.Duration) outcome {
-	usage, toolsUSD := c.Session.Bill()
+	bill := c.Session.Bill()
 	return outcome{
 		session:  c.Session.ID,
 		answer:   c.Session.Answer(),
 		err:      err,
 		exit:     app.Classify(err),
 		steps:    c.Session.Steps(),
-		usage:    usage,
-		costUSD:  agent.Price(c.Agent.Model.Info(), usage).USD + toolsUSD,
+		usage:    bill.Usage,
+		costUSD:  bill.Cost.USD,
 		arts:     c.Session.Artifacts(),
 		duration: duration,
 	}
@@ -51,14 +50,15 @@ func (o outcome) result() string {
 
 // The usage in JSON output, in tokens.
 type usageJSON struct {
-	InputTokens     int  `json:"input_tokens"`
-	OutputTokens    int  `json:"output_tokens"`
-	CacheReadTokens int  `json:"cache_read_input_tokens"`
-	Estimated       bool `json:"estimated,omitempty"`
+	InputTokens      int  `json:"input_tokens"`
+	OutputTokens     int  `json:"output_tokens"`
+	CacheReadTokens  int  `json:"cache_read_input_tokens"`
+	CacheWriteTokens int  `json:"cache_creation_input_tokens"`
+	Estimated        bool `json:"estimated,omitempty"`
 }
 
 func newUsage(u llm.Usage) usageJSON {
-	return usageJSON{u.Input, u.Output, u.CacheRead, u.Estimated}
+	return usageJSON{u.Input, u.Output, u.CacheRead, u.CacheWrite, u.Estimated}
 }
 
 // An artifact in JSON output has all its fields, empty or not.

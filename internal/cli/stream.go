@@ -47,7 +47,7 @@ type streamLine struct {
 }
 
 func (p *streamPrinter) begin(c *app.Conversation) error {
-	p.session, p.model = c.Session.ID, c.Agent.Model.Info().ID
+	p.session, p.model = c.Session.ID, c.Agent.Models[0].Info().ID
 	var names []string
 	for _, spec := range c.Agent.Tools.Specs() {
 		names = append(names, spec.Name)
@@ -66,7 +66,7 @@ func (p *streamPrinter) begin(c *app.Conversation) error {
 func (p *streamPrinter) event(ev session.Event) error {
 	switch {
 	case ev.Reply != nil:
-		return p.print("assistant", p.assistant(ev.Seq, *ev.Reply))
+		return p.print("assistant", p.assistant(ev.Seq, ev.Reply.Reply))
 	case ev.Result != nil:
 		return p.print("user", streamMessage{Role: "user", Content: []streamContent{{
 			Type: "tool_result", ToolUseID: ev.Result.CallID, Content: ev.Result.Text, IsError: ev.Result.IsError,

@@ -58,7 +58,7 @@ func (p *progress) begin(c *app.Conversation) error {
 		p.remember(ev)
 	}
 	o := c.Session.Opened()
-	p.printf("session %s in %s, model %s\n", o.ID, o.Dir, c.Agent.Model.Info().ID)
+	p.printf("session %s in %s, model %s\n", o.ID, o.Dir, c.Agent.Models[0].Info().ID)
 	return nil
 }
 
@@ -98,6 +98,14 @@ func (p *progress) event(ev session.Event) error {
 		p.printf("  note (%s): %s\n", ev.Note.Guard, ev.Note.Text)
 	case ev.Compact != nil:
 		p.printf("  the conversation was summarized to fit the model's window\n")
+	case ev.Cleared != nil:
+		p.printf("  %d old results were shortened to fit the model's window\n", len(ev.Cleared.Results))
+	case ev.Switched != nil:
+		p.printf("  %s takes over from %s: %s\n", ev.Switched.To, ev.Switched.From, shorten(ev.Switched.Reason, 200))
+	case ev.Notice != nil:
+		p.printf("  %s\n", ev.Notice.Text)
+	case ev.Chunk != nil && ev.Chunk.Notice != "":
+		p.printf("  %s\n", shorten(ev.Chunk.Notice, 200))
 	case ev.Chunk != nil && ev.Chunk.Restart:
 		p.printf("  the model did not answer in full; asking again\n")
 	}

@@ -9,6 +9,7 @@ package session
 import (
 	"time"
 
+	"ml-intern/internal/ledger"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/tool"
 )
@@ -19,18 +20,23 @@ type Event struct {
 	Seq  int64     `json:"seq,omitempty"` // from 1; 0 for a live event, which is shown and not saved
 	Time time.Time `json:"time"`
 
-	Opened  *Opened    `json:"opened,omitempty"`  // the session began
-	Prompt  *Prompt    `json:"prompt,omitempty"`  // the person spoke
-	Note    *Note      `json:"note,omitempty"`    // the program spoke to the model
-	Chunk   *llm.Chunk `json:"chunk,omitempty"`   // live: a piece of a reply
-	Reply   *llm.Reply `json:"reply,omitempty"`   // the model's whole reply
-	Asked   *Asked     `json:"asked,omitempty"`   // a person must decide
-	Decided *Decided   `json:"decided,omitempty"` // a call may run, or not
-	Started *Started   `json:"started,omitempty"` // a tool is about to run
-	Log     *Log       `json:"log,omitempty"`     // live: a tool's progress
-	Result  *Result    `json:"result,omitempty"`  // a call is settled: it ran, was refused or was interrupted
-	Compact *Compact   `json:"compact,omitempty"` // the transcript so far was replaced by a summary
-	Failed  *Failed    `json:"failed,omitempty"`  // the turn ended without an answer
+	Opened   *Opened    `json:"opened,omitempty"`   // the session began
+	Prompt   *Prompt    `json:"prompt,omitempty"`   // the person spoke
+	Note     *Note      `json:"note,omitempty"`     // the program spoke to the model
+	Notice   *Notice    `json:"notice,omitempty"`   // the program spoke to the person
+	Reserved *Reserved  `json:"reserved,omitempty"` // money was set aside for a model call
+	Chunk    *llm.Chunk `json:"chunk,omitempty"`    // live: a piece of a reply
+	Reply    *Reply     `json:"reply,omitempty"`    // the model's whole reply; settles what was reserved
+	Settled  *Settled   `json:"settled,omitempty"`  // a model call brought no reply; settles what was reserved
+	Switched *Switched  `json:"switched,omitempty"` // another model takes over for the rest of the turn
+	Asked    *Asked     `json:"asked,omitempty"`    // a person must decide
+	Decided  *Decided   `json:"decided,omitempty"`  // a call may run, or not
+	Started  *Started   `json:"started,omitempty"`  // a tool is about to run
+	Log      *Log       `json:"log,omitempty"`      // live: a tool's progress
+	Result   *Result    `json:"result,omitempty"`   // a call is settled: it ran, was refused or was interrupted
+	Cleared  *Cleared   `json:"cleared,omitempty"`  // old results were shortened in the transcript
+	Compact  *Compact   `json:"compact,omitempty"`  // the transcript so far was replaced by a summary
+	Failed   *Failed    `json:"failed,omitempty"`   // the turn ended without an answer
 }
 
 // Opened says where a session lives and with what it began.
@@ -53,6 +59,48 @@ type Note struct {
 	Text  string `json:"text"`
 }
 
+// Notice is a word of the program to the person, said once for its kind.
+type Notice struct {
+	Kind string `json:"kind"`
+	Text string `json:"text"`
+}
+
+// What a model call is for.
+const (
+	ForStep    = "step"
+	ForSummary = "summary"
+)
+
+// Reserved is saved before a model call starts. Until a Reply, Compact or
+// Settled follows, its worst case counts as spent, so also after a crash.
+type Reserved struct {
+	For   string        `json:"for"` // ForStep or ForSummary
+	Model string        `json:"model"`
+	Worst ledger.Amount `json:"worst"`
+}
+
+// Reply is a model's whole reply, who gave it, and what it cost.
+type Reply struct {
+	llm.Reply
+	Model string        `json:"model,omitempty"`
+	Cost  ledger.Amount `json:"cost,omitzero"`
+}
+
+// Settled closes a reservation without a reply: the call failed or was stopped.
+type Settled struct {
+	For   string        `json:"for"`
+	Model string        `json:"model"`
+	Usage llm.Usage     `json:"usage"` // estimated from what had come
+	Cost  ledger.Amount `json:"cost,omitzero"`
+}
+
+// Switched says why another model takes over.
+type Switched struct {
+	From   string `json:"from"`
+	To     string `json:"to"`
+	Reason string `json:"reason"`
+}
+
 // Asked names the calls that wait for a person.
 type Asked struct {
 	CallIDs []string `json:"call_ids"`
@@ -69,8 +117,9 @@ type Decided struct {
 
 // Started is saved before a tool runs, so that no call starts twice.
 type Started struct {
-	CallID string `json:"call_id"`
-	Again  bool   `json:"again,omitempty"` // resumed after a crash; only for calls that repeat nothing
+	CallID   string  `json:"call_id"`
+	Again    bool    `json:"again,omitempty"`     // resumed after a crash; only for calls that repeat nothing
+	WorstUSD float64 `json:"worst_usd,omitempty"` // set aside until the result is there
 }
 
 // Log is one line of a running tool's progress.
@@ -88,12 +137,31 @@ type Result struct {
 	CostUSD float64 `json:"cost_usd,omitempty"`
 }
 
+// Cleared puts short texts in place of bulky results.
+type Cleared struct {
+	Results []ClearedResult `json:"results"`
+}
+
+// ClearedResult is what stands in place of one result.
+type ClearedResult struct {
+	CallID string `json:"call_id"`
+	Text   string `json:"text"`
+}
+
 // Compact replaces everything before the message number Keep of the
-// transcript, except the first prompt, by a summary.
+// transcript, except the first prompt, by State and Summary.
 type Compact struct {
-	Summary string    `json:"summary"`
-	Keep    int       `json:"keep"`
-	Usage   llm.Usage `json:"usage"` // of the call that wrote the summary
+	State     string   `json:"state"`               // what the program knows by itself: see Session.State
+	Summary   string   `json:"summary"`             // what the model wrote, or a digest
+	Decisions []string `json:"decisions,omitempty"` // put back at every later compaction
+	Questions []string `json:"questions,omitempty"` // open ones, likewise
+	Keep      int      `json:"keep"`
+	Longest   int      `json:"longest,omitempty"` // bytes that one part of what is kept may have; 0 for no limit
+	Refused   int      `json:"refused,omitempty"` // tokens that the provider had refused as too many
+
+	Model string        `json:"model,omitempty"` // that wrote the summary
+	Usage llm.Usage     `json:"usage"`
+	Cost  ledger.Amount `json:"cost,omitzero"`
 }
 
 // Failed ends a turn. Reason is one of the exit reasons that the command line

@@ -18,6 +18,7 @@ type Session struct {
 	events []Event
 	transcript
 	turn
+	biller
 }
 
 // New begins a session with its first prompt. Both are saved together, so that
@@ -77,6 +78,7 @@ func (s *Session) add(ev Event) {
 	s.events = append(s.events, ev)
 	s.transcript.add(ev)
 	s.turn.add(ev)
+	s.biller.add(ev)
 }
 
 // Events returns the log in order. The caller must not change it.
@@ -94,6 +96,7 @@ func (s *Session) Opened() Opened {
 func (s *Session) Answered() bool {
 	for _, ev := range slices.Backward(s.events) {
 		switch {
+		case ev.Notice != nil: // to the person, and no part of the conversation
 		case ev.Reply != nil:
 			return answers(ev)
 		case ev.Opened != nil:
@@ -113,29 +116,33 @@ func answers(ev Event) bool {
 	return len(m.Calls()) == 0 && end != llm.EndLength && end != llm.EndFailed && m.Text() != ""
 }
 
-// Answer is the text of the last reply.
+// Answer is the text of the last reply, with the pieces before it that the
+// output limit had cut off.
 func (s *Session) Answer() string {
+	text, found := "", false
 	for _, ev := range slices.Backward(s.events) {
-		if ev.Reply != nil {
-			return ev.Reply.Message.Text()
+		switch {
+		case ev.Reply != nil:
+			if found && (ev.Reply.End.Reason != llm.EndLength || len(ev.Reply.Message.Calls()) > 0) {
+				return text
+			}
+			text, found = ev.Reply.Message.Text()+text, true
+		case found && (ev.Prompt != nil || ev.Result != nil || ev.Compact != nil):
+			return text
+		}
+	}
+	return text
+}
+
+// FullResult is the file that holds the whole result of a call, "" if all of
+// it was in the transcript.
+func (s *Session) FullResult(callID string) string {
+	for _, ev := range slices.Backward(s.events) {
+		if ev.Result != nil && ev.Result.CallID == callID {
+			return ev.Result.Full
 		}
 	}
 	return ""
-}
-
-// Bill adds up the tokens of all model calls and the dollars of all tools.
-func (s *Session) Bill() (usage llm.Usage, toolsUSD float64) {
-	for _, ev := range s.events {
-		switch {
-		case ev.Reply != nil:
-			usage = usage.Add(ev.Reply.End.Usage)
-		case ev.Compact != nil:
-			usage = usage.Add(ev.Compact.Usage)
-		case ev.Result != nil:
-			toolsUSD += ev.Result.CostUSD
-		}
-	}
-	return usage, toolsUSD
 }
 
 // Plan is the plan as the model last set it.

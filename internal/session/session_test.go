@@ -71,7 +71,7 @@ func randomLog(t *testing.T, r *rand.Rand, store *memory) *session.Session {
 				reply.Message.Parts = append(reply.Message.Parts, llm.Part{Call: &llm.ToolCall{ID: []string{"", "a", "b"}[r.IntN(3)], Name: "f"}})
 			}
 			s.UniqueCalls(&reply)
-			record(session.Event{Reply: &reply})
+			record(session.Event{Reply: &session.Reply{Reply: reply}})
 		}
 	}
 	return s
@@ -133,7 +133,7 @@ func invalid(messages []llm.Message) string {
 func TestAnswered(t *testing.T) {
 	t.Parallel()
 	reply := func(reason string, parts ...llm.Part) session.Event {
-		return session.Event{Reply: &llm.Reply{Message: llm.Message{Role: llm.Assistant, Parts: parts}, End: llm.End{Reason: reason}}}
+		return session.Event{Reply: &session.Reply{Reply: llm.Reply{Message: llm.Message{Role: llm.Assistant, Parts: parts}, End: llm.End{Reason: reason}}}}
 	}
 	text := llm.Part{Text: "yes"}
 	for name, tt := range map[string]struct {

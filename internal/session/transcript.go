@@ -15,8 +15,7 @@ const unknownOutcome = "interrupted: the outcome of this call is unknown"
 type transcript struct {
 	messages []llm.Message
 	slots    map[string]int // call id -> index of its result in messages
-	tokens   int            // size of the transcript at the last reply, by the provider's count
-	fresh    int            // bytes added since
+	size     measure        // of the messages
 }
 
 func (t *transcript) add(ev Event) {
@@ -26,25 +25,26 @@ func (t *transcript) add(ev Event) {
 	case ev.Note != nil:
 		t.say(ev.Note.Text)
 	case ev.Reply != nil:
-		t.reply(*ev.Reply)
+		t.reply(ev.Reply.Reply)
 	case ev.Result != nil:
 		t.settle(*ev.Result)
+	case ev.Cleared != nil:
+		t.clear(*ev.Cleared)
 	case ev.Compact != nil:
 		t.compact(*ev.Compact)
+	case ev.Switched != nil:
+		t.size.newModel()
 	}
 }
 
 func (t *transcript) say(text string) {
-	t.fresh += len(text)
-	t.messages = append(t.messages, llm.Message{Role: llm.User, Parts: []llm.Part{{Text: text}}})
+	m := llm.Message{Role: llm.User, Parts: []llm.Part{{Text: text}}}
+	t.messages = append(t.messages, m)
+	t.size.grow(m)
 }
 
 func (t *transcript) reply(r llm.Reply) {
-	if u := r.End.Usage; u.Input > 0 {
-		t.tokens, t.fresh = u.Input+u.Output, 0
-	} else {
-		t.fresh += size(r.Message)
-	}
+	t.size.counted(r)
 	if len(r.Message.Parts) == 0 {
 		return // providers refuse an empty message
 	}
@@ -58,8 +58,8 @@ func (t *transcript) reply(r llm.Reply) {
 
 func (t *transcript) settle(r Result) {
 	if i, ok := t.slots[r.CallID]; ok {
-		t.fresh += len(r.Text)
-		t.messages[i] = resultMessage(llm.ToolResult{CallID: r.CallID, Text: r.Text, IsError: r.IsError})
+		t.messages[i] = resultMessage(llm.ToolResult{CallID: r.CallID, Text: r.Text, Image: r.Image, IsError: r.IsError})
+		t.size.grow(t.messages[i])
 	}
 }
 
@@ -67,46 +67,57 @@ func resultMessage(r llm.ToolResult) llm.Message {
 	return llm.Message{Role: llm.Tool, Parts: []llm.Part{{Result: &r}}}
 }
 
-// compact puts the first prompt, the summary and the messages from c.Keep on
-// in place of the transcript.
+// clear puts the short texts in place of the results.
+func (t *transcript) clear(c Cleared) {
+	texts := make(map[string]string, len(c.Results))
+	for _, r := range c.Results {
+		texts[r.CallID] = r.Text
+	}
+	t.messages = slices.Clone(t.messages) // a request may still hold the old ones
+	for i, m := range t.messages {
+		if m.Role != llm.Tool {
+			continue
+		}
+		old := m.Parts[0].Result
+		if text, ok := texts[old.CallID]; ok {
+			t.messages[i] = resultMessage(llm.ToolResult{CallID: old.CallID, Text: text, IsError: old.IsError})
+		}
+	}
+	t.size.again(t.messages)
+}
+
+// compact puts the first prompt, the state with the summary, and the messages
+// from c.Keep on in place of the transcript.
 func (t *transcript) compact(c Compact) {
 	keep := min(max(c.Keep, 0), len(t.messages))
-	kept := slices.Clone(t.messages[keep:])
-	first := t.messages[:min(1, keep)]
-	t.messages = slices.Clone(first)
-	t.say(c.Summary)
-	shift := len(t.messages) - keep
+	kept := t.messages[keep:]
+	messages := slices.Clone(t.messages[:min(1, keep)])
+	messages = append(messages, llm.Message{Role: llm.User, Parts: []llm.Part{{Text: c.text()}}})
+	shift := len(messages) - keep
 	for id, i := range t.slots {
 		t.slots[id] = i + shift
 	}
-	t.messages = append(t.messages, kept...)
-	t.tokens, t.fresh = 0, 0
-	for _, m := range t.messages {
-		t.fresh += size(m)
+	messages = append(messages, kept...)
+	if c.Longest > 0 {
+		for i := range messages {
+			if i != 1 || keep == 0 { // the summary has its own limit
+				messages[i] = Shorten(messages[i], c.Longest)
+			}
+		}
+	}
+	t.messages = messages
+	t.size.again(messages)
+	if c.Refused > 0 {
+		t.size.ceiling = c.Refused
 	}
 }
 
-// size is about how many bytes of the model's window a message takes.
-func size(m llm.Message) int {
-	n := 0
-	for _, p := range m.Parts {
-		n += len(p.Text) + len(p.Reasoning)
-		if p.Call != nil {
-			n += len(p.Call.Name) + len(p.Call.Args)
-		}
-		if p.Result != nil {
-			n += len(p.Result.Text)
-		}
-	}
-	return n
+// compactIntro begins the message that stands for what was summarized.
+const compactIntro = "The earlier part of this conversation was summarized to fit. What the record says:\n\n"
+
+func (c Compact) text() string {
+	return compactIntro + c.State + "\n\nWhat you knew then:\n\n" + c.Summary
 }
 
 // Messages is the transcript for the model. The caller must not change it.
 func (t *transcript) Messages() []llm.Message { return t.messages }
-
-// bytesPerToken is a cautious mean over code, prose and JSON.
-const bytesPerToken = 3
-
-// Tokens is about the size of the transcript: exact, by the provider's own
-// count, for what the last reply had seen, an estimate for what is new.
-func (t *transcript) Tokens() int { return t.tokens + t.fresh/bytesPerToken }

@@ -19,27 +19,37 @@ type turn struct {
 	steps   int           // replies since the last prompt
 	notes   map[string]int
 	seen    map[string]bool // every call id of the session
+	model   string          // that took over in this turn; "" for none
+	calls   int             // of the last reply
+	notices map[string]bool // kinds that the person was told
+
+	compactions int // since the last reply
+	refusals    int // compactions since the last reply that followed a refusal
 }
 
 func (t *turn) add(ev Event) {
 	switch {
 	case ev.Prompt != nil:
-		t.steps, t.notes = 0, nil
+		t.steps, t.notes, t.model = 0, nil, ""
+	case ev.Notice != nil:
+		if t.notices == nil {
+			t.notices = make(map[string]bool)
+		}
+		t.notices[ev.Notice.Kind] = true
+	case ev.Switched != nil:
+		t.model = ev.Switched.To
+	case ev.Compact != nil:
+		t.compactions++
+		if ev.Compact.Refused > 0 {
+			t.refusals++
+		}
 	case ev.Note != nil:
 		if t.notes == nil {
 			t.notes = make(map[string]int)
 		}
 		t.notes[ev.Note.Guard]++
 	case ev.Reply != nil:
-		t.steps++
-		t.pending = nil
-		for _, call := range ev.Reply.Message.Calls() {
-			if t.seen == nil {
-				t.seen = make(map[string]bool)
-			}
-			t.seen[call.ID] = true
-			t.pending = append(t.pending, PendingCall{ToolCall: call})
-		}
+		t.reply(ev.Reply.Message.Calls())
 	case ev.Decided != nil:
 		if p := t.find(ev.Decided.CallID); p >= 0 {
 			t.pending[p].Verdict = ev.Decided.Verdict
@@ -52,6 +62,18 @@ func (t *turn) add(ev Event) {
 		if p := t.find(ev.Result.CallID); p >= 0 {
 			t.pending = append(t.pending[:p:p], t.pending[p+1:]...)
 		}
+	}
+}
+
+func (t *turn) reply(calls []llm.ToolCall) {
+	t.steps++
+	t.compactions, t.refusals, t.calls, t.pending = 0, 0, len(calls), nil
+	for _, call := range calls {
+		if t.seen == nil {
+			t.seen = make(map[string]bool)
+		}
+		t.seen[call.ID] = true
+		t.pending = append(t.pending, PendingCall{ToolCall: call})
 	}
 }
 
@@ -70,6 +92,19 @@ func (t *turn) Pending() []PendingCall { return t.pending }
 
 // Steps counts the replies since the last prompt.
 func (t *turn) Steps() int { return t.steps }
+
+// Model is the id of the model that took over in this turn, "" for none.
+func (t *turn) Model() string { return t.model }
+
+// Calls counts the calls of the last reply.
+func (t *turn) Calls() int { return t.calls }
+
+// Noticed reports whether the person was told a notice of the kind.
+func (t *turn) Noticed(kind string) bool { return t.notices[kind] }
+
+// Compactions counts the compactions since the last reply, and those of them
+// that followed a refusal of the provider.
+func (t *turn) Compactions() (all, refused int) { return t.compactions, t.refusals }
 
 // Notes counts the notes of the guard since the last prompt.
 func (t *turn) Notes(guard string) int { return t.notes[guard] }

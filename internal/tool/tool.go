@@ -61,7 +61,18 @@ type Output struct {
 	IsError   bool       `json:"is_error,omitempty"` // the work failed, though the tool did its part
 	Summary   string     `json:"summary,omitempty"`  // one line for the person
 	Artifacts []Artifact `json:"artifacts,omitempty"`
-	Plan      []PlanItem `json:"plan,omitempty"` // the whole plan, when the call set it
+	Plan      []PlanItem `json:"plan,omitempty"`  // the whole plan, when the call set it
+	Facts     []Fact     `json:"facts,omitempty"` // what a summary of the conversation must keep
+	Image     *llm.Image `json:"image,omitempty"` // for the model to see, beside Text
+}
+
+// A Fact is something that must outlive a summary of the conversation: a job
+// and its state, a file that was written. A later fact of the same kind and
+// name takes its place.
+type Fact struct {
+	Kind string `json:"kind"` // as a heading: "Jobs", "Files written", …
+	Name string `json:"name"`
+	Text string `json:"text"`
 }
 
 // An Artifact is something that a call left behind and a person may want.

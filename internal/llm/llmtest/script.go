@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 
 	"ml-intern/internal/llm"
@@ -14,8 +15,15 @@ import (
 
 // Script is a Model that gives its replies in order and keeps the requests.
 type Script struct {
-	Replies []Reply
-	Window  int // tokens; 0 for none
+	Replies  []Reply
+	ID       string // "script" if empty
+	Window   int    // tokens; 0 for none
+	Output   int    // tokens of a reply; 0 for unknown
+	Price    llm.Price
+	Unpriced bool // the price is unknown
+
+	// Next gives the reply number n, from 0, when Replies have none.
+	Next func(n int, req llm.Request) Reply
 
 	mu       sync.Mutex
 	requests []llm.Request
@@ -48,7 +56,16 @@ func Calls(calls ...llm.ToolCall) Reply {
 }
 
 // Info implements llm.Model.
-func (s *Script) Info() llm.Info { return llm.Info{ID: "script", ContextWindow: s.Window} }
+func (s *Script) Info() llm.Info {
+	info := llm.Info{ID: s.ID, ContextWindow: s.Window, MaxOutput: s.Output, Price: &s.Price}
+	if s.ID == "" {
+		info.ID = "script"
+	}
+	if s.Unpriced {
+		info.Price = nil
+	}
+	return info
+}
 
 // Requests returns the requests so far.
 func (s *Script) Requests() []llm.Request {
@@ -62,19 +79,25 @@ func (s *Script) Stream(_ context.Context, req llm.Request) iter.Seq2[llm.Chunk,
 	return func(yield func(llm.Chunk, error) bool) {
 		s.mu.Lock()
 		n := len(s.requests)
+		req.Messages = slices.Clone(req.Messages)
 		s.requests = append(s.requests, req)
 		s.mu.Unlock()
-		if n >= len(s.Replies) {
-			yield(llm.Chunk{}, fmt.Errorf("the script has no reply %d", n+1))
-			return
+		var reply Reply
+		switch {
+		case n < len(s.Replies):
+			reply = s.Replies[n]
+		case s.Next != nil:
+			reply = s.Next(n, req)
+		default:
+			reply.Err = fmt.Errorf("the script has no reply %d", n+1)
 		}
-		for _, c := range s.Replies[n].Chunks {
+		for _, c := range reply.Chunks {
 			if !yield(c, nil) {
 				return
 			}
 		}
-		if err := s.Replies[n].Err; err != nil {
-			yield(llm.Chunk{}, err)
+		if reply.Err != nil {
+			yield(llm.Chunk{}, reply.Err)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"ml-intern/internal/ledger"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/session"
 	"ml-intern/internal/tool"
@@ -271,8 +272,8 @@ func states(t *testing.T, s session.Store) {
 		ev.Seq, ev.Time = seq, epoch.Add(time.Duration(seq)*time.Minute)
 		return ev
 	}
-	answer := session.Event{Reply: &llm.Reply{Message: llm.Message{Role: llm.Assistant, Parts: []llm.Part{{Text: "hi"}}}, End: llm.End{Reason: llm.EndStop}}}
-	calls := session.Event{Reply: &llm.Reply{Message: llm.Message{Role: llm.Assistant, Parts: []llm.Part{{Call: &llm.ToolCall{ID: "1", Name: "f", Args: "{}"}}}}, End: llm.End{Reason: llm.EndCalls}}}
+	answer := session.Event{Reply: reply(llm.EndStop, llm.Part{Text: "hi"})}
+	calls := session.Event{Reply: reply(llm.EndCalls, llm.Part{Call: &llm.ToolCall{ID: "1", Name: "f", Args: "{}"}})}
 	put(t, s, "a", begin("a", "go")...)
 	for i, tt := range []struct {
 		ev    session.Event
@@ -369,6 +370,11 @@ func lease(t *testing.T, s session.Store) {
 	}
 }
 
+// reply is a reply of these parts.
+func reply(reason string, parts ...llm.Part) *session.Reply {
+	return &session.Reply{Reply: llm.Reply{Message: llm.Message{Role: llm.Assistant, Parts: parts}, End: llm.End{Reason: reason}}}
+}
+
 // everyKind is one event of each saved kind, with texts that stores trip over.
 func everyKind() []session.Event {
 	odd := "a\x00b \u2028 \U0001F9EA e\u0301 \ufeff \"quoted\" 'it''s' <tag> & \\u0041 \r\n\t\x7f \u202e ?1 :x"
@@ -376,13 +382,18 @@ func everyKind() []session.Event {
 		{Opened: &session.Opened{ID: "a", Dir: "/w " + odd, Model: odd, Hub: "local", Version: "1"}},
 		{Prompt: &session.Prompt{Text: odd}},
 		{Note: &session.Note{Guard: "g", Text: odd}},
-		{Reply: &llm.Reply{
+		{Notice: &session.Notice{Kind: "k", Text: odd}},
+		{Reserved: &session.Reserved{For: session.ForStep, Model: odd, Worst: ledger.Amount{USD: 1e-9, Tokens: 3}}},
+		{Settled: &session.Settled{For: session.ForSummary, Model: odd, Usage: llm.Usage{Output: 1}, Cost: ledger.Amount{USD: 1e9}}},
+		{Switched: &session.Switched{From: odd, To: "b", Reason: odd}},
+		{Reply: &session.Reply{Reply: llm.Reply{
 			Message: llm.Message{Role: llm.Assistant, Parts: []llm.Part{
-				{Reasoning: odd}, {Text: odd}, {Call: &llm.ToolCall{ID: odd, Name: "f", Args: "{not json " + odd}},
+				{Reasoning: odd, Proof: &llm.Proof{Kind: "k", Data: odd}}, {Text: odd}, {Call: &llm.ToolCall{ID: odd, Name: "f", Args: "{not json " + odd}},
+				{Image: &llm.Image{MediaType: "image/png", Data: []byte("\x89PNG\x00\xff")}},
 			}},
-			End: llm.End{Reason: llm.EndCalls, Usage: llm.Usage{Input: 1 << 40, Output: 2, CacheRead: 3, Estimated: true}},
-		}},
-		{Reply: &llm.Reply{Message: llm.Message{Role: llm.Assistant}, End: llm.End{Reason: llm.EndStop}}},
+			End: llm.End{Reason: llm.EndCalls, Dropped: []string{odd}, Usage: llm.Usage{Input: 1 << 40, Output: 2, CacheRead: 3, CacheWrite: 4, Estimated: true}},
+		}, Model: odd, Cost: ledger.Amount{USD: 0.5}}},
+		{Reply: reply(llm.EndStop)},
 		{Asked: &session.Asked{CallIDs: []string{odd, ""}, Reason: odd}},
 		{Decided: &session.Decided{CallID: "1", Verdict: "deny", By: "person", Reason: odd}},
 		{Started: &session.Started{CallID: "1", Again: true}},
@@ -390,9 +401,14 @@ func everyKind() []session.Event {
 			Text: odd, IsError: true, Summary: odd,
 			Artifacts: []tool.Artifact{{Kind: "model", URL: odd, Path: odd, SHA256: "x"}},
 			Plan:      []tool.PlanItem{{Text: odd, Status: "doing"}},
+			Facts:     []tool.Fact{{Kind: odd, Name: odd, Text: odd}},
 		}, Full: odd, Seconds: 0.1, CostUSD: 1e-9}},
 		{Result: &session.Result{CallID: "2", Output: tool.Output{Text: strings.Repeat("5 MB of text… ", 5<<20/16)}}},
-		{Compact: &session.Compact{Summary: odd, Keep: 7, Usage: llm.Usage{Input: 1}}},
+		{Cleared: &session.Cleared{Results: []session.ClearedResult{{CallID: odd, Text: odd}}}},
+		{Compact: &session.Compact{
+			State: odd, Summary: odd, Decisions: []string{odd}, Questions: []string{odd}, Keep: 7, Longest: 8, Refused: 9,
+			Model: odd, Usage: llm.Usage{Input: 1}, Cost: ledger.Amount{Tokens: 1},
+		}},
 		{Failed: &session.Failed{Reason: "cost", Text: odd}},
 	}
 	for i := range events {

@@ -16,10 +16,10 @@ import (
 
 // reply is an event of about the size that a model's step has.
 func reply(seq int64) session.Event {
-	return session.Event{Seq: seq, Time: time.Now().UTC(), Reply: &llm.Reply{
+	return session.Event{Seq: seq, Time: time.Now().UTC(), Reply: &session.Reply{Reply: llm.Reply{
 		Message: llm.Message{Role: llm.Assistant, Parts: []llm.Part{{Text: strings.Repeat("some text ", 50)}}},
 		End:     llm.End{Reason: llm.EndStop},
-	}}
+	}}}
 }
 
 // BenchmarkStart opens a store that exists and saves one event, as every run

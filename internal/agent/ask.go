@@ -1,0 +1,281 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"ml-intern/internal/ledger"
+	"ml-intern/internal/llm"
+	"ml-intern/internal/session"
+)
+
+// Limits of one reply, in tokens.
+const (
+	usualOutput = 32_000 // asked for at most, and assumed of a model whose limit is unknown
+	leastOutput = 2_000  // a reply with less room is not worth its money
+)
+
+// ask sends the request to the model of the turn and returns the whole reply
+// or an error: never half a reply. Every attempt has its own reservation.
+func (t turn) ask(ctx context.Context, purpose string, req llm.Request, show func(llm.Chunk) error) (session.Reply, error) {
+	m := t.model()
+	id := m.Info().ID
+	req.System, req.Tools, req.Session = t.System, t.Tools.Specs(), t.session.ID
+	paid := &metered{Model: m, turn: t, purpose: purpose, size: t.tokens(), most: t.most()}
+	if purpose == session.ForSummary { // whose messages are not the transcript's
+		paid.size, paid.most = t.sizeOf(req.Messages)
+	}
+	var sum llm.Collector
+	for chunk, err := range llm.Retry(paid, t.Retry).Stream(ctx, req) {
+		if err != nil {
+			return session.Reply{}, fmt.Errorf("ask model %s: %w", id, interruption(ctx, err))
+		}
+		sum.Add(chunk)
+		if err := show(chunk); err != nil {
+			return session.Reply{}, err
+		}
+	}
+	reply, whole := sum.Reply()
+	if !whole {
+		return session.Reply{}, fmt.Errorf("ask model %s: the reply was cut in the middle: %w", id, llm.ErrUnreachable)
+	}
+	return session.Reply{Reply: reply, Model: id, Cost: paid.cost}, nil
+}
+
+// model is the model that answers in this turn: the first, or the one that the
+// log says has taken over.
+func (t turn) model() llm.Model {
+	for _, m := range t.Models {
+		if m.Info().ID == t.session.Model() {
+			return m
+		}
+	}
+	return t.Models[0]
+}
+
+// most is a size that the next request cannot pass, in tokens.
+func (t turn) most() int {
+	n, whole := t.session.MostTokens()
+	if !whole {
+		n += t.overheadMost
+	}
+	return n
+}
+
+// sizeOf is the size of a request of these messages, about and at most.
+func (t turn) sizeOf(messages []llm.Message) (tokens, most int) {
+	tokens, most = t.overhead, t.overheadMost
+	for _, m := range messages {
+		n, limit := session.Estimate(m)
+		tokens, most = tokens+n, most+limit
+	}
+	return tokens, most
+}
+
+// tokens is about the size of the next request.
+func (t turn) tokens() int {
+	n, whole := t.session.Tokens()
+	if !whole {
+		n += t.overhead
+	}
+	return n
+}
+
+// metered is a model whose every attempt reserves its worst case before it
+// starts and settles what it cost, in the account and in the log.
+type metered struct {
+	llm.Model
+	turn
+	purpose string
+	size    int           // tokens of the request, about
+	most    int           // and at most
+	cost    ledger.Amount // of the reply that came whole
+}
+
+// Stream implements llm.Model.
+func (m *metered) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Chunk, error] {
+	return func(yield func(llm.Chunk, error) bool) {
+		settle, worst, err := m.reserve(ctx, &req)
+		if err != nil {
+			yield(llm.Chunk{}, err)
+			return
+		}
+		received := 0 // bytes of the reply
+		for c, err := range m.Model.Stream(ctx, req) {
+			if err != nil {
+				if saveErr := m.abandon(ctx, settle, worst, received, m.emit); saveErr != nil {
+					err = saveErr
+				}
+				yield(llm.Chunk{}, err)
+				return
+			}
+			received += len(c.Text) + len(c.Reasoning)
+			if c.Call != nil {
+				received += len(c.Call.Args)
+			}
+			if c.End != nil {
+				end := *c.End
+				m.book(settle, worst, &end, received)
+				yield(llm.Chunk{End: &end}, nil)
+				return
+			}
+			if !yield(c, nil) { // nobody reads any more: save and show nothing
+				_ = m.abandon(ctx, settle, worst, received, m.record)
+				return
+			}
+		}
+		if err := m.abandon(ctx, settle, worst, received, m.emit); err != nil {
+			yield(llm.Chunk{}, err)
+		}
+	}
+}
+
+// reserve sets the worst case aside, with the reply's limit cut to what money
+// and window leave, and saves that it did. What is free needs neither.
+func (m *metered) reserve(ctx context.Context, req *llm.Request) (settle func(ledger.Amount), worst ledger.Amount, err error) {
+	info := m.Info()
+	output := m.output(info, req.MaxOutput)
+	if info.Price != nil && info.Price.Output > 0 {
+		left := m.Ledger.Left().USD - worstCase(info, m.most, 0).USD
+		if affordable := left / info.Price.Output * 1e6; affordable < float64(output) && affordable >= leastOutput {
+			output = int(affordable)
+		}
+	}
+	if req.MaxOutput > 0 || info.MaxOutput > 0 || info.Price != nil && *info.Price != (llm.Price{}) {
+		req.MaxOutput = output
+	}
+	worst = worstCase(info, m.most, output)
+	settle, err = m.Ledger.Reserve(worst)
+	if err != nil || worst == (ledger.Amount{}) {
+		return settle, worst, err
+	}
+	ev := session.Event{Reserved: &session.Reserved{For: m.purpose, Model: info.ID, Worst: worst}}
+	if err := m.emit(ctx, ev); err != nil {
+		settle(ledger.Amount{})
+		return nil, worst, err
+	}
+	return settle, worst, nil
+}
+
+// output is how long a reply may be: what the caller wants, the model can, and
+// the window leaves.
+func (m *metered) output(info llm.Info, wanted int) int {
+	n := outputLimit(info)
+	if wanted > 0 {
+		n = min(n, wanted)
+	}
+	if info.ContextWindow > 0 {
+		n = min(n, max(info.ContextWindow-m.size-info.ContextWindow/50, 1000))
+	}
+	return n
+}
+
+// outputLimit is the longest reply that is asked of a model, in tokens.
+func outputLimit(info llm.Info) int {
+	n := usualOutput
+	if info.MaxOutput > 0 {
+		n = min(n, info.MaxOutput)
+	}
+	return n
+}
+
+// book settles what the reply cost. A count that no tokenizer can make of the
+// request is not believed, and nothing costs more than its worst case.
+func (m *metered) book(settle func(ledger.Amount), worst ledger.Amount, end *llm.End, received int) {
+	u := &end.Usage
+	if u.Input < 0 || u.Output < 0 || u.CacheRead < 0 || u.CacheWrite < 0 || u.Input > m.most+m.overheadMost || u.CacheRead+u.CacheWrite > u.Input {
+		*u = llm.Usage{Input: m.size, Output: received/3 + 1, Estimated: true}
+	}
+	m.cost = atMost(price(m.Info(), *u), worst)
+	settle(m.cost)
+}
+
+// abandon closes the reservation of an attempt without a reply. One that
+// brought nothing is free; one that broke off costs about what had come.
+func (m *metered) abandon(ctx context.Context, settle func(ledger.Amount), worst ledger.Amount, received int, save func(context.Context, session.Event) error) error {
+	info := m.Info()
+	var usage llm.Usage
+	if received > 0 {
+		usage = llm.Usage{Input: m.size, Output: received/3 + 1, Estimated: true}
+	}
+	cost := atMost(price(info, usage), worst)
+	settle(cost)
+	if worst == (ledger.Amount{}) {
+		return nil
+	}
+	return save(ctx, session.Event{Settled: &session.Settled{For: m.purpose, Model: info.ID, Usage: usage, Cost: cost}})
+}
+
+// record saves an event that nobody is shown.
+func (t turn) record(ctx context.Context, ev session.Event) error {
+	_, err := t.session.Record(context.WithoutCancel(ctx), ev)
+	return err
+}
+
+// price is what the usage cost: dollars, or tokens if the price is unknown.
+func price(info llm.Info, u llm.Usage) ledger.Amount {
+	if info.Price == nil {
+		return ledger.Amount{Tokens: u.Input + u.Output}
+	}
+	return ledger.Amount{USD: info.Price.USD(u)}
+}
+
+// worstCase is the price of a request at its dearest: nothing is read from a
+// cache, all is written to one.
+func worstCase(info llm.Info, input, output int) ledger.Amount {
+	plain := price(info, llm.Usage{Input: input, Output: output})
+	written := price(info, llm.Usage{Input: input, Output: output, CacheWrite: input})
+	return ledger.Amount{USD: max(plain.USD, written.USD), Tokens: plain.Tokens}
+}
+
+func atMost(a, limit ledger.Amount) ledger.Amount {
+	return ledger.Amount{USD: min(a.USD, limit.USD), Tokens: min(a.Tokens, limit.Tokens)}
+}
+
+// budgetWarnings are shares of the cap at which the person is told, most first.
+var budgetWarnings = []float64{0.95, 0.8, 0.5}
+
+// tellMoney tells the person, once each, that a share of the cap is spent, and
+// that the price of the model is unknown.
+func (t turn) tellMoney(ctx context.Context) error {
+	share := t.Ledger.Share()
+	for _, limit := range budgetWarnings {
+		kind := fmt.Sprintf("budget %.0f%%", limit*100)
+		if share < limit {
+			continue
+		}
+		if t.session.Noticed(kind) {
+			break
+		}
+		spent := session.Bill{Cost: t.Ledger.Spent()}
+		text := fmt.Sprintf("%.0f %% of the cap is spent: %s of %s", share*100, spent.Words(), session.Bill{Cost: t.Ledger.Cap}.Words())
+		return t.emit(ctx, session.Event{Notice: &session.Notice{Kind: kind, Text: text}})
+	}
+	info := t.model().Info()
+	if kind := "price " + info.ID; info.Price == nil && !t.session.Noticed(kind) {
+		text := "the price of " + info.ID + " is unknown: its tokens are counted instead"
+		if limit := t.Ledger.Cap.Tokens; limit > 0 {
+			text += fmt.Sprintf(", %d at most", limit)
+		}
+		return t.emit(ctx, session.Event{Notice: &session.Notice{Kind: kind, Text: text}})
+	}
+	return nil
+}
+
+// failover has the next model take over when this one is out of reach or out
+// of credit. It returns the error when there is no other.
+func (t turn) failover(ctx context.Context, err error) error {
+	if !errors.Is(err, llm.ErrUnreachable) && !errors.Is(err, llm.ErrCredit) {
+		return err
+	}
+	from := t.model().Info().ID
+	for i, m := range t.Models[:len(t.Models)-1] {
+		if m.Info().ID == from {
+			to := t.Models[i+1].Info().ID
+			return t.emit(ctx, session.Event{Switched: &session.Switched{From: from, To: to, Reason: err.Error()}})
+		}
+	}
+	return err
+}

@@ -1,0 +1,111 @@
+package session
+
+import (
+	"slices"
+
+	"ml-intern/internal/ledger"
+	"ml-intern/internal/llm"
+)
+
+// A Bill is what the log says of money and tokens.
+type Bill struct {
+	Usage llm.Usage     // of all model calls
+	Cost  ledger.Amount // of model calls and tools, what is open at its worst
+	Lines []BillLine    // the same by what it was for, in order of first use
+}
+
+// A BillLine is one model or tool on the bill.
+type BillLine struct {
+	For   string        `json:"for"`   // ForStep, ForSummary or "tool"
+	Name  string        `json:"name"`  // of the model or the tool
+	Calls int           `json:"calls"` // that were begun
+	Usage llm.Usage     `json:"usage"`
+	Cost  ledger.Amount `json:"cost"`
+	Open  ledger.Amount `json:"open"` // part of Cost: outcome unknown, counted at its worst
+}
+
+// A biller keeps the bill as the events come.
+type biller struct {
+	usage llm.Usage
+	cost  ledger.Amount // settled
+	lines []BillLine
+	open  *Reserved
+	calls map[string]string  // call id -> tool, of the latest reply
+	worst map[string]float64 // call id -> dollars set aside for a tool that runs
+}
+
+func (b *biller) add(ev Event) {
+	switch {
+	case ev.Reserved != nil:
+		b.close() // nothing followed: a crash
+		b.open = ev.Reserved
+	case ev.Reply != nil:
+		b.settle(ForStep, ev.Reply.Model, ev.Reply.End.Usage, ev.Reply.Cost)
+		b.calls = make(map[string]string)
+		for _, c := range ev.Reply.Message.Calls() {
+			b.calls[c.ID] = c.Name
+		}
+	case ev.Compact != nil:
+		b.settle(ForSummary, ev.Compact.Model, ev.Compact.Usage, ev.Compact.Cost)
+	case ev.Settled != nil:
+		b.settle(ev.Settled.For, ev.Settled.Model, ev.Settled.Usage, ev.Settled.Cost)
+	case ev.Started != nil && ev.Started.WorstUSD > 0:
+		if b.worst == nil {
+			b.worst = make(map[string]float64)
+		}
+		b.worst[ev.Started.CallID] = ev.Started.WorstUSD
+	case ev.Result != nil:
+		delete(b.worst, ev.Result.CallID)
+		if usd := ev.Result.CostUSD; usd > 0 {
+			b.book("tool", b.calls[ev.Result.CallID], llm.Usage{}, ledger.Amount{USD: usd})
+		}
+	}
+}
+
+// settle closes the reservation with what the call cost.
+func (b *biller) settle(purpose, model string, usage llm.Usage, cost ledger.Amount) {
+	b.open = nil
+	if model != "" { // else no model was asked: a digest
+		b.book(purpose, model, usage, cost)
+	}
+}
+
+// close books a reservation at its worst: whether the provider charged for it
+// is unknown.
+func (b *biller) close() {
+	if b.open == nil {
+		return
+	}
+	line := b.book(b.open.For, b.open.Model, llm.Usage{}, b.open.Worst)
+	line.Open = line.Open.Plus(b.open.Worst)
+	b.open = nil
+}
+
+func (b *biller) book(purpose, name string, usage llm.Usage, cost ledger.Amount) *BillLine {
+	b.usage, b.cost = b.usage.Add(usage), b.cost.Plus(cost)
+	line := b.lineOf(purpose, name)
+	line.Calls++
+	line.Usage, line.Cost = line.Usage.Add(usage), line.Cost.Plus(cost)
+	return line
+}
+
+func (b *biller) lineOf(purpose, name string) *BillLine {
+	for i := range b.lines {
+		if b.lines[i].For == purpose && b.lines[i].Name == name {
+			return &b.lines[i]
+		}
+	}
+	b.lines = append(b.lines, BillLine{For: purpose, Name: name})
+	return &b.lines[len(b.lines)-1]
+}
+
+// Bill adds up what the session cost so far.
+func (b *biller) Bill() Bill {
+	sum := biller{usage: b.usage, cost: b.cost, lines: slices.Clone(b.lines), open: b.open}
+	sum.close()
+	for id, usd := range b.worst {
+		line := sum.book("tool", b.calls[id], llm.Usage{}, ledger.Amount{USD: usd})
+		line.Open.USD += usd
+	}
+	return Bill{Usage: sum.usage, Cost: sum.cost, Lines: sum.lines}
+}

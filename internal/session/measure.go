@@ -1,0 +1,112 @@
+package session
+
+import "ml-intern/internal/llm"
+
+// A measure is the size of the transcript: exact, by the provider's own count,
+// for what the last reply had seen, an estimate for what came since. It learns
+// from each count how far its estimates are off for this model.
+type measure struct {
+	exact int // tokens of the last request, with system prompt and tools; 0 if unknown
+	fresh int // estimate of what came since, or of everything if exact is 0
+	bytes int // of the same: no tokenizer makes more tokens of it
+	all   int // estimate of all messages
+
+	sumCount int // tokens added between two counts, by the provider,
+	sumGuess int // and by the estimate
+
+	ceiling int // a size that the provider refused; 0 for none
+}
+
+// A picture takes at most about so many tokens with the providers we know.
+const (
+	imageTokens = 1600
+	imageMost   = 5000
+)
+
+// Estimate is about how many tokens a message takes, and how many at most.
+func Estimate(m llm.Message) (tokens, most int) {
+	text := func(s string) { tokens += llm.EstimateTokens(s); most += len(s) }
+	picture := func(i *llm.Image) {
+		if i != nil {
+			tokens += imageTokens
+			most += imageMost
+		}
+	}
+	tokens, most = 4, 16 // what frames a message
+	for _, p := range m.Parts {
+		text(p.Text)
+		text(p.Reasoning)
+		picture(p.Image)
+		if p.Proof != nil {
+			text(p.Proof.Data)
+		}
+		if p.Call != nil {
+			text(p.Call.Name)
+			text(p.Call.Args)
+			tokens, most = tokens+8, most+32
+		}
+		if p.Result != nil {
+			text(p.Result.Text)
+			picture(p.Result.Image)
+		}
+	}
+	return tokens, most
+}
+
+// grow counts a message that was added.
+func (s *measure) grow(m llm.Message) {
+	tokens, most := Estimate(m)
+	s.fresh, s.bytes, s.all = s.fresh+tokens, s.bytes+most, s.all+tokens
+}
+
+// counted takes over the provider's count and adds the reply. A count far
+// below what the messages must take is of something else, such as the part
+// that was not cached, and is passed over.
+func (s *measure) counted(r llm.Reply) {
+	u := r.End.Usage
+	if u.Estimated || u.Input == 0 || float64(u.Input) < 0.4*float64(s.all) {
+		s.grow(r.Message)
+		return
+	}
+	if s.exact > 0 {
+		s.sumCount += max(u.Input-s.exact, 0)
+		s.sumGuess += s.fresh
+	}
+	s.exact, s.fresh, s.bytes = u.Input, 0, 0
+	s.grow(r.Message)
+}
+
+// again measures messages that were changed.
+func (s *measure) again(messages []llm.Message) {
+	s.exact, s.fresh, s.bytes, s.all = 0, 0, 0, 0
+	for _, m := range messages {
+		s.grow(m)
+	}
+}
+
+// newModel forgets what was learned of the model before.
+func (s *measure) newModel() { s.sumCount, s.sumGuess, s.ceiling = 0, 0, 0 }
+
+// learned is how many tokens there really are for one estimated.
+func (s *measure) learned() float64 {
+	if s.sumGuess < 2000 {
+		return 1
+	}
+	return min(max(float64(s.sumCount)/float64(s.sumGuess), 0.5), 2)
+}
+
+// Tokens is about the size of the transcript, and whether system prompt and
+// tools are in it: they are once the provider has counted.
+func (t *transcript) Tokens() (n int, whole bool) {
+	s := t.size
+	return s.exact + int(float64(s.fresh)*s.learned()), s.exact > 0
+}
+
+// MostTokens is a size that the transcript cannot pass, likewise.
+func (t *transcript) MostTokens() (n int, whole bool) {
+	return t.size.exact + t.size.bytes, t.size.exact > 0
+}
+
+// Ceiling is a size in tokens that the provider has refused as too long, 0 if
+// there was none.
+func (t *transcript) Ceiling() int { return t.size.ceiling }
