@@ -81,9 +81,19 @@ func sessionsCommand(std cli.Streams) *cobra.Command {
 		command("ls", "list the sessions, latest first", 0, func(cmd *cobra.Command, cfg *config.Config, _ []string) error {
 			return cli.ListSessions(cmd.Context(), cfg, std)
 		}),
-		command("show ID", "show what happened in a session", 1, func(cmd *cobra.Command, cfg *config.Config, args []string) error {
-			return cli.ShowSession(cmd.Context(), cfg, args[0], std)
-		}))
+		showCommand(std))
+}
+
+func showCommand(std cli.Streams) *cobra.Command {
+	var cost bool
+	c := command("show ID", "show what happened in a session, or what it cost", 1, func(cmd *cobra.Command, cfg *config.Config, args []string) error {
+		if cost {
+			return cli.ShowCost(cmd.Context(), cfg, args[0], std)
+		}
+		return cli.ShowSession(cmd.Context(), cfg, args[0], std)
+	})
+	c.Flags().BoolVar(&cost, "cost", false, "print where the money went, by model and tool")
+	return c
 }
 
 func jobsCommand(std cli.Streams) *cobra.Command {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ml-intern/internal/approval"
+	"ml-intern/internal/ledger"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/session"
 	"ml-intern/internal/tool"
@@ -87,13 +88,43 @@ func (t turn) authorize(ctx context.Context, calls []session.PendingCall) ([]llm
 	}
 	var allowed []llm.ToolCall
 	for _, call := range calls {
-		if d := verdicts[call.ID]; d.Verdict == approval.Allow {
+		d := verdicts[call.ID]
+		if d.Verdict == approval.Allow {
+			if err := t.setAside(call.ToolCall); err != nil {
+				d = approval.Decision{Verdict: approval.Deny, Reason: err.Error()}
+			}
+		}
+		if d.Verdict == approval.Allow {
 			allowed = append(allowed, call.ToolCall)
 		} else if err := t.refuse(ctx, call.ID, "refused: "+d.Reason); err != nil {
 			return nil, err
 		}
 	}
 	return allowed, nil
+}
+
+// setAside reserves the worst case of a call that costs money, until its
+// result is there.
+func (t turn) setAside(call llm.ToolCall) error {
+	usd := t.Tools.Impact(call).CostUSD
+	if usd <= 0 {
+		return nil
+	}
+	settle, err := t.Ledger.Reserve(ledger.Amount{USD: usd})
+	if err == nil {
+		t.holds[call.ID] = settle
+	}
+	return err
+}
+
+// release settles what was set aside for a call with what it cost.
+func (t turn) release(r session.Result) {
+	if settle, held := t.holds[r.CallID]; held {
+		settle(ledger.Amount{USD: r.CostUSD})
+		delete(t.holds, r.CallID)
+	} else if r.CostUSD > 0 {
+		t.Ledger.Spend(ledger.Amount{USD: r.CostUSD})
+	}
 }
 
 // askPerson puts the open questions to a person, all at once, and records the
@@ -142,7 +173,9 @@ func (t turn) refuse(ctx context.Context, callID, text string) error {
 func (t turn) runBatch(ctx context.Context, calls []llm.ToolCall) error {
 	var starts []session.Event
 	for _, call := range calls {
-		starts = append(starts, session.Event{Started: &session.Started{CallID: call.ID, Again: t.wasStarted(call.ID)}})
+		starts = append(starts, session.Event{Started: &session.Started{
+			CallID: call.ID, Again: t.wasStarted(call.ID), WorstUSD: t.Tools.Impact(call).CostUSD,
+		}})
 	}
 	if err := t.emitAll(ctx, starts); err != nil {
 		return err
@@ -185,6 +218,7 @@ func (t turn) follow(ctx context.Context, calls []llm.ToolCall, out <-chan sessi
 			}
 			ev = next
 			if ev.Result != nil {
+				t.release(*ev.Result)
 				running = slices.DeleteFunc(running, func(c llm.ToolCall) bool { return c.ID == ev.Result.CallID })
 			}
 			ticker.Reset(quiet)

@@ -65,7 +65,7 @@ func (a *Agent) Run(ctx context.Context, s *session.Session, prompt string) iter
 	return func(yield func(session.Event, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		t := turn{Agent: a, session: s, yield: yield}
+		t := turn{Agent: a, session: s, yield: yield, holds: make(map[string]func(ledger.Amount))}
 		t.overhead, t.overheadMost = a.overhead()
 		err := t.run(ctx, prompt)
 		if err == nil || errors.Is(err, errStopped) {
@@ -85,6 +85,8 @@ type turn struct {
 	*Agent
 	session *session.Session
 	yield   func(session.Event, error) bool
+
+	holds map[string]func(ledger.Amount) // call id -> settles what was set aside for it
 
 	overhead, overheadMost int // tokens of system prompt and tools, about and at most
 }

@@ -60,7 +60,7 @@ func (t turn) room() (int, error) {
 	}
 	room := limit - t.overhead
 	if room < 1000 {
-		return 0, fmt.Errorf("%w: of %d tokens, system prompt and tools take %d", ErrWindow, info.ContextWindow, t.overhead)
+		return 0, fmt.Errorf("%w: there is room for %d tokens, and system prompt and tools alone take %d", ErrWindow, limit, t.overhead)
 	}
 	return room, nil
 }
@@ -131,7 +131,7 @@ func (t turn) summarize(ctx context.Context, room, refused int) error {
 	event.Decisions, event.Questions = state.Decisions, state.Questions
 	limit := int(summaryShare * float64(room)) // tokens
 	if keep > 1 {
-		reply, err := t.ask(ctx, session.ForSummary, t.summaryRequest(messages[:keep], limit), func(llm.Chunk) error { return nil })
+		reply, err := t.ask(ctx, session.ForSummary, t.summaryRequest(messages[:keep], limit, refused), func(llm.Chunk) error { return nil })
 		if ctx.Err() != nil || errors.Is(err, errStopped) || errors.Is(err, errSave) {
 			return fmt.Errorf("compact: %w", err)
 		}
@@ -156,15 +156,18 @@ func (t turn) summarize(ctx context.Context, room, refused int) error {
 // summaryRequest asks for a summary of the messages. They are the beginning of
 // the last request, so that a provider reads them from its cache, unless they
 // alone would not fit the window.
-func (t turn) summaryRequest(messages []llm.Message, limit int) llm.Request {
+func (t turn) summaryRequest(messages []llm.Message, limit, refused int) llm.Request {
 	ask := llm.Message{Role: llm.User, Parts: []llm.Part{{Text: summaryPrompt}}}
 	info := t.model().Info()
 	limit = max(limit*3/2, 1000)
 	request := append(messages[:len(messages):len(messages)], ask)
 	if info.ContextWindow > 0 {
 		fits := info.ContextWindow - limit - info.ContextWindow/50 - t.overhead
-		if c := t.session.Ceiling(); c > 0 {
-			fits = min(fits, c*9/10-t.overhead)
+		if refused == 0 {
+			refused = t.session.Ceiling()
+		}
+		if refused > 0 {
+			fits = min(fits, refused*3/4-limit-t.overhead)
 		}
 		request = fit(request, fits)
 	}

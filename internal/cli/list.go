@@ -83,6 +83,43 @@ func showLog(w io.Writer, s *session.Session) error {
 	return p.err
 }
 
+// ShowCost prints where a session's money went: a line for each model and
+// tool, and the sum.
+func ShowCost(ctx context.Context, cfg *config.Config, id string, std Streams) error {
+	return with(ctx, cfg, func(a *app.App) error {
+		s, err := a.Log(ctx, id)
+		if err != nil {
+			return err
+		}
+		bill := s.Bill()
+		if cfg.Output == "json" {
+			return printJSON(std.Out, struct {
+				SessionID string             `json:"session_id"`
+				Lines     []session.BillLine `json:"lines"`
+				CostUSD   float64            `json:"cost_usd"`
+				Unpriced  int                `json:"unpriced_tokens"`
+				Usage     usageJSON          `json:"usage"`
+			}{s.ID, append([]session.BillLine{}, bill.Lines...), bill.Cost.USD, bill.Cost.Tokens, newUsage(bill.Usage)})
+		}
+		w := tabwriter.NewWriter(std.Out, 0, 8, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprintln(w, "FOR\tNAME\tCALLS\tIN\tCACHED\tOUT\tUSD\tUNPRICED\t")
+		for _, l := range bill.Lines {
+			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%.4f\t%d\t\n", l.For, l.Name, l.Calls, l.Usage.Input, l.Usage.CacheRead, l.Usage.Output, l.Cost.USD, l.Cost.Tokens)
+		}
+		u := bill.Usage
+		fmt.Fprintf(w, "sum\t\t\t%d\t%d\t%d\t%.4f\t%d\t\n", u.Input, u.CacheRead, u.Output, bill.Cost.USD, bill.Cost.Tokens)
+		if err := w.Flush(); err != nil {
+			return err
+		}
+		for _, l := range bill.Lines {
+			if l.Open.USD > 0 || l.Open.Tokens > 0 {
+				fmt.Fprintf(std.Out, "of %s %s, %s is counted at its worst: the program was stopped before the cost was known\n", l.For, l.Name, session.Bill{Cost: l.Open}.Words())
+			}
+		}
+		return nil
+	})
+}
+
 // printerOf prints lines and keeps the first error.
 type printerOf struct {
 	w   io.Writer

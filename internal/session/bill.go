@@ -64,10 +64,11 @@ func (b *biller) add(ev Event) {
 
 // settle closes the reservation with what the call cost.
 func (b *biller) settle(purpose, model string, usage llm.Usage, cost ledger.Amount) {
-	b.open = nil
-	if model != "" { // else no model was asked: a digest
-		b.book(purpose, model, usage, cost)
+	if model == "" {
+		return // no model was asked: a digest
 	}
+	b.open = nil
+	b.book(purpose, model, usage, cost)
 }
 
 // close books a reservation at its worst: whether the provider charged for it

@@ -134,7 +134,6 @@ type Result struct {
 	tool.Output
 	Full    string  `json:"full,omitempty"`    // file with the whole text, when Text is only its head and tail
 	Seconds float64 `json:"seconds,omitempty"` // how long the tool ran
-	CostUSD float64 `json:"cost_usd,omitempty"`
 }
 
 // Cleared puts short texts in place of bulky results.

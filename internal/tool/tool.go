@@ -64,6 +64,7 @@ type Output struct {
 	Plan      []PlanItem `json:"plan,omitempty"`  // the whole plan, when the call set it
 	Facts     []Fact     `json:"facts,omitempty"` // what a summary of the conversation must keep
 	Image     *llm.Image `json:"image,omitempty"` // for the model to see, beside Text
+	CostUSD   float64    `json:"cost_usd,omitempty"`
 }
 
 // A Fact is something that must outlive a summary of the conversation: a job

@@ -6,10 +6,12 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"unicode/utf8"
 
+	"ml-intern/internal/llm"
 	"ml-intern/internal/sandbox"
 	"ml-intern/internal/tool"
 )
@@ -27,7 +29,7 @@ const (
 	maxLineBytes = 2000
 )
 
-// Read shows a text file with line numbers.
+// Read shows a text file with line numbers, or a picture.
 func Read(sb files) tool.Tool {
 	type input struct {
 		Path   string `json:"path" jsonschema:"the file, relative to the workspace or absolute"`
@@ -41,12 +43,32 @@ func Read(sb files) tool.Tool {
 		if err != nil {
 			return tool.Output{}, err
 		}
+		if kind := http.DetectContentType(data); strings.HasPrefix(kind, "image/") {
+			return picture(in.Path, kind, data)
+		}
 		if bytes.IndexByte(data[:min(len(data), 8000)], 0) >= 0 {
 			return tool.Output{}, fmt.Errorf("%s is a binary file of %d bytes; look at it with a command", in.Path, len(data))
 		}
 		text, shown, total := numbered(sandbox.Printable(data), in.Offset, in.Limit)
 		return tool.Output{Text: text, Summary: fmt.Sprintf("read %s: %d of %d lines", in.Path, shown, total)}, nil
 	})
+}
+
+// maxPicture is the size of a picture, in bytes, that every provider takes.
+const maxPicture = 3 << 20
+
+// picture shows an image file to the model.
+func picture(path, kind string, data []byte) (tool.Output, error) {
+	switch kind {
+	case "image/png", "image/jpeg", "image/gif", "image/webp":
+	default:
+		return tool.Output{}, fmt.Errorf("%s is a picture of type %s; make a PNG or JPEG of it to look at it", path, kind)
+	}
+	if len(data) > maxPicture {
+		return tool.Output{}, fmt.Errorf("%s is a picture of %d bytes; make one of at most %d bytes to look at it", path, len(data), maxPicture)
+	}
+	text := fmt.Sprintf("%s is a picture (%s, %d bytes)", path, kind, len(data))
+	return tool.Output{Text: text, Summary: text, Image: &llm.Image{MediaType: kind, Data: data}}, nil
 }
 
 // numbered returns limit lines from line offset on, each with its number.
@@ -88,8 +110,12 @@ func Write(sb files) tool.Tool {
 		}
 		sum := fmt.Sprintf("%x", sha256.Sum256([]byte(in.Content)))
 		text := fmt.Sprintf("wrote %s: %d bytes, sha256 %s", in.Path, len(in.Content), sum)
-		return tool.Output{Text: text, Summary: fmt.Sprintf("wrote %s, %d bytes", in.Path, len(in.Content)), Artifacts: []tool.Artifact{fileArtifact(sb, in.Path, sum)}}, nil
+		return tool.Output{Text: text, Summary: fmt.Sprintf("wrote %s, %d bytes", in.Path, len(in.Content)), Artifacts: []tool.Artifact{fileArtifact(sb, in.Path, sum)}, Facts: fileFact(in.Path, text)}, nil
 	})
+}
+
+func fileFact(path, text string) []tool.Fact {
+	return []tool.Fact{{Kind: "Files written", Name: path, Text: text}}
 }
 
 func fileArtifact(sb resolver, path, sum string) tool.Artifact {
@@ -119,7 +145,7 @@ func Edit(sb files) tool.Tool {
 		}
 		text := fmt.Sprintf("edited %s: %d replaced", in.Path, n)
 		sum := fmt.Sprintf("%x", sha256.Sum256([]byte(edited)))
-		return tool.Output{Text: text + ", sha256 " + sum, Summary: text, Artifacts: []tool.Artifact{fileArtifact(sb, in.Path, sum)}}, nil
+		return tool.Output{Text: text + ", sha256 " + sum, Summary: text, Artifacts: []tool.Artifact{fileArtifact(sb, in.Path, sum)}, Facts: fileFact(in.Path, text)}, nil
 	})
 }
 

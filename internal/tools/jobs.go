@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,9 +53,14 @@ func JobSubmit(backend submitter, dir string) tool.Tool {
 		}
 		out, err := object(result{status.ID, status.State, relative(dir, status.OutputDir)}, fmt.Sprintf("job %s (%s) is %s", status.ID, in.Name, status.State))
 		out.Artifacts = []tool.Artifact{{Kind: "job", Path: filepath.ToSlash(status.OutputDir)}}
+		out.Facts = []tool.Fact{{Kind: jobFacts, Name: status.ID, Text: fmt.Sprintf("%s: %s %s, %s; output in %s",
+			in.Name, in.Script, strings.Join(in.Args, " "), status.State, relative(dir, status.OutputDir))}}
 		return out, err
 	})
 }
+
+// jobFacts is the kind of the facts about jobs.
+const jobFacts = "Jobs"
 
 // jobReport is one job as the model reads it.
 type jobReport struct {
@@ -99,6 +106,7 @@ func JobWait(backend job.Backend, sb files) tool.Tool {
 		}
 		res := result{Done: true}
 		var states []string
+		var facts []tool.Fact
 		for _, status := range statuses {
 			report, err := reportJob(ctx, backend, sb, status)
 			if err != nil {
@@ -107,8 +115,11 @@ func JobWait(backend job.Backend, sb files) tool.Tool {
 			res.Jobs = append(res.Jobs, report)
 			res.Done = res.Done && status.Done()
 			states = append(states, fmt.Sprintf("%s %s in %.1f s", report.Name, report.State, report.Seconds))
+			facts = append(facts, report.fact())
 		}
-		return object(res, strings.Join(states, ", "))
+		out, err := object(res, strings.Join(states, ", "))
+		out.Facts = facts
+		return out, err
 	})
 }
 
@@ -132,6 +143,15 @@ func reportJob(ctx context.Context, backend job.Backend, sb files, status job.St
 		report.Metrics[name] = metricMean{mean(values), len(values)}
 	}
 	return report, nil
+}
+
+// fact is what a summary must keep of the job.
+func (r jobReport) fact() tool.Fact {
+	text := fmt.Sprintf("%s: %s in %.1f s; output in %s", r.Name, r.State, r.Seconds, r.OutputDir)
+	for _, name := range slices.Sorted(maps.Keys(r.Metrics)) {
+		text += fmt.Sprintf("; %s %.6g (n = %d)", name, r.Metrics[name].Mean, r.Metrics[name].N)
+	}
+	return tool.Fact{Kind: jobFacts, Name: r.Job, Text: text}
 }
 
 func mean(values []float64) float64 {
@@ -244,7 +264,9 @@ func JobCancel(backend canceler) tool.Tool {
 		if err != nil {
 			return tool.Output{}, fmt.Errorf("job %s: %w", in.Job, err)
 		}
-		return object(result{in.Job, status.State}, fmt.Sprintf("job %s is %s", in.Job, status.State))
+		out, err := object(result{in.Job, status.State}, fmt.Sprintf("job %s is %s", in.Job, status.State))
+		out.Facts = []tool.Fact{{Kind: jobFacts, Name: in.Job, Text: fmt.Sprintf("%s: %s", status.Name, status.State)}}
+		return out, err
 	})
 }
 
@@ -279,7 +301,9 @@ func CompareRuns(backend job.Backend, sb files) tool.Tool {
 			return tool.Output{}, err
 		}
 		res.ChosenJob, res.Table = res.Jobs[res.Choice], res.Comparison.Table()
-		return object(res, res.Verdict)
+		out, err := object(res, res.Verdict)
+		out.Facts = []tool.Fact{{Kind: "Experiments", Name: in.Metric + " of " + strings.Join(in.Jobs, ", "), Text: res.Verdict + "\n" + res.Table}}
+		return out, err
 	})
 }
 

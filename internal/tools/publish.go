@@ -110,6 +110,7 @@ func (p publisher) run(ctx context.Context, in publishInput, call tool.Call) (to
 		Repo: repo.String(), URL: url, Commit: commit.Commit, Private: info.Private, Unchanged: commit.Unchanged, Files: published,
 	}, "published "+url)
 	out.Artifacts = []tool.Artifact{{Kind: "model", URL: url}}
+	out.Facts = []tool.Fact{{Kind: "Published", Name: repo.String(), Text: fmt.Sprintf("%s, commit %s, from job %s", url, commit.Commit, in.Job)}}
 	return out, err
 }
 

@@ -402,7 +402,8 @@ func everyKind() []session.Event {
 			Artifacts: []tool.Artifact{{Kind: "model", URL: odd, Path: odd, SHA256: "x"}},
 			Plan:      []tool.PlanItem{{Text: odd, Status: "doing"}},
 			Facts:     []tool.Fact{{Kind: odd, Name: odd, Text: odd}},
-		}, Full: odd, Seconds: 0.1, CostUSD: 1e-9}},
+			CostUSD:   1e-9,
+		}, Full: odd, Seconds: 0.1}},
 		{Result: &session.Result{CallID: "2", Output: tool.Output{Text: strings.Repeat("5 MB of text… ", 5<<20/16)}}},
 		{Cleared: &session.Cleared{Results: []session.ClearedResult{{CallID: odd, Text: odd}}}},
 		{Compact: &session.Compact{
