@@ -64,9 +64,19 @@ func randomLog(t *testing.T, r *rand.Rand, store *memory) *session.Session {
 			for keep < len(s.Messages()) && s.Messages()[keep].Role == llm.Tool {
 				keep++
 			}
-			record(session.Event{Compact: &session.Compact{Summary: "summary", Keep: keep}})
+			record(session.Event{Compact: &session.Compact{State: "state", Summary: "summary", Keep: keep, Longest: r.IntN(3) * 5}})
+		case r.IntN(8) == 0 && len(pending) == 0:
+			var cleared session.Cleared
+			for _, m := range s.Messages() {
+				if m.Role == llm.Tool && r.IntN(2) == 0 {
+					cleared.Results = append(cleared.Results, session.ClearedResult{CallID: m.Parts[0].Result.CallID, Text: "cleared"})
+				}
+			}
+			record(session.Event{Cleared: &cleared})
+		case r.IntN(8) == 0:
+			record(session.Event{Switched: &session.Switched{From: "a", To: "b"}})
 		default:
-			reply := llm.Reply{Message: llm.Message{Role: llm.Assistant, Parts: []llm.Part{{Text: "so"}}}}
+			reply := llm.Reply{Message: llm.Message{Role: llm.Assistant, Parts: []llm.Part{{Reasoning: "a long thought"}, {Text: "so it is"}}}, End: llm.End{Usage: llm.Usage{Input: r.IntN(3) * 50, Output: 10}}}
 			for range r.IntN(4) { // ids that providers leave out or use again
 				reply.Message.Parts = append(reply.Message.Parts, llm.Part{Call: &llm.ToolCall{ID: []string{"", "a", "b"}[r.IntN(3)], Name: "f"}})
 			}
@@ -91,6 +101,10 @@ func TestTranscriptsAreValid(t *testing.T) {
 		again, err := session.Open(t.Context(), store, "s")
 		if err != nil {
 			t.Fatal(err)
+		}
+		tokens, whole := again.Tokens()
+		if was, wasWhole := s.Tokens(); tokens != was || whole != wasWhole || !reflect.DeepEqual(again.Bill(), s.Bill()) {
+			t.Fatalf("seed %d: a new process counts %d tokens, not %d, or has another bill", seed, tokens, was)
 		}
 		if !reflect.DeepEqual(again.Messages(), s.Messages()) || !reflect.DeepEqual(again.Pending(), s.Pending()) || again.Steps() != s.Steps() {
 			t.Fatalf("seed %d: a new process computes something else", seed)
