@@ -280,7 +280,7 @@ func (t turn) resultBytes() int {
 	limit := resultLimit
 	if window := t.model().Info().ContextWindow; window > 0 { // about 3 bytes a token
 		limit = min(limit, window*3/10)
-		limit = min(limit, window/max(t.session.Calls(), 1))
+		limit = min(limit, window*3/2/max(t.session.Calls(), 1)) // half the window for all
 	}
 	return max(limit, smallestLimit)
 }

@@ -9,7 +9,6 @@ type measure struct {
 	exact int // tokens of the last request, with system prompt and tools; 0 if unknown
 	fresh int // estimate of what came since, or of everything if exact is 0
 	bytes int // of the same: no tokenizer makes more tokens of it
-	all   int // estimate of all messages
 
 	sumCount int // tokens added between two counts, by the provider,
 	sumGuess int // and by the estimate
@@ -56,15 +55,14 @@ func Estimate(m llm.Message) (tokens, most int) {
 // grow counts a message that was added.
 func (s *measure) grow(m llm.Message) {
 	tokens, most := Estimate(m)
-	s.fresh, s.bytes, s.all = s.fresh+tokens, s.bytes+most, s.all+tokens
+	s.fresh, s.bytes = s.fresh+tokens, s.bytes+most
 }
 
-// counted takes over the provider's count and adds the reply. A count far
-// below what the messages must take is of something else, such as the part
-// that was not cached, and is passed over.
+// counted takes over the provider's count and adds the reply. A count that is
+// too low does no harm: the provider will refuse what is too long.
 func (s *measure) counted(r llm.Reply) {
 	u := r.End.Usage
-	if u.Estimated || u.Input == 0 || float64(u.Input) < 0.4*float64(s.all) {
+	if u.Estimated || u.Input <= 0 {
 		s.grow(r.Message)
 		return
 	}
@@ -78,7 +76,7 @@ func (s *measure) counted(r llm.Reply) {
 
 // again measures messages that were changed.
 func (s *measure) again(messages []llm.Message) {
-	s.exact, s.fresh, s.bytes, s.all = 0, 0, 0, 0
+	s.exact, s.fresh, s.bytes = 0, 0, 0
 	for _, m := range messages {
 		s.grow(m)
 	}
