@@ -22,7 +22,9 @@ hub:
 dataset:
 hub/hubserver/gitstore: hub
 hub/hubserver:  hub hub/hubserver/gitstore
-llm/openai:     llm
+llm/wire:       llm
+llm/openai:     llm llm/wire
+llm/anthropic:  llm llm/wire
 llm/baseline:   llm
 llm/catalog:    llm config
 tool:           llm

@@ -32,11 +32,23 @@ type Turn struct {
 	Hang       bool   `json:"hang"`        // nothing is ever sent
 	Whole      bool   `json:"whole"`       // one JSON object, not a stream
 	NoUsage    bool   `json:"no_usage"`
+	Usage      *Count `json:"usage"` // in place of true counts
 	NoDone     bool   `json:"no_done"`
 	NoIndex    bool   `json:"no_index"`  // tool calls without index
 	ArgBytes   int    `json:"arg_bytes"` // bytes of arguments in a chunk; 0 for all in one
 	Raw        string `json:"raw"`       // sent as it stands, instead of all of the above
 	DelayMS    int    `json:"delay_ms"`  // before the first byte
+	Signature  string `json:"signature"` // of the reasoning, on the Messages wire
+	Lax        bool   `json:"lax"`       // the request is not checked
+}
+
+// A Count is what a Turn says that it took, in tokens: in is all of the
+// request, cached and written are parts of it.
+type Count struct {
+	In      int `json:"in"`
+	Out     int `json:"out"`
+	Cached  int `json:"cached"`
+	Written int `json:"written"`
 }
 
 // A TurnCall is a tool call of a Turn. An empty ID gets one; "none" leaves it out.
@@ -56,6 +68,7 @@ type answer struct {
 	n      int
 	chunks int
 	over   bool // nothing more is sent
+	wire   wire
 }
 
 func (a *answer) send() {
@@ -68,6 +81,8 @@ func (a *answer) send() {
 		a.write([]byte(t.Raw))
 	case t.Status != 0:
 		a.refuse()
+	case a.wire == messagesWire:
+		a.messages()
 	case t.Whole:
 		a.w.Header().Set("Content-Type", "application/json")
 		whole := map[string]any{
@@ -90,7 +105,7 @@ func (a *answer) refuse() {
 	a.w.WriteHeader(a.turn.Status)
 	body := a.turn.Body
 	if body == "" {
-		body = fmt.Sprintf(`{"error":{"message":"scripted %d"}}`, a.turn.Status)
+		body = fmt.Sprintf(`{"type":"error","error":{"message":"scripted %d"}}`, a.turn.Status)
 	}
 	a.write([]byte(body))
 }
@@ -187,10 +202,14 @@ func (a *answer) event(v any) {
 	case after(t.StallAfter):
 		a.stall()
 	case t.ErrorAfter > 0 && a.chunks == t.ErrorAfter:
-		v = map[string]any{"error": map[string]any{"message": "scripted error in the stream", "type": "server_error"}}
+		v = map[string]any{"type": "error", "error": map[string]any{"message": "scripted error in the stream", "type": "server_error"}}
 	}
 	a.chunks++
 	line := append([]byte("data: "), encode(v)...)
+	if a.wire == messagesWire {
+		name, _ := v.(map[string]any)["type"].(string)
+		line = append([]byte("event: "+name+"\n"), line...)
+	}
 	a.write(append(line, "\n\n"...))
 	if t.Chunk == 0 || a.chunks%64 == 0 || t.CutAfter+t.StallAfter > 0 {
 		a.flush()
@@ -254,6 +273,12 @@ func (a *answer) finish() string {
 
 func (a *answer) usage() map[string]any {
 	out := 1 + len(a.turn.text())/4
+	if c := a.turn.Usage; c != nil {
+		return map[string]any{
+			"prompt_tokens": c.In, "completion_tokens": c.Out, "total_tokens": c.In + c.Out,
+			"prompt_tokens_details": map[string]any{"cached_tokens": c.Cached, "cache_write_tokens": c.Written},
+		}
+	}
 	return map[string]any{"prompt_tokens": 100, "completion_tokens": out, "total_tokens": 100 + out}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -13,11 +14,13 @@ import (
 	"ml-intern/internal/llm"
 )
 
-// RunModel tests a Model that speaks chat completions. The models that
-// newModel returns ask the server, with stall limits of about five seconds: more
-// than a slow machine pauses, less than a test may take.
+// RunModel tests a Model that speaks chat completions or the Messages API. The
+// models that newModel returns ask the server, with stall limits of about five
+// seconds: more than a slow machine pauses, less than a test may take.
 func RunModel(t *testing.T, newModel func(t *testing.T, s *Server) llm.Model) {
 	t.Run("Replies", func(t *testing.T) { t.Parallel(); replies(t, newModel) })
+	t.Run("Usage", func(t *testing.T) { t.Parallel(); usage(t, newModel) })
+	t.Run("Random", func(t *testing.T) { t.Parallel(); randomTranscripts(t, newModel) })
 	t.Run("Failures", func(t *testing.T) { t.Parallel(); failures(t, newModel) })
 	t.Run("Transcript", func(t *testing.T) { t.Parallel(); transcript(t, newModel) })
 	t.Run("Cancel", func(t *testing.T) { t.Parallel(); cancel(t, newModel) })
@@ -74,6 +77,7 @@ func replies(t *testing.T, newModel func(*testing.T, *Server) llm.Model) {
 		"a call without arguments":            {Calls: []TurnCall{{Name: "f"}}},
 		"calls without ids":                   {Calls: []TurnCall{{ID: "none", Name: "f", Args: "{}"}, {ID: "none", Name: "f", Args: `{"a":1}`}}, ArgBytes: 1},
 		"calls with one id":                   {Calls: []TurnCall{{ID: "x", Name: "f", Args: "{}"}, {ID: "x", Name: "g", Args: `{"a":1}`}}, ArgBytes: 1},
+		"a late first byte":                   {Text: "hello", DelayMS: 500},
 		"calls without index":                 {Calls: manyCalls(3), NoIndex: true},
 		"calls without index and with one id": {Calls: []TurnCall{{ID: "x", Name: "f", Args: "{}"}, {ID: "x", Name: "f", Args: `{"a":1}`}}, NoIndex: true},
 		"calls without index and ids":         {Calls: []TurnCall{{ID: "none", Name: "f", Args: `{"a":1}`}, {ID: "none", Name: "f", Args: `{"a":1}`}}, NoIndex: true},
@@ -84,7 +88,7 @@ func replies(t *testing.T, newModel func(*testing.T, *Server) llm.Model) {
 		"wrong finish_reason":                 {Calls: manyCalls(1), Finish: "stop"},
 		"not streamed":                        {Text: odd, Reasoning: "hm", Calls: strange, Whole: true},
 		"a late answer":                       {Text: "hello", DelayMS: 50},
-		"5 MB in one line":                    {Text: "0123456789", Repeat: 5 << 20 / 10},
+		"10 MB in one line":                   {Text: "0123456789", Repeat: 10 << 20 / 10},
 		"2 MB in pieces":                      {Text: "0123456789", Repeat: 2 << 20 / 10, Chunk: 1000},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -98,6 +102,98 @@ func replies(t *testing.T, newModel func(*testing.T, *Server) llm.Model) {
 			check(t, turn, reply)
 		})
 	}
+}
+
+// usage is taken as it comes where it can be, and estimated where it cannot.
+func usage(t *testing.T, newModel func(*testing.T, *Server) llm.Model) {
+	for name, tt := range map[string]struct {
+		count Count
+		want  llm.Usage // zero for an estimate
+	}{
+		"plain":    {Count{In: 50, Out: 7}, llm.Usage{Input: 50, Output: 7}},
+		"cached":   {Count{In: 50, Out: 7, Cached: 20, Written: 10}, llm.Usage{Input: 50, Output: 7, CacheRead: 20, CacheWrite: 10}},
+		"zero":     {Count{}, llm.Usage{}},
+		"negative": {Count{In: -5, Out: -7}, llm.Usage{}},
+		"absurd":   {Count{In: 1 << 40, Out: 1 << 40}, llm.Usage{}},
+	} {
+		s := NewServer(Turn{Text: "hello", Usage: &tt.count})
+		reply, err := Ask(t.Context(), newModel(t, s), Go())
+		got := reply.End.Usage
+		if tt.want == (llm.Usage{}) {
+			if err != nil || !got.Estimated || got.Input <= 0 || got.Output <= 0 || got.Input > 1000 {
+				t.Errorf("%s: %+v, %v", name, got, err)
+			}
+		} else if got != tt.want {
+			t.Errorf("%s: %+v, want %+v", name, got, tt.want)
+		}
+		s.Close()
+	}
+}
+
+// randomTranscripts sends transcripts of every shape that a session can have;
+// the server refuses what a provider would.
+func randomTranscripts(t *testing.T, newModel func(*testing.T, *Server) llm.Model) {
+	s := NewServerFunc(func(int) (Turn, bool) { return Turn{Text: "ok"}, true })
+	defer s.Close()
+	m := newModel(t, s)
+	for seed := range uint64(150) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		req := llm.Request{System: []string{"", "system"}[r.IntN(2)], Messages: RandomTranscript(r), MaxOutput: r.IntN(2) * 5000, Effort: []string{"", "high"}[r.IntN(2)]}
+		for range 1 + r.IntN(3) {
+			if _, err := Ask(t.Context(), m, req); err != nil {
+				t.Fatalf("seed %d: %v\n%+v", seed, err, req.Messages)
+			}
+			req.Messages = append(req.Messages, RandomExchange(r, len(req.Messages))...)
+			req.Messages = append(req.Messages, llm.Message{Role: llm.User, Parts: []llm.Part{{Text: "more"}}})
+		}
+	}
+}
+
+// RandomTranscript is a transcript as a session makes it: it begins with the
+// person's words, and every call has its result.
+func RandomTranscript(r *rand.Rand) []llm.Message {
+	messages := []llm.Message{{Role: llm.User, Parts: []llm.Part{{Text: "go"}}}}
+	for range r.IntN(8) {
+		messages = append(messages, RandomExchange(r, len(messages))...)
+		for range r.IntN(3) {
+			messages = append(messages, llm.Message{Role: llm.User, Parts: []llm.Part{{Text: "note"}}})
+		}
+	}
+	if messages[len(messages)-1].Role == llm.Assistant {
+		messages = append(messages, llm.Message{Role: llm.User, Parts: []llm.Part{{Text: "go on"}}})
+	}
+	return messages
+}
+
+// RandomExchange is a reply of the model, number n of the transcript, with the
+// results of its calls.
+func RandomExchange(r *rand.Rand, n int) []llm.Message {
+	reply := llm.Message{Role: llm.Assistant}
+	if r.IntN(2) == 0 {
+		reply.Parts = append(reply.Parts, llm.Part{Reasoning: "hm", Proof: []*llm.Proof{
+			nil, {Kind: "anthropic.signature", Data: "c2ln"}, {Kind: "openrouter.details", Data: `[{"type":"reasoning.text","text":"hm"}]`}, {Kind: "other", Data: "x"},
+		}[r.IntN(4)]})
+	}
+	if r.IntN(4) == 0 {
+		reply.Parts = append(reply.Parts, llm.Part{Proof: &llm.Proof{Kind: "anthropic.redacted", Data: "eA=="}})
+	}
+	if text := []string{"", " ", "so", odd}[r.IntN(4)]; text != "" {
+		reply.Parts = append(reply.Parts, llm.Part{Text: text})
+	}
+	var results []llm.Message
+	for i := range r.IntN(4) {
+		id := []string{fmt.Sprintf("call_%d_%d", n, i), fmt.Sprintf("odd id.%d/%d ü", n, i)}[r.IntN(2)]
+		reply.Parts = append(reply.Parts, llm.Part{Call: &llm.ToolCall{ID: id, Name: "f", Args: []string{"", "{}", `{"a":1}`, "[1]", "{half", "null"}[r.IntN(6)]}})
+		result := llm.ToolResult{CallID: id, Text: []string{"", "ok", odd}[r.IntN(3)], IsError: r.IntN(2) == 0}
+		if r.IntN(3) == 0 {
+			result.Image = &llm.Image{MediaType: "image/png", Data: []byte("png")}
+		}
+		results = append(results, llm.Message{Role: llm.Tool, Parts: []llm.Part{{Result: &result}}})
+	}
+	if len(reply.Parts) == 0 {
+		reply.Parts = []llm.Part{{Text: "nothing"}}
+	}
+	return append([]llm.Message{reply}, results...)
 }
 
 func check(t *testing.T, turn Turn, reply llm.Reply) {
@@ -152,6 +248,11 @@ func failures(t *testing.T, newModel func(*testing.T, *Server) llm.Model) {
 		"no key":               {Turn{Status: 401}, llm.ErrAuth, false},
 		"not allowed":          {Turn{Status: 403}, llm.ErrAuth, false},
 		"bad request":          {Turn{Status: 400}, nil, false},
+		"no credit":            {Turn{Status: 402}, llm.ErrCredit, false},
+		"no such model":        {Turn{Status: 404}, nil, false},
+		"overloaded":           {Turn{Status: 529}, nil, true},
+		"unavailable":          {Turn{Status: 503, RetryAfter: "3"}, nil, true},
+		"too long in words":    {Turn{Status: 400, Body: `{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 213462 tokens > 200000 maximum"}}`}, llm.ErrContextOverflow, false},
 		"too long":             {Turn{Status: 400, Body: `{"error":{"message":"x","code":"context_length_exceeded"}}`}, llm.ErrContextOverflow, false},
 		"too large":            {Turn{Status: 413}, llm.ErrContextOverflow, false},
 		"too many":             {Turn{Status: 429, RetryAfter: "3"}, nil, true},
@@ -165,7 +266,6 @@ func failures(t *testing.T, newModel func(*testing.T, *Server) llm.Model) {
 		"stalled":              {after(func(t *Turn) { t.StallAfter = 3 }), nil, true},
 		"nothing":              {Turn{Hang: true}, nil, true},
 		"error in the stream":  {after(func(t *Turn) { t.ErrorAfter = 3 }), nil, true},
-		"cut object":           {Turn{Raw: `{"choices":[{"message":{"content":"hel`}, nil, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -193,8 +293,9 @@ func transcript(t *testing.T, newModel func(*testing.T, *Server) llm.Model) {
 	defer s.Close()
 	m := newModel(t, s)
 	req := llm.Request{
-		System: "the system " + odd,
-		Tools:  []llm.ToolSpec{{Name: "f", Description: odd, Schema: json.RawMessage(`{"type":"object"}`)}},
+		MaxOutput: 77,
+		System:    "the system " + odd,
+		Tools:     []llm.ToolSpec{{Name: "f", Description: odd, Schema: json.RawMessage(`{"type":"object"}`)}},
 		Messages: []llm.Message{
 			{Role: llm.User, Parts: []llm.Part{{Text: odd}}},
 			{Role: llm.Assistant, Parts: []llm.Part{
@@ -215,10 +316,18 @@ func transcript(t *testing.T, newModel func(*testing.T, *Server) llm.Model) {
 		req.Messages = append(req.Messages, reply.Message, llm.Message{Role: llm.User, Parts: []llm.Part{{Text: "more"}}})
 	}
 	seen := s.Seen()
-	if prefix := bytes.TrimSuffix(seen[0].Body, []byte("]}")); !bytes.HasPrefix(seen[1].Body, prefix) {
+	// What may vary comes after the messages; the Messages wire may still add
+	// to the last of them.
+	prefix := seen[0].Body[:bytes.LastIndex(seen[0].Body, []byte("bad arguments"))]
+	if !bytes.HasPrefix(seen[1].Body, prefix) {
 		t.Errorf("the first request is not the beginning of the second:\n%s\n%s", seen[0].Body, seen[1].Body)
 	}
-	checkBody(t, seen[0].Body)
+	if !bytes.Contains(seen[0].Body[len(prefix):], []byte(`_tokens":77`)) {
+		t.Errorf("the limit of the reply is not at the end: %s", seen[0].Body)
+	}
+	if seen[0].Header.Get("Anthropic-Version") == "" {
+		checkBody(t, seen[0].Body)
+	}
 }
 
 func checkBody(t *testing.T, body []byte) {

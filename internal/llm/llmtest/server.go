@@ -22,8 +22,9 @@ type Seen struct {
 	Sent    time.Time // when the last byte of the answer had been written
 }
 
-// A Server is an endpoint for chat completions on loopback. It answers with
-// the turns of its script in order.
+// A Server is an endpoint on loopback for chat completions and for the Messages
+// API. It answers with the turns of its script in order, and refuses requests
+// that the providers would refuse.
 type Server struct {
 	URL string // with /v1
 
@@ -122,7 +123,12 @@ func (s *Server) OwnTimes() []time.Duration {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path != "/v1/chat/completions" || r.Method != http.MethodPost {
+	format := chatWire
+	switch {
+	case r.Method == http.MethodPost && r.URL.Path == "/v1/chat/completions":
+	case r.Method == http.MethodPost && r.URL.Path == "/v1/messages":
+		format = messagesWire
+	default:
 		http.NotFound(w, r)
 		return
 	}
@@ -143,10 +149,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		turn = Turn{Status: http.StatusTeapot, Body: fmt.Sprintf(`{"error":{"message":"the script has no turn %d"}}`, n+1)}
 	}
+	check := CheckChat
+	if format == messagesWire {
+		check = CheckMessages
+	}
+	if err := check(body); err != nil && !turn.Lax {
+		turn = Turn{Status: http.StatusBadRequest, Body: fmt.Sprintf(`{"type":"error","error":{"type":"invalid_request_error","message":%q}}`, err.Error())}
+	}
 	if !pause(r.Context(), time.Duration(turn.DelayMS)*time.Millisecond) {
 		return
 	}
-	a := answer{w: w, ctx: r.Context(), turn: turn, n: n}
+	a := answer{w: w, ctx: r.Context(), turn: turn, n: n, wire: format}
 	a.send()
 	a.flush()
 }

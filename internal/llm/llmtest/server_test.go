@@ -11,9 +11,12 @@ import (
 	"ml-intern/internal/llm/llmtest"
 )
 
+// request is the least that a provider takes.
+const request = `{"model":"m","messages":[{"role":"user","content":"go"}]}`
+
 func post(t *testing.T, url string) (status int, body string) {
 	t.Helper()
-	res, err := http.Post(url+"/v1/chat/completions", "application/json", strings.NewReader("{}"))
+	res, err := http.Post(url+"/v1/chat/completions", "application/json", strings.NewReader(request))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +78,7 @@ func TestSeen(t *testing.T) {
 		post(t, strings.TrimSuffix(s.URL, "/v1"))
 	}
 	seen, own := s.Seen(), s.OwnTimes()
-	if len(seen) != 2 || string(seen[0].Body) != "{}" || len(own) != 1 {
+	if len(seen) != 2 || string(seen[0].Body) != request || len(own) != 1 {
 		t.Fatalf("seen %+v, own %v", seen, own)
 	}
 	if seen[1].Arrived.Before(seen[0].Arrived) || seen[0].Sent.Before(seen[0].Arrived) {

@@ -35,7 +35,8 @@ func (a *arguments) UnmarshalJSON(data []byte) error {
 
 // calls puts tool calls together from their pieces.
 type calls struct {
-	all []*call
+	all     []*call
+	written int // calls that were found in the text
 }
 
 type call struct {

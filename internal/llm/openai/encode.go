@@ -2,28 +2,83 @@ package openai
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
 	"ml-intern/internal/llm"
+	"ml-intern/internal/llm/wire"
 )
 
-// body is the request as JSON. The messages come last, so that a request is
-// the beginning of the one after it, which is what prompt caches want.
-func (c *Client) body(req llm.Request) ([]byte, error) {
+// A body is a request as JSON: what never changes, then the messages, then
+// what may differ from request to request, so that a request is the beginning
+// of the one after it, which is what prompt caches want. Its bytes are shared
+// with the cache, which only ever adds to them.
+type body struct {
+	parts [][]byte
+	size  int
+}
+
+func (b body) reader() io.ReadCloser {
+	readers := make([]io.Reader, len(b.parts))
+	for i, p := range b.parts {
+		readers[i] = bytes.NewReader(p)
+	}
+	return io.NopCloser(io.MultiReader(readers...))
+}
+
+func (c *Client) body(req llm.Request) (body, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.cache.update(c.Model, req); err != nil {
-		return nil, err
+	if err := c.cache.update(c, req); err != nil {
+		return body{}, err
 	}
-	head, messages := c.cache.head, c.cache.bytes
-	body := make([]byte, 0, len(head)+len(messages)+2)
-	body = append(body, head...)
-	body = append(body, bytes.TrimPrefix(messages, []byte(","))...)
-	return append(body, "]}"...), nil
+	tail, err := encode(c.tail(req))
+	if err != nil {
+		return body{}, err
+	}
+	if len(tail) > 2 { // more than {}
+		tail[0] = ','
+	} else {
+		tail = tail[1:]
+	}
+	b := body{parts: [][]byte{c.cache.head, bytes.TrimPrefix(c.cache.bytes, []byte(",")), []byte("]"), tail}}
+	for _, p := range b.parts {
+		b.size += len(p)
+	}
+	return b, nil
 }
+
+// tail is what may vary.
+func (c *Client) tail(req llm.Request) map[string]any {
+	tail := make(map[string]any)
+	if req.MaxOutput > 0 && !c.known.without["max_tokens"] {
+		name := "max_tokens"
+		if c.Dialect.NewLimitName != c.known.otherLimit {
+			name = "max_completion_tokens"
+		}
+		tail[name] = req.MaxOutput
+	}
+	if level := c.level(req.Effort); level != "" {
+		if c.Dialect.EffortInObject {
+			tail["reasoning"] = map[string]string{"effort": level}
+		} else {
+			tail["reasoning_effort"] = level
+		}
+	}
+	if c.Dialect.CacheKey && req.Session != "" && !c.known.without["prompt_cache_key"] {
+		tail["prompt_cache_key"] = req.Session
+	}
+	if c.Dialect.CacheControl && !c.known.without["cache_control"] {
+		tail["cache_control"] = ephemeral()
+	}
+	return tail
+}
+
+func ephemeral() map[string]string { return map[string]string{"type": "ephemeral"} }
 
 // encode is JSON without the escapes that only a browser needs.
 func encode(v any) ([]byte, error) {
@@ -42,6 +97,7 @@ func encode(v any) ([]byte, error) {
 // as those of a growing transcript do, are equal at a glance.
 type encoded struct {
 	model string
+	mends int // that the server had needed when the bytes were made
 	tools []llm.ToolSpec
 	head  []byte // up to the bracket before the messages
 
@@ -52,47 +108,63 @@ type encoded struct {
 	bytes    []byte        // of each message, with a comma before it
 }
 
-func (e *encoded) update(model string, req llm.Request) error {
-	if e.head == nil || e.model != model || !slices.EqualFunc(e.tools, req.Tools, sameTool) {
-		if err := e.begin(model, req.Tools); err != nil {
+func (e *encoded) update(c *Client, req llm.Request) error {
+	if e.head == nil || e.model != c.Model || e.mends != c.known.mends || !slices.EqualFunc(e.tools, req.Tools, sameTool) {
+		*e = encoded{mends: c.known.mends}
+		if err := e.begin(c, req.Tools); err != nil {
 			return err
 		}
 	}
 	if e.system != req.System {
 		e.truncate(0)
 		e.system, e.bytes, e.start = "", nil, 0
-		if err := e.add(wireMessage{Role: "system", Content: &req.System}); err != nil {
-			return err
+		if req.System != "" {
+			if err := e.add(c.system(req.System)); err != nil {
+				return err
+			}
 		}
 		e.system, e.start = req.System, len(e.bytes)
 	}
 	keep := 0
-	for keep < min(len(req.Messages), len(e.messages)) && same(req.Messages[keep], e.messages[keep]) {
+	for keep < min(len(req.Messages), len(e.messages)) && wire.Equal(req.Messages[keep], e.messages[keep]) {
 		keep++
 	}
-	e.truncate(keep)
-	for _, m := range req.Messages[keep:] {
-		if err := e.add(wire(m)...); err != nil {
+	if keep < len(e.messages) {
+		e.truncate(keep)
+	}
+	for i, m := range req.Messages[keep:] {
+		wireMessages := c.wire(m)
+		if i += keep; m.Role == llm.Tool && (i+1 == len(req.Messages) || req.Messages[i+1].Role != llm.Tool) {
+			wireMessages = append(wireMessages, c.pictures(req.Messages[:i+1])...)
+		}
+		if err := e.add(wireMessages...); err != nil {
 			e.truncate(len(e.messages)) // drop what is half there
 			return err
 		}
-		e.messages = append(e.messages, clone(m))
+		e.messages = append(e.messages, wire.Clone(m))
 		e.ends = append(e.ends, len(e.bytes))
 	}
 	return nil
 }
 
-func (e *encoded) begin(model string, tools []llm.ToolSpec) error {
-	head, err := encode(struct {
+func (e *encoded) begin(c *Client, tools []llm.ToolSpec) error {
+	v := struct {
 		Model         string     `json:"model"`
 		Stream        bool       `json:"stream"`
-		StreamOptions any        `json:"stream_options"`
+		StreamOptions any        `json:"stream_options,omitempty"`
 		Tools         []wireTool `json:"tools,omitempty"`
-	}{model, true, map[string]bool{"include_usage": true}, wireTools(tools)})
+	}{Model: c.Model, Stream: true, Tools: wireTools(tools)}
+	if !c.known.without["stream_options"] {
+		v.StreamOptions = map[string]bool{"include_usage": true}
+	}
+	if n := len(v.Tools); n > 0 && c.Dialect.CacheControl && !c.known.without["cache_control"] {
+		v.Tools[n-1].Cache = ephemeral()
+	}
+	head, err := encode(v)
 	if err != nil {
 		return err
 	}
-	e.model, e.tools = model, cloneTools(tools)
+	e.model, e.tools = c.Model, cloneTools(tools)
 	e.head = append(bytes.TrimSuffix(head, []byte("}")), `,"messages":[`...)
 	return nil
 }
@@ -114,8 +186,8 @@ func (e *encoded) truncate(n int) {
 	if n > 0 {
 		end = e.ends[n-1]
 	}
-	clear(e.messages[n:])
-	e.bytes, e.ends, e.messages = e.bytes[:end], e.ends[:n], e.messages[:n]
+	// The bytes may be on their way to the server: new ones need new memory.
+	e.bytes, e.ends, e.messages = e.bytes[:end:end], e.ends[:n:n], e.messages[:n:n]
 }
 
 func sameTool(a, b llm.ToolSpec) bool {
@@ -130,34 +202,10 @@ func cloneTools(tools []llm.ToolSpec) []llm.ToolSpec {
 	return tools
 }
 
-func same(a, b llm.Message) bool {
-	return a.Role == b.Role && slices.EqualFunc(a.Parts, b.Parts, func(p, q llm.Part) bool {
-		return p.Text == q.Text && p.Reasoning == q.Reasoning && equal(p.Call, q.Call) && equal(p.Result, q.Result)
-	})
-}
-
-func equal[T comparable](a, b *T) bool {
-	return a == b || a != nil && b != nil && *a == *b
-}
-
-func clone(m llm.Message) llm.Message {
-	m.Parts = slices.Clone(m.Parts)
-	for i, p := range m.Parts {
-		if p.Call != nil {
-			call := *p.Call
-			m.Parts[i].Call = &call
-		}
-		if p.Result != nil {
-			result := *p.Result
-			m.Parts[i].Result = &result
-		}
-	}
-	return m
-}
-
 type wireTool struct {
 	Type     string       `json:"type"`
 	Function wireFunction `json:"function"`
+	Cache    any          `json:"cache_control,omitempty"`
 }
 
 type wireFunction struct {
@@ -169,17 +217,29 @@ type wireFunction struct {
 func wireTools(specs []llm.ToolSpec) []wireTool {
 	tools := make([]wireTool, len(specs))
 	for i, s := range specs {
-		tools[i] = wireTool{"function", wireFunction{s.Name, s.Description, s.Schema}}
+		tools[i] = wireTool{Type: "function", Function: wireFunction{s.Name, s.Description, s.Schema}}
 	}
 	return tools
 }
 
 type wireMessage struct {
-	Role       string     `json:"role"`
-	Content    *string    `json:"content"`
-	Reasoning  string     `json:"reasoning_content,omitempty"`
-	ToolCalls  []wireCall `json:"tool_calls,omitempty"`
-	ToolCallID string     `json:"tool_call_id,omitempty"`
+	Role       string          `json:"role"`
+	Content    any             `json:"content"` // text, a list of parts, or null
+	Reasoning  string          `json:"reasoning_content,omitempty"`
+	Details    json.RawMessage `json:"reasoning_details,omitempty"`
+	ToolCalls  []wireCall      `json:"tool_calls,omitempty"`
+	ToolCallID string          `json:"tool_call_id,omitempty"`
+}
+
+type wirePart struct {
+	Type  string    `json:"type"`
+	Text  string    `json:"text,omitempty"`
+	Image *wireLink `json:"image_url,omitempty"`
+	Cache any       `json:"cache_control,omitempty"`
+}
+
+type wireLink struct {
+	URL string `json:"url"`
 }
 
 type wireCall struct {
@@ -193,35 +253,97 @@ type wireCallFunc struct {
 	Arguments string `json:"arguments"`
 }
 
+// system is the system message.
+func (c *Client) system(text string) wireMessage {
+	if c.Dialect.CacheControl && !c.known.without["cache_control"] {
+		return wireMessage{Role: "system", Content: []wirePart{{Type: "text", Text: text, Cache: ephemeral()}}}
+	}
+	return wireMessage{Role: "system", Content: text}
+}
+
+// details is the kind of proof of this wire: reasoning_details as they came.
+const details = "openrouter.details"
+
 // wire is a message in the wire's form: none if it says nothing, and several
 // for several results. Reasoning is sent back beside calls, where models need
 // it to go on, and nowhere else. That depends on the message alone: to drop it
 // later would change the bytes before the last message.
-func wire(m llm.Message) []wireMessage {
+func (c *Client) wire(m llm.Message) []wireMessage {
 	text := m.Text()
-	out := wireMessage{Role: string(m.Role), Content: &text}
+	out := wireMessage{Role: string(m.Role), Content: text}
 	var results []wireMessage
+	var images []*llm.Image
 	for _, p := range m.Parts {
 		switch {
 		case p.Call != nil:
 			out.ToolCalls = append(out.ToolCalls, wireCall{p.Call.ID, "function", wireCallFunc{p.Call.Name, objectArgs(p.Call.Args)}})
 		case p.Result != nil:
-			results = append(results, wireMessage{Role: "tool", Content: &p.Result.Text, ToolCallID: p.Result.CallID})
-		case p.Reasoning != "":
+			results = append(results, wireMessage{Role: "tool", Content: p.Result.Text, ToolCallID: p.Result.CallID})
+		case p.Image != nil:
+			images = append(images, p.Image)
+		}
+		if p.Proof != nil && p.Proof.Kind == details && !c.known.without["reasoning"] {
+			out.Details = json.RawMessage(p.Proof.Data)
+		}
+		if !c.known.without["reasoning"] {
 			out.Reasoning += p.Reasoning
 		}
+	}
+	if out.Details != nil {
+		out.Reasoning = "" // they say the same
 	}
 	switch {
 	case m.Role == llm.Tool:
 		return results
+	case len(images) > 0:
+		out.Content = c.withImages(text, images)
 	case len(out.ToolCalls) > 0 && text == "":
 		out.Content = nil // null beside calls, as the reference server writes it
-	case len(out.ToolCalls) == 0 && text == "" && m.Role == llm.Assistant:
-		return nil // only reasoning: servers refuse an empty answer
-	case len(out.ToolCalls) == 0:
-		out.Reasoning = ""
+	case len(out.ToolCalls) == 0 && text == "":
+		return nil // only reasoning, or nothing: servers refuse an empty message
+	}
+	if len(out.ToolCalls) == 0 {
+		out.Reasoning, out.Details = "", nil
 	}
 	return []wireMessage{out}
+}
+
+// withImages is content of text and pictures.
+func (c *Client) withImages(text string, images []*llm.Image) any {
+	var parts []wirePart
+	if text != "" {
+		parts = append(parts, wirePart{Type: "text", Text: text})
+	}
+	for _, i := range images {
+		if !c.Images {
+			parts = append(parts, wirePart{Type: "text", Text: "[a picture, which this model cannot see]"})
+			continue
+		}
+		url := "data:" + i.MediaType + ";base64," + base64.StdEncoding.EncodeToString(i.Data)
+		parts = append(parts, wirePart{Type: "image_url", Image: &wireLink{url}})
+	}
+	return parts
+}
+
+// pictures is what the results that end the messages show. Results take text
+// only, so a message of the person's role follows the last of them.
+func (c *Client) pictures(messages []llm.Message) []wireMessage {
+	var images []*llm.Image
+	for _, m := range slices.Backward(messages) {
+		if m.Role != llm.Tool {
+			break
+		}
+		for _, p := range slices.Backward(m.Parts) {
+			if p.Result != nil && p.Result.Image != nil {
+				images = append(images, p.Result.Image)
+			}
+		}
+	}
+	if len(images) == 0 {
+		return nil
+	}
+	slices.Reverse(images)
+	return []wireMessage{{Role: "user", Content: c.withImages("The pictures that the tools showed:", images)}}
 }
 
 // objectArgs keeps arguments that are no JSON object as the text in one:

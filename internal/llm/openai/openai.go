@@ -7,7 +7,6 @@
 package openai
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +19,7 @@ import (
 	"time"
 
 	"ml-intern/internal/llm"
+	"ml-intern/internal/llm/wire"
 )
 
 // A Client is an llm.Model behind one endpoint. It is safe for concurrent use,
@@ -33,12 +33,26 @@ type Client struct {
 	ContextWindow int           // tokens; 0 if there is no limit worth watching
 	MaxOutput     int           // tokens; 0 if unknown
 	Price         *llm.Price    // nil if unknown
+	Images        bool          // the model takes pictures
+	Efforts       []string      // levels of effort that the model has; nil if unknown
 	HTTP          *http.Client  // http.DefaultClient if nil; its redirect policy is not used
 	FirstByte     time.Duration // how long the answer may keep one waiting; 120 s if 0
 	Idle          time.Duration // how long it may pause in the middle; 60 s if 0
+	Dialect       Dialect
 
 	mu    sync.Mutex
 	cache encoded
+	known learned
+}
+
+// A Dialect is how one server differs from the others in what it is sent. The
+// zero Dialect is what most understand.
+type Dialect struct {
+	EffortInObject bool   // effort as reasoning.effort, not reasoning_effort (OpenRouter)
+	NewLimitName   bool   // max_completion_tokens, not max_tokens (OpenAI)
+	SessionHeader  string // carries the session's name; "" for none (the Hugging Face router)
+	CacheKey       bool   // prompt_cache_key carries the session's name (OpenAI)
+	CacheControl   bool   // cache_control marks what to cache (Anthropic's models behind others)
 }
 
 // Info implements llm.Model.
@@ -47,61 +61,80 @@ func (c *Client) Info() llm.Info {
 }
 
 // Stream implements llm.Model. Errors are an *llm.StatusError or an
-// *llm.TransportError, or ctx's.
+// *llm.TransportError, or ctx's. A request that is refused for something that
+// the server need not know is made again at once without it: nothing was
+// charged.
 func (c *Client) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Chunk, error] {
 	return func(yield func(llm.Chunk, error) bool) {
-		ctx, cancel := context.WithCancelCause(ctx)
-		defer cancel(nil)
-		body, err := c.body(req)
-		if err != nil {
+		for range maxMends {
+			err := c.attempt(ctx, req, yield)
+			notice := c.mend(req, err)
+			switch {
+			case err == nil:
+				return
+			case notice == "":
+				yield(llm.Chunk{}, err)
+				return
+			case !yield(llm.Chunk{Notice: notice}, nil):
+				return
+			}
+		}
+		if err := c.attempt(ctx, req, yield); err != nil {
 			yield(llm.Chunk{}, err)
-			return
-		}
-		waiting := alarm(cancel, orDefault(c.FirstByte, 120*time.Second))
-		defer waiting.Stop()
-		res, err := c.post(ctx, body)
-		if err != nil {
-			yield(llm.Chunk{}, c.failure(ctx, err))
-			return
-		}
-		defer res.Body.Close()
-		answer := &watched{body: res.Body, cancel: cancel, waiting: waiting, limit: orDefault(c.Idle, 60*time.Second)}
-		if res.StatusCode != http.StatusOK {
-			yield(llm.Chunk{}, c.failure(ctx, refusal(res, answer)))
-			return
-		}
-		r := reader{promptBytes: len(body), hangUp: func() { cancel(nil) }, yield: yield}
-		if err := r.read(answer); err != nil && !errors.Is(err, errStopped) {
-			yield(llm.Chunk{}, c.failure(ctx, err))
 		}
 	}
 }
 
-func orDefault(d, otherwise time.Duration) time.Duration {
-	if d == 0 {
-		return otherwise
+// attempt makes one request. It returns nil when the reply was whole or the
+// caller stopped.
+func (c *Client) attempt(ctx context.Context, req llm.Request, yield func(llm.Chunk, error) bool) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	body, err := c.body(req)
+	if err != nil {
+		return err
 	}
-	return d
+	watch := wire.NewWatch(cancel, wire.Or(c.FirstByte, 120*time.Second), wire.Or(c.Idle, 60*time.Second))
+	defer watch.Stop()
+	res, err := c.post(ctx, body, req.Session)
+	if err != nil {
+		return wire.Failure(ctx, err, c.key())
+	}
+	defer res.Body.Close()
+	answer := watch.Body(res.Body)
+	if res.StatusCode != http.StatusOK {
+		return wire.Failure(ctx, refusal(res, answer), c.key())
+	}
+	r := reader{promptBytes: body.size, tools: req.Tools, hangUp: func() { cancel(nil) }, yield: yield}
+	if err := r.read(answer); err != nil && !errors.Is(err, errStopped) {
+		return wire.Failure(ctx, err, c.key())
+	}
+	return nil
 }
 
-func (c *Client) post(ctx context.Context, body []byte) (*http.Response, error) {
+func (c *Client) post(ctx context.Context, body body, session string) (*http.Response, error) {
 	address, err := c.endpoint()
 	if err != nil {
-		return nil, &refused{err}
+		return nil, &wire.RefusedError{Err: err}
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, body.reader())
 	if err != nil {
-		return nil, &refused{fmt.Errorf("make request: %w", err)}
+		return nil, &wire.RefusedError{Err: fmt.Errorf("make request: %w", err)}
 	}
+	req.ContentLength = int64(body.size)
+	req.GetBody = func() (io.ReadCloser, error) { return body.reader(), nil }
 	for name, values := range c.Header {
 		req.Header[name] = values
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "text/event-stream, application/json")
+	if name := c.Dialect.SessionHeader; name != "" && session != "" {
+		req.Header.Set(name, session[:min(len(session), 256)])
+	}
 	if key := c.key(); key != "" {
 		req.Header.Set("Authorization", "Bearer "+key)
 	}
-	client := http.Client{CheckRedirect: sameHost}
+	client := http.Client{CheckRedirect: wire.SameHost}
 	if c.HTTP != nil {
 		client.Transport = c.HTTP.Transport
 	}
@@ -131,80 +164,4 @@ func (c *Client) endpoint() (string, error) {
 	}
 	u.RawPath = ""
 	return u.JoinPath("chat/completions").String(), nil
-}
-
-// A refused request was never sent: to repeat it is no use.
-type refused struct{ error }
-
-func (r *refused) Unwrap() error { return r.error }
-
-// sameHost follows redirects on the host that the key belongs to, and no
-// others: the transcript is no other host's business either.
-func sameHost(req *http.Request, via []*http.Request) error {
-	switch first := via[0].URL; {
-	case req.URL.Host != first.Host || req.URL.Scheme != first.Scheme, req.Method != http.MethodPost:
-		return &refused{fmt.Errorf("the server sends the request on to %s://%s%s; set that as the address if it is meant", req.URL.Scheme, req.URL.Host, req.URL.Path)}
-	case len(via) >= 5:
-		return &refused{errors.New("the server sends the request in circles")}
-	}
-	return nil
-}
-
-// errStall is why a silent answer is given up.
-var errStall = errors.New("the server fell silent")
-
-// failure turns an error into one that callers can judge: the caller's own
-// cancellation, a refusal, or trouble on the way.
-func (c *Client) failure(ctx context.Context, err error) error {
-	cause := context.Cause(ctx)
-	if errors.Is(cause, errStall) {
-		return &llm.TransportError{Err: cause}
-	}
-	if cause != nil {
-		return cause
-	}
-	if e, ok := errors.AsType[*llm.StatusError](err); ok {
-		if key := c.key(); len(key) >= 8 { // what is shorter is no secret
-			e.Message = strings.ReplaceAll(e.Message, key, "(the key)")
-		}
-		return e
-	}
-	if _, ok := errors.AsType[*refused](err); ok {
-		return err
-	}
-	if _, ok := errors.AsType[*llm.TransportError](err); ok {
-		return err
-	}
-	return &llm.TransportError{Err: err}
-}
-
-// alarm cancels a request that has been silent for too long.
-func alarm(cancel context.CancelCauseFunc, limit time.Duration) *time.Timer {
-	return time.AfterFunc(limit, func() { cancel(fmt.Errorf("%w for %s", errStall, limit)) })
-}
-
-// watched is a body of which every read must bring something in time: the
-// first before the alarm that waits for it, every other within the limit. The
-// time that the caller takes between reads is the caller's.
-type watched struct {
-	body    io.Reader
-	cancel  context.CancelCauseFunc
-	waiting *time.Timer // for the first byte
-	limit   time.Duration
-	idle    *time.Timer // nil before the first byte; runs during a read
-}
-
-func (w *watched) Read(p []byte) (int, error) {
-	if w.idle != nil {
-		w.idle.Reset(w.limit)
-	}
-	n, err := w.body.Read(p)
-	if w.idle == nil && n > 0 {
-		w.waiting.Stop()
-		w.idle = alarm(w.cancel, w.limit)
-	}
-	if w.idle != nil {
-		w.idle.Stop()
-	}
-	return n, err
 }

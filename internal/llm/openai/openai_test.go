@@ -183,7 +183,7 @@ func TestRedirects(t *testing.T) {
 	other := strings.Replace(s.URL, "127.0.0.1", "localhost", 1)
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		first := httptest.NewServer(http.RedirectHandler(other+"/chat/completions", status))
-		_, err := llmtest.Ask(t.Context(), &openai.Client{BaseURL: first.URL, APIKey: "sk-secret"}, llmtest.Go())
+		_, err := llmtest.Ask(t.Context(), &openai.Client{Model: "m", BaseURL: first.URL, APIKey: "sk-secret"}, llmtest.Go())
 		if err == nil || llm.Temporary(err) || len(s.Seen()) > 0 || !strings.Contains(err.Error(), "localhost") {
 			t.Errorf("%d: err %v, %d requests", status, err, len(s.Seen()))
 		}
@@ -194,7 +194,7 @@ func TestRedirects(t *testing.T) {
 	mux.Handle("/old/", http.RedirectHandler("/v1/chat/completions", http.StatusTemporaryRedirect))
 	moved := httptest.NewServer(mux)
 	defer moved.Close()
-	reply, err := llmtest.Ask(t.Context(), &openai.Client{BaseURL: moved.URL + "/old", APIKey: "sk-secret"}, llmtest.Go())
+	reply, err := llmtest.Ask(t.Context(), &openai.Client{Model: "m", BaseURL: moved.URL + "/old", APIKey: "sk-secret"}, llmtest.Go())
 	if err != nil || reply.Message.Text() != "ok" || s.Seen()[0].Header.Get("Authorization") != "Bearer sk-secret" {
 		t.Errorf("on its own host: %v, %v", reply, err)
 	}
@@ -204,7 +204,7 @@ func TestRedirects(t *testing.T) {
 func TestAddressesThatAreNone(t *testing.T) {
 	t.Parallel()
 	for _, base := range []string{"", "localhost:8000", "127.0.0.1:8000/v1", "ftp://host/v1", "http://", "://"} {
-		_, err := llmtest.Ask(t.Context(), &openai.Client{BaseURL: base}, llmtest.Go())
+		_, err := llmtest.Ask(t.Context(), &openai.Client{Model: "m", BaseURL: base}, llmtest.Go())
 		if err == nil || llm.Temporary(err) || !strings.Contains(err.Error(), "http://") {
 			t.Errorf("%q: %v", base, err)
 		}
@@ -257,7 +257,7 @@ func TestConnections(t *testing.T) {
 	})
 	defer server.Close()
 	for range 5 {
-		if _, err := llmtest.Ask(t.Context(), &openai.Client{BaseURL: server.URL}, llmtest.Go()); err != nil {
+		if _, err := llmtest.Ask(t.Context(), &openai.Client{Model: "m", BaseURL: server.URL}, llmtest.Go()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -272,7 +272,7 @@ func TestConnections(t *testing.T) {
 	defer open.Close()
 	defer open.CloseClientConnections()
 	start := time.Now()
-	reply, err := llmtest.Ask(t.Context(), &openai.Client{BaseURL: open.URL}, llmtest.Go())
+	reply, err := llmtest.Ask(t.Context(), &openai.Client{Model: "m", BaseURL: open.URL}, llmtest.Go())
 	if took := time.Since(start); err != nil || len(reply.Message.Calls()) != 1 || took > 20*time.Second {
 		t.Errorf("got %+v, %v after %s", reply, err, took)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -19,10 +20,15 @@ var errStopped = errors.New("the caller stopped ranging")
 // A reader turns one answer into chunks.
 type reader struct {
 	promptBytes int
+	tools       []llm.ToolSpec
 	hangUp      func() // gives the connection up
 	yield       func(llm.Chunk, error) bool
 
 	calls    calls
+	think    thinker
+	said     strings.Builder // the text, where calls may hide in it
+	reasoned strings.Builder
+	details  detailList
 	finish   string // the last finish_reason
 	usage    *wireUsage
 	outBytes int
@@ -41,11 +47,12 @@ type wireReply struct {
 }
 
 type wireDelta struct {
-	Content          content     `json:"content"`
-	ReasoningContent content     `json:"reasoning_content"`
-	Reasoning        content     `json:"reasoning"`
-	Refusal          string      `json:"refusal"`
-	ToolCalls        []deltaCall `json:"tool_calls"`
+	Content          content           `json:"content"`
+	ReasoningContent content           `json:"reasoning_content"`
+	Reasoning        content           `json:"reasoning"`
+	ReasoningDetails []json.RawMessage `json:"reasoning_details"`
+	Refusal          string            `json:"refusal"`
+	ToolCalls        []deltaCall       `json:"tool_calls"`
 }
 
 // content is text by the book, and a list of parts from some servers.
@@ -75,6 +82,7 @@ type wireUsage struct {
 	CompletionTokens float64 `json:"completion_tokens"`
 	PromptDetails    struct {
 		CachedTokens float64 `json:"cached_tokens"`
+		WriteTokens  float64 `json:"cache_write_tokens"`
 	} `json:"prompt_tokens_details"`
 	CacheHits float64 `json:"prompt_cache_hit_tokens"` // DeepSeek's name for the same
 }
@@ -89,13 +97,61 @@ func (r *reader) read(body io.Reader) error {
 	if !r.done && r.finish == "" {
 		return &llm.TransportError{Err: errors.New("the reply was cut in the middle")}
 	}
-	for _, call := range r.calls.list() {
-		r.outBytes += len(call.Args)
-		if !r.yield(llm.Chunk{Call: &call}, nil) {
-			return errStopped
+	if r.finish == "error" {
+		return &llm.StatusError{Status: http.StatusBadGateway, Message: "the provider ended the reply with an error"}
+	}
+	if err := r.close(); err != nil {
+		return err
+	}
+	return r.send(llm.Chunk{End: &llm.End{Reason: r.reason(), Usage: r.total()}})
+}
+
+// close sends what had to wait for the end: text that might have been a mark
+// of reasoning, the provider's own record of the reasoning, and the calls.
+func (r *reader) close() error {
+	if err := r.text(r.think.flush()); err != nil {
+		return err
+	}
+	if data := r.details.join(); data != "" {
+		if err := r.send(llm.Chunk{Proof: &llm.Proof{Kind: details, Data: data}}); err != nil {
+			return err
 		}
 	}
-	if !r.yield(llm.Chunk{End: &llm.End{Reason: r.reason(), Usage: r.total()}}, nil) {
+	list := r.calls.list()
+	if len(list) == 0 && len(r.tools) > 0 {
+		prose, found := textCalls(r.said.String(), r.tools)
+		if len(found) > 0 {
+			if err := r.begunAgain(prose); err != nil {
+				return err
+			}
+			r.calls.written = len(found)
+			list = found
+		}
+	}
+	for _, call := range list {
+		r.outBytes += len(call.Args)
+		if err := r.send(llm.Chunk{Call: &call}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begunAgain makes void what was sent, because calls were written in it, and
+// sends what is left.
+func (r *reader) begunAgain(prose string) error {
+	for _, c := range []llm.Chunk{{Restart: true}, {Reasoning: r.reasoned.String()}, {Text: prose}} {
+		if c.Restart || c.Reasoning != "" || c.Text != "" {
+			if err := r.send(c); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *reader) send(c llm.Chunk) error {
+	if !r.yield(c, nil) {
 		return errStopped
 	}
 	return nil
@@ -170,22 +226,51 @@ func (r *reader) event(data []byte) error {
 }
 
 func (r *reader) delta(d wireDelta) error {
-	text := string(d.Content) + d.Refusal
 	reasoning := string(d.ReasoningContent)
 	if reasoning == "" {
 		reasoning = string(d.Reasoning) // servers in transition send both
 	}
-	r.outBytes += len(text) + len(reasoning)
-	if reasoning != "" && !r.yield(llm.Chunk{Reasoning: reasoning}, nil) {
-		return errStopped
+	if err := r.thought(reasoning); err != nil {
+		return err
 	}
-	if text != "" && !r.yield(llm.Chunk{Text: text}, nil) {
-		return errStopped
+	text := string(d.Content) + d.Refusal
+	if text != "" {
+		var hidden string
+		hidden, text = r.think.split(text)
+		if err := r.thought(hidden); err != nil {
+			return err
+		}
 	}
+	if err := r.text(text); err != nil {
+		return err
+	}
+	r.details.add(d.ReasoningDetails)
 	for _, c := range d.ToolCalls {
 		r.calls.add(c)
 	}
 	return nil
+}
+
+func (r *reader) thought(reasoning string) error {
+	if reasoning == "" {
+		return nil
+	}
+	r.outBytes += len(reasoning)
+	if len(r.tools) > 0 {
+		r.reasoned.WriteString(reasoning)
+	}
+	return r.send(llm.Chunk{Reasoning: reasoning})
+}
+
+func (r *reader) text(text string) error {
+	if text == "" {
+		return nil
+	}
+	r.outBytes += len(text)
+	if len(r.tools) > 0 {
+		r.said.WriteString(text)
+	}
+	return r.send(llm.Chunk{Text: text})
 }
 
 // reason is why the reply ended; what it holds counts more than what it says.
@@ -193,7 +278,7 @@ func (r *reader) reason() string {
 	switch {
 	case r.finish == "length":
 		return llm.EndLength
-	case len(r.calls.all) > 0:
+	case len(r.calls.all)+r.calls.written > 0:
 		return llm.EndCalls
 	case r.finish == "" || r.finish == "tool_calls" || r.finish == "function_call":
 		return llm.EndStop
@@ -201,14 +286,22 @@ func (r *reader) reason() string {
 	return r.finish
 }
 
-// total is the usage, estimated at four bytes a token if there was none.
+// maxHidden is how many tokens more than its bytes a request may have: what
+// servers put around it, and pictures, which are not counted by bytes.
+const maxHidden = 100_000
+
+// total is the usage, estimated at four bytes a token if there was none, or
+// one that cannot be.
 func (r *reader) total() llm.Usage {
-	if r.usage == nil || r.usage.PromptTokens == 0 && r.usage.CompletionTokens == 0 {
-		return llm.Usage{Input: r.promptBytes / 4, Output: r.outBytes / 4, Estimated: true}
+	u := r.usage
+	if u == nil || u.PromptTokens <= 0 && u.CompletionTokens <= 0 || u.PromptTokens < 0 || u.CompletionTokens < 0 ||
+		u.PromptTokens > float64(r.promptBytes+maxHidden) || u.CompletionTokens > 1e9 {
+		return llm.Usage{Input: r.promptBytes / 4, Output: r.outBytes/4 + 1, Estimated: true}
 	}
-	return llm.Usage{
-		Input:     int(r.usage.PromptTokens),
-		Output:    int(r.usage.CompletionTokens),
-		CacheRead: int(max(r.usage.PromptDetails.CachedTokens, r.usage.CacheHits)),
+	read := max(u.PromptDetails.CachedTokens, u.CacheHits, 0)
+	write := max(u.PromptDetails.WriteTokens, 0)
+	if read+write > u.PromptTokens {
+		read, write = 0, 0
 	}
+	return llm.Usage{Input: int(u.PromptTokens), Output: int(u.CompletionTokens), CacheRead: int(read), CacheWrite: int(write)}
 }

@@ -6,11 +6,11 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"ml-intern/internal/llm"
+	"ml-intern/internal/llm/wire"
 )
 
 // maxRefusal is how much of an error's body is read.
@@ -27,9 +27,12 @@ func refusal(res *http.Response, answer io.Reader) error {
 		}
 	}
 	e.Status = res.StatusCode
-	e.RetryAfter = retryAfter(res.Header, time.Now())
+	e.RetryAfter = wire.RetryAfter(res.Header, time.Now())
 	if overflows(e) {
 		e.Code = "context_length_exceeded"
+	}
+	if takesNoTools(e) {
+		e.Message = "this model, or the server as it was started, takes no tools, and nothing works without; take another model or start the server with tool calling: " + e.Message
 	}
 	return e
 }
@@ -60,11 +63,11 @@ func parseError(body []byte) *llm.StatusError {
 	}
 	e := &llm.StatusError{}
 	if json.Unmarshal(body, &shape) != nil {
-		e.Message = clip(pageTitle(body))
+		e.Message = wire.Clip(pageTitle(body))
 		return e
 	}
 	if json.Unmarshal(shape.Error, &e.Message) == nil && e.Message != "" {
-		e.Message = clip(e.Message)
+		e.Message = wire.Clip(e.Message)
 		return e
 	}
 	if len(shape.Error) > 0 && shape.Error[0] == '{' {
@@ -86,7 +89,7 @@ func parseError(body []byte) *llm.StatusError {
 	if e.Code == "" {
 		e.Code = shape.Type
 	}
-	e.Message = clip(e.Message)
+	e.Message = wire.Clip(e.Message)
 	return e
 }
 
@@ -98,15 +101,6 @@ func pageTitle(body []byte) string {
 		return string(m[2])
 	}
 	return string(body)
-}
-
-// clip is one line of a message that fits a screen.
-func clip(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
-	if len(s) > 500 {
-		s = strings.ToValidUTF8(s[:500], "") + "…"
-	}
-	return s
 }
 
 // overflows recognizes a transcript that is too long. OpenAI says so by code,
@@ -132,27 +126,4 @@ func overflows(e *llm.StatusError) bool {
 		"context length", "context size", "context window", "context limit", "maximum model length",
 		"prompt is too long", "input is too long", "`max_new_tokens` must be <=",
 	}, func(words string) bool { return strings.Contains(text, words) })
-}
-
-// maxRetryAfter is as good as never, and no overflow.
-const maxRetryAfter = 24 * time.Hour
-
-// retryAfter reads how long the server asks to wait: milliseconds, seconds or
-// a date.
-func retryAfter(h http.Header, now time.Time) time.Duration {
-	if ms, err := strconv.ParseFloat(h.Get("Retry-After-Ms"), 64); err == nil && ms > 0 {
-		return duration(ms / 1000)
-	}
-	value := h.Get("Retry-After")
-	if s, err := strconv.ParseFloat(value, 64); err == nil && s > 0 {
-		return duration(s)
-	}
-	if at, err := http.ParseTime(value); err == nil && at.After(now) {
-		return min(at.Sub(now), maxRetryAfter)
-	}
-	return 0
-}
-
-func duration(seconds float64) time.Duration {
-	return time.Duration(min(seconds, maxRetryAfter.Seconds()) * float64(time.Second))
 }

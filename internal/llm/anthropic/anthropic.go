@@ -1,0 +1,141 @@
+// Package anthropic speaks the Messages API, through the official Go SDK.
+//
+// Its one rule: be strict in what is taken for an answer. A reply without its
+// end is never whole, thinking goes back as it came, and a request's bytes up
+// to its last message never change, so that the provider's cache holds.
+//
+// The SDK makes the requests and reads the stream. Its own retries are off and
+// it reads nothing of the environment: llm.Retry and config do that.
+package anthropic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	sdk "github.com/anthropics/anthropic-sdk-go"
+	"github.com/anthropics/anthropic-sdk-go/option"
+
+	"ml-intern/internal/llm"
+	"ml-intern/internal/llm/wire"
+)
+
+// A Client is an llm.Model behind one endpoint. It is safe for concurrent use,
+// and fastest when the requests of one session follow each other.
+type Client struct {
+	ID            string        // of the model, as the person writes it
+	Model         string        // of the model, on the wire
+	BaseURL       string        // with or without /v1; https://api.anthropic.com if empty
+	APIKey        string        // sent to BaseURL's host only
+	ContextWindow int           // tokens; 0 if there is no limit worth watching
+	MaxOutput     int           // tokens; 0 if unknown
+	Price         *llm.Price    // nil if unknown
+	Images        bool          // the model takes pictures
+	Efforts       []string      // levels of effort that the model has; nil if it takes none
+	Adaptive      bool          // the model decides itself how long to think, within its effort
+	HTTP          *http.Client  // http.DefaultClient if nil; its redirect policy is not used
+	FirstByte     time.Duration // how long the answer may keep one waiting; 120 s if 0
+	Idle          time.Duration // how long it may pause in the middle; 60 s if 0
+
+	mu    sync.Mutex
+	cache encoded
+	known learned
+}
+
+// Info implements llm.Model.
+func (c *Client) Info() llm.Info {
+	return llm.Info{ID: c.ID, ContextWindow: c.ContextWindow, MaxOutput: c.MaxOutput, Price: c.Price}
+}
+
+// Stream implements llm.Model. Errors are an *llm.StatusError or an
+// *llm.TransportError, or ctx's. A request that is refused for its effort or
+// for old thinking is mended and made again at once: nothing was charged.
+func (c *Client) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Chunk, error] {
+	return func(yield func(llm.Chunk, error) bool) {
+		for range maxMends {
+			err := c.attempt(ctx, req, yield)
+			notice := c.mend(req, err)
+			switch {
+			case err == nil:
+				return
+			case notice == "":
+				yield(llm.Chunk{}, err)
+				return
+			case !yield(llm.Chunk{Notice: notice}, nil):
+				return
+			}
+		}
+		yield(llm.Chunk{}, c.attempt(ctx, req, yield))
+	}
+}
+
+// attempt makes one request. It returns nil when the reply was whole or the
+// caller stopped.
+func (c *Client) attempt(ctx context.Context, req llm.Request, yield func(llm.Chunk, error) bool) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	body, err := c.body(req)
+	if err != nil {
+		return err
+	}
+	watch := wire.NewWatch(cancel, wire.Or(c.FirstByte, 120*time.Second), wire.Or(c.Idle, 60*time.Second))
+	defer watch.Stop()
+	res, err := c.post(ctx, body, watch)
+	if err != nil {
+		return c.failure(ctx, err)
+	}
+	defer res.Body.Close()
+	r := reader{promptBytes: len(body), yield: yield}
+	if err := r.read(res); err != nil && !errors.Is(err, errStopped) {
+		return c.failure(ctx, err)
+	}
+	return nil
+}
+
+func (c *Client) post(ctx context.Context, body []byte, watch *wire.Watch) (*http.Response, error) {
+	base, err := c.base()
+	if err != nil {
+		return nil, &wire.RefusedError{Err: err}
+	}
+	httpClient := &http.Client{CheckRedirect: wire.SameHost, Transport: watch}
+	watch.Base = http.DefaultTransport
+	if c.HTTP != nil && c.HTTP.Transport != nil {
+		watch.Base = c.HTTP.Transport
+	}
+	client := sdk.Client{Options: []option.RequestOption{ // NewClient would read the environment
+		option.WithBaseURL(base), option.WithAPIKey(c.key()), option.WithHTTPClient(httpClient), option.WithMaxRetries(0),
+	}}
+	var res *http.Response
+	err = client.Post(ctx, "v1/messages", body, &res, option.WithHeader("Content-Type", "application/json"), option.WithHeader("Accept", "text/event-stream"))
+	if err != nil {
+		if e, ok := errors.AsType[*url.Error](err); ok {
+			err = fmt.Errorf("ask %s: %w", strings.TrimPrefix(strings.TrimPrefix(base, "https://"), "http://"), e.Err)
+		}
+		return nil, err
+	}
+	return res, nil
+}
+
+// key is the key without the blanks that files and shells leave around it.
+func (c *Client) key() string { return strings.TrimSpace(c.APIKey) }
+
+// base is the address before /v1.
+func (c *Client) base() (string, error) {
+	address := strings.TrimSpace(c.BaseURL)
+	if address == "" {
+		address = "https://api.anthropic.com"
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return "", errors.New("the model's address is not a URL: it must begin with http:// or https://")
+	}
+	u.Path = strings.TrimSuffix(strings.TrimSuffix(strings.TrimRight(u.Path, "/"), "/messages"), "/v1") + "/"
+	u.RawPath = ""
+	return u.String(), nil
+}

@@ -1,0 +1,113 @@
+package openai
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+// A thinker takes the reasoning out of a reply that begins with it between
+// marks, as small models write it. It holds back only what may be a mark.
+type thinker struct {
+	state thinkState
+	held  string
+}
+
+type thinkState int
+
+const (
+	thinkUnknown thinkState = iota // nothing but blanks so far
+	thinkOpen                      // between the marks
+	thinkOver
+)
+
+const (
+	thinkBegin = "<think>"
+	thinkEnd   = "</think>"
+)
+
+// split takes the next piece of the reply apart.
+func (t *thinker) split(piece string) (reasoning, text string) {
+	if t.state == thinkOver {
+		return "", piece
+	}
+	piece, t.held = t.held+piece, ""
+	if t.state == thinkUnknown {
+		start := strings.TrimLeft(piece, " \t\r\n")
+		switch {
+		case strings.HasPrefix(start, thinkBegin):
+			t.state, piece = thinkOpen, start[len(thinkBegin):]
+		case strings.HasPrefix(thinkBegin, start): // the beginning of the mark, or nothing
+			t.held = piece
+			return "", ""
+		default:
+			t.state = thinkOver
+			return "", piece
+		}
+	}
+	if before, after, ok := strings.Cut(piece, thinkEnd); ok {
+		t.state = thinkOver
+		return before, strings.TrimLeft(after, "\r\n")
+	}
+	n := partial(piece, thinkEnd)
+	t.held = piece[len(piece)-n:]
+	return piece[:len(piece)-n], ""
+}
+
+// flush returns what is held at the end: it was no mark.
+func (t *thinker) flush() string {
+	held := t.held
+	t.held = ""
+	if t.state == thinkUnknown && strings.TrimSpace(held) == "" {
+		return ""
+	}
+	return held
+}
+
+// partial is how many bytes at the end of s may be the beginning of the mark.
+func partial(s, mark string) int {
+	for n := min(len(s), len(mark)-1); n > 0; n-- {
+		if strings.HasSuffix(s, mark[:n]) {
+			return n
+		}
+	}
+	return 0
+}
+
+// A detailList puts reasoning_details together from their pieces. Pieces with
+// one index and type are one detail: their texts are joined, other fields kept
+// from whichever has them.
+type detailList []map[string]any
+
+func (l *detailList) add(pieces []json.RawMessage) {
+	for _, raw := range pieces {
+		var piece map[string]any
+		if json.Unmarshal(raw, &piece) != nil || piece == nil {
+			continue
+		}
+		last := len(*l) - 1
+		if last < 0 || piece["index"] == nil || (*l)[last]["index"] != piece["index"] || (*l)[last]["type"] != piece["type"] {
+			*l = append(*l, piece)
+			continue
+		}
+		for key, value := range piece {
+			text, isText := value.(string)
+			old, wasText := (*l)[last][key].(string)
+			if (key == "text" || key == "summary" || key == "data") && isText && wasText {
+				(*l)[last][key] = old + text
+			} else if value != nil {
+				(*l)[last][key] = value
+			}
+		}
+	}
+}
+
+func (l detailList) join() string {
+	if len(l) == 0 {
+		return ""
+	}
+	text, err := json.Marshal(l)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}

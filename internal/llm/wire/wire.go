@@ -1,0 +1,168 @@
+// Package wire holds what every provider's HTTP client needs: a watch over
+// answers that fall silent, a rule for redirects, and errors that callers of
+// an llm.Model can judge.
+//
+// Its one rule: a key, and the conversation with it, goes to the host that the
+// person named and to no other.
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"ml-intern/internal/llm"
+)
+
+// Or returns d, or the other duration if d is 0.
+func Or(d, otherwise time.Duration) time.Duration {
+	if d == 0 {
+		return otherwise
+	}
+	return d
+}
+
+// A RefusedError is a request that was never sent: to repeat it is no use.
+type RefusedError struct{ Err error }
+
+func (e *RefusedError) Error() string { return e.Err.Error() }
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// SameHost is an http.Client's CheckRedirect. It follows redirects on the host
+// that the key belongs to, and no others.
+func SameHost(req *http.Request, via []*http.Request) error {
+	switch first := via[0].URL; {
+	case req.URL.Host != first.Host || req.URL.Scheme != first.Scheme, req.Method != http.MethodPost:
+		return &RefusedError{fmt.Errorf("the server sends the request on to %s://%s%s; set that as the address if it is meant", req.URL.Scheme, req.URL.Host, req.URL.Path)}
+	case len(via) >= 5:
+		return &RefusedError{errors.New("the server sends the request in circles")}
+	}
+	return nil
+}
+
+// errStall is why a silent answer is given up.
+var errStall = errors.New("the server fell silent")
+
+// A Watch cancels a request whose answer falls silent: the first byte must
+// come within one limit, every other within another. The time that the caller
+// takes between reads is the caller's. It is the http.RoundTripper of one
+// request.
+type Watch struct {
+	Base http.RoundTripper
+
+	cancel  context.CancelCauseFunc
+	waiting *time.Timer // for the first byte
+	limit   time.Duration
+}
+
+// NewWatch starts to wait for the first byte. Stop it.
+func NewWatch(cancel context.CancelCauseFunc, firstByte, idle time.Duration) *Watch {
+	return &Watch{cancel: cancel, limit: idle, waiting: alarm(cancel, firstByte)}
+}
+
+// Stop ends the watch.
+func (w *Watch) Stop() { w.waiting.Stop() }
+
+// RoundTrip implements http.RoundTripper.
+func (w *Watch) RoundTrip(req *http.Request) (*http.Response, error) {
+	res, err := w.Base.RoundTrip(req)
+	if err == nil {
+		res.Body = &watchedBody{ReadCloser: res.Body, watch: w}
+	}
+	return res, err
+}
+
+// Body watches the reads of an answer.
+func (w *Watch) Body(body io.ReadCloser) io.ReadCloser {
+	return &watchedBody{ReadCloser: body, watch: w}
+}
+
+func alarm(cancel context.CancelCauseFunc, limit time.Duration) *time.Timer {
+	return time.AfterFunc(limit, func() { cancel(fmt.Errorf("%w for %s", errStall, limit)) })
+}
+
+type watchedBody struct {
+	io.ReadCloser
+	watch *Watch
+	idle  *time.Timer // nil before the first byte; runs during a read
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	if b.idle != nil {
+		b.idle.Reset(b.watch.limit)
+	}
+	n, err := b.ReadCloser.Read(p)
+	if b.idle == nil && n > 0 {
+		b.watch.waiting.Stop()
+		b.idle = alarm(b.watch.cancel, b.watch.limit)
+	}
+	if b.idle != nil {
+		b.idle.Stop()
+	}
+	return n, err
+}
+
+// Failure turns an error into one that callers can judge: the caller's own
+// cancellation, a refusal without the key in its words, or trouble on the way.
+func Failure(ctx context.Context, err error, key string) error {
+	cause := context.Cause(ctx)
+	if errors.Is(cause, errStall) {
+		return &llm.TransportError{Err: cause}
+	}
+	if cause != nil {
+		return cause
+	}
+	if e, ok := errors.AsType[*llm.StatusError](err); ok {
+		if len(key) >= 8 { // what is shorter is no secret
+			e.Message = strings.ReplaceAll(e.Message, key, "(the key)")
+		}
+		return e
+	}
+	if _, ok := errors.AsType[*RefusedError](err); ok {
+		return err
+	}
+	if _, ok := errors.AsType[*llm.TransportError](err); ok {
+		return err
+	}
+	return &llm.TransportError{Err: err}
+}
+
+// Equal reports whether two messages are the same. It is cheap where the
+// strings share memory, as those of a growing transcript do.
+func Equal(a, b llm.Message) bool {
+	if a.Role != b.Role || len(a.Parts) != len(b.Parts) {
+		return false
+	}
+	for i, p := range a.Parts {
+		q := b.Parts[i]
+		if p.Text != q.Text || p.Reasoning != q.Reasoning || p.Image != q.Image ||
+			!same(p.Proof, q.Proof) || !same(p.Call, q.Call) || !same(p.Result, q.Result) {
+			return false
+		}
+	}
+	return true
+}
+
+func same[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }
+
+// Clone copies a message, so that a caller who changes it changes no copy.
+func Clone(m llm.Message) llm.Message {
+	parts := make([]llm.Part, len(m.Parts))
+	for i, p := range m.Parts {
+		if p.Call != nil {
+			call := *p.Call
+			p.Call = &call
+		}
+		if p.Result != nil {
+			result := *p.Result
+			p.Result = &result
+		}
+		parts[i] = p
+	}
+	m.Parts = parts
+	return m
+}
