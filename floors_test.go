@@ -37,7 +37,7 @@ job/local:      job hub sandbox
 experiment:     job
 agent:          llm tool session approval ledger
 tools:          llm tool sandbox dataset job experiment hub
-app:            llm config ledger hub dataset hub/hubserver llm/openai llm/baseline llm/catalog tool session session/sqlite approval sandbox job job/local experiment agent tools
+app:            llm config ledger hub dataset hub/hubserver llm/openai llm/anthropic llm/baseline llm/catalog tool session session/sqlite approval sandbox job job/local experiment agent tools
 cli:            llm tool session approval agent app config ledger
 cmd/ml-intern:  config cli app
 `

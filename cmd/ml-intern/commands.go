@@ -26,7 +26,6 @@ func command(use, short string, n int, do action) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f.MaxSteps = config.DefaultMaxSteps
 			cfg, err := f.config()
 			if err != nil {
 				return err
@@ -35,6 +34,7 @@ func command(use, short string, n int, do action) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&f.Output, "output", "", "text or json (default text)")
+	f.fs = c.Flags()
 	return c
 }
 
@@ -61,7 +61,6 @@ func demoCommand(std cli.Streams) *cobra.Command {
 			"folder below ./ml-intern-demo, with the built-in model and the embedded Hub.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f.MaxSteps = config.DefaultMaxSteps
 			cfg, err := f.config()
 			if err != nil {
 				return err
@@ -73,6 +72,7 @@ func demoCommand(std cli.Streams) *cobra.Command {
 	c.Flags().StringVar(&f.Output, "output", "", "text, json, stream-json or events (default text)")
 	c.Flags().BoolVar(&f.Quiet, "quiet", false, "print the answer only")
 	c.Flags().BoolVar(&f.Verbose, "verbose", false, "print every line of progress")
+	f.fs = c.Flags()
 	return c
 }
 
@@ -131,6 +131,34 @@ func hubCommand(std cli.Streams) *cobra.Command {
 		return fmt.Errorf("%w: say what to do: ml-intern hub serve", app.ErrUsage)
 	}
 	return c
+}
+
+func modelsCommand(std cli.Streams) *cobra.Command {
+	list := command("ls", "list the models and say what answers from here", 0, func(cmd *cobra.Command, cfg *config.Config, _ []string) error {
+		return cli.ListModels(cmd.Context(), cfg, std)
+	})
+	return group("models", "the models: what there is, what answers from here, and what it can do",
+		list,
+		command("check ID", "prove with five tiny calls what a model can do", 1, func(cmd *cobra.Command, cfg *config.Config, args []string) error {
+			return cli.CheckModel(cmd.Context(), cfg, args[0], std)
+		}),
+		command("refresh", "ask the Hugging Face router for its models and prices", 0, func(cmd *cobra.Command, cfg *config.Config, _ []string) error {
+			return cli.RefreshModels(cmd.Context(), cfg, std)
+		}))
+}
+
+func configCommand(std cli.Streams) *cobra.Command {
+	return group("config", "the configuration: what is in effect, where it is, what it may hold",
+		command("show", "show the settings in effect and where each comes from", 0, func(_ *cobra.Command, cfg *config.Config, _ []string) error {
+			return cli.ShowConfig(cfg, std)
+		}),
+		command("path", "print the files that are read", 0, func(_ *cobra.Command, cfg *config.Config, _ []string) error {
+			return cli.ConfigPath(cfg, std)
+		}),
+		&cobra.Command{
+			Use: "schema", Short: "print the JSON Schema of the file", Args: cobra.NoArgs,
+			RunE: func(*cobra.Command, []string) error { return cli.ConfigSchema(std) },
+		})
 }
 
 func doctorCommand(std cli.Streams) *cobra.Command {

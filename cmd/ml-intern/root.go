@@ -52,7 +52,7 @@ func newRoot(std cli.Streams) *cobra.Command {
 	}
 	f.add(run.Flags())
 	root.AddCommand(run, demoCommand(std), sessionsCommand(std), jobsCommand(std), hubCommand(std),
-		doctorCommand(std), versionCommand(std), shimCommand())
+		modelsCommand(std), configCommand(std), doctorCommand(std), versionCommand(std), shimCommand())
 	return root
 }
 
@@ -60,10 +60,15 @@ func newRoot(std cli.Streams) *cobra.Command {
 type flags struct {
 	config.Config
 	cli.RunOptions
+
+	fs *pflag.FlagSet // that was parsed; nil if there are none
 }
 
 func (f *flags) add(fs *pflag.FlagSet) {
-	fs.StringVar(&f.Model, "model", "", "model `ID`, such as openai/NAME, ollama/NAME or builtin/baseline")
+	f.fs = fs
+	fs.StringVar(&f.Model, "model", "", "model `ID`, such as anthropic/NAME, openai/NAME, ollama/NAME or builtin/baseline")
+	fs.StringSliceVar(&f.Fallback, "fallback", nil, "model `ID` that takes over when the one before is out of reach or credit; may be repeated")
+	fs.StringVar(&f.Effort, "effort", "", "how hard the model thinks: none, minimal, low, medium, high, xhigh or max")
 	fs.StringVar(&f.Approve, "approve", "", "what may run without asking: plan, strict, ask or auto (default auto)")
 	fs.StringVar(&f.Output, "output", "", "text, json, stream-json or events (default text)")
 	fs.StringVar(&f.Resume, "resume", "", "go on with the session `ID`")
@@ -76,6 +81,7 @@ func (f *flags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.Dir, "cwd", "", "work in the folder `DIR`")
 	fs.StringVar(&f.Hub, "hub", "", "Hub `URL`, or local for the embedded one")
 	fs.StringVar(&f.Compute, "compute", "", "where jobs run: local (default local)")
+	fs.StringVar(&f.Record, "record", "", "write all model traffic to `FILE`, without secrets")
 	fs.StringVar(&f.SystemAppend, "system-append", "", "`TEXT` to add to the system prompt, or @FILE")
 	fs.BoolVar(&f.Quiet, "quiet", false, "print the answer only")
 	fs.BoolVar(&f.Verbose, "verbose", false, "print every line of progress")
@@ -87,23 +93,7 @@ func (f *flags) config() (*config.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", app.ErrUsage, err)
 	}
-	for _, s := range []struct {
-		to   *string
-		flag string
-	}{
-		{&cfg.Model, f.Model},
-		{&cfg.Approve, f.Approve},
-		{&cfg.Output, f.Output},
-		{&cfg.Hub, f.Hub},
-		{&cfg.Compute, f.Compute},
-		{&cfg.SystemAppend, f.SystemAppend},
-	} {
-		if s.flag != "" {
-			*s.to = s.flag
-		}
-	}
-	cfg.MaxSteps, cfg.MaxCost, cfg.MaxTokens, cfg.TimeBudget = f.MaxSteps, f.MaxCost, f.MaxTokens, f.TimeBudget
-	cfg.Quiet, cfg.Verbose = f.Quiet, f.Verbose
+	f.over(cfg)
 	if cfg.MaxSteps < 1 || cfg.MaxCost < 0 || cfg.MaxTokens < 0 || cfg.TimeBudget < 0 {
 		return nil, fmt.Errorf("%w: limits cannot be negative, and --max-steps must be at least 1", app.ErrUsage)
 	}
@@ -115,6 +105,50 @@ func (f *flags) config() (*config.Config, error) {
 		cfg.SystemAppend = string(text)
 	}
 	return cfg, nil
+}
+
+// over puts the flags that were given over the configuration.
+func (f *flags) over(cfg *config.Config) {
+	given := func(flag, key string) bool {
+		if f.fs == nil || f.fs.Lookup(flag) == nil || !f.fs.Changed(flag) {
+			return false
+		}
+		cfg.FromFlag(key)
+		return true
+	}
+	for _, s := range []struct {
+		to         *string
+		from       string
+		flag, name string
+	}{
+		{&cfg.Model, f.Model, "model", "model"},
+		{&cfg.Effort, f.Effort, "effort", "effort"},
+		{&cfg.Approve, f.Approve, "approve", "approve"},
+		{&cfg.Output, f.Output, "output", "output"},
+		{&cfg.Hub, f.Hub, "hub", "hub"},
+		{&cfg.Compute, f.Compute, "compute", "compute"},
+		{&cfg.SystemAppend, f.SystemAppend, "system-append", "system_append"},
+	} {
+		if given(s.flag, s.name) && s.from != "" {
+			*s.to = s.from
+		}
+	}
+	if given("fallback", "fallback") {
+		cfg.Fallback = f.Fallback
+	}
+	if given("max-steps", "max_steps") {
+		cfg.MaxSteps = f.MaxSteps
+	}
+	if given("max-cost", "max_cost") {
+		cfg.MaxCost = f.MaxCost
+	}
+	if given("max-tokens", "max_tokens") {
+		cfg.MaxTokens = f.MaxTokens
+	}
+	if given("time-budget", "time_budget") {
+		cfg.TimeBudget = f.TimeBudget
+	}
+	cfg.Quiet, cfg.Verbose, cfg.Record = f.Quiet, f.Verbose, f.Record
 }
 
 func runPrompt(cmd *cobra.Command, f *flags, args []string, std cli.Streams) error {
@@ -191,7 +225,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	if name, ok := strings.CutPrefix(text, "unknown flag: --"); ok {
 		best, distance := "", 3
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
-			if d := editDistance(name, f.Name); d < distance {
+			if d := config.EditDistance(name, f.Name); d < distance {
 				best, distance = f.Name, d
 			}
 		})
@@ -200,24 +234,4 @@ func flagError(cmd *cobra.Command, err error) error {
 		}
 	}
 	return fmt.Errorf("%w: %s", app.ErrUsage, text)
-}
-
-// editDistance is the Levenshtein distance of two words.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }

@@ -22,7 +22,6 @@ import (
 	"ml-intern/internal/job"
 	"ml-intern/internal/job/local"
 	"ml-intern/internal/ledger"
-	"ml-intern/internal/llm"
 	"ml-intern/internal/sandbox"
 	"ml-intern/internal/session"
 	"ml-intern/internal/session/sqlite"
@@ -73,8 +72,8 @@ func localJobs(cfg *config.Config) (local.Backend, error) {
 // and takes its lease. Run it with an empty prompt. What is wrong with the
 // configuration is found before anything is saved.
 func (a *App) Start(ctx context.Context, prompt string) (*Conversation, error) {
-	if a.cfg.Model == "" {
-		return nil, fmt.Errorf("%w: %w", ErrUsage, ErrNoModel)
+	if err := chooseModel(a.cfg); err != nil {
+		return nil, err
 	}
 	opened := session.Opened{ID: newID(), Dir: a.cfg.Dir, Model: a.cfg.Model, Hub: a.hubChoice(), Version: Version()}
 	ag, err := a.agent(opened)
@@ -98,8 +97,8 @@ func newID() string {
 }
 
 // Resume opens a session that exists and takes its lease. The id may be a
-// unique beginning of one. The session's own workspace, model and Hub stand in
-// for what the configuration leaves open.
+// unique beginning of one. The session's own workspace, model and Hub hold
+// unless the command line names others.
 func (a *App) Resume(ctx context.Context, id string) (*Conversation, error) {
 	id, err := a.find(ctx, id)
 	if err != nil {
@@ -115,10 +114,10 @@ func (a *App) Resume(ctx context.Context, id string) (*Conversation, error) {
 	}
 	opened := s.Opened()
 	a.cfg.Dir = opened.Dir
-	if a.cfg.Model == "" {
+	if !a.cfg.IsFlag("model") {
 		a.cfg.Model = opened.Model
 	}
-	if a.cfg.Hub == "" {
+	if !a.cfg.IsFlag("hub") {
 		a.cfg.Hub = opened.Hub
 	}
 	if _, err := os.Stat(opened.Dir); err != nil {
@@ -207,7 +206,7 @@ func (c *Conversation) Close() error { return c.release() }
 
 // agent puts the agent of a session together.
 func (a *App) agent(opened session.Opened) (*agent.Agent, error) {
-	model, err := a.model(opened.Model)
+	models, err := a.models(opened.Model)
 	if err != nil {
 		return nil, err
 	}
@@ -221,7 +220,8 @@ func (a *App) agent(opened session.Opened) (*agent.Agent, error) {
 	}
 	return &agent.Agent{
 		System:   agent.System(a.cfg.Dir, a.cfg.SystemAppend),
-		Models:   []llm.Model{model},
+		Models:   models,
+		Effort:   a.cfg.Effort,
 		Tools:    router,
 		Policy:   mode,
 		Approver: agent.Nobody{},

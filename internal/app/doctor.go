@@ -90,7 +90,7 @@ func memory() string {
 func modelCheck(cfg *config.Config) Check {
 	var set []string
 	for _, name := range []string{
-		"OPENAI_API_KEY", "OPENAI_BASE_URL", "HF_TOKEN", "HF_ROUTER_BASE_URL", "OPENROUTER_API_KEY", "OLLAMA_HOST",
+		"ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL", "HF_TOKEN", "HF_ROUTER_BASE_URL", "OPENROUTER_API_KEY", "OLLAMA_HOST",
 		"OLLAMA_BASE_URL", "VLLM_BASE_URL", "LM_STUDIO_BASE_URL", "LLAMACPP_BASE_URL", "LOCAL_LLM_BASE_URL",
 	} {
 		if cfg.Getenv(name) != "" {
@@ -100,7 +100,7 @@ func modelCheck(cfg *config.Config) Check {
 	if len(set) == 0 {
 		return Check{
 			"model", stateNote, "no key and no address is set; " + catalog.Builtin + " works without",
-			"set OPENAI_API_KEY, HF_TOKEN, OPENROUTER_API_KEY or the address of a local server such as OLLAMA_BASE_URL",
+			"set ANTHROPIC_API_KEY, OPENAI_API_KEY, HF_TOKEN, OPENROUTER_API_KEY or the address of a local server such as OLLAMA_BASE_URL",
 		}
 	}
 	return Check{Name: "model", State: stateOK, Detail: "set: " + strings.Join(set, ", ")}

@@ -3,37 +3,125 @@ package app
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 
+	"ml-intern/internal/config"
 	"ml-intern/internal/llm"
+	"ml-intern/internal/llm/anthropic"
 	"ml-intern/internal/llm/baseline"
 	"ml-intern/internal/llm/catalog"
 	"ml-intern/internal/llm/openai"
 )
 
-// ErrNoModel says that no model was named.
-var ErrNoModel = errors.New("no model is set: name one with --model, such as --model openai/NAME, --model ollama/NAME or --model " + catalog.Builtin)
+// ErrNoModel says that no model was named and none could be chosen.
+var ErrNoModel = errors.New(`no model is set, and no key to choose one by. One of these is enough:
+  ANTHROPIC_API_KEY or OPENAI_API_KEY   a key of the maker
+  HF_TOKEN                              the Hugging Face router, with many open models
+  OPENROUTER_API_KEY                    OpenRouter
+  --model ollama/NAME                   a server on this machine: ollama, vllm, lm_studio or llamacpp
+Without any, ml-intern demo and --model ` + catalog.Builtin + ` do the whole job by rules`)
 
-// unknownWindow is assumed of a model whose context window is unknown, tokens.
-const unknownWindow = 128_000
+// chooseModel names the model of a new session: the configured one, or one of
+// the first provider that has a key.
+func chooseModel(cfg *config.Config) error {
+	if cfg.Model == "" {
+		cfg.Model = catalog.Default(cfg.Getenv)
+	}
+	if cfg.Model == "" {
+		return fmt.Errorf("%w: %w", ErrUsage, ErrNoModel)
+	}
+	return nil
+}
 
-// model makes the configured model, or the session's own.
-func (a *App) model(fallback string) (llm.Model, error) {
+// models makes the configured model, or the session's own, and those that may
+// take over from it.
+func (a *App) models(fallback string) ([]llm.Model, error) {
 	id := a.cfg.Model
 	if id == "" {
 		id = fallback
 	}
+	if e := a.cfg.Effort; e != "" && !slices.Contains(llm.Efforts(), e) {
+		return nil, fmt.Errorf("%w: there is no effort %q; the levels are %s", ErrUsage, e, strings.Join(llm.Efforts(), ", "))
+	}
+	var all []llm.Model
+	for _, id := range append([]string{id}, a.cfg.Fallback...) {
+		m, err := model(a.cfg, id)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(all, func(o llm.Model) bool { return o.Info().ID == id }) {
+			continue
+		}
+		all = append(all, m)
+	}
+	return all, nil
+}
+
+func model(cfg *config.Config, id string) (llm.Model, error) {
 	if id == catalog.Builtin {
 		return baseline.Model{}, nil
 	}
-	endpoint, err := catalog.Resolve(id, a.cfg.Getenv)
+	e, err := resolve(cfg, id)
 	if err != nil {
 		if !errors.Is(err, catalog.ErrNoKey) {
 			err = fmt.Errorf("%w: %w", ErrUsage, err)
 		}
 		return nil, err
 	}
-	return &openai.Client{
-		ID: endpoint.ID, Model: endpoint.Model, BaseURL: endpoint.BaseURL,
-		APIKey: endpoint.APIKey, ContextWindow: unknownWindow,
-	}, nil
+	return client(cfg, e), nil
+}
+
+func resolve(cfg *config.Config, id string) (catalog.Endpoint, error) {
+	return catalog.Resolve(id, catalog.Options{Getenv: cfg.Getenv, Own: cfg.Models, Routes: func() catalog.Routes { return readRoutes(cfg) }})
+}
+
+// client is the client of the endpoint's wire, with what its provider wants
+// done in its own way.
+func client(cfg *config.Config, e catalog.Endpoint) llm.Model {
+	if e.Provider == catalog.Anthropic {
+		return &anthropic.Client{
+			ID: e.ID, Model: e.Model, BaseURL: e.BaseURL, APIKey: e.APIKey, FirstByte: cfg.FirstByte, Idle: cfg.Idle,
+			ContextWindow: e.ContextWindow, MaxOutput: e.MaxOutput, Price: e.Price, Images: e.Images, Efforts: e.Efforts, Adaptive: e.Adaptive,
+		}
+	}
+	c := &openai.Client{
+		ID: e.ID, Model: e.Model, BaseURL: e.BaseURL, APIKey: e.APIKey, FirstByte: cfg.FirstByte, Idle: cfg.Idle,
+		ContextWindow: e.ContextWindow, MaxOutput: e.MaxOutput, Price: e.Price, Images: e.Images, Efforts: e.Efforts,
+	}
+	claude := strings.Contains(strings.ToLower(e.Model), "claude")
+	switch e.Provider {
+	case catalog.OpenAI:
+		c.Dialect = openai.Dialect{NewLimitName: true, CacheKey: true}
+	case catalog.OpenRouter:
+		c.Dialect = openai.Dialect{EffortInObject: true, CacheControl: claude}
+	case catalog.Router:
+		c.Dialect = openai.Dialect{SessionHeader: "X-HF-Session-id", CacheControl: claude}
+		if cfg.BillTo != "" {
+			c.Header = http.Header{"X-Hf-Bill-To": {cfg.BillTo}}
+		}
+	}
+	return c
+}
+
+// routesFile keeps what the router said of its models.
+func routesFile(cfg *config.Config) string {
+	return filepath.Join(cfg.Paths.Cache, "router-models.json")
+}
+
+// readRoutes reads what the router said when it was last asked. A file that is
+// broken says nothing: the facts are then those of the catalogue.
+func readRoutes(cfg *config.Config) catalog.Routes {
+	data, err := os.ReadFile(routesFile(cfg))
+	if err != nil {
+		return catalog.Routes{}
+	}
+	routes, err := catalog.ParseRoutes(data)
+	if err != nil {
+		return catalog.Routes{}
+	}
+	return routes
 }

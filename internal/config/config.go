@@ -2,6 +2,7 @@
 // the environment and the flags, and passed on as plain values.
 //
 // Its one rule: nothing else in the program reads the environment.
+// The order is defaults, the person's file, the project's file, flags.
 package config
 
 import (
@@ -17,6 +18,8 @@ import (
 // Config is one run's settings.
 type Config struct {
 	Model        string        // id; "" for the first that has a key
+	Fallback     []string      // ids of the models that take over, in order
+	Effort       string        // how hard the model thinks; "" for its own default
 	Approve      string        // approval mode
 	Output       string        // text, json, stream-json or events
 	Dir          string        // the workspace, absolute
@@ -27,11 +30,18 @@ type Config struct {
 	MaxCost      float64       // US dollars; 0 for no cap
 	MaxTokens    int           // of models whose price is unknown
 	TimeBudget   time.Duration // of one run; 0 for none
+	FirstByte    time.Duration // how long a model may keep one waiting; 0 for the default
+	Idle         time.Duration // how long it may pause in a reply; 0 for the default
+	BillTo       string        // organization that pays on the Hugging Face router
+	Models       map[string]ModelFacts
+	Services     map[string]string // addresses by name
+	Record       string            // file that model traffic is written to
 	Quiet        bool
 	Verbose      bool
 
-	Paths Paths
-	env   map[string]string
+	Paths  Paths
+	env    map[string]string
+	origin map[string]string // of the settings that are not defaults
 }
 
 // Paths are the folders of this program.
@@ -49,8 +59,9 @@ const (
 	DefaultMaxTokens = 20_000_000
 )
 
-// Load reads the environment, given as KEY=VALUE, and the .env file of the
-// folder dir, which never overrides what is set.
+// Load reads the environment, given as KEY=VALUE, the .env file of the folder
+// dir, which never overrides what is set, the person's configuration file, and
+// that of the folder, which may only make things stricter.
 func Load(environ []string, dir string) (*Config, error) {
 	dir, err := workspace(dir)
 	if err != nil {
@@ -79,8 +90,13 @@ func Load(environ []string, dir string) (*Config, error) {
 			c.env[key] = value
 		}
 	}
-	c.Paths, err = c.paths()
-	return c, err
+	if c.Paths, err = c.paths(); err != nil {
+		return nil, err
+	}
+	if err := c.readFile(c.File(), false); err != nil {
+		return nil, err
+	}
+	return c, c.readFile(ProjectFile(dir), true)
 }
 
 func workspace(dir string) (string, error) {

@@ -109,12 +109,20 @@ type Info struct {
 type Price struct {
 	Input, Output         float64
 	CacheRead, CacheWrite float64
+
+	// Long is the price of requests of more than LongFrom tokens, nil if there
+	// is none of its own.
+	Long     *Price
+	LongFrom int
 }
 
 // USD is the price of the usage. A nil Price costs nothing.
 func (p *Price) USD(u Usage) float64 {
 	if p == nil {
 		return 0
+	}
+	if p.Long != nil && u.Input > p.LongFrom {
+		return p.Long.USD(u)
 	}
 	read, write := p.CacheRead, p.CacheWrite
 	if read == 0 {

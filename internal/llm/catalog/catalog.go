@@ -1,30 +1,58 @@
-// Package catalog knows which model id stands for which endpoint.
+// Package catalog knows which model id stands for which endpoint, and the facts
+// of models: windows, limits, prices, levels of effort.
 //
-// Its one rule: it decides from the id and the environment alone and asks
-// nobody, so that starting up needs no network.
+// Its one rule: it decides from the id, the environment and its data alone and
+// asks nobody, so that starting up needs no network. The data is models.json,
+// under it what the router said when it was last asked, over both what the
+// person says.
 package catalog
 
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+
+	"ml-intern/internal/config"
 )
 
 // ErrNoKey says that the model's provider needs a key and none is set.
 var ErrNoKey = errors.New("no key for this model")
 
-// An Endpoint is where a model answers.
+// A Provider is who answers.
+type Provider string
+
+// The providers.
+const (
+	Anthropic  Provider = "anthropic"
+	OpenAI     Provider = "openai"
+	Router     Provider = "router" // of Hugging Face
+	OpenRouter Provider = "openrouter"
+	Local      Provider = "local"
+)
+
+// An Endpoint is where a model answers, and what is known of it.
 type Endpoint struct {
-	ID      string // as the person wrote it
-	Model   string // the model's name on the wire
-	BaseURL string // of the chat completions API, with or without /v1
-	APIKey  string // "" for a server without keys; never logged
+	ID       string // as the person wrote it
+	Model    string // the model's name on the wire
+	Provider Provider
+	BaseURL  string // with or without /v1
+	APIKey   string // "" for a server without keys; never logged
+	Facts
+}
+
+// Options are what Resolve knows besides the id.
+type Options struct {
+	Getenv func(string) string
+	Own    map[string]config.ModelFacts // the person's own facts, by id
+	Routes func() Routes                // the router's models; nil for none
 }
 
 // Builtin is the id of the rule-based model that needs no endpoint.
 const Builtin = "builtin/baseline"
 
 const (
+	anthropicURL  = "https://api.anthropic.com"
 	routerURL     = "https://router.huggingface.co/v1"
 	openaiURL     = "https://api.openai.com/v1"
 	openrouterURL = "https://openrouter.ai/api/v1"
@@ -45,20 +73,35 @@ func localServers() []localServer {
 
 // Resolve returns the endpoint of a model id, by the rules of docs/models.md.
 // It fails with ErrNoKey, wrapped in a sentence that names the variable to set.
-func Resolve(id string, getenv func(string) string) (Endpoint, error) {
+func Resolve(id string, opts Options) (Endpoint, error) {
+	e, err := endpoint(id, opts.Getenv)
+	if err != nil {
+		return Endpoint{}, err
+	}
+	e.ID = id
+	e.Facts = facts(e, opts)
+	return e, nil
+}
+
+func endpoint(id string, getenv func(string) string) (Endpoint, error) {
 	prefix, name, ok := strings.Cut(id, "/")
-	if !ok || name == "" {
-		return Endpoint{}, fmt.Errorf("%q is not a model id; write PROVIDER/NAME, such as openai/NAME, ollama/NAME or %s", id, Builtin)
+	if !ok || prefix == "" || name == "" || strings.ContainsAny(id, " \t\r\n") {
+		return Endpoint{}, fmt.Errorf("%q is not a model id; write PROVIDER/NAME, such as anthropic/NAME, openai/NAME, ollama/NAME or %s%s", id, Builtin, suggestion(id))
 	}
 	switch prefix {
+	case "anthropic":
+		if key := getenv("ANTHROPIC_API_KEY"); key != "" {
+			return Endpoint{Model: name, Provider: Anthropic, BaseURL: or(getenv("ANTHROPIC_BASE_URL"), anthropicURL), APIKey: key}, nil
+		}
+		return router(id, id, getenv, "ANTHROPIC_API_KEY")
 	case "openai":
 		if key := getenv("OPENAI_API_KEY"); key != "" || getenv("OPENAI_BASE_URL") != "" {
-			return Endpoint{ID: id, Model: name, BaseURL: or(getenv("OPENAI_BASE_URL"), openaiURL), APIKey: key}, nil
+			return Endpoint{Model: name, Provider: OpenAI, BaseURL: or(getenv("OPENAI_BASE_URL"), openaiURL), APIKey: key}, nil
 		}
 		return router(id, id, getenv, "OPENAI_API_KEY")
 	case "openrouter":
 		if key := getenv("OPENROUTER_API_KEY"); key != "" {
-			return Endpoint{ID: id, Model: name, BaseURL: or(getenv("OPENROUTER_BASE_URL"), openrouterURL), APIKey: key}, nil
+			return Endpoint{Model: name, Provider: OpenRouter, BaseURL: or(getenv("OPENROUTER_BASE_URL"), openrouterURL), APIKey: key}, nil
 		}
 		return Endpoint{}, missingKey(id, "OPENROUTER_API_KEY")
 	case "hf":
@@ -66,10 +109,72 @@ func Resolve(id string, getenv func(string) string) (Endpoint, error) {
 	}
 	for _, s := range localServers() {
 		if prefix == s.prefix {
-			return local(id, name, s, getenv), nil
+			return local(name, s, getenv), nil
 		}
 	}
 	return router(id, id, getenv, "")
+}
+
+// suggestion names the ids of the catalogue that the person may have meant.
+func suggestion(id string) string {
+	near := Near(id)
+	if len(near) == 0 {
+		return ""
+	}
+	return "; did you mean " + strings.Join(near, " or ") + "?"
+}
+
+// Near lists ids of the catalogue that are close to one, three at most.
+func Near(id string) []string {
+	name := plain(id[strings.LastIndex(id, "/")+1:])
+	type match struct {
+		id       string
+		distance int
+	}
+	var found []match
+	for _, e := range entries() {
+		if d := config.EditDistance(name, plain(e.Name)); d <= max(len(name)/4, 2) {
+			found = append(found, match{e.ID(), d})
+		}
+	}
+	slices.SortStableFunc(found, func(a, b match) int { return a.distance - b.distance })
+	var ids []string
+	for _, m := range found[:min(len(found), 3)] {
+		ids = append(ids, m.id)
+	}
+	return ids
+}
+
+// ID is how a person names the entry's model.
+func (e Entry) ID() string {
+	if e.Route != "" {
+		return e.Route
+	}
+	return e.Maker + "/" + e.Name
+}
+
+// Default is the model to take when none is named: of the first provider that
+// something is set for. It is "" if nothing is.
+func Default(getenv func(string) string) string {
+	pick := func(maker string) string {
+		for _, e := range entries() {
+			if e.Pick && e.Maker == maker {
+				return e.ID()
+			}
+		}
+		return ""
+	}
+	switch {
+	case getenv("ANTHROPIC_API_KEY") != "":
+		return pick("anthropic")
+	case getenv("OPENAI_API_KEY") != "":
+		return pick("openai")
+	case getenv("HF_TOKEN") != "":
+		return pick("moonshotai")
+	case getenv("OPENROUTER_API_KEY") != "":
+		return "openrouter/anthropic/claude-sonnet-5.5" // its own spelling
+	}
+	return ""
 }
 
 // router is the Hugging Face inference router, which takes ORG/NAME[:PROVIDER].
@@ -82,14 +187,34 @@ func router(id, model string, getenv func(string) string, alternative string) (E
 		}
 		return Endpoint{}, missingKey(id, "HF_TOKEN")
 	}
-	return Endpoint{ID: id, Model: model, BaseURL: or(base, routerURL), APIKey: key}, nil
+	return Endpoint{Model: model, Provider: Router, BaseURL: RouterURL(getenv), APIKey: key}, nil
+}
+
+// RouterURL is the address of the Hugging Face router, with /v1.
+func RouterURL(getenv func(string) string) string { return or(getenv("HF_ROUTER_BASE_URL"), routerURL) }
+
+// A Server is a local server as the person has it.
+type Server struct {
+	Prefix, BaseURL, APIKey string
+	Variable                string // that would set the address
+	Set                     bool   // the address is set, not the default
+}
+
+// Servers lists the local servers.
+func Servers(getenv func(string) string) []Server {
+	var all []Server
+	for _, s := range localServers() {
+		e := local("", s, getenv)
+		all = append(all, Server{s.prefix, e.BaseURL, e.APIKey, s.variable + "_BASE_URL", e.BaseURL != s.url})
+	}
+	return all
 }
 
 func missingKey(id, variables string) error {
 	return fmt.Errorf("model %s: %w: set %s", id, ErrNoKey, variables)
 }
 
-func local(id, name string, s localServer, getenv func(string) string) Endpoint {
+func local(name string, s localServer, getenv func(string) string) Endpoint {
 	url := getenv(s.variable + "_BASE_URL")
 	if host := getenv("OLLAMA_HOST"); url == "" && s.prefix == "ollama" && host != "" {
 		if !strings.Contains(host, "://") {
@@ -98,7 +223,7 @@ func local(id, name string, s localServer, getenv func(string) string) Endpoint 
 		url = host
 	}
 	return Endpoint{
-		ID: id, Model: name,
+		Model: name, Provider: Local,
 		BaseURL: or(url, getenv("LOCAL_LLM_BASE_URL"), s.url),
 		APIKey:  or(getenv(s.variable+"_API_KEY"), getenv("LOCAL_LLM_API_KEY")),
 	}

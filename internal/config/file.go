@@ -1,0 +1,379 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+// ModelFacts is what a person knows of a model better than the catalogue.
+// Zero fields are left to the catalogue.
+type ModelFacts struct {
+	ContextWindow int         `json:"context_window"`
+	MaxOutput     int         `json:"max_output"`
+	Price         *ModelPrice `json:"price"`
+	Efforts       []string    `json:"efforts"`
+	Images        *bool       `json:"images"`
+}
+
+// ModelPrice is in US dollars per million tokens.
+type ModelPrice struct {
+	Input      float64 `json:"input"`
+	Output     float64 `json:"output"`
+	CacheRead  float64 `json:"cache_read"`
+	CacheWrite float64 `json:"cache_write"`
+}
+
+// A rule says what a project's file may do with a setting: a folder that
+// somebody else wrote must not widen what the program may do.
+type rule int
+
+const (
+	free    rule = iota // may set it
+	tighten             // may only make it stricter
+	never               // may not set it
+)
+
+// A setting is one key of the configuration file.
+type setting struct {
+	key   string
+	doc   string
+	rule  rule
+	field func(*Config) any // pointer to where the value is
+}
+
+// settings lists the keys, as they are shown.
+func settings() []setting {
+	return []setting{
+		{"model", "id of the model", free, func(c *Config) any { return &c.Model }},
+		{"fallback", "models that take over, in this order, when the one before is out of reach or credit", free, func(c *Config) any { return &c.Fallback }},
+		{"effort", "how hard the model thinks: none, minimal, low, medium, high, xhigh or max", free, func(c *Config) any { return &c.Effort }},
+		{"approve", "what may run without asking: plan, strict, ask or auto", tighten, func(c *Config) any { return &c.Approve }},
+		{"output", "text, json, stream-json or events", free, func(c *Config) any { return &c.Output }},
+		{"hub", "URL of the Hub, or local", never, func(c *Config) any { return &c.Hub }},
+		{"compute", "where jobs run", free, func(c *Config) any { return &c.Compute }},
+		{"system_append", "text to add to the system prompt", free, func(c *Config) any { return &c.SystemAppend }},
+		{"max_steps", "model calls a turn may take", tighten, func(c *Config) any { return &c.MaxSteps }},
+		{"max_cost", "US dollars a session may cost; 0 for no cap", tighten, func(c *Config) any { return &c.MaxCost }},
+		{"max_tokens", "tokens a session may take of models of unknown price; 0 for no cap", tighten, func(c *Config) any { return &c.MaxTokens }},
+		{"time_budget", "how long a run may take, such as 90m", tighten, func(c *Config) any { return &c.TimeBudget }},
+		{"first_byte_timeout", "how long a model may keep one waiting for the first byte, such as 120s", free, func(c *Config) any { return &c.FirstByte }},
+		{"idle_timeout", "how long a model may pause in a reply, such as 60s", free, func(c *Config) any { return &c.Idle }},
+		{"bill_to", "organization that pays on the Hugging Face router", never, func(c *Config) any { return &c.BillTo }},
+		{"models", "facts of models by id: context_window, max_output, price, efforts, images", never, func(c *Config) any { return &c.Models }},
+		{"services", "addresses of services by name", never, func(c *Config) any { return &c.Services }},
+	}
+}
+
+// ProjectFile is the file of a project folder.
+func ProjectFile(dir string) string { return filepath.Join(dir, ".ml-intern", "config.yaml") }
+
+// File is the person's own file.
+func (c *Config) File() string { return filepath.Join(c.Paths.Config, "config.yaml") }
+
+// readFile puts the settings of a file over those that are there. A file that
+// does not exist sets nothing.
+func (c *Config) readFile(path string, project bool) error {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read configuration: %w", err)
+	}
+	parsed, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		return fmt.Errorf("%s: %s", path, firstLine(err.Error()))
+	}
+	for _, doc := range parsed.Docs {
+		if doc.Body == nil || doc.Body.Type() == ast.NullType || doc.Body.Type() == ast.CommentType {
+			continue
+		}
+		err := eachKey(doc.Body, func(key string, value ast.Node, line int) error {
+			return c.set(key, value, path, line, project)
+		})
+		if err != nil {
+			return fmt.Errorf("%s%w", path, err)
+		}
+	}
+	return nil
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	return line
+}
+
+// eachKey visits the pairs of a mapping.
+func eachKey(node ast.Node, visit func(key string, value ast.Node, line int) error) error {
+	var pairs []*ast.MappingValueNode
+	switch n := node.(type) {
+	case *ast.MappingNode:
+		pairs = n.Values
+	case *ast.MappingValueNode:
+		pairs = []*ast.MappingValueNode{n}
+	default:
+		return fmt.Errorf(":%d: expected keys with values, such as model: openai/NAME", node.GetToken().Position.Line)
+	}
+	for _, p := range pairs {
+		key := p.Key.GetToken().Value
+		if err := visit(key, p.Value, p.Key.GetToken().Position.Line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Config) set(key string, value ast.Node, path string, line int, project bool) error {
+	all := settings()
+	i := slices.IndexFunc(all, func(s setting) bool { return s.key == key })
+	if i < 0 {
+		return fmt.Errorf(":%d: there is no key %q%s", line, key, nearest(key, all))
+	}
+	s := all[i]
+	if project && s.rule == never {
+		return fmt.Errorf(":%d: a project's file may not set %s: put it into %s", line, key, c.File())
+	}
+	before := *c
+	if err := c.decode(s.field(c), value); err != nil {
+		return fmt.Errorf(":%d: %s %w", line, key, err)
+	}
+	if err := c.check(); err != nil {
+		return fmt.Errorf(":%d: %w", line, err)
+	}
+	if project && s.rule == tighten && wider(s.field(&before), s.field(c)) {
+		return fmt.Errorf(":%d: a project's file may only make %s stricter than %s: put it into %s", line, key, show(s.field(&before)), c.File())
+	}
+	if c.origin == nil {
+		c.origin = make(map[string]string)
+	}
+	c.origin[key] = path
+	return nil
+}
+
+// wider reports whether the new value allows more than the old one.
+func wider(from, to any) bool {
+	switch to := to.(type) {
+	case *int:
+		old := *from.(*int)
+		return old > 0 && (*to == 0 || *to > old)
+	case *float64:
+		old := *from.(*float64)
+		return old > 0 && (*to == 0 || *to > old)
+	case *time.Duration:
+		old := *from.(*time.Duration)
+		return old > 0 && (*to == 0 || *to > old)
+	case *string: // an approval mode
+		modes := []string{"plan", "strict", "ask", "auto"}
+		return slices.Index(modes, *to) > slices.Index(modes, *from.(*string))
+	}
+	return true
+}
+
+// check finds values that are of the right type and yet wrong.
+func (c *Config) check() error {
+	switch {
+	case c.MaxSteps < 1:
+		return errors.New("max_steps must be at least 1")
+	case c.MaxCost < 0 || c.MaxTokens < 0 || c.TimeBudget < 0 || c.FirstByte < 0 || c.Idle < 0:
+		return errors.New("limits cannot be negative")
+	}
+	for id, facts := range c.Models {
+		if p := facts.Price; p != nil && (p.Input < 0 || p.Output < 0 || p.CacheRead < 0 || p.CacheWrite < 0) || facts.ContextWindow < 0 || facts.MaxOutput < 0 {
+			return fmt.Errorf("the facts of model %s cannot be negative", id)
+		}
+	}
+	return nil
+}
+
+// decode puts the node's value where the pointer points.
+func (c *Config) decode(to any, node ast.Node) error {
+	switch to := to.(type) {
+	case *string:
+		text, err := c.text(node)
+		*to = text
+		return err
+	case *[]string:
+		return c.list(to, node)
+	case *int:
+		n, ok := node.(*ast.IntegerNode)
+		if !ok {
+			return fmt.Errorf("must be a whole number, not %s", node)
+		}
+		v, err := strconv.Atoi(strings.ReplaceAll(n.GetToken().Value, "_", ""))
+		*to = v
+		return err
+	case *float64:
+		v, err := strconv.ParseFloat(node.GetToken().Value, 64)
+		if err != nil || node.Type() != ast.IntegerType && node.Type() != ast.FloatType {
+			return fmt.Errorf("must be a number, not %s", node)
+		}
+		*to = v
+		return nil
+	case *time.Duration:
+		text, err := c.text(node)
+		if err != nil {
+			return err
+		}
+		v, err := time.ParseDuration(text)
+		if err != nil {
+			return fmt.Errorf("must be a duration such as 90s or 2h, not %q", text)
+		}
+		*to = v
+		return nil
+	case **bool:
+		v, ok := node.(*ast.BoolNode)
+		if !ok {
+			return fmt.Errorf("must be true or false, not %s", node)
+		}
+		*to = &v.Value
+		return nil
+	case *map[string]string:
+		*to = make(map[string]string)
+		return eachKey(node, func(key string, value ast.Node, _ int) error {
+			text, err := c.text(value)
+			(*to)[key] = text
+			return err
+		})
+	case *map[string]ModelFacts:
+		return c.facts(to, node)
+	}
+	return fmt.Errorf("has a type that is not known: %T", to)
+}
+
+func (c *Config) list(to *[]string, node ast.Node) error {
+	seq, ok := node.(*ast.SequenceNode)
+	if !ok {
+		return fmt.Errorf("must be a list, not %s", node)
+	}
+	*to = nil
+	for _, item := range seq.Values {
+		text, err := c.text(item)
+		if err != nil {
+			return err
+		}
+		*to = append(*to, text)
+	}
+	return nil
+}
+
+// facts reads the facts of models.
+func (c *Config) facts(to *map[string]ModelFacts, node ast.Node) error {
+	*to = make(map[string]ModelFacts)
+	return eachKey(node, func(id string, value ast.Node, _ int) error {
+		var f ModelFacts
+		err := eachKey(value, func(key string, value ast.Node, _ int) error {
+			if key != "price" {
+				return c.fact(key, value, map[string]any{
+					"context_window": &f.ContextWindow, "max_output": &f.MaxOutput, "efforts": &f.Efforts, "images": &f.Images,
+				})
+			}
+			f.Price = &ModelPrice{}
+			return eachKey(value, func(key string, value ast.Node, _ int) error {
+				return c.fact(key, value, map[string]any{
+					"input": &f.Price.Input, "output": &f.Price.Output, "cache_read": &f.Price.CacheRead, "cache_write": &f.Price.CacheWrite,
+				})
+			})
+		})
+		if err != nil {
+			return fmt.Errorf("of %s: %w", id, err)
+		}
+		(*to)[id] = f
+		return nil
+	})
+}
+
+func (c *Config) fact(key string, value ast.Node, fields map[string]any) error {
+	field, ok := fields[key]
+	if !ok {
+		names := make([]string, 0, len(fields))
+		for name := range fields {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		return fmt.Errorf("line %d: there is no key %q; the keys are price, %s", value.GetToken().Position.Line, key, strings.Join(names, ", "))
+	}
+	if err := c.decode(field, value); err != nil {
+		return fmt.Errorf("line %d: %s %w", value.GetToken().Position.Line, key, err)
+	}
+	return nil
+}
+
+// text is a string with ${VAR} and ${VAR:-default} filled in.
+func (c *Config) text(node ast.Node) (string, error) {
+	switch n := node.(type) {
+	case *ast.StringNode:
+		return c.expand(n.Value)
+	case *ast.LiteralNode:
+		return c.expand(n.Value.Value)
+	}
+	return "", fmt.Errorf("must be text, not %s", node)
+}
+
+func (c *Config) expand(s string) (string, error) {
+	var b strings.Builder
+	for {
+		before, rest, ok := strings.Cut(s, "${")
+		b.WriteString(before)
+		if !ok {
+			return b.String(), nil
+		}
+		inner, after, ok := strings.Cut(rest, "}")
+		if !ok {
+			return "", errors.New("has a ${ without its }")
+		}
+		name, fallback, hasFallback := strings.Cut(inner, ":-")
+		value := c.env[name]
+		if value == "" {
+			if !hasFallback {
+				return "", fmt.Errorf("needs the variable %s, which is not set; write ${%[1]s:-default} for a value without it", name)
+			}
+			value = fallback
+		}
+		b.WriteString(value)
+		s = after
+	}
+}
+
+// nearest names the key that was probably meant.
+func nearest(key string, all []setting) string {
+	best, distance := "", 4
+	for _, s := range all {
+		if d := EditDistance(key, s.key); d < distance {
+			best, distance = s.key, d
+		}
+	}
+	if best == "" {
+		return "; ml-intern config schema lists them"
+	}
+	return fmt.Sprintf("; did you mean %s?", best)
+}
+
+// EditDistance is the Levenshtein distance of two words, in bytes.
+func EditDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}
