@@ -26,7 +26,7 @@ func command(use, short string, n int, do action) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := f.config()
+			cfg, err := f.config(cmd)
 			if err != nil {
 				return err
 			}
@@ -34,7 +34,6 @@ func command(use, short string, n int, do action) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&f.Output, "output", "", "text or json (default text)")
-	f.fs = c.Flags()
 	return c
 }
 
@@ -61,7 +60,7 @@ func demoCommand(std cli.Streams) *cobra.Command {
 			"folder below ./ml-intern-demo, with the built-in model and the embedded Hub.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := f.config()
+			cfg, err := f.config(cmd)
 			if err != nil {
 				return err
 			}
@@ -72,7 +71,6 @@ func demoCommand(std cli.Streams) *cobra.Command {
 	c.Flags().StringVar(&f.Output, "output", "", "text, json, stream-json or events (default text)")
 	c.Flags().BoolVar(&f.Quiet, "quiet", false, "print the answer only")
 	c.Flags().BoolVar(&f.Verbose, "verbose", false, "print every line of progress")
-	f.fs = c.Flags()
 	return c
 }
 

@@ -60,12 +60,9 @@ func newRoot(std cli.Streams) *cobra.Command {
 type flags struct {
 	config.Config
 	cli.RunOptions
-
-	fs *pflag.FlagSet // that was parsed; nil if there are none
 }
 
 func (f *flags) add(fs *pflag.FlagSet) {
-	f.fs = fs
 	fs.StringVar(&f.Model, "model", "", "model `ID`, such as anthropic/NAME, openai/NAME, ollama/NAME or builtin/baseline")
 	fs.StringSliceVar(&f.Fallback, "fallback", nil, "model `ID` that takes over when the one before is out of reach or credit; may be repeated")
 	fs.StringVar(&f.Effort, "effort", "", "how hard the model thinks: none, minimal, low, medium, high, xhigh or max")
@@ -88,12 +85,12 @@ func (f *flags) add(fs *pflag.FlagSet) {
 }
 
 // config loads the configuration and puts the flags over it.
-func (f *flags) config() (*config.Config, error) {
+func (f *flags) config(cmd *cobra.Command) (*config.Config, error) {
 	cfg, err := config.Load(os.Environ(), f.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", app.ErrUsage, err)
 	}
-	f.over(cfg)
+	f.over(cfg, cmd.Flags())
 	if cfg.MaxSteps < 1 || cfg.MaxCost < 0 || cfg.MaxTokens < 0 || cfg.TimeBudget < 0 {
 		return nil, fmt.Errorf("%w: limits cannot be negative, and --max-steps must be at least 1", app.ErrUsage)
 	}
@@ -108,9 +105,9 @@ func (f *flags) config() (*config.Config, error) {
 }
 
 // over puts the flags that were given over the configuration.
-func (f *flags) over(cfg *config.Config) {
+func (f *flags) over(cfg *config.Config, fs *pflag.FlagSet) {
 	given := func(flag, key string) bool {
-		if f.fs == nil || f.fs.Lookup(flag) == nil || !f.fs.Changed(flag) {
+		if !fs.Changed(flag) { // or there is none of that name
 			return false
 		}
 		cfg.FromFlag(key)
@@ -170,7 +167,7 @@ func runPrompt(cmd *cobra.Command, f *flags, args []string, std cli.Streams) err
 		}
 		opts.Prompt = prompt
 	}
-	cfg, err := f.config()
+	cfg, err := f.config(cmd)
 	if err != nil {
 		return err
 	}

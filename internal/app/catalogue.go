@@ -31,6 +31,9 @@ type ModelLine struct {
 func Models(ctx context.Context, cfg *config.Config) []ModelLine {
 	lines := []ModelLine{{ID: catalog.Builtin, State: "ready", Price: &llm.Price{}, Note: "rules, no network"}}
 	for _, e := range catalog.Entries() {
+		if e.Route == "" && e.Price[0] == 0 {
+			continue // stands for a family, not for a model
+		}
 		line := ModelLine{ID: e.ID(), State: "ready", ContextWindow: e.Window}
 		found, err := resolve(cfg, e.ID())
 		if err != nil {
