@@ -25,6 +25,7 @@ hub/hubserver:  hub hub/hubserver/gitstore
 llm/wire:       llm
 llm/openai:     llm llm/wire
 llm/anthropic:  llm llm/wire
+llm/replay:     llm llm/wire
 llm/baseline:   llm
 llm/catalog:    llm config
 tool:           llm
@@ -37,7 +38,7 @@ job/local:      job hub sandbox
 experiment:     job
 agent:          llm tool session approval ledger
 tools:          llm tool sandbox dataset job experiment hub
-app:            llm config ledger hub dataset hub/hubserver llm/openai llm/anthropic llm/baseline llm/catalog tool session session/sqlite approval sandbox job job/local experiment agent tools
+app:            llm config ledger hub dataset hub/hubserver llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval sandbox job job/local experiment agent tools
 cli:            llm tool session approval agent app config ledger
 cmd/ml-intern:  config cli app
 `

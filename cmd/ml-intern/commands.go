@@ -131,6 +131,40 @@ func hubCommand(std cli.Streams) *cobra.Command {
 	return c
 }
 
+func replayCommand(std cli.Streams) *cobra.Command {
+	f := &flags{}
+	tools := ""
+	c := &cobra.Command{
+		Use:   "replay FILE",
+		Short: "play a recorded session again, offline",
+		Long: "Replay plays what --record wrote: the models' replies come from FILE. Calls are answered\n" +
+			"as they were, and nothing is run; with --tools live they are run again, in this folder.",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("%w: replay takes the recording's FILE", app.ErrUsage)
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if tools != "live" && tools != "recorded" {
+				return fmt.Errorf("%w: --tools is live or recorded, not %q", app.ErrUsage, tools)
+			}
+			cfg, err := f.config(cmd)
+			if err != nil {
+				return err
+			}
+			return cli.Replay(cmd.Context(), cfg, args[0], tools == "live", std)
+		},
+	}
+	c.Flags().StringVar(&tools, "tools", "recorded", "recorded answers calls from FILE, live runs them again")
+	c.Flags().StringVar(&f.Approve, "approve", "", "what may run without asking: plan, strict, ask or auto (default auto)")
+	c.Flags().StringVar(&f.Output, "output", "", "text, json, stream-json or events (default text)")
+	c.Flags().StringVar(&f.Dir, "cwd", "", "work in the folder `DIR`")
+	c.Flags().BoolVar(&f.Quiet, "quiet", false, "print the answer only")
+	c.Flags().BoolVar(&f.Verbose, "verbose", false, "print every line of progress")
+	return c
+}
+
 func modelsCommand(std cli.Streams) *cobra.Command {
 	list := command("ls", "list the models and say what answers from here", 0, func(cmd *cobra.Command, cfg *config.Config, _ []string) error {
 		return cli.ListModels(cmd.Context(), cfg, std)

@@ -52,7 +52,9 @@ func model(ts *testscript.TestScript, neg bool, args []string) {
 	s := llmtest.NewServer(turns...)
 	ts.Defer(s.Close)
 	ts.Setenv("OPENAI_BASE_URL", s.URL)
-	ts.Setenv("OPENAI_API_KEY", "sk-test")
+	ts.Setenv("OPENAI_API_KEY", "sk-test-0123456789abcdef")
+	ts.Setenv("ANTHROPIC_BASE_URL", s.URL)
+	ts.Setenv("HF_ROUTER_BASE_URL", s.URL)
 	ts.Value(serverKey{}).(*current).server = s
 }
 

@@ -52,7 +52,7 @@ func newRoot(std cli.Streams) *cobra.Command {
 	}
 	f.add(run.Flags())
 	root.AddCommand(run, demoCommand(std), sessionsCommand(std), jobsCommand(std), hubCommand(std),
-		modelsCommand(std), configCommand(std), doctorCommand(std), versionCommand(std), shimCommand())
+		replayCommand(std), modelsCommand(std), configCommand(std), doctorCommand(std), versionCommand(std), shimCommand())
 	return root
 }
 

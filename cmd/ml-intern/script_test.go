@@ -23,7 +23,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ML_INTERN_HOME", filepath.Join(env.WorkDir, "home"))
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("NO_COLOR", "1")
-			for _, name := range []string{"HF_TOKEN", "HF_ENDPOINT", "OPENAI_API_KEY", "OPENAI_BASE_URL"} {
+			for _, name := range []string{"HF_TOKEN", "HF_ENDPOINT", "OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "OPENROUTER_API_KEY"} {
 				env.Setenv(name, "")
 			}
 			env.Values[serverKey{}] = new(current)

@@ -21,6 +21,9 @@ const (
 	stateShare     = 0.1  // of the state
 )
 
+// leastRoom is the least that a session can work in, in tokens.
+const leastRoom = 1000
+
 // compact makes the transcript fit before it reaches the model's window: bulky
 // old results are cleared first, which costs nothing, then the older part is
 // summarized.
@@ -55,12 +58,12 @@ func (t turn) room() (int, error) {
 		return 0, nil
 	}
 	limit := info.ContextWindow - min(outputLimit(info), info.ContextWindow/4) - info.ContextWindow/50
-	if c := t.session.Ceiling(); c > 0 {
-		limit = min(limit, c*9/10)
-	}
 	room := limit - t.overhead
-	if room < 1000 {
+	if room < leastRoom {
 		return 0, fmt.Errorf("%w: there is room for %d tokens, and system prompt and tools alone take %d", ErrWindow, limit, t.overhead)
+	}
+	if c := t.session.Ceiling(); c > 0 {
+		room = min(room, max(c*9/10-t.overhead, leastRoom))
 	}
 	return room, nil
 }
@@ -71,8 +74,9 @@ func (t turn) shrink(ctx context.Context, refused error) error {
 	if _, n := t.session.Compactions(); n > 0 {
 		return fmt.Errorf("%w: %w, although it was just summarized", ErrWindow, refused)
 	}
-	room := max((t.tokens()-t.overhead)/2, 1000)
-	return t.summarize(ctx, room, t.tokens())
+	size, _ := t.sizeOf(t.session.Messages()) // the provider's counts were of no use
+	size = max(size, t.tokens())
+	return t.summarize(ctx, max((size-t.overhead)/2, leastRoom), size)
 }
 
 // A result that is bulkier than clearAbove is worth clearing; clearedHead bytes

@@ -22,6 +22,8 @@ import (
 	"ml-intern/internal/job"
 	"ml-intern/internal/job/local"
 	"ml-intern/internal/ledger"
+	"ml-intern/internal/llm"
+	"ml-intern/internal/llm/replay"
 	"ml-intern/internal/sandbox"
 	"ml-intern/internal/session"
 	"ml-intern/internal/session/sqlite"
@@ -39,6 +41,8 @@ type App struct {
 	store *sqlite.Store
 	jobs  local.Backend
 	hub   *localHub
+
+	recording *replay.Writer // nil unless model traffic is recorded
 }
 
 // New opens the store and names the parts; nothing that needs a network.
@@ -55,7 +59,13 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 }
 
 // Close ends what New and the sessions opened.
-func (a *App) Close() error { return errors.Join(a.hub.Close(), a.store.Close()) }
+func (a *App) Close() error {
+	err := errors.Join(a.hub.Close(), a.store.Close())
+	if a.recording != nil {
+		err = errors.Join(err, a.recording.Close())
+	}
+	return err
+}
 
 func localJobs(cfg *config.Config) (local.Backend, error) {
 	if cfg.Compute != "local" {
@@ -76,6 +86,9 @@ func (a *App) Start(ctx context.Context, prompt string) (*Conversation, error) {
 		return nil, err
 	}
 	opened := session.Opened{ID: newID(), Dir: a.cfg.Dir, Model: a.cfg.Model, Hub: a.hubChoice(), Version: Version()}
+	if err := a.record(opened.ID, prompt); err != nil {
+		return nil, err
+	}
 	ag, err := a.agent(opened)
 	if err != nil {
 		return nil, err
@@ -96,10 +109,10 @@ func newID() string {
 	return time.Now().UTC().Format("20060102-150405-") + strings.ToLower(rand.Text()[:4])
 }
 
-// Resume opens a session that exists and takes its lease. The id may be a
+// Resume opens a session that exists, to give it the prompt, and takes its lease. The id may be a
 // unique beginning of one. The session's own workspace, model and Hub hold
 // unless the command line names others.
-func (a *App) Resume(ctx context.Context, id string) (*Conversation, error) {
+func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, error) {
 	id, err := a.find(ctx, id)
 	if err != nil {
 		return nil, err
@@ -123,6 +136,9 @@ func (a *App) Resume(ctx context.Context, id string) (*Conversation, error) {
 	if _, err := os.Stat(opened.Dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the session's workspace: %w", err), release())
 	}
+	if err := a.record(opened.ID, prompt); err != nil {
+		return nil, errors.Join(err, release())
+	}
 	ag, err := a.agent(opened)
 	if err != nil {
 		return nil, errors.Join(err, release())
@@ -133,7 +149,7 @@ func (a *App) Resume(ctx context.Context, id string) (*Conversation, error) {
 
 // Fork copies a session and takes the copy's lease; the original stays as it
 // is. Both work in the same folder.
-func (a *App) Fork(ctx context.Context, id string) (*Conversation, error) {
+func (a *App) Fork(ctx context.Context, id, prompt string) (*Conversation, error) {
 	source, err := a.Log(ctx, id)
 	if err != nil {
 		return nil, err
@@ -145,7 +161,7 @@ func (a *App) Fork(ctx context.Context, id string) (*Conversation, error) {
 	if err := a.store.Append(ctx, opened.ID, events...); err != nil {
 		return nil, fmt.Errorf("copy session %s: %w", source.ID, err)
 	}
-	return a.Resume(ctx, opened.ID)
+	return a.Resume(ctx, opened.ID, prompt)
 }
 
 // find completes a beginning of a session id.
@@ -218,6 +234,11 @@ func (a *App) agent(opened session.Opened) (*agent.Agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	if a.cfg.ReplayTools {
+		if router, err = recordedTools(a.cfg, router); err != nil {
+			return nil, err
+		}
+	}
 	return &agent.Agent{
 		System:   agent.System(a.cfg.Dir, a.cfg.SystemAppend),
 		Models:   models,
@@ -227,10 +248,20 @@ func (a *App) agent(opened session.Opened) (*agent.Agent, error) {
 		Approver: agent.Nobody{},
 		Ledger:   &ledger.Account{Cap: ledger.Amount{USD: a.cfg.MaxCost, Tokens: a.cfg.MaxTokens}},
 		Guards:   agent.Guards(),
+		Retry:    retry(a.cfg),
 		MaxSteps: a.cfg.MaxSteps,
 		Spill:    a.spill(opened.ID),
 		Reason:   func(err error) string { return Classify(err).Reason },
 	}, nil
+}
+
+// retry is how often a failed call is made again. A recording does not mend
+// itself while one waits.
+func retry(cfg *config.Config) llm.RetryOptions {
+	if strings.HasPrefix(cfg.Model, ReplayPrefix) {
+		return llm.RetryOptions{Tries: 1}
+	}
+	return llm.RetryOptions{}
 }
 
 // tools lists every built-in tool, for the session of that id.

@@ -15,6 +15,7 @@ import (
 	"ml-intern/internal/llm/baseline"
 	"ml-intern/internal/llm/catalog"
 	"ml-intern/internal/llm/openai"
+	"ml-intern/internal/llm/replay"
 )
 
 // ErrNoModel says that no model was named and none could be chosen.
@@ -56,6 +57,9 @@ func (a *App) models(fallback string) ([]llm.Model, error) {
 		if slices.ContainsFunc(all, func(o llm.Model) bool { return o.Info().ID == id }) {
 			continue
 		}
+		if a.recording != nil {
+			m = replay.Record(m, a.recording)
+		}
 		all = append(all, m)
 	}
 	return all, nil
@@ -64,6 +68,9 @@ func (a *App) models(fallback string) ([]llm.Model, error) {
 func model(cfg *config.Config, id string) (llm.Model, error) {
 	if id == catalog.Builtin {
 		return baseline.Model{}, nil
+	}
+	if path, ok := strings.CutPrefix(id, ReplayPrefix); ok {
+		return replayed(cfg, id, path)
 	}
 	e, err := resolve(cfg, id)
 	if err != nil {

@@ -66,6 +66,20 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions, std Streams) 
 	return err
 }
 
+// Replay plays a recorded session again, prompt by prompt, in the workspace.
+func Replay(ctx context.Context, cfg *config.Config, path string, live bool, std Streams) error {
+	prompts, err := app.Replay(cfg, path, live)
+	if err != nil {
+		return err
+	}
+	for i, prompt := range prompts {
+		if err := Run(ctx, cfg, RunOptions{Prompt: prompt, Continue: i > 0}, std); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // converse opens or begins the session, and returns the prompt that is still
 // to be given: a new session has its own already.
 func converse(ctx context.Context, a *app.App, opts RunOptions) (c *app.Conversation, prompt string, err error) {
@@ -80,9 +94,9 @@ func converse(ctx context.Context, a *app.App, opts RunOptions) (c *app.Conversa
 		c, err = a.Start(ctx, opts.Prompt)
 		return c, "", err
 	case opts.Fork:
-		c, err = a.Fork(ctx, id)
+		c, err = a.Fork(ctx, id, opts.Prompt)
 	default:
-		c, err = a.Resume(ctx, id)
+		c, err = a.Resume(ctx, id, opts.Prompt)
 	}
 	return c, opts.Prompt, err
 }

@@ -36,6 +36,7 @@ type Config struct {
 	Models       map[string]ModelFacts
 	Services     map[string]string // addresses by name
 	Record       string            // file that model traffic is written to
+	ReplayTools  bool              // calls are answered from the recording that the model plays
 	Quiet        bool
 	Verbose      bool
 
@@ -121,6 +122,19 @@ func workspace(dir string) (string, error) {
 
 // Getenv returns a variable of the environment or of .env.
 func (c *Config) Getenv(key string) string { return c.env[key] }
+
+// Secrets lists the values of the variables that hold keys and tokens.
+func (c *Config) Secrets() []string {
+	var secrets []string
+	for name, value := range c.env {
+		for _, end := range []string{"_KEY", "_TOKEN", "_SECRET", "_PASSWORD", "_CREDENTIALS"} {
+			if strings.HasSuffix(strings.ToUpper(name), end) && value != "" {
+				secrets = append(secrets, value)
+			}
+		}
+	}
+	return secrets
+}
 
 // Environ returns all variables as KEY=VALUE.
 func (c *Config) Environ() []string {

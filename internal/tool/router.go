@@ -31,6 +31,12 @@ func NewRouter(tools ...Tool) (*Router, error) {
 	return r, nil
 }
 
+// Tool returns the tool of that name.
+func (r *Router) Tool(name string) (Tool, bool) {
+	t, ok := r.byName[name]
+	return t, ok
+}
+
 // Specs lists the tools as the model sees them, always in the same order.
 func (r *Router) Specs() []llm.ToolSpec { return r.specs }
 
