@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"regexp"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -68,11 +68,86 @@ func (d deed) text() string {
 	return d.result[:maxCompared/2] + d.result[len(d.result)-maxCompared/2:]
 }
 
-// near is the result without times, ids and numbers: whether numbers are
-// progress is seen from how they change.
+// near is the result with every word that holds a digit masked: times, ids,
+// numbers. Whether numbers are progress is seen from how they change.
 func (d deed) near() string {
-	return numbers.ReplaceAllString(volatile.ReplaceAllString(d.text(), "#"), "#")
+	var b strings.Builder
+	for word, isWord := range words(d.text()) {
+		if isWord && strings.ContainsAny(word, "0123456789") {
+			word = "#"
+		}
+		b.WriteString(word)
+	}
+	return b.String()
 }
+
+// words yields the text in pieces: words of letters, digits and what holds
+// times and numbers together, and what stands between them.
+func words(text string) iter.Seq2[string, bool] {
+	return func(yield func(string, bool) bool) {
+		start, inWord := 0, false
+		for i := 0; i <= len(text); i++ {
+			w := i < len(text) && wordByte(text[i])
+			if i < len(text) && w == inWord {
+				continue
+			}
+			if i > start && !yield(text[start:i], inWord) {
+				return
+			}
+			start, inWord = i, w
+		}
+	}
+}
+
+func wordByte(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c >= 0x80 || strings.IndexByte("_.:+-%", c) >= 0
+}
+
+// progress lists the numbers of a result that may tell of progress: plain
+// ones, not times, durations, ids or processes.
+func (d deed) progress() []float64 {
+	var all []float64
+	pending, before := -1.0, ""
+	for word, isWord := range words(d.text()) {
+		if !isWord {
+			continue
+		}
+		word = strings.Trim(word, ".:%")
+		if pending >= 0 && !isUnit(word) {
+			all = append(all, pending)
+		}
+		pending = -1
+		if v, err := strconv.ParseFloat(word, 64); err == nil && !names(before) && !sinceEpoch(v) {
+			pending = v
+		}
+		before = word
+	}
+	if pending >= 0 {
+		all = append(all, pending)
+	}
+	return all
+}
+
+// isUnit recognizes what makes a number a duration.
+func isUnit(word string) bool {
+	switch strings.ToLower(word) {
+	case "ns", "us", "µs", "ms", "s", "sec", "second", "seconds", "min", "minute", "minutes", "h", "hours":
+		return true
+	}
+	return false
+}
+
+// names recognizes the words before a number that names something.
+func names(word string) bool {
+	switch strings.ToLower(word) {
+	case "pid", "process", "id", "request", "port", "exit":
+		return true
+	}
+	return false
+}
+
+// sinceEpoch recognizes seconds and milliseconds since 1970, of these decades.
+func sinceEpoch(v float64) bool { return v >= 1.5e9 && v < 2.5e9 || v >= 1.5e12 && v < 2.5e12 }
 
 // loops returns the deeds of a cycle that the latest deeds, latest first, end
 // with, and how often it came; nil if they are no loop.
@@ -118,23 +193,13 @@ func progresses(done []deed, period int) bool {
 	for at := range period {
 		var series [][]float64
 		for i := at; i < period*maxNearRepeats; i += period {
-			series = append(series, numbersIn(done[i].text()))
+			series = append(series, done[i].progress())
 		}
 		if monotone(series) {
 			return true
 		}
 	}
 	return false
-}
-
-func numbersIn(text string) []float64 {
-	var all []float64
-	for _, n := range numbers.FindAllString(volatile.ReplaceAllString(text, ""), 200) {
-		if v, err := strconv.ParseFloat(n, 64); err == nil {
-			all = append(all, v)
-		}
-	}
-	return all
 }
 
 // monotone reports whether one of the columns only grows or only falls.
@@ -154,19 +219,6 @@ func monotone(series [][]float64) bool {
 	}
 	return false
 }
-
-var (
-	// volatile is what differs between results that say the same: dates and
-	// times, durations, hexadecimal and random ids, processes, folders of the
-	// moment.
-	volatile = regexp.MustCompile(`(?i)\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?` +
-		`|\b\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?\b` +
-		`|\b\d+(?:\.\d+)? ?(?:ns|us|µs|ms|s|sec|seconds?|min|minutes?)\b` +
-		`|\b1[6-9]\d{8}(?:\.\d+|\d{3})?\b` + // seconds or milliseconds since 1970
-		`|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b0x[0-9a-f]+\b|\b[0-9a-f]{7,64}\b` +
-		`|\b(?:pid|process|id|req(?:uest)?[-_ ]?id)[ =:#]+[\w-]+|/tmp/\S+|/proc/\d+\S*`)
-	numbers = regexp.MustCompile(`\d+(?:\.\d+)?`)
-)
 
 // settled lists the calls with their results since the last prompt or
 // repetition note, latest first, up to limit of them. A call that was

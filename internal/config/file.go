@@ -144,6 +144,7 @@ func (c *Config) set(key string, value ast.Node, path string, line int, project 
 		return fmt.Errorf(":%d: a project's file may not set %s: put it into %s", line, key, c.File())
 	}
 	before := *c
+	c.literal = project
 	if err := c.decode(s.field(c), value); err != nil {
 		return fmt.Errorf(":%d: %s %w", line, key, err)
 	}
@@ -319,7 +320,12 @@ func (c *Config) text(node ast.Node) (string, error) {
 	return "", fmt.Errorf("must be text, not %s", node)
 }
 
+// expand fills variables in. A project's file gets none: it could send a key to
+// whom it likes.
 func (c *Config) expand(s string) (string, error) {
+	if c.literal && strings.Contains(s, "${") {
+		return "", errors.New("holds ${…}, which a project's file may not: put it into your own file")
+	}
 	var b strings.Builder
 	for {
 		before, rest, ok := strings.Cut(s, "${")

@@ -95,7 +95,9 @@ func (t *transcript) compact(c Compact) {
 	messages = append(messages, llm.Message{Role: llm.User, Parts: []llm.Part{{Text: c.text()}}})
 	shift := len(messages) - keep
 	for id, i := range t.slots {
-		t.slots[id] = i + shift
+		if t.slots[id] = i + shift; i < keep {
+			delete(t.slots, id)
+		}
 	}
 	messages = append(messages, kept...)
 	if c.Longest > 0 {

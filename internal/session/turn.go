@@ -37,7 +37,7 @@ func (t *turn) add(ev Event) {
 		}
 		t.notices[ev.Notice.Kind] = true
 	case ev.Switched != nil:
-		t.model = ev.Switched.To
+		t.model, t.compactions, t.refusals = ev.Switched.To, 0, 0
 	case ev.Compact != nil:
 		t.compactions++
 		if ev.Compact.Refused > 0 {
@@ -120,6 +120,9 @@ func (s *Session) UniqueCalls(reply *llm.Reply) {
 		if id := p.Call.ID; id == "" || s.seen[id] || mine[id] {
 			call := *p.Call
 			call.ID = fmt.Sprintf("call_%d_%d", len(s.events)+1, i)
+			for s.seen[call.ID] || mine[call.ID] {
+				call.ID += "x"
+			}
 			reply.Message.Parts[i].Call = &call
 		}
 		mine[reply.Message.Parts[i].Call.ID] = true
