@@ -124,6 +124,7 @@ func (t turn) run(ctx context.Context, prompt string) error {
 		if t.session.Steps() >= t.MaxSteps {
 			return fmt.Errorf("%w: %d steps without an answer", ErrSteps, t.MaxSteps)
 		}
+		t.session.UseModel(t.model().Info().ID)
 		if err := t.compact(ctx); err != nil {
 			return err
 		}

@@ -99,7 +99,14 @@ func Load(environ []string, dir string) (*Config, error) {
 	if err := c.readFile(c.File(), false); err != nil {
 		return nil, err
 	}
-	return c, c.readFile(ProjectFile(dir), true)
+	if err := c.readFile(ProjectFile(dir), true); err != nil {
+		return nil, err
+	}
+	c.literal = false
+	if org := c.env["HF_BILL_TO"]; org != "" {
+		c.BillTo = org
+	}
+	return c, nil
 }
 
 func workspace(dir string) (string, error) {

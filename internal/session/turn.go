@@ -9,8 +9,9 @@ import (
 // A PendingCall is a call of the last reply that has no result.
 type PendingCall struct {
 	llm.ToolCall
-	Verdict string // "allow" or "deny" once decided
-	Started bool   // it ran, or was about to, when the log ends
+	Verdict string  // "allow" or "deny" once decided
+	Started bool    // it ran, or was about to, when the log ends
+	Worst   float64 // dollars that were set aside for it
 }
 
 // A turn is what the log says of the work since the last prompt.
@@ -56,7 +57,7 @@ func (t *turn) add(ev Event) {
 		}
 	case ev.Started != nil:
 		if p := t.find(ev.Started.CallID); p >= 0 {
-			t.pending[p].Started = true
+			t.pending[p].Started, t.pending[p].Worst = true, ev.Started.WorstUSD
 		}
 	case ev.Result != nil:
 		if p := t.find(ev.Result.CallID); p >= 0 {
