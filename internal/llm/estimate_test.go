@@ -10,8 +10,8 @@ import (
 	"ml-intern/internal/llm"
 )
 
-// The counts in testdata/samples.json are those of o200k_base; samples.py
-// writes the texts and samples.js counts them.
+// The counts in testdata/samples.json are those of o200k_base and SmolLM2:
+// samples.py writes the texts, samples.js and samples_smollm2.py count them.
 func TestEstimateTokens(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile("testdata/samples.json")
@@ -21,14 +21,16 @@ func TestEstimateTokens(t *testing.T) {
 	var samples []struct {
 		Name, Text string
 		O200k      int
+		Smollm2    int
 	}
 	if err := json.Unmarshal(data, &samples); err != nil {
 		t.Fatal(err)
 	}
-	total, want := 0, 0
+	total, want, small := 0, 0, 0
 	for _, s := range samples {
 		n := llm.EstimateTokens(s.Text)
 		total, want = total+n, want+s.O200k
+		small += s.Smollm2
 		off := float64(n)/float64(s.O200k) - 1
 		t.Logf("%-16s %6d bytes, %5d tokens, estimated %5d, off by %+.0f %%", s.Name, len(s.Text), s.O200k, n, 100*off)
 		// Below 100 tokens of one repeated byte a share says nothing.
@@ -40,6 +42,11 @@ func TestEstimateTokens(t *testing.T) {
 	t.Logf("total %d tokens, estimated %d, off by %+.1f %%", want, total, 100*off)
 	if math.Abs(off) > 0.15 {
 		t.Errorf("estimated %d tokens of %d in all", total, want)
+	}
+	// A vocabulary of 49,000 pieces, English only and a token a digit, is about the worst.
+	t.Logf("SmolLM2 has %d tokens, %.2f times the estimate", small, float64(small)/float64(total))
+	if share := float64(small) / float64(total); share < 1 || share > 1.7 {
+		t.Errorf("SmolLM2 has %d tokens, %.2f times the estimate", small, share)
 	}
 }
 
