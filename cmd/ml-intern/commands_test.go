@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -17,6 +19,7 @@ import (
 func commands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"exits": exits, "model": model, "requests": requests, "json": checkJSON, "lines": lines,
+		"list": list,
 	}
 }
 
@@ -60,6 +63,21 @@ func model(ts *testscript.TestScript, neg bool, args []string) {
 
 // current holds the endpoint of a script.
 type current struct{ server *llmtest.Server }
+
+// list FILE starts an endpoint that has the file for its list of models, and
+// points the router and Ollama at it.
+func list(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: list FILE")
+	}
+	text := []byte(ts.ReadFile(args[0]))
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(text) })
+	s := httptest.NewServer(mux)
+	ts.Defer(s.Close)
+	ts.Setenv("HF_ROUTER_BASE_URL", s.URL+"/v1")
+	ts.Setenv("OLLAMA_BASE_URL", s.URL)
+}
 
 // requests N TEXT checks how many requests the endpoint got, and that the last
 // one holds the text.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 )
@@ -92,6 +93,9 @@ func (c *Config) readFile(path string, project bool) error {
 	}
 	parsed, err := parser.ParseBytes(data, 0)
 	if err != nil {
+		if e, ok := errors.AsType[*yaml.SyntaxError](err); ok && e.Token != nil {
+			return fmt.Errorf("%s:%d: %s", path, e.Token.Position.Line, e.Message)
+		}
 		return fmt.Errorf("%s: %s", path, firstLine(err.Error()))
 	}
 	for _, doc := range parsed.Docs {
