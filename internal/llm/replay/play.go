@@ -10,6 +10,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"slices"
 	"sync"
 
 	"ml-intern/internal/llm"
@@ -183,7 +184,7 @@ func (r *Recording) Results() []ToolAnswer {
 }
 
 // Model returns a Model of that id that gives the recorded replies in order,
-// whatever it is asked. Where a request is not like the one that was recorded,
+// whatever it is asked, from where the session that asks has got to. Where a request is not like the one that was recorded,
 // a Notice says so, once.
 func (r *Recording) Model(id string) llm.Model {
 	info := llm.Info{ID: id, Price: &llm.Price{}}
@@ -198,8 +199,8 @@ type player struct {
 	exchanges []exchange
 
 	mu      sync.Mutex
+	begun   bool
 	at      int
-	size    int // messages of the recorded request
 	differs bool
 }
 
@@ -234,22 +235,40 @@ func (p *player) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Chun
 func (p *player) next(req llm.Request) (x exchange, notice string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if !p.begun {
+		p.begun, p.at = true, start(p.exchanges, req)
+	}
 	if p.at >= len(p.exchanges) {
-		return x, "", fmt.Errorf("%w: it has %d replies, and one more is asked for", ErrOver, len(p.exchanges))
+		return x, "", fmt.Errorf("%w: it has %d replies, and another one is asked for", ErrOver, len(p.exchanges))
 	}
 	x = p.exchanges[p.at]
 	p.at++
-	p.size = x.Keep + len(x.Messages)
-	if why := unlike(x, req, p.size); why != "" && !p.differs {
+	if why := unlike(x, req); why != "" && !p.differs {
 		p.differs = true
 		notice = fmt.Sprintf("request %d is not like the recorded one: %s", p.at, why)
 	}
 	return x, notice, nil
 }
 
+// start is the exchange to begin with. A session that goes on in a new process
+// begins where its first request was recorded, never at the start: that would
+// make its calls again. If the request was not recorded, it is past the end.
+func start(all []exchange, req llm.Request) int {
+	if !slices.ContainsFunc(req.Messages, func(m llm.Message) bool { return m.Role == llm.Assistant }) {
+		return 0
+	}
+	for i, x := range all {
+		if unlike(x, req) == "" {
+			return i
+		}
+	}
+	return len(all)
+}
+
 // unlike says in what the request differs from the recorded one where it
 // matters: how many messages there are, and who says what kind of thing.
-func unlike(x exchange, req llm.Request, size int) string {
+func unlike(x exchange, req llm.Request) string {
+	size := x.Keep + len(x.Messages)
 	if len(req.Messages) != size {
 		return fmt.Sprintf("it has %d messages, and the recorded one has %d", len(req.Messages), size)
 	}
