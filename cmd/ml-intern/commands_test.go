@@ -19,7 +19,7 @@ import (
 func commands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"exits": exits, "model": model, "requests": requests, "json": checkJSON, "lines": lines,
-		"list": list,
+		"list": list, "id": id, "below": below,
 	}
 }
 
@@ -114,6 +114,31 @@ func checkJSON(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s is %s, want %s", key, got, want)
 		}
 	}
+}
+
+// id puts the id of the session on standard output into the variable ID.
+func id(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Setenv("ID", result(ts).SessionID)
+}
+
+// below USD checks that the result on standard output cost something, and not
+// more than that.
+func below(ts *testscript.TestScript, _ bool, args []string) {
+	limit, err := strconv.ParseFloat(args[0], 64)
+	ts.Check(err)
+	if cost := result(ts).CostUSD; cost <= 0 || cost > limit {
+		ts.Fatalf("the cost is $%v, want up to $%v", cost, limit)
+	}
+}
+
+type resultJSON struct {
+	SessionID string  `json:"session_id"`
+	CostUSD   float64 `json:"cost_usd"`
+}
+
+func result(ts *testscript.TestScript) (r resultJSON) {
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &r))
+	return r
 }
 
 // lines N checks that standard output is N lines of JSON.

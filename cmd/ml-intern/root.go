@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strings"
 	"unicode/utf8"
@@ -91,6 +92,9 @@ func (f *flags) config(cmd *cobra.Command) (*config.Config, error) {
 		return nil, fmt.Errorf("%w: %w", app.ErrUsage, err)
 	}
 	f.over(cfg, cmd.Flags())
+	if math.IsNaN(cfg.MaxCost) || math.IsInf(cfg.MaxCost, 0) {
+		return nil, fmt.Errorf("%w: --max-cost must be a number of US dollars; 0 is no cap", app.ErrUsage)
+	}
 	if cfg.MaxSteps < 1 || cfg.MaxCost < 0 || cfg.MaxTokens < 0 || cfg.TimeBudget < 0 {
 		return nil, fmt.Errorf("%w: limits cannot be negative, and --max-steps must be at least 1", app.ErrUsage)
 	}

@@ -249,8 +249,11 @@ func (t turn) tellMoney(ctx context.Context) error {
 		if t.session.Noticed(kind) {
 			break
 		}
-		spent := session.Bill{Cost: t.Ledger.Spent()}
-		text := fmt.Sprintf("%.0f %% of the cap is spent: %s of %s", share*100, spent.Words(), session.Bill{Cost: t.Ledger.Cap}.Words())
+		spent, limit := t.Ledger.Spent(), t.Ledger.Cap
+		text := fmt.Sprintf("%.0f %% of the cap is spent: $%.2f of $%.2f", share*100, spent.USD, limit.USD)
+		if limit.USD == 0 || spent.USD/limit.USD < share {
+			text = fmt.Sprintf("%.0f %% of the cap is spent: %d of %d tokens of models of unknown price", share*100, spent.Tokens, limit.Tokens)
+		}
 		return t.emit(ctx, session.Event{Notice: &session.Notice{Kind: kind, Text: text}})
 	}
 	info := t.model().Info()
