@@ -50,7 +50,7 @@ func replayed(cfg *config.Config, id, path string) (llm.Model, error) {
 // Replay prepares the configuration to play a recording and returns what the
 // person said in it, in order. With live tools the calls are run again; else
 // they are answered as they were.
-func Replay(cfg *config.Config, path string, live bool) ([]string, error) {
+func Replay(cfg *config.Config, path string, live bool) ([]replay.Prompt, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("find recording: %w", err)

@@ -107,6 +107,7 @@ func (r *Recording) add(text []byte, n int) error {
 	case l.Exchange != nil && l.Exchange.Keep < 0:
 		return fmt.Errorf("line %d is not of a recording", n)
 	case l.Exchange != nil:
+		l.Exchange.session = r.Headers[len(r.Headers)-1].Session
 		r.exchanges = append(r.exchanges, *l.Exchange)
 	}
 	return nil
@@ -134,12 +135,20 @@ func (r *Recording) dropRepeated() {
 	r.exchanges = kept
 }
 
+// A Prompt is what the person said.
+type Prompt struct {
+	Text string
+	New  bool // it began a session
+}
+
 // Prompts lists what the person said, in order.
-func (r *Recording) Prompts() []string {
-	var prompts []string
+func (r *Recording) Prompts() []Prompt {
+	var prompts []Prompt
+	last := ""
 	for _, h := range r.Headers {
 		if h.Prompt != "" {
-			prompts = append(prompts, h.Prompt)
+			prompts = append(prompts, Prompt{h.Prompt, h.Session != last})
+			last = h.Session
 		}
 	}
 	return prompts
@@ -167,7 +176,10 @@ func (r *Recording) Results() []ToolAnswer {
 	calls := make(map[string]llm.ToolCall)
 	seen := make(map[string]bool)
 	var all []ToolAnswer
-	for _, x := range r.exchanges {
+	for i, x := range r.exchanges {
+		if i > 0 && x.session != r.exchanges[i-1].session {
+			clear(seen) // another session counts its calls anew
+		}
 		for _, m := range x.Messages {
 			for _, p := range m.Parts {
 				if p.Call != nil {
@@ -252,17 +264,26 @@ func (p *player) next(req llm.Request) (x exchange, notice string, err error) {
 
 // start is the exchange to begin with. A session that goes on in a new process
 // begins where its first request was recorded, never at the start: that would
-// make its calls again. If the request was not recorded, it is past the end.
+// make its calls again. If the request was not recorded, it is past the end. A
+// new session begins where one with its prompt did, else at the start.
 func start(all []exchange, req llm.Request) int {
-	if !slices.ContainsFunc(req.Messages, func(m llm.Message) bool { return m.Role == llm.Assistant }) {
-		return 0
-	}
+	begins := !slices.ContainsFunc(req.Messages, func(m llm.Message) bool { return m.Role == llm.Assistant })
 	for i, x := range all {
-		if unlike(x, req) == "" {
+		if unlike(x, req) == "" && (!begins || lastText(x.Messages) == lastText(req.Messages)) {
 			return i
 		}
 	}
+	if begins {
+		return 0
+	}
 	return len(all)
+}
+
+func lastText(messages []llm.Message) string {
+	if len(messages) == 0 {
+		return ""
+	}
+	return messages[len(messages)-1].Text()
 }
 
 // unlike says in what the request differs from the recorded one where it
