@@ -157,10 +157,29 @@ func (c *Config) set(key string, value ast.Node, path string, line int, project 
 	if project && s.rule == tighten && wider(s.field(&before), s.field(c)) {
 		return fmt.Errorf(":%d: a project's file may only make %s stricter than %s: put it into %s", line, key, show(s.field(&before)), c.File())
 	}
+	if project {
+		if err := c.harmless(key, show(s.field(c))); err != nil {
+			return fmt.Errorf(":%d: %w", line, err)
+		}
+	}
 	if c.origin == nil {
 		c.origin = make(map[string]string)
 	}
 	c.origin[key] = path
+	return nil
+}
+
+// harmless refuses what a project's file could do harm with: a recording makes
+// its calls without any model, and a key in the prompt is a key given away.
+func (c *Config) harmless(key, value string) error {
+	if (key == "model" || key == "fallback") && strings.Contains(value, "replay/") {
+		return fmt.Errorf("a project's file may not set %s to a recording: give it with --model", key)
+	}
+	for _, secret := range c.Secrets() {
+		if len(secret) >= 8 && strings.Contains(value, secret) {
+			return fmt.Errorf("a project's file may not use a key or token in %s", key)
+		}
+	}
 	return nil
 }
 
