@@ -19,12 +19,7 @@ func command(use, short string, n int, do action) *cobra.Command {
 	c := &cobra.Command{
 		Use:   use,
 		Short: short,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != n {
-				return fmt.Errorf("%w: %s takes %d arguments, not %d", app.ErrUsage, cmd.CommandPath(), n, len(args))
-			}
-			return nil
-		},
+		Args:  exactly(n),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := f.config(cmd)
 			if err != nil {
@@ -37,8 +32,18 @@ func command(use, short string, n int, do action) *cobra.Command {
 	return c
 }
 
+// exactly checks the number of arguments: another one is wrong usage.
+func exactly(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return fmt.Errorf("%w: %s takes %d arguments, not %d", app.ErrUsage, cmd.CommandPath(), n, len(args))
+		}
+		return nil
+	}
+}
+
 // group returns a command that is only a name for others; alone it does what
-// its first child does.
+// its first child does, and takes the same flags.
 func group(use, short string, children ...*cobra.Command) *cobra.Command {
 	c := &cobra.Command{Use: use, Short: short, Args: func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
@@ -47,6 +52,7 @@ func group(use, short string, children ...*cobra.Command) *cobra.Command {
 		return nil
 	}}
 	c.RunE = children[0].RunE
+	c.Flags().AddFlagSet(children[0].Flags())
 	c.AddCommand(children...)
 	return c
 }
@@ -58,7 +64,7 @@ func demoCommand(std cli.Streams) *cobra.Command {
 		Short: "the whole job offline: no key, no account",
 		Long: "Demo trains, compares, publishes and checks a real model on this machine, in a new\n" +
 			"folder below ./ml-intern-demo, with the built-in model and the embedded Hub.",
-		Args: cobra.NoArgs,
+		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := f.config(cmd)
 			if err != nil {
@@ -188,7 +194,7 @@ func configCommand(std cli.Streams) *cobra.Command {
 			return cli.ConfigPath(cfg, std)
 		}),
 		&cobra.Command{
-			Use: "schema", Short: "print the JSON Schema of the file", Args: cobra.NoArgs,
+			Use: "schema", Short: "print the JSON Schema of the file", Args: exactly(0),
 			RunE: func(*cobra.Command, []string) error { return cli.ConfigSchema(std) },
 		})
 }
@@ -201,7 +207,7 @@ func doctorCommand(std cli.Streams) *cobra.Command {
 
 func versionCommand(std cli.Streams) *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "print the version", Args: cobra.NoArgs,
+		Use: "version", Short: "print the version", Args: exactly(0),
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintln(std.Out, "ml-intern "+app.Version())
 			return err

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -17,6 +19,7 @@ import (
 func commands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"exits": exits, "model": model, "requests": requests, "json": checkJSON, "lines": lines,
+		"list": list, "id": id, "below": below,
 	}
 }
 
@@ -61,6 +64,21 @@ func model(ts *testscript.TestScript, neg bool, args []string) {
 // current holds the endpoint of a script.
 type current struct{ server *llmtest.Server }
 
+// list FILE starts an endpoint that has the file for its list of models, and
+// points the router and Ollama at it.
+func list(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: list FILE")
+	}
+	text := []byte(ts.ReadFile(args[0]))
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(text) })
+	s := httptest.NewServer(mux)
+	ts.Defer(s.Close)
+	ts.Setenv("HF_ROUTER_BASE_URL", s.URL+"/v1")
+	ts.Setenv("OLLAMA_BASE_URL", s.URL)
+}
+
 // requests N TEXT checks how many requests the endpoint got, and that the last
 // one holds the text.
 func requests(ts *testscript.TestScript, neg bool, args []string) {
@@ -96,6 +114,31 @@ func checkJSON(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s is %s, want %s", key, got, want)
 		}
 	}
+}
+
+// id puts the id of the session on standard output into the variable ID.
+func id(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Setenv("ID", result(ts).SessionID)
+}
+
+// below USD checks that the result on standard output cost something, and not
+// more than that.
+func below(ts *testscript.TestScript, _ bool, args []string) {
+	limit, err := strconv.ParseFloat(args[0], 64)
+	ts.Check(err)
+	if cost := result(ts).CostUSD; cost <= 0 || cost > limit {
+		ts.Fatalf("the cost is $%v, want up to $%v", cost, limit)
+	}
+}
+
+type resultJSON struct {
+	SessionID string  `json:"session_id"`
+	CostUSD   float64 `json:"cost_usd"`
+}
+
+func result(ts *testscript.TestScript) (r resultJSON) {
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &r))
+	return r
 }
 
 // lines N checks that standard output is N lines of JSON.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strings"
 	"unicode/utf8"
@@ -91,10 +92,13 @@ func (f *flags) config(cmd *cobra.Command) (*config.Config, error) {
 		return nil, fmt.Errorf("%w: %w", app.ErrUsage, err)
 	}
 	f.over(cfg, cmd.Flags())
+	if math.IsNaN(cfg.MaxCost) || math.IsInf(cfg.MaxCost, 0) {
+		return nil, fmt.Errorf("%w: --max-cost must be a number of US dollars; 0 is no cap", app.ErrUsage)
+	}
 	if cfg.MaxSteps < 1 || cfg.MaxCost < 0 || cfg.MaxTokens < 0 || cfg.TimeBudget < 0 {
 		return nil, fmt.Errorf("%w: limits cannot be negative, and --max-steps must be at least 1", app.ErrUsage)
 	}
-	if file, ok := strings.CutPrefix(cfg.SystemAppend, "@"); ok && cfg.IsFlag("system_append") {
+	if file, ok := strings.CutPrefix(f.SystemAppend, "@"); ok { // of the flag alone: a project's file must not send others away
 		text, err := os.ReadFile(file)
 		if err != nil {
 			return nil, fmt.Errorf("%w: --system-append: %w", app.ErrUsage, err)

@@ -196,12 +196,17 @@ const maxBytesPerToken = 64
 
 var errTooLong = errors.New("the model does not keep the limit of a reply")
 
-// book settles what the reply cost. A count that no tokenizer can make of the
-// request is not believed, nor that something took nothing. A reply that took
-// more than it may is booked as far as there is money: then nothing more starts.
+// book settles what the reply cost. A count beyond the bytes of the request and
+// the model's window is not believed, nor that something took nothing. A reply
+// that took more than it may is booked as far as there is money: then nothing
+// more starts.
 func (m *metered) book(settle func(ledger.Amount), worst ledger.Amount, end *llm.End, received int) {
 	u := &end.Usage
-	if u.Input < 0 || u.Output < 0 || u.CacheRead < 0 || u.CacheWrite < 0 || u.Input > m.bytes || u.CacheRead+u.CacheWrite > u.Input || u.Output > maxBelieved {
+	window := m.Info().ContextWindow
+	if window == 0 {
+		window = maxBelieved
+	}
+	if u.Input < 0 || u.Output < 0 || u.CacheRead < 0 || u.CacheWrite < 0 || u.Input > max(m.bytes, window*11/10) || u.CacheRead+u.CacheWrite > u.Input || u.Output > maxBelieved {
 		*u = llm.Usage{Estimated: true}
 	}
 	if u.Input == 0 {
@@ -214,7 +219,7 @@ func (m *metered) book(settle func(ledger.Amount), worst ledger.Amount, end *llm
 	settle(m.cost)
 }
 
-// maxBelieved is more than any model writes at once, in tokens.
+// maxBelieved is more than any model reads or writes at once, in tokens.
 const maxBelieved = 2_000_000
 
 // payable is the cost as far as the reservation and what is left of the cap go.
@@ -292,8 +297,11 @@ func (t turn) tellMoney(ctx context.Context) error {
 		if t.session.Noticed(kind) {
 			break
 		}
-		spent := session.Bill{Cost: t.Ledger.Spent()}
-		text := fmt.Sprintf("%.0f %% of the cap is spent: %s of %s", share*100, spent.Words(), session.Bill{Cost: t.Ledger.Cap}.Words())
+		spent, limit := t.Ledger.Spent(), t.Ledger.Cap
+		text := fmt.Sprintf("%.0f %% of the cap is spent: $%.2f of $%.2f", share*100, spent.USD, limit.USD)
+		if limit.USD == 0 || spent.USD/limit.USD < share {
+			text = fmt.Sprintf("%.0f %% of the cap is spent: %d of %d tokens of models of unknown price", share*100, spent.Tokens, limit.Tokens)
+		}
 		return t.emit(ctx, session.Event{Notice: &session.Notice{Kind: kind, Text: text}})
 	}
 	info := t.model().Info()

@@ -89,7 +89,7 @@ func (a *App) Start(ctx context.Context, prompt string) (*Conversation, error) {
 	if err := a.record(opened.ID, prompt); err != nil {
 		return nil, err
 	}
-	ag, err := a.agent(opened)
+	ag, err := a.agent(opened, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 	if err := a.record(opened.ID, prompt); err != nil {
 		return nil, errors.Join(err, release())
 	}
-	ag, err := a.agent(opened)
+	ag, err := a.agent(opened, s.Events())
 	if err != nil {
 		return nil, errors.Join(err, release())
 	}
@@ -220,8 +220,8 @@ func (c *Conversation) Run(ctx context.Context, prompt string) iter.Seq2[session
 // Close gives the session back.
 func (c *Conversation) Close() error { return c.release() }
 
-// agent puts the agent of a session together.
-func (a *App) agent(opened session.Opened) (*agent.Agent, error) {
+// agent puts the agent of a session together, whose log holds what was before.
+func (a *App) agent(opened session.Opened, before []session.Event) (*agent.Agent, error) {
 	models, err := a.models(opened.Model)
 	if err != nil {
 		return nil, err
@@ -235,7 +235,7 @@ func (a *App) agent(opened session.Opened) (*agent.Agent, error) {
 		return nil, err
 	}
 	if a.cfg.ReplayTools {
-		if router, err = recordedTools(a.cfg, router); err != nil {
+		if router, err = recordedTools(a.cfg, router, before); err != nil {
 			return nil, err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"ml-intern/internal/hub"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/llm/replay"
+	"ml-intern/internal/session"
 	"ml-intern/internal/tool"
 )
 
@@ -49,7 +50,7 @@ func replayed(cfg *config.Config, id, path string) (llm.Model, error) {
 // Replay prepares the configuration to play a recording and returns what the
 // person said in it, in order. With live tools the calls are run again; else
 // they are answered as they were.
-func Replay(cfg *config.Config, path string, live bool, warn func(string)) ([]string, error) {
+func Replay(cfg *config.Config, path string, live bool, warn func(string)) ([]replay.Prompt, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("find recording: %w", err)
@@ -73,16 +74,28 @@ func Replay(cfg *config.Config, path string, live bool, warn func(string)) ([]st
 }
 
 // recordedTools answers the calls of a replayed session as they were answered
-// when it was recorded. The plan is kept for real: it changes nothing else.
-func recordedTools(cfg *config.Config, real *tool.Router) (*tool.Router, error) {
+// when it was recorded, but for the answers that the session has had before.
+// The plan is kept for real: it changes nothing else.
+func recordedTools(cfg *config.Config, real *tool.Router, before []session.Event) (*tool.Router, error) {
 	r, err := replay.Open(strings.TrimPrefix(cfg.Model, ReplayPrefix))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
 	answers := &answers{queue: make(map[string][]llm.ToolResult)}
 	for _, a := range r.Results() {
-		key := a.Call.Name + " " + a.Call.Args
+		key := callKey(a.Call)
 		answers.queue[key] = append(answers.queue[key], a.Result)
+	}
+	calls := make(map[string]llm.ToolCall)
+	for _, ev := range before {
+		if ev.Reply != nil {
+			for _, call := range ev.Reply.Message.Calls() {
+				calls[call.ID] = call
+			}
+		}
+		if ev.Result != nil {
+			answers.next(callKey(calls[ev.Result.CallID]))
+		}
 	}
 	var tools []tool.Tool
 	for _, spec := range r.Tools() {
@@ -94,6 +107,8 @@ func recordedTools(cfg *config.Config, real *tool.Router) (*tool.Router, error) 
 	}
 	return tool.NewRouter(tools...)
 }
+
+func callKey(call llm.ToolCall) string { return call.Name + " " + call.Args }
 
 // answers are the recorded results of each call, in order.
 type answers struct {
@@ -123,7 +138,7 @@ func (t recordedTool) Spec() tool.Spec { return tool.Spec{ToolSpec: t.spec, Effe
 var errNoAnswer = errors.New("the recording has no result for this call")
 
 func (t recordedTool) Run(_ context.Context, call tool.Call) (tool.Output, error) {
-	result, ok := t.answers.next(t.spec.Name + " " + call.Args)
+	result, ok := t.answers.next(callKey(llm.ToolCall{Name: t.spec.Name, Args: call.Args}))
 	if !ok {
 		return tool.Output{}, errNoAnswer
 	}

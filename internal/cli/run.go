@@ -72,8 +72,8 @@ func Replay(ctx context.Context, cfg *config.Config, path string, live bool, std
 	if err != nil {
 		return err
 	}
-	for i, prompt := range prompts {
-		if err := Run(ctx, cfg, RunOptions{Prompt: prompt, Continue: i > 0}, std); err != nil {
+	for i, p := range prompts {
+		if err := Run(ctx, cfg, RunOptions{Prompt: p.Text, Continue: i > 0 && !p.New}, std); err != nil {
 			return err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 )
@@ -92,6 +93,9 @@ func (c *Config) readFile(path string, project bool) error {
 	}
 	parsed, err := parser.ParseBytes(data, 0)
 	if err != nil {
+		if e, ok := errors.AsType[*yaml.SyntaxError](err); ok && e.Token != nil {
+			return fmt.Errorf("%s:%d: %s", path, e.Token.Position.Line, e.Message)
+		}
 		return fmt.Errorf("%s: %s", path, firstLine(err.Error()))
 	}
 	for _, doc := range parsed.Docs {
@@ -102,11 +106,23 @@ func (c *Config) readFile(path string, project bool) error {
 			return c.set(key, value, path, line, project)
 		})
 		if err != nil {
+			if e, ok := errors.AsType[*lineError](err); ok {
+				path = fmt.Sprintf("%s:%d: ", path, e.line)
+			}
 			return fmt.Errorf("%s%w", path, err)
 		}
 	}
 	return nil
 }
+
+// A lineError is a mistake in a line of the file.
+type lineError struct {
+	line int
+	err  error
+}
+
+func (e *lineError) Error() string { return e.err.Error() }
+func (e *lineError) Unwrap() error { return e.err }
 
 func firstLine(s string) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
@@ -122,7 +138,7 @@ func eachKey(node ast.Node, visit func(key string, value ast.Node, line int) err
 	case *ast.MappingValueNode:
 		pairs = []*ast.MappingValueNode{n}
 	default:
-		return fmt.Errorf(":%d: expected keys with values, such as model: openai/NAME, not %s", node.GetToken().Position.Line, node)
+		return &lineError{node.GetToken().Position.Line, fmt.Errorf("expected keys with values, such as model: openai/NAME, not %s", node)}
 	}
 	for _, p := range pairs {
 		key := p.Key.GetToken().Value
@@ -137,22 +153,28 @@ func (c *Config) set(key string, value ast.Node, path string, line int, project 
 	all := settings()
 	i := slices.IndexFunc(all, func(s setting) bool { return s.key == key })
 	if i < 0 {
-		return fmt.Errorf(":%d: there is no key %q%s", line, key, nearest(key, all))
+		return &lineError{line, fmt.Errorf("there is no key %q%s", key, nearest(key, all))}
 	}
 	s := all[i]
 	if project && s.rule == never {
-		return fmt.Errorf(":%d: a project's file may not set %s: put it into %s", line, key, c.File())
+		return &lineError{line, fmt.Errorf("a project's file may not set %s: put it into %s", key, c.File())}
 	}
 	before := *c
 	c.literal = project
 	if err := c.decode(s.field(c), value); err != nil {
-		return fmt.Errorf(":%d: %s %s", line, key, strings.ReplaceAll(err.Error(), ": :", ": line "))
+		if inner, ok := errors.AsType[*lineError](err); ok {
+			line = inner.line
+		}
+		return &lineError{line, fmt.Errorf("%s %w", key, err)}
 	}
 	if err := c.check(); err != nil {
-		return fmt.Errorf(":%d: %w", line, err)
+		return &lineError{line, err}
 	}
 	if project && s.rule == tighten && wider(s.field(&before), s.field(c)) {
-		return fmt.Errorf(":%d: a project's file may only make %s stricter than %s: put it into %s", line, key, show(s.field(&before)), c.File())
+		return &lineError{line, fmt.Errorf("a project's file may only make %s stricter than %s: put it into %s", key, show(s.field(&before)), c.File())}
+	}
+	if project && (key == "model" || key == "fallback") && strings.Contains(show(s.field(c)), "replay/") { // it makes calls without any model
+		return &lineError{line, fmt.Errorf("a project's file may not set %s to a recording: give it with --model", key)}
 	}
 	if c.origin == nil {
 		c.origin = make(map[string]string)
@@ -220,8 +242,11 @@ func (c *Config) decode(to any, node ast.Node) error {
 			return fmt.Errorf("must be a whole number, not %s", node)
 		}
 		v, err := strconv.Atoi(strings.ReplaceAll(n.GetToken().Value, "_", ""))
+		if err != nil {
+			return fmt.Errorf("must be a whole number in digits, not %s", node)
+		}
 		*to = v
-		return err
+		return nil
 	case *float64:
 		v, err := strconv.ParseFloat(node.GetToken().Value, 64)
 		if err != nil || node.Type() != ast.IntegerType && node.Type() != ast.FloatType {
@@ -282,18 +307,19 @@ func (c *Config) facts(to *map[string]ModelFacts, node ast.Node) error {
 	return eachKey(node, func(id string, value ast.Node, _ int) error {
 		var f ModelFacts
 		priced := true
-		err := eachKey(value, func(key string, value ast.Node, _ int) error {
+		err := eachKey(value, func(key string, value ast.Node, line int) error {
 			if key != "price" {
-				return c.fact(key, value, map[string]any{
+				return c.fact(key, value, line, map[string]any{
 					"context_window": &f.ContextWindow, "max_output": &f.MaxOutput, "efforts": &f.Efforts, "images": &f.Images,
+					"price": nil, // read below
 				})
 			}
 			f.Price = &ModelPrice{}
 			given := make(map[string]bool)
 			defer func() { priced = given["input"] && given["output"] }()
-			return eachKey(value, func(key string, value ast.Node, _ int) error {
+			return eachKey(value, func(key string, value ast.Node, line int) error {
 				given[key] = true
-				return c.fact(key, value, map[string]any{
+				return c.fact(key, value, line, map[string]any{
 					"input": &f.Price.Input, "output": &f.Price.Output, "cache_read": &f.Price.CacheRead, "cache_write": &f.Price.CacheWrite,
 				})
 			})
@@ -309,7 +335,7 @@ func (c *Config) facts(to *map[string]ModelFacts, node ast.Node) error {
 	})
 }
 
-func (c *Config) fact(key string, value ast.Node, fields map[string]any) error {
+func (c *Config) fact(key string, value ast.Node, line int, fields map[string]any) error {
 	field, ok := fields[key]
 	if !ok {
 		names := make([]string, 0, len(fields))
@@ -317,10 +343,10 @@ func (c *Config) fact(key string, value ast.Node, fields map[string]any) error {
 			names = append(names, name)
 		}
 		slices.Sort(names)
-		return fmt.Errorf("line %d: there is no key %q; the keys are price, %s", value.GetToken().Position.Line, key, strings.Join(names, ", "))
+		return &lineError{line, fmt.Errorf("there is no key %q; the keys are %s", key, strings.Join(names, ", "))}
 	}
 	if err := c.decode(field, value); err != nil {
-		return fmt.Errorf("line %d: %s %w", value.GetToken().Position.Line, key, err)
+		return &lineError{line, fmt.Errorf("%s %w", key, err)}
 	}
 	return nil
 }
@@ -332,6 +358,9 @@ func (c *Config) text(node ast.Node) (string, error) {
 		return c.expand(n.Value)
 	case *ast.LiteralNode:
 		return c.expand(n.Value.Value)
+	}
+	if node.Type() == ast.NullType {
+		return "", errors.New("must be text, and there is none")
 	}
 	return "", fmt.Errorf("must be text, not %s", node)
 }
@@ -370,7 +399,7 @@ func (c *Config) expand(s string) (string, error) {
 func nearest(key string, all []setting) string {
 	best, distance := "", 4
 	for _, s := range all {
-		if d := EditDistance(key, s.key); d < distance {
+		if d := EditDistance(key, s.key); d < distance && d < len(key) {
 			best, distance = s.key, d
 		}
 	}

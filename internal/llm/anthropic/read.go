@@ -252,12 +252,15 @@ func (r *reader) reason() string {
 	return r.stop
 }
 
+// maxTokens is more than any model reads or writes at once.
+const maxTokens = 10_000_000
+
 // total is the usage. The provider counts cached tokens apart; llm.Usage
 // counts them in. Without a count it is an estimate.
 func (r *reader) total() llm.Usage {
 	u := r.usage
 	input := u.Input + u.CacheRead + u.CacheCreation
-	if input <= 0 || u.Output < 0 || input > 1e9 || u.Output > 1e9 {
+	if input <= 0 || u.Output < 0 || input > maxTokens || u.Output > maxTokens {
 		return llm.Usage{Input: r.promptBytes / 4, Output: r.outBytes/4 + 1, Estimated: true}
 	}
 	return llm.Usage{Input: int(input), Output: int(u.Output), CacheRead: int(u.CacheRead), CacheWrite: int(u.CacheCreation)}

@@ -89,6 +89,8 @@ func endpoint(id string, getenv func(string) string) (Endpoint, error) {
 		return Endpoint{}, fmt.Errorf("%q is not a model id; write PROVIDER/NAME, such as anthropic/NAME, openai/NAME, ollama/NAME or %s%s", id, Builtin, suggestion(id))
 	}
 	switch prefix {
+	case "builtin":
+		return Endpoint{}, fmt.Errorf("there is no built-in model %q; did you mean %s?", name, Builtin)
 	case "anthropic":
 		if key := getenv("ANTHROPIC_API_KEY"); key != "" {
 			return Endpoint{Model: name, Provider: Anthropic, BaseURL: or(getenv("ANTHROPIC_BASE_URL"), anthropicURL), APIKey: key}, nil
@@ -122,6 +124,18 @@ func suggestion(id string) string {
 		return ""
 	}
 	return "; did you mean " + strings.Join(near, " or ") + "?"
+}
+
+// nearPrefix names the provider that the id's beginning may have meant: a slip
+// in it makes the id one of the router.
+func nearPrefix(id string) string {
+	prefix, name, _ := strings.Cut(id, "/")
+	for _, p := range []string{"anthropic", "openai", "openrouter", "ollama", "vllm", "lm_studio", "llamacpp"} {
+		if config.EditDistance(strings.ToLower(prefix), p) <= 2 {
+			return "; did you mean " + p + "/" + name + "?"
+		}
+	}
+	return ""
 }
 
 // Near lists ids of the catalogue that are close to one, three at most.
@@ -185,7 +199,7 @@ func router(id, model string, getenv func(string) string, alternative string) (E
 		if alternative != "" {
 			return Endpoint{}, missingKey(id, alternative+", or HF_TOKEN for the Hugging Face router")
 		}
-		return Endpoint{}, missingKey(id, "HF_TOKEN")
+		return Endpoint{}, missingKey(id, "HF_TOKEN"+nearPrefix(id))
 	}
 	return Endpoint{Model: model, Provider: Router, BaseURL: RouterURL(getenv), APIKey: key}, nil
 }

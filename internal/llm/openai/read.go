@@ -307,16 +307,15 @@ func (r *reader) reason() string {
 	return r.finish
 }
 
-// maxHidden is how many tokens more than its bytes a request may have: what
-// servers put around it, and pictures, which are not counted by bytes.
-const maxHidden = 100_000
+// maxTokens is more than any model reads or writes at once.
+const maxTokens = 10_000_000
 
 // total is the usage, estimated at four bytes a token if there was none, or
 // one that cannot be.
 func (r *reader) total() llm.Usage {
 	u := r.usage
 	if u == nil || u.PromptTokens <= 0 && u.CompletionTokens <= 0 || u.PromptTokens < 0 || u.CompletionTokens < 0 ||
-		u.PromptTokens > float64(r.promptBytes+maxHidden) || u.CompletionTokens > 1e9 {
+		u.PromptTokens > maxTokens || u.CompletionTokens > maxTokens {
 		return llm.Usage{Input: r.promptBytes / 4, Output: r.outBytes/4 + 1, Estimated: true}
 	}
 	read := max(u.PromptDetails.CachedTokens, u.CacheHits, 0)

@@ -112,6 +112,7 @@ func (r *Recording) add(text []byte, n int) error {
 	case l.Exchange != nil && l.Exchange.Keep < 0:
 		return fmt.Errorf("line %d is not of a recording", n)
 	case l.Exchange != nil:
+		l.Exchange.session = r.Headers[len(r.Headers)-1].Session
 		r.exchanges = append(r.exchanges, *l.Exchange)
 	}
 	return nil
@@ -142,12 +143,20 @@ func (r *Recording) dropRepeated() {
 	r.exchanges = kept
 }
 
+// A Prompt is what the person said.
+type Prompt struct {
+	Text string
+	New  bool // it began a session
+}
+
 // Prompts lists what the person said, in order.
-func (r *Recording) Prompts() []string {
-	var prompts []string
+func (r *Recording) Prompts() []Prompt {
+	var prompts []Prompt
+	last := ""
 	for _, h := range r.Headers {
 		if h.Prompt != "" {
-			prompts = append(prompts, h.Prompt)
+			prompts = append(prompts, Prompt{h.Prompt, h.Session != last})
+			last = h.Session
 		}
 	}
 	return prompts
@@ -175,7 +184,10 @@ func (r *Recording) Results() []ToolAnswer {
 	calls := make(map[string]llm.ToolCall)
 	seen := make(map[string]bool)
 	var all []ToolAnswer
-	for _, x := range r.exchanges {
+	for i, x := range r.exchanges {
+		if i > 0 && x.session != r.exchanges[i-1].session {
+			clear(seen) // another session counts its calls anew
+		}
 		for _, m := range x.Messages {
 			for _, p := range m.Parts {
 				if p.Call != nil {
@@ -192,7 +204,7 @@ func (r *Recording) Results() []ToolAnswer {
 }
 
 // Model returns a Model of that id that gives the recorded replies in order,
-// whatever it is asked. Where a request is not like the one that was recorded,
+// whatever it is asked, from where the session that asks has got to. Where a request is not like the one that was recorded,
 // a Notice says so, once.
 func (r *Recording) Model(id string) llm.Model {
 	info := llm.Info{ID: id, Price: &llm.Price{}}
@@ -207,8 +219,8 @@ type player struct {
 	exchanges []exchange
 
 	mu      sync.Mutex
+	begun   bool
 	at      int
-	size    int // messages of the recorded request
 	differs bool
 }
 
@@ -243,22 +255,49 @@ func (p *player) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Chun
 func (p *player) next(req llm.Request) (x exchange, notice string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if !p.begun {
+		p.begun, p.at = true, start(p.exchanges, req)
+	}
 	if p.at >= len(p.exchanges) {
-		return x, "", fmt.Errorf("%w: it has %d replies, and one more is asked for", ErrOver, len(p.exchanges))
+		return x, "", fmt.Errorf("%w: it has %d replies, and another one is asked for", ErrOver, len(p.exchanges))
 	}
 	x = p.exchanges[p.at]
 	p.at++
-	p.size = x.Keep + len(x.Messages)
-	if why := unlike(x, req, p.size); why != "" && !p.differs {
+	if why := unlike(x, req); why != "" && !p.differs {
 		p.differs = true
 		notice = fmt.Sprintf("request %d is not like the recorded one: %s", p.at, why)
 	}
 	return x, notice, nil
 }
 
+// start is the exchange to begin with. A session that goes on in a new process
+// begins where its first request was recorded, never at the start: that would
+// make its calls again. If the request was not recorded, it is past the end. A
+// new session begins where one with its prompt did, else at the start.
+func start(all []exchange, req llm.Request) int {
+	begins := !slices.ContainsFunc(req.Messages, func(m llm.Message) bool { return m.Role == llm.Assistant })
+	for i, x := range all {
+		if unlike(x, req) == "" && (!begins || lastText(x.Messages) == lastText(req.Messages)) {
+			return i
+		}
+	}
+	if begins {
+		return 0
+	}
+	return len(all)
+}
+
+func lastText(messages []llm.Message) string {
+	if len(messages) == 0 {
+		return ""
+	}
+	return messages[len(messages)-1].Text()
+}
+
 // unlike says in what the request differs from the recorded one where it
 // matters: how many messages there are, and who says what kind of thing.
-func unlike(x exchange, req llm.Request, size int) string {
+func unlike(x exchange, req llm.Request) string {
+	size := x.Keep + len(x.Messages)
 	if len(req.Messages) != size {
 		return fmt.Sprintf("it has %d messages, and the recorded one has %d", len(req.Messages), size)
 	}

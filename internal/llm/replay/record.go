@@ -58,6 +58,8 @@ type exchange struct {
 	Chunks    []llm.Chunk    `json:"chunks"`
 	Error     *failure       `json:"error,omitempty"`
 	MS        int64          `json:"ms"`
+
+	session string // of the header before it
 }
 
 // A failure is an error that can be played again.

@@ -64,7 +64,7 @@ func TestRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := r.Model("replay/x")
-	if m.Info().ContextWindow != 5000 || len(r.Tools()) != 1 || r.Prompts()[0] != "go" {
+	if m.Info().ContextWindow != 5000 || len(r.Tools()) != 1 || r.Prompts()[0].Text != "go" {
 		t.Errorf("info %+v, tools %v", m.Info(), r.Tools())
 	}
 	if got := r.Results(); len(got) != 1 || got[0].Call != call || got[0].Result.Text != "ok" {
