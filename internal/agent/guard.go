@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"slices"
 	"strings"
 
@@ -29,9 +28,11 @@ var (
 func Guards() []Guard {
 	return []Guard{
 		{"repetition", repetition},
+		{"bad_arguments", badArguments},
 		{"cut_off", cutOff},
 		{"empty_reply", emptyReply},
 		{"unfinished_plan", unfinishedPlan},
+		{"claims", claims},
 	}
 }
 
@@ -49,95 +50,112 @@ func (t turn) guard(ctx context.Context) error {
 	return nil
 }
 
-const (
-	longestCycle = 5 // calls
-	maxRepeats   = 3 // of a cycle, before the guard speaks
-	maxWarnings  = 2 // notes in a turn, before it ends the turn
-)
+// maxBadArgs is how many results in a row, of calls of one tool whose arguments
+// were of no use, the guard takes before it speaks.
+const maxBadArgs = 2
 
-// repetition minds calls that are made again and again with the same result:
-// one call, or a cycle of up to five. Polling whose result changes is not a
-// loop. After a note only new evidence counts.
-func repetition(s *session.Session) (string, error) {
-	done := settled(s, longestCycle*maxRepeats)
-	for period := 1; period <= longestCycle; period++ {
-		if !cycles(done, period) {
-			continue
-		}
-		if s.Notes("repetition") >= maxWarnings {
-			return "", fmt.Errorf("%w: it was told %d times and goes on repeating the same calls with the same results", ErrLoop, maxWarnings)
-		}
-		return fmt.Sprintf("You made the same %s %d times in a row with the same results. Repeating it will not help: "+
-			"change something, try another way, or tell the person what stops you.", plural(period, "call", "calls"), maxRepeats), nil
-	}
-	return "", nil
-}
-
-// cycles reports whether the latest entries are maxRepeats times the same
-// period entries. The entries are latest first.
-func cycles(done []uint64, period int) bool {
-	n := period * maxRepeats
-	if len(done) < n {
-		return false
-	}
-	for i := period; i < n; i++ {
-		if done[i] != done[i-period] {
-			return false
-		}
-	}
-	return true
-}
-
-// settled fingerprints the calls with their results since the last prompt or
-// repetition note, latest first, up to limit of them. A call that was
-// interrupted is no evidence: making it again is what it takes.
-func settled(s *session.Session, limit int) []uint64 {
-	results := make(map[string]string)
-	var prints []uint64
-	seed := maphash.MakeSeed()
+// badArguments minds calls whose arguments cannot be read, again and again.
+func badArguments(s *session.Session) (string, error) {
+	names := make(map[string]string) // call id -> tool, as they are met from the end
+	var results []*session.Result
+	name, row := "", 0
+scan:
 	for _, ev := range slices.Backward(s.Events()) {
 		switch {
-		case ev.Prompt != nil, ev.Note != nil && ev.Note.Guard == "repetition":
-			return prints
+		case ev.Prompt != nil, ev.Note != nil && ev.Note.Guard == "bad_arguments":
+			break scan
 		case ev.Result != nil:
-			results[ev.Result.CallID] = ev.Result.Text
+			results = append(results, ev.Result)
 		case ev.Reply != nil:
-			for _, call := range slices.Backward(ev.Reply.Message.Calls()) {
-				if strings.HasPrefix(results[call.ID], interrupted) {
-					continue
-				}
-				prints = append(prints, maphash.Comparable(seed, [3]string{call.Name, call.Args, results[call.ID]}))
+			for _, c := range ev.Reply.Message.Calls() {
+				names[c.ID] = c.Name
 			}
+			for _, r := range results {
+				tool := names[r.CallID]
+				if !r.BadArgs || name != "" && tool != name {
+					break scan
+				}
+				name = tool
+				row++
+			}
+			results = results[:0]
 		}
-		if len(prints) >= limit {
-			return prints
+		if row >= maxBadArgs {
+			break
 		}
 	}
-	return prints
-}
-
-// cutOff lets a reply go on that the output limit has cut.
-func cutOff(s *session.Session) (string, error) {
-	reply := lastReply(s)
-	if reply == nil || reply.End.Reason != llm.EndLength || len(reply.Message.Calls()) > 0 {
+	if row < maxBadArgs {
 		return "", nil
 	}
-	if s.Notes("cut_off") >= 3 {
-		return "", fmt.Errorf("%w: its reply was cut off by the output limit %d times in a row", ErrEmpty, 4)
+	if s.Notes("bad_arguments") >= 2 {
+		return "", fmt.Errorf("%w: the arguments of its calls to %s cannot be used, again and again", ErrLoop, name)
 	}
-	return "Your reply was cut off by the output limit. Go on exactly where it stopped, in smaller pieces.", nil
+	return fmt.Sprintf("The arguments of your calls to %s could not be used, %d times in a row. Send one JSON object that fits its schema. "+
+		"If they are long, make them short: write a file in parts, with several calls.", name, row), nil
 }
+
+// cutOff lets a reply go on that the output limit has cut, and names the calls
+// that were cut in half: they were not made.
+func cutOff(s *session.Session) (string, error) {
+	row := 0 // replies that were cut, one after another
+	var last *session.Reply
+	for _, ev := range slices.Backward(s.Events()) {
+		if ev.Prompt != nil || last == nil && ev.Note != nil && ev.Note.Guard == "cut_off" {
+			break
+		}
+		if ev.Reply == nil {
+			continue
+		}
+		if ev.Reply.End.Reason != llm.EndLength {
+			break
+		}
+		if last == nil {
+			last = ev.Reply
+		}
+		row++
+	}
+	switch {
+	case last == nil || len(last.Message.Calls()) > 0 && len(last.End.Dropped) == 0:
+		return "", nil
+	case row > maxCutOff:
+		return "", fmt.Errorf("%w: its reply was cut off by the output limit %d times in a row", ErrEmpty, row)
+	case len(last.End.Dropped) > 0:
+		return fmt.Sprintf("Your reply was cut off by the output limit in the middle of %s: %s. It was not made. "+
+			"Make it anew in smaller pieces: write a file in parts, with several calls.",
+			plural(len(last.End.Dropped), "a call", "calls"), strings.Join(last.End.Dropped, ", ")), nil
+	}
+	return "Your reply was cut off by the output limit. Go on exactly where it stopped, without repeating anything.", nil
+}
+
+// maxCutOff is how many replies in a row may be cut off.
+const maxCutOff = 3
 
 // emptyReply asks once more when the model said nothing.
 func emptyReply(s *session.Session) (string, error) {
 	reply := lastReply(s)
-	if reply == nil || reply.Message.Text() != "" || len(reply.Message.Calls()) > 0 || reply.End.Reason == llm.EndLength {
+	if reply == nil || !isEmpty(reply) {
 		return "", nil
 	}
-	if s.Notes("empty_reply") >= 1 {
-		return "", fmt.Errorf("%w: two empty replies", ErrEmpty)
+	replies := 0
+	for _, ev := range slices.Backward(s.Events()) {
+		if ev.Prompt != nil {
+			break
+		}
+		if ev.Reply == nil {
+			continue
+		}
+		if replies++; replies == 2 {
+			if isEmpty(ev.Reply) {
+				return "", fmt.Errorf("%w: two empty replies", ErrEmpty)
+			}
+			break
+		}
 	}
 	return "Your reply was empty. Go on with the work, or answer the person.", nil
+}
+
+func isEmpty(r *session.Reply) bool {
+	return strings.TrimSpace(r.Message.Text()) == "" && len(r.Message.Calls()) == 0 && r.End.Reason != llm.EndLength
 }
 
 // unfinishedPlan minds an answer while the plan has open points, at most twice
@@ -161,11 +179,12 @@ func unfinishedPlan(s *session.Session) (string, error) {
 
 // lastReply is the reply that the log ends with, nil if it ends otherwise.
 func lastReply(s *session.Session) *session.Reply {
-	events := s.Events()
-	if len(events) == 0 {
-		return nil
+	for _, ev := range slices.Backward(s.Events()) {
+		if ev.Notice == nil { // to the person, and no part of the conversation
+			return ev.Reply
+		}
 	}
-	return events[len(events)-1].Reply
+	return nil
 }
 
 func plural(n int, one, many string) string {

@@ -70,7 +70,9 @@ func (r *Router) Run(ctx context.Context, name string, call Call) (out Output) {
 	}()
 	t, ok := r.byName[name]
 	if !ok {
-		return failure(fmt.Sprintf("there is no tool %q; the tools are %s", name, strings.Join(r.names(), ", ")))
+		out := failure(fmt.Sprintf("there is no tool %q; the tools are %s", name, strings.Join(r.names(), ", ")))
+		out.BadArgs = true
+		return out
 	}
 	out, err := t.Run(ctx, call)
 	if err != nil {

@@ -59,6 +59,7 @@ type Call struct {
 type Output struct {
 	Text      string     `json:"text"`               // for the model
 	IsError   bool       `json:"is_error,omitempty"` // the work failed, though the tool did its part
+	BadArgs   bool       `json:"bad_args,omitempty"` // the arguments were of no use, and nothing was done
 	Summary   string     `json:"summary,omitempty"`  // one line for the person
 	Artifacts []Artifact `json:"artifacts,omitempty"`
 	Plan      []PlanItem `json:"plan,omitempty"`  // the whole plan, when the call set it

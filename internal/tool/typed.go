@@ -46,7 +46,9 @@ func (t typed[In]) Spec() Spec { return t.spec }
 func (t typed[In]) Run(ctx context.Context, call Call) (Output, error) {
 	in, err := decode[In](call.Args, t.schema)
 	if err != nil {
-		return Output{}, fmt.Errorf("wrong arguments for %s: %w; nothing was done", t.spec.Name, err)
+		out := failure(fmt.Sprintf("wrong arguments for %s: %v; nothing was done", t.spec.Name, err))
+		out.BadArgs = true
+		return out, nil
 	}
 	return t.run(ctx, in, call)
 }

@@ -86,7 +86,9 @@ func replay(req llm.Request) *work {
 
 // isNote spots what the program's guards say in the person's place.
 func isNote(text string) bool {
-	for _, start := range []string{"You made the same ", "Your reply was ", "Your plan still has "} {
+	for _, start := range []string{
+		"You made the same ", "You go on repeating ", "Your reply was ", "Your plan still has ", "Your answer names ", "The arguments of your calls ",
+	} {
 		if strings.HasPrefix(text, start) {
 			return true
 		}
