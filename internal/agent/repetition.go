@@ -4,211 +4,287 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"ml-intern/internal/llm"
 	"ml-intern/internal/session"
 )
 
+// How often is a loop. A call whose numbers move one way is honest polling and
+// none at all: work goes on somewhere, and looking at it is right. Results that
+// are the same to the byte need the least, those that differ in times and ids
+// twice as much, because a mask may hide what matters. A number that counts by
+// one is most likely the number of the call, but may be an epoch: the guard
+// speaks late, and a failing call's counter means nothing. A call that waited
+// costs little and gets twice the patience.
 const (
-	longestCycle   = 5 // calls
-	maxRepeats     = 3 // of a cycle with the same results, before the guard speaks
-	maxNearRepeats = 6 // of one whose results differ only in times and ids
-	maxSameErrors  = 5 // of one tool with the same error, whatever its arguments
-	refuseAfter    = 2 // notes in a turn; from then on the calls are refused
+	longestCycle   = 5  // calls
+	maxRepeats     = 3  // with the same results
+	maxNearRepeats = 6  // with results that differ only in times, ids and numbers that go nowhere
+	maxCounted     = 24 // of one call, where nothing but counters moves
+	maxSameErrors  = 5  // of one tool with one error, from near-identical arguments
+	patience       = 20 // seconds that a call took which only waited
+	refuseAfter    = 2  // notes in a turn; from then on the calls are refused
 )
 
 // repetition minds calls that are made again and again to no effect: one call
-// or a cycle of up to five, with the same results, or with results that differ
-// only in times and ids; or one tool with one error. It first says so, then
+// or a cycle of up to five, or one tool with one error. It first says so, then
 // has the calls refused, then ends the turn. After a note only new evidence
 // counts.
 func repetition(s *session.Session) (string, error) {
-	done := settled(s, longestCycle*maxNearRepeats)
-	cycle, times := loops(done)
-	if cycle == nil {
+	found := loop(s.Events())
+	if found.calls == nil {
 		return "", nil
 	}
-	what := describe(cycle)
+	cycle := found.calls[:found.period]
+	calls := plural(len(cycle), "call", "calls")
 	switch s.Notes("repetition") {
 	case 0:
 		return fmt.Sprintf("You made the same %s %d times to the same effect: %s. Repeating it will not help: "+
-			"change something, try another way, or tell the person what stops you.", plural(len(cycle), "call", "calls"), times, what), nil
+			"change something, try another way, or tell the person what stops you.", calls, found.times, describe(cycle)), nil
 	case 1:
 		return fmt.Sprintf("You go on repeating the same %s to the same effect: %s. From now on they are refused in this turn. "+
-			"Do something else, or tell the person what stops you.", plural(len(cycle), "call", "calls"), what), nil
+			"Do something else, or tell the person what stops you.", calls, describe(cycle)), nil
 	}
-	return "", fmt.Errorf("%w: it was told %d times and goes on repeating %s", ErrLoop, refuseAfter, what)
+	return "", fmt.Errorf("%w: told twice, it goes on repeating: %s", ErrLoop, summary(s.Events(), cycle))
 }
 
 // A deed is a call with its result.
 type deed struct {
 	llm.ToolCall
-	result  string
-	isError bool
-	reply   int // of which it is a part, counted from the end
+	result *session.Result
+	reply  int // of which it is a part, counted from the end
+
+	spelling   string // see args
+	near       *masked
+	nearArgs   *masked
+	isSpelling bool
 }
 
-// sameCall reports whether two deeds are of one call, in whatever spelling.
-func (d deed) sameCall(o deed) bool {
-	return d.Name == o.Name && (d.Args == o.Args || len(d.Args) < maxCompared && len(o.Args) < maxCompared && oneSpelling(d.Args) == oneSpelling(o.Args))
+// A pattern is what the latest calls, latest first, do again and again.
+type pattern struct {
+	calls  []*deed // that are to stop; nil when there is no loop
+	period int     // so many of them tell the rest
+	times  int
 }
 
-// maxCompared bounds what is read closely of arguments and results, in bytes.
-const maxCompared = 1000
-
-// text is the result without the middle of a long one.
-func (d deed) text() string {
-	if len(d.result) <= maxCompared {
-		return d.result
-	}
-	return d.result[:maxCompared/2] + d.result[len(d.result)-maxCompared/2:]
-}
-
-// near is the result without times, ids and numbers: whether numbers are
-// progress is seen from how they change.
-func (d deed) near() string {
-	return numbers.ReplaceAllString(volatile.ReplaceAllString(d.text(), "#"), "#")
-}
-
-// loops returns the deeds of a cycle that the latest deeds, latest first, end
-// with, and how often it came; nil if they are no loop.
-func loops(done []deed) (cycle []deed, times int) {
-	same := func(a, b deed) bool { return a.result == b.result && a.sameCall(b) }
-	near := func(a, b deed) bool { return a.sameCall(b) && (a.result == b.result || a.near() == b.near()) }
+// loop finds the pattern that the log ends with.
+func loop(events []session.Event) pattern {
+	done := settled(events, longestCycle*maxNearRepeats*2)
 	for period := 1; period <= longestCycle; period++ {
-		if cycles(done, period, maxRepeats, same) {
-			return done[:period], maxRepeats
+		if !cycles(done, period, maxRepeats, sameCall) {
+			continue
 		}
-		if cycles(done, period, maxNearRepeats, near) && !progresses(done, period) {
-			return done[:period], maxNearRepeats
+		factor := 1
+		if waited(done[:period]) {
+			factor = 2
+		}
+		if n := maxRepeats * factor; cycles(done, period, n, sameResult) {
+			return pattern{done[:period], period, n}
+		}
+		if n := maxNearRepeats * factor; standsStill(done, period, n, false) {
+			return pattern{done[:period], period, n}
+		}
+		if n := maxCounted; period == 1 && standsStill(done, period, n, true) {
+			return pattern{done[:period], period, n}
 		}
 	}
-	failing := func(a, b deed) bool {
-		return a.isError && b.isError && a.Name == b.Name && (a.result == b.result || a.near() == b.near())
+	if failed := failures(done); failed != nil {
+		return pattern{failed, 1, maxSameErrors}
 	}
-	if cycles(done, 1, maxSameErrors, failing) {
-		return done[:1], maxSameErrors
-	}
-	return nil, 0
+	return pattern{}
 }
 
 // cycles reports whether the latest deeds are so many times the same period
 // deeds.
-func cycles(done []deed, period, times int, equal func(a, b deed) bool) bool {
+func cycles(done []*deed, period, times int, same func(a, b *deed) bool) bool {
 	n := period * times
 	if len(done) < n {
 		return false
 	}
 	for i := period; i < n; i++ {
-		if !equal(done[i], done[i-period]) {
+		if !same(done[i], done[i-period]) {
 			return false
 		}
 	}
 	return true
 }
 
-// progresses reports whether some number in the results of the cycle moves one
-// way: that is what honest polling sees. Times, durations and ids are masked
-// before, and do not count.
-func progresses(done []deed, period int) bool {
+func sameCall(a, b *deed) bool {
+	if a.Name != b.Name {
+		return false
+	}
+	if a.Args == b.Args {
+		return true
+	}
+	return max(len(a.Args), len(b.Args)) <= maxSpelled && weight(a.Args) == weight(b.Args) && a.args() == b.args()
+}
+
+// weight is the same for all orders and spacings of a JSON text: a cheap look
+// before it is read.
+func weight(args string) (sum int) {
+	for i := range len(args) {
+		if args[i] > ' ' {
+			sum += 1<<8 + int(args[i])
+		}
+	}
+	return sum
+}
+
+func sameResult(a, b *deed) bool { return sameCall(a, b) && a.result.Text == b.result.Text }
+
+func nearResult(a, b *deed) bool {
+	return sameCall(a, b) && a.result.IsError == b.result.IsError && a.masked().shape == b.masked().shape
+}
+
+// waited reports whether the time of a cycle went by in a call that succeeded
+// only after a while: waiting for something, most likely.
+func waited(cycle []*deed) bool {
+	return slices.ContainsFunc(cycle, func(d *deed) bool { return !d.result.IsError && d.result.Seconds >= patience })
+}
+
+// standsStill reports whether a cycle came so many times with results that
+// differ in nothing that is progress. With counted, counters are none.
+func standsStill(done []*deed, period, times int, counted bool) bool {
+	if !cycles(done, period, times, sameCall) || !cycles(done, period, times, nearResult) {
+		return false
+	}
 	for at := range period {
-		var series [][]float64
-		for i := at; i < period*maxNearRepeats; i += period {
-			series = append(series, numbersIn(done[i].text()))
+		var series []*masked
+		for i := at; i < period*times; i += period {
+			series = append(series, done[i].masked())
 		}
-		if monotone(series) {
-			return true
-		}
-	}
-	return false
-}
-
-func numbersIn(text string) []float64 {
-	var all []float64
-	for _, n := range numbers.FindAllString(volatile.ReplaceAllString(text, ""), 200) {
-		if v, err := strconv.ParseFloat(n, 64); err == nil {
-			all = append(all, v)
+		if progresses(series, counted || done[at].result.IsError) {
+			return false
 		}
 	}
-	return all
+	return true
 }
 
-// monotone reports whether one of the columns only grows or only falls.
-func monotone(series [][]float64) bool {
-	for col := range series[0] {
-		up, down := true, true
+// progresses reports whether one of the numbers goes one way, with at least
+// three stations. Without counters, one that moves by one each time is none.
+func progresses(series []*masked, noCounters bool) bool {
+	for col := range series[0].numbers {
+		up, down, byOne, values := true, true, true, 1
 		for i := 1; i < len(series); i++ {
-			if len(series[i]) != len(series[0]) {
-				return false
+			if len(series[i].numbers) != len(series[0].numbers) {
+				return true // more or less to tell than before
 			}
-			up = up && series[i][col] > series[i-1][col]
-			down = down && series[i][col] < series[i-1][col]
+			step := series[i-1].numbers[col] - series[i].numbers[col] // the latest comes first
+			up, down = up && step >= 0, down && step <= 0
+			byOne = byOne && (step == 1 || step == -1)
+			if step != 0 {
+				values++
+			}
 		}
-		if up || down {
+		if (up || down) && values >= 3 && !(noCounters && byOne) {
 			return true
 		}
 	}
 	return false
 }
 
-var (
-	// volatile is what differs between results that say the same: dates and
-	// times, durations, hexadecimal and random ids, processes, folders of the
-	// moment.
-	volatile = regexp.MustCompile(`(?i)\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?` +
-		`|\b\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?\b` +
-		`|\b\d+(?:\.\d+)? ?(?:ns|us|µs|ms|s|sec|seconds?|min|minutes?)\b` +
-		`|\b1[6-9]\d{8}(?:\.\d+|\d{3})?\b` + // seconds or milliseconds since 1970
-		`|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b0x[0-9a-f]+\b|\b[0-9a-f]{7,64}\b` +
-		`|\b(?:pid|process|id|req(?:uest)?[-_ ]?id)[ =:#]+[\w-]+|/tmp/\S+|/proc/\d+\S*`)
-	numbers = regexp.MustCompile(`\d+(?:\.\d+)?`)
-)
+// failures returns the latest calls of one tool if they failed again and again
+// with the same error and near-identical arguments, whatever was done in
+// between; nil otherwise. An error that moves on, from line to line, is
+// progress.
+func failures(done []*deed) []*deed {
+	var row []*deed
+	var series []*masked
+	for _, d := range done {
+		switch {
+		case d.Name != done[0].Name:
+			continue
+		case !d.result.IsError || d.result.BadArgs: // that is for another guard
+			return nil
+		case len(row) > 0 && d.reply == row[len(row)-1].reply: // side by side: it could not know better
+			continue
+		case len(row) > 0 && (d.maskedArgs().shape != row[0].maskedArgs().shape || d.masked().shape != row[0].masked().shape):
+			return nil
+		}
+		row, series = append(row, d), append(series, d.masked())
+		if len(row) == maxSameErrors {
+			break
+		}
+	}
+	if len(row) < maxSameErrors || progresses(series, true) {
+		return nil
+	}
+	return row
+}
 
 // settled lists the calls with their results since the last prompt or
 // repetition note, latest first, up to limit of them. A call that was
 // interrupted is no evidence: making it again is what it takes. The same call
 // twice in one reply counts once.
-func settled(s *session.Session, limit int) []deed {
+func settled(events []session.Event, limit int) []*deed {
 	results := make(map[string]*session.Result)
-	var done []deed
+	var done []*deed
 	reply := 0
-	for _, ev := range slices.Backward(s.Events()) {
+	for _, ev := range slices.Backward(events) {
 		switch {
-		case ev.Prompt != nil, ev.Note != nil && ev.Note.Guard == "repetition":
+		case ev.Prompt != nil, isNote(ev, "repetition"):
 			return done
 		case ev.Result != nil:
 			results[ev.Result.CallID] = ev.Result
 		case ev.Reply != nil:
 			reply++
+			from := len(done)
 			for _, call := range slices.Backward(ev.Reply.Message.Calls()) {
-				r := results[call.ID]
-				if r == nil || strings.HasPrefix(r.Text, interrupted) {
-					continue
+				d := &deed{ToolCall: call, result: results[call.ID], reply: reply}
+				if d.result == nil {
+					d.result = &session.Result{}
 				}
-				d := deed{call, r.Text, r.IsError, reply}
-				if !slices.ContainsFunc(done, func(o deed) bool { return o.reply == reply && o.Name == d.Name && o.Args == d.Args }) {
+				again := slices.ContainsFunc(done[from:], func(o *deed) bool { return sameCall(o, d) })
+				if !again && !strings.HasPrefix(d.result.Text, interrupted) {
 					done = append(done, d)
 				}
+				if len(done) >= limit {
+					return done
+				}
 			}
-		}
-		if len(done) >= limit {
-			return done
 		}
 	}
 	return done
 }
 
-// oneSpelling writes JSON with sorted keys and no blanks; what is no JSON
+func isNote(ev session.Event, guard string) bool { return ev.Note != nil && ev.Note.Guard == guard }
+
+func (d *deed) masked() *masked {
+	if d.near == nil {
+		m := mask(d.result.Text)
+		d.near = &m
+	}
+	return d.near
+}
+
+func (d *deed) maskedArgs() *masked {
+	if d.nearArgs == nil {
+		m := mask(d.Args)
+		d.nearArgs = &m
+	}
+	return d.nearArgs
+}
+
+// maxSpelled is the size up to which arguments are compared as JSON, in bytes.
+// Those that are longer hold a file, and no model spells it in two ways.
+const maxSpelled = 4096
+
+// args are the arguments with sorted keys and without blanks; what is no JSON
 // stays as it is.
+func (d *deed) args() string {
+	if !d.isSpelling {
+		d.spelling, d.isSpelling = oneSpelling(d.Args), true
+	}
+	return d.spelling
+}
+
 func oneSpelling(args string) string {
 	dec := json.NewDecoder(bytes.NewReader([]byte(args)))
-	dec.UseNumber()
+	dec.UseNumber() // 1.0 and 1 are not the same
 	var v any
-	if dec.Decode(&v) != nil {
+	if dec.Decode(&v) != nil || dec.More() {
 		return args
 	}
 	text, err := json.Marshal(v)
@@ -219,50 +295,75 @@ func oneSpelling(args string) string {
 }
 
 // describe names the calls of a cycle and what they brought.
-func describe(cycle []deed) string {
+func describe(cycle []*deed) string {
 	var parts []string
 	for _, d := range slices.Backward(cycle) {
-		result, _, _ := strings.Cut(strings.TrimSpace(d.result), "\n")
-		parts = append(parts, fmt.Sprintf("%s %s -> %s", d.Name, shorten(d.Args, 120), shorten(result, 120)))
+		parts = append(parts, fmt.Sprintf("%s %s -> %s", d.Name, shorten(d.Args, 120), firstWords(d.result.Text)))
 	}
 	return strings.Join(parts, "; ")
 }
 
-// banned lists the calls that are refused in this turn, as name and arguments:
-// those that were repeated although the model had been told.
-func banned(s *session.Session) map[string]bool {
-	if s.Notes("repetition") < refuseAfter {
-		return nil
-	}
-	counts := make(map[string]int)
-	left := s.Notes("repetition") - refuseAfter // notes after the one that bans
-	counting := false
-	for _, ev := range slices.Backward(s.Events()) {
-		switch {
-		case ev.Prompt != nil:
-			return frequent(counts)
-		case ev.Note != nil && ev.Note.Guard == "repetition":
-			counting = left == 0
-			if left--; left < -1 {
-				return frequent(counts) // before the first note there was no warning
-			}
-		case ev.Reply != nil && counting:
-			for _, c := range ev.Reply.Message.Calls() {
-				counts[deedKey(c)]++
-			}
-		}
-	}
-	return frequent(counts)
+func firstWords(result string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(result), "\n")
+	return shorten(line, 120)
 }
 
-func deedKey(c llm.ToolCall) string { return c.Name + " " + oneSpelling(c.Args) }
-
-func frequent(counts map[string]int) map[string]bool {
-	often := make(map[string]bool)
-	for key, n := range counts {
-		if n >= maxRepeats {
-			often[key] = true
+// summary tells the person what was repeated: how often in this turn, and what
+// it brought before it was refused.
+func summary(events []session.Event, cycle []*deed) string {
+	times := make([]int, len(cycle))
+	texts := make([]string, len(cycle))
+	results := make(map[string]string)
+scan:
+	for _, ev := range slices.Backward(events) {
+		switch {
+		case ev.Prompt != nil:
+			break scan
+		case ev.Result != nil:
+			results[ev.Result.CallID] = ev.Result.Text
+		case ev.Reply != nil:
+			for _, call := range ev.Reply.Message.Calls() {
+				i := slices.IndexFunc(cycle, func(d *deed) bool { return sameCall(d, &deed{ToolCall: call}) })
+				if i < 0 {
+					continue
+				}
+				times[i]++
+				if text := results[call.ID]; texts[i] == "" && text != "refused: "+loopReason {
+					texts[i] = text
+				}
+			}
 		}
 	}
-	return often
+	var parts []string
+	for i, d := range slices.Backward(cycle) {
+		parts = append(parts, fmt.Sprintf("%s %s, %d times, with %q", d.Name, shorten(d.Args, 120), times[i], firstWords(texts[i])))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// loopReason is told to the model for a call that it keeps repeating.
+const loopReason = "you made this call again and again to the same effect, and were told so; do something else, or tell the person what stops you"
+
+// banned returns the calls that are refused for the rest of this turn: those
+// with which the model earned its second note.
+func banned(s *session.Session) func(llm.ToolCall) bool {
+	if s.Notes("repetition") < refuseAfter {
+		return func(llm.ToolCall) bool { return false }
+	}
+	events := s.Events()
+	notes := s.Notes("repetition")
+	for i, ev := range slices.Backward(events) {
+		if !isNote(ev, "repetition") {
+			continue
+		}
+		if notes == refuseAfter {
+			events = events[:i]
+			break
+		}
+		notes--
+	}
+	found := loop(events)
+	return func(call llm.ToolCall) bool {
+		return slices.ContainsFunc(found.calls, func(d *deed) bool { return sameCall(d, &deed{ToolCall: call}) })
+	}
 }
