@@ -16,7 +16,7 @@ type masked struct {
 
 // maxMasked bounds what is read of a text, in bytes. The length of a longer
 // one is a number of it: a log that grows is progress.
-const maxMasked = 4096
+const maxMasked = 2048
 
 // mask reads the text once, word by word.
 func mask(text string) masked {
@@ -46,7 +46,11 @@ func mask(text string) masked {
 
 // isWordByte holds for what words, numbers, times and paths are made of.
 func isWordByte(c byte) bool {
-	return isLetter(c) || isDigit(c) || c >= 0x80 || strings.IndexByte("_-.:/+", c) >= 0
+	switch c {
+	case '_', '-', '.', ':', '/', '+':
+		return true
+	}
+	return isLetter(c) || isDigit(c) || c >= 0x80
 }
 
 func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
@@ -65,9 +69,9 @@ func (m *masker) word(w, rest string) {
 	switch {
 	case m.skip:
 		m.skip = false
-	case strings.HasPrefix(w, "/tmp/"), strings.HasPrefix(w, "/var/tmp/"), strings.HasPrefix(w, "/proc/"):
+	case w[0] == '/' && (strings.HasPrefix(w, "/tmp/") || strings.HasPrefix(w, "/var/tmp/") || strings.HasPrefix(w, "/proc/")):
 		m.shape.WriteByte('#')
-	case !strings.ContainsAny(w, "0123456789"):
+	case !hasDigit(w):
 		m.shape.WriteString(w)
 	case isMoment(w), isID(w), namesID(before):
 		m.shape.WriteByte('#')
@@ -99,6 +103,15 @@ func (m *masker) digits(w string) {
 		}
 		i = end
 	}
+}
+
+func hasDigit(w string) bool {
+	for i := range len(w) {
+		if isDigit(w[i]) {
+			return true
+		}
+	}
+	return false
 }
 
 // isMoment spots dates, times of day and seconds, or parts of them, since 1970.

@@ -83,11 +83,19 @@ func loop(events []session.Event) pattern {
 		if n := maxRepeats * factor; cycles(done, period, n, sameResult) {
 			return pattern{done[:period], period, n}
 		}
-		if n := maxNearRepeats * factor; standsStill(done, period, n, false) {
-			return pattern{done[:period], period, n}
+		n := maxNearRepeats * factor
+		if !cycles(done, period, n, nearResult) {
+			continue
 		}
-		if n := maxCounted; period == 1 && standsStill(done, period, n, true) {
+		switch move(done, period, n) {
+		case stands:
 			return pattern{done[:period], period, n}
+		case counts:
+			if period == 1 && cycles(done, 1, maxCounted, nearResult) && move(done, 1, maxCounted) != goesOn {
+				return pattern{done[:1], 1, maxCounted}
+			}
+		case goesOn:
+			return pattern{} // a longer cycle holds the same results
 		}
 	}
 	if failed := failures(done); failed != nil {
@@ -144,45 +152,57 @@ func waited(cycle []*deed) bool {
 	return slices.ContainsFunc(cycle, func(d *deed) bool { return !d.result.IsError && d.result.Seconds >= patience })
 }
 
-// standsStill reports whether a cycle came so many times with results that
-// differ in nothing that is progress. With counted, counters are none.
-func standsStill(done []*deed, period, times int, counted bool) bool {
-	if !cycles(done, period, times, sameCall) || !cycles(done, period, times, nearResult) {
-		return false
-	}
+// How the numbers in results move that are the same but for them.
+const (
+	stands = iota // nowhere, or to and fro
+	counts        // some count by one
+	goesOn        // some go one way: progress
+)
+
+// move tells how the results of a cycle move that came so many times. A
+// failing call's counter only counts its calls.
+func move(done []*deed, period, times int) int {
+	most := stands
 	for at := range period {
 		var series []*masked
 		for i := at; i < period*times; i += period {
 			series = append(series, done[i].masked())
 		}
-		if progresses(series, counted || done[at].result.IsError) {
-			return false
+		m := moves(series)
+		if m == counts && done[at].result.IsError {
+			m = stands
 		}
+		most = max(most, m)
 	}
-	return true
+	return most
 }
 
-// progresses reports whether one of the numbers goes one way, with at least
-// three stations. Without counters, one that moves by one each time is none.
-func progresses(series []*masked, noCounters bool) bool {
+// moves tells how the numbers move, the latest first. One way means that there
+// are three stations at least.
+func moves(series []*masked) int {
+	most := stands
 	for col := range series[0].numbers {
 		up, down, byOne, values := true, true, true, 1
 		for i := 1; i < len(series); i++ {
 			if len(series[i].numbers) != len(series[0].numbers) {
-				return true // more or less to tell than before
+				return goesOn // there is more to tell than before, or less
 			}
-			step := series[i-1].numbers[col] - series[i].numbers[col] // the latest comes first
+			step := series[i-1].numbers[col] - series[i].numbers[col]
 			up, down = up && step >= 0, down && step <= 0
 			byOne = byOne && (step == 1 || step == -1)
 			if step != 0 {
 				values++
 			}
 		}
-		if (up || down) && values >= 3 && !(noCounters && byOne) {
-			return true
+		switch {
+		case !up && !down || values < 3:
+		case !byOne:
+			return goesOn
+		default:
+			most = counts
 		}
 	}
-	return false
+	return most
 }
 
 // failures returns the latest calls of one tool if they failed again and again
@@ -208,7 +228,7 @@ func failures(done []*deed) []*deed {
 			break
 		}
 	}
-	if len(row) < maxSameErrors || progresses(series, true) {
+	if len(row) < maxSameErrors || moves(series) == goesOn {
 		return nil
 	}
 	return row
