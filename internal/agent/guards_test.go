@@ -246,6 +246,26 @@ func TestOnlyWhatLoopsIsRefused(t *testing.T) {
 	}
 }
 
+// What only counts may be epochs: it is worth one note and no refusal.
+func TestCountersAreOnlyNoted(t *testing.T) {
+	t.Parallel()
+	b := newBook(t)
+	notes := 0
+	for i := range 100 {
+		b.step(done{name: "bash", args: "{}", text: fmt.Sprint("epoch ", i)})
+		_, note, err := b.asks()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if note != "" {
+			notes++
+		}
+	}
+	if notes != 1 {
+		t.Errorf("%d notes, want 1", notes)
+	}
+}
+
 // The end says what was repeated, how often, and what it had brought.
 func TestLoopEndsWithASummary(t *testing.T) {
 	t.Parallel()

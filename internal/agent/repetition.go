@@ -15,9 +15,9 @@ import (
 // none at all: work goes on somewhere, and looking at it is right. Results that
 // are the same to the byte need the least, those that differ in times and ids
 // twice as much, because a mask may hide what matters. A number that counts by
-// one is most likely the number of the call, but may be an epoch: the guard
-// speaks late, and a failing call's counter means nothing. A call that waited
-// costs little and gets twice the patience.
+// one may be the number of the call or that of an epoch: the guard speaks late,
+// once, and refuses nothing for it; a failing call's counter means nothing. A
+// call that waited costs little and gets twice the patience.
 const (
 	longestCycle   = 5  // calls
 	maxRepeats     = 3  // with the same results
@@ -34,7 +34,7 @@ const (
 // counts.
 func repetition(s *session.Session) (string, error) {
 	found := loop(s.Events())
-	if found.calls == nil {
+	if found.calls == nil || found.doubtful && s.Notes("repetition") > 0 {
 		return "", nil
 	}
 	cycle := found.calls[:found.period]
@@ -67,6 +67,8 @@ type pattern struct {
 	calls  []*deed // that are to stop; nil when there is no loop
 	period int     // so many of them tell the rest
 	times  int
+
+	doubtful bool // it may be honest: worth a note, not more
 }
 
 // loop finds the pattern that the log ends with.
@@ -81,7 +83,7 @@ func loop(events []session.Event) pattern {
 			factor = 2
 		}
 		if n := maxRepeats * factor; cycles(done, period, n, sameResult) {
-			return pattern{done[:period], period, n}
+			return pattern{calls: done[:period], period: period, times: n}
 		}
 		n := maxNearRepeats * factor
 		if !cycles(done, period, n, nearResult) {
@@ -89,17 +91,17 @@ func loop(events []session.Event) pattern {
 		}
 		switch move(done, period, n) {
 		case stands:
-			return pattern{done[:period], period, n}
+			return pattern{calls: done[:period], period: period, times: n}
 		case counts:
 			if period == 1 && cycles(done, 1, maxCounted, nearResult) && move(done, 1, maxCounted) != goesOn {
-				return pattern{done[:1], 1, maxCounted}
+				return pattern{calls: done[:1], period: 1, times: maxCounted, doubtful: true}
 			}
 		case goesOn:
 			return pattern{} // a longer cycle holds the same results
 		}
 	}
 	if failed := failures(done); failed != nil {
-		return pattern{failed, 1, maxSameErrors}
+		return pattern{calls: failed, period: 1, times: maxSameErrors}
 	}
 	return pattern{}
 }
