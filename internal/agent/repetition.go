@@ -161,8 +161,7 @@ const (
 	goesOn        // some go one way: progress
 )
 
-// move tells how the results of a cycle move that came so many times. A
-// failing call's counter only counts its calls.
+// move tells how the results of a cycle move that came so many times.
 func move(done []*deed, period, times int) int {
 	most := stands
 	for at := range period {
@@ -170,11 +169,7 @@ func move(done []*deed, period, times int) int {
 		for i := at; i < period*times; i += period {
 			series = append(series, done[i].masked())
 		}
-		m := moves(series)
-		if m == counts && done[at].result.IsError {
-			m = stands
-		}
-		most = max(most, m)
+		most = max(most, moves(series))
 	}
 	return most
 }
