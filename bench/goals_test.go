@@ -35,6 +35,8 @@ func TestGoals(t *testing.T) {
 		{"growth", w.growth},
 		{"siblings", w.siblings},
 		{"prefixes", w.prefixes},
+		{"streams", w.streams},
+		{"faults", w.faults},
 		{"kills", w.kills},
 	} {
 		if only := os.Getenv("BENCH_ONLY"); only != "" && !strings.Contains(only, m.name) {

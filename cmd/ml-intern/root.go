@@ -94,7 +94,7 @@ func (f *flags) config(cmd *cobra.Command) (*config.Config, error) {
 	if cfg.MaxSteps < 1 || cfg.MaxCost < 0 || cfg.MaxTokens < 0 || cfg.TimeBudget < 0 {
 		return nil, fmt.Errorf("%w: limits cannot be negative, and --max-steps must be at least 1", app.ErrUsage)
 	}
-	if file, ok := strings.CutPrefix(cfg.SystemAppend, "@"); ok {
+	if file, ok := strings.CutPrefix(cfg.SystemAppend, "@"); ok && cfg.IsFlag("system_append") {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			return nil, fmt.Errorf("%w: --system-append: %w", app.ErrUsage, err)

@@ -50,7 +50,8 @@ func (t turn) resume(ctx context.Context) (fresh []session.PendingCall, err erro
 			again = append(again, call.ToolCall)
 		default:
 			text := interrupted + "the program stopped while this call ran; whether it did its work is unknown, so look before you repeat it"
-			if err := t.refuse(ctx, call.ID, text); err != nil {
+			lost := session.Result{CallID: call.ID, Output: tool.Output{Text: text, IsError: true, Summary: text, CostUSD: call.Worst}}
+			if err := t.emit(ctx, session.Event{Result: &lost}); err != nil {
 				return nil, err
 			}
 		}
@@ -193,9 +194,13 @@ func (t turn) runBatch(ctx context.Context, calls []llm.ToolCall) error {
 		wg.Go(func() { t.runCall(ctx, call, limit, out) })
 	}
 	go func() { wg.Wait(); close(out) }()
-	defer func() { // stop what still runs, and wait for it
+	defer func() { // stop what still runs, wait for it, and keep what it brought
 		cancel()
-		for range out {
+		for ev := range out {
+			if ev.Result != nil {
+				t.release(*ev.Result)
+				_ = t.record(ctx, ev) // the turn has its error already
+			}
 		}
 	}()
 	if err := t.follow(ctx, calls, out); err != nil {

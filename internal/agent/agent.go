@@ -124,6 +124,7 @@ func (t turn) run(ctx context.Context, prompt string) error {
 		if t.session.Steps() >= t.MaxSteps {
 			return fmt.Errorf("%w: %d steps without an answer", ErrSteps, t.MaxSteps)
 		}
+		t.session.UseModel(t.model().Info().ID)
 		if err := t.compact(ctx); err != nil {
 			return err
 		}
@@ -154,34 +155,45 @@ func (t turn) think(ctx context.Context) error {
 	req := llm.Request{Messages: t.session.Messages(), Effort: t.Effort}
 	reply, err := t.ask(ctx, session.ForStep, req, func(c llm.Chunk) error {
 		shown = shown || c.Text != "" || c.Reasoning != ""
+		if c.End != nil {
+			return nil // the Reply event says it, once it is saved
+		}
 		return t.emit(ctx, session.Event{Chunk: &c})
 	})
 	switch {
 	case errors.Is(err, llm.ErrContextOverflow):
-		return t.shrink(ctx, err)
+		if err := t.shrink(ctx, err); err != nil {
+			return err
+		}
+		return t.voidShown(ctx, shown)
 	case err != nil && ctx.Err() == nil && !errors.Is(err, errStopped):
 		if err := t.failover(ctx, err); err != nil {
 			return err
 		}
-		if shown {
-			return t.emit(ctx, session.Event{Chunk: &llm.Chunk{Restart: true}})
-		}
-		return nil
+		return t.voidShown(ctx, shown)
 	case err != nil:
 		return err
 	}
 	dropHalfCalls(&reply.Reply)
 	t.session.UniqueCalls(&reply.Reply)
-	if err := t.tellMoney(ctx); err != nil {
+	if err := t.emit(ctx, session.Event{Reply: &reply}); err != nil {
 		return err
 	}
-	if err := t.emit(ctx, session.Event{Reply: &reply}); err != nil {
+	if err := t.tellMoney(ctx); err != nil {
 		return err
 	}
 	if reply.End.Reason == llm.EndFailed && len(reply.Message.Calls()) == 0 {
 		return ErrGaveUp
 	}
 	return nil
+}
+
+// voidShown tells the reader that the pieces of a reply so far are void.
+func (t turn) voidShown(ctx context.Context, shown bool) error {
+	if !shown {
+		return nil
+	}
+	return t.emit(ctx, session.Event{Chunk: &llm.Chunk{Restart: true}})
 }
 
 // dropHalfCalls takes out the calls whose arguments the output limit has cut
@@ -202,6 +214,9 @@ func dropHalfCalls(reply *llm.Reply) {
 // interruption puts the reason why ctx ended in front of an error that only
 // says that it did.
 func interruption(ctx context.Context, err error) error {
+	if errors.Is(err, errStopped) || errors.Is(err, errSave) {
+		return err // nobody can be shown anything any more
+	}
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}

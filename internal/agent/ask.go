@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net"
+	"net/http"
 
 	"ml-intern/internal/ledger"
 	"ml-intern/internal/llm"
@@ -23,9 +25,10 @@ func (t turn) ask(ctx context.Context, purpose string, req llm.Request, show fun
 	m := t.model()
 	id := m.Info().ID
 	req.System, req.Tools, req.Session = t.System, t.Tools.Specs(), t.session.ID
-	paid := &metered{Model: m, turn: t, purpose: purpose, size: t.tokens(), most: t.most()}
+	paid := &metered{Model: m, turn: t, purpose: purpose, size: t.tokens(), most: t.most(), bytes: t.session.Bytes() + t.overheadMost}
 	if purpose == session.ForSummary { // whose messages are not the transcript's
 		paid.size, paid.most = t.sizeOf(req.Messages)
+		paid.bytes = paid.most
 	}
 	var sum llm.Collector
 	for chunk, err := range llm.Retry(paid, t.Retry).Stream(ctx, req) {
@@ -90,7 +93,8 @@ type metered struct {
 	turn
 	purpose string
 	size    int           // tokens of the request, about
-	most    int           // and at most
+	most    int           // and at most, by what the provider has counted
+	bytes   int           // and at most, whatever it counts
 	cost    ledger.Amount // of the reply that came whole
 }
 
@@ -103,9 +107,10 @@ func (m *metered) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Chu
 			return
 		}
 		received := 0 // bytes of the reply
+		limit := req.MaxOutput*maxBytesPerToken + 1<<16
 		for c, err := range m.Model.Stream(ctx, req) {
 			if err != nil {
-				if saveErr := m.abandon(ctx, settle, worst, received, m.emit); saveErr != nil {
+				if saveErr := m.abandon(ctx, settle, worst, received, err, m.emit); saveErr != nil {
 					err = saveErr
 				}
 				yield(llm.Chunk{}, err)
@@ -115,6 +120,11 @@ func (m *metered) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Chu
 			if c.Call != nil {
 				received += len(c.Call.Args)
 			}
+			if worst.USD > 0 && received > limit { // it does not keep the limit that the money is set aside for
+				err := &llm.StatusError{Status: http.StatusBadGateway, Message: fmt.Sprintf("the reply is longer than the %d tokens that it may have", req.MaxOutput)}
+				yield(llm.Chunk{}, errors.Join(m.abandon(ctx, settle, worst, received, err, m.emit), errTooLong, err))
+				return
+			}
 			if c.End != nil {
 				end := *c.End
 				m.book(settle, worst, &end, received)
@@ -122,11 +132,11 @@ func (m *metered) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Chu
 				return
 			}
 			if !yield(c, nil) { // nobody reads any more: save and show nothing
-				_ = m.abandon(ctx, settle, worst, received, m.record)
+				_ = m.abandon(ctx, settle, worst, received, errStopped, m.record)
 				return
 			}
 		}
-		if err := m.abandon(ctx, settle, worst, received, m.emit); err != nil {
+		if err := m.abandon(ctx, settle, worst, received, errStopped, m.emit); err != nil {
 			yield(llm.Chunk{}, err)
 		}
 	}
@@ -181,31 +191,68 @@ func outputLimit(info llm.Info) int {
 	return n
 }
 
+// maxBytesPerToken is more than what tokens have, but for runs of one character.
+const maxBytesPerToken = 64
+
+var errTooLong = errors.New("the model does not keep the limit of a reply")
+
 // book settles what the reply cost. A count that no tokenizer can make of the
-// request is not believed, and nothing costs more than its worst case.
+// request is not believed, nor that something took nothing. A reply that took
+// more than it may is booked as far as there is money: then nothing more starts.
 func (m *metered) book(settle func(ledger.Amount), worst ledger.Amount, end *llm.End, received int) {
 	u := &end.Usage
-	if u.Input < 0 || u.Output < 0 || u.CacheRead < 0 || u.CacheWrite < 0 || u.Input > m.most+m.overheadMost || u.CacheRead+u.CacheWrite > u.Input {
-		*u = llm.Usage{Input: m.size, Output: received/3 + 1, Estimated: true}
+	if u.Input < 0 || u.Output < 0 || u.CacheRead < 0 || u.CacheWrite < 0 || u.Input > m.bytes || u.CacheRead+u.CacheWrite > u.Input || u.Output > maxBelieved {
+		*u = llm.Usage{Estimated: true}
 	}
-	m.cost = atMost(price(m.Info(), *u), worst)
+	if u.Input == 0 {
+		u.Input, u.Estimated = m.size, true
+	}
+	if u.Output == 0 && received > 0 {
+		u.Output, u.Estimated = received/3+1, true
+	}
+	m.cost = m.payable(price(m.Info(), *u), worst)
 	settle(m.cost)
 }
 
-// abandon closes the reservation of an attempt without a reply. One that
-// brought nothing is free; one that broke off costs about what had come.
-func (m *metered) abandon(ctx context.Context, settle func(ledger.Amount), worst ledger.Amount, received int, save func(context.Context, session.Event) error) error {
+// maxBelieved is more than any model writes at once, in tokens.
+const maxBelieved = 2_000_000
+
+// payable is the cost as far as the reservation and what is left of the cap go.
+func (m *metered) payable(cost, worst ledger.Amount) ledger.Amount {
+	left := m.Ledger.Left()
+	if cost.USD > worst.USD {
+		cost.USD = min(cost.USD, worst.USD+left.USD)
+	}
+	if cost.Tokens > worst.Tokens {
+		cost.Tokens = worst.Tokens + min(cost.Tokens-worst.Tokens, left.Tokens)
+	}
+	return cost
+}
+
+// abandon closes the reservation of an attempt without a reply. What was
+// refused or never sent is free; of the rest the request was read, and what had
+// come was written.
+func (m *metered) abandon(ctx context.Context, settle func(ledger.Amount), worst ledger.Amount, received int, cause error, save func(context.Context, session.Event) error) error {
 	info := m.Info()
 	var usage llm.Usage
-	if received > 0 {
+	if received > 0 || !unsent(cause) {
 		usage = llm.Usage{Input: m.size, Output: received/3 + 1, Estimated: true}
 	}
-	cost := atMost(price(info, usage), worst)
+	cost := m.payable(price(info, usage), worst)
 	settle(cost)
 	if worst == (ledger.Amount{}) {
 		return nil
 	}
 	return save(ctx, session.Event{Settled: &session.Settled{For: m.purpose, Model: info.ID, Usage: usage, Cost: cost}})
+}
+
+// unsent reports whether the failure says that no model worked on the request.
+func unsent(err error) bool {
+	if _, ok := errors.AsType[*llm.StatusError](err); ok {
+		return true
+	}
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
 }
 
 // record saves an event that nobody is shown.
@@ -228,10 +275,6 @@ func worstCase(info llm.Info, input, output int) ledger.Amount {
 	plain := price(info, llm.Usage{Input: input, Output: output})
 	written := price(info, llm.Usage{Input: input, Output: output, CacheWrite: input})
 	return ledger.Amount{USD: max(plain.USD, written.USD), Tokens: plain.Tokens}
-}
-
-func atMost(a, limit ledger.Amount) ledger.Amount {
-	return ledger.Amount{USD: min(a.USD, limit.USD), Tokens: min(a.Tokens, limit.Tokens)}
 }
 
 // budgetWarnings are shares of the cap at which the person is told, most first.

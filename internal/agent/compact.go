@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"ml-intern/internal/llm"
@@ -55,6 +56,9 @@ func (t turn) compact(ctx context.Context) error {
 func (t turn) room() (int, error) {
 	info := t.model().Info()
 	if info.ContextWindow == 0 {
+		if c := t.session.Ceiling(); c > 0 { // a provider has shown one
+			return max(c*9/10-t.overhead, leastRoom), nil
+		}
 		return 0, nil
 	}
 	limit := info.ContextWindow - min(outputLimit(info), info.ContextWindow/4) - info.ContextWindow/50
@@ -136,7 +140,7 @@ func (t turn) summarize(ctx context.Context, room, refused int) error {
 	limit := int(summaryShare * float64(room)) // tokens
 	if keep > 1 {
 		reply, err := t.ask(ctx, session.ForSummary, t.summaryRequest(messages[:keep], limit, refused), func(llm.Chunk) error { return nil })
-		if ctx.Err() != nil || errors.Is(err, errStopped) || errors.Is(err, errSave) {
+		if err != nil && (ctx.Err() != nil || errors.Is(err, errStopped) || errors.Is(err, errSave)) {
 			return fmt.Errorf("compact: %w", err)
 		}
 		event.Model, event.Usage, event.Cost = reply.Model, reply.End.Usage, reply.Cost
@@ -162,20 +166,19 @@ func (t turn) summarize(ctx context.Context, room, refused int) error {
 // alone would not fit the window.
 func (t turn) summaryRequest(messages []llm.Message, limit, refused int) llm.Request {
 	ask := llm.Message{Role: llm.User, Parts: []llm.Part{{Text: summaryPrompt}}}
-	info := t.model().Info()
-	limit = max(limit*3/2, 1000)
-	request := append(messages[:len(messages):len(messages)], ask)
-	if info.ContextWindow > 0 {
-		fits := info.ContextWindow - limit - info.ContextWindow/50 - t.overhead
-		if refused == 0 {
-			refused = t.session.Ceiling()
-		}
-		if refused > 0 {
-			fits = min(fits, refused*3/4-limit-t.overhead)
-		}
-		request = fit(request, fits)
+	output := max(limit*3/2, 1000)
+	fits := math.MaxInt
+	if window := t.model().Info().ContextWindow; window > 0 {
+		fits = window - output - window/50 - t.overhead
 	}
-	return llm.Request{Messages: request, MaxOutput: limit}
+	if refused == 0 {
+		refused = t.session.Ceiling()
+	}
+	if refused > 0 {
+		fits = min(fits, refused*3/4-output-t.overhead)
+	}
+	request := append(messages[:len(messages):len(messages)], ask)
+	return llm.Request{Messages: fit(request, fits), MaxOutput: output}
 }
 
 // fit shortens the longest parts until the messages take no more than so many

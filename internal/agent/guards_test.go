@@ -2,9 +2,9 @@ package agent_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -16,550 +16,245 @@ import (
 	"ml-intern/internal/tool"
 )
 
-// forgetful is a Store that keeps nothing.
-type forgetful struct{ session.Store }
-
-func (forgetful) Append(context.Context, string, ...session.Event) error { return nil }
-
-// A book writes a session's log by hand.
-type book struct {
-	testing.TB
-	*session.Session
-	calls int
-}
-
-func newBook(t testing.TB) *book {
+// scripted runs replies against one tool and returns the notes of the guards.
+func scripted(t *testing.T, replies []llmtest.Reply, tools ...tool.Tool) (s *session.Session, notes []string, err error) {
 	t.Helper()
-	s, err := session.New(t.Context(), forgetful{}, session.Opened{ID: "s", Dir: "/w"}, "train on iris.csv")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &book{t, s, 0}
-}
-
-func (b *book) record(ev session.Event) {
-	b.Helper()
-	if _, err := b.Record(b.Context(), ev); err != nil {
-		b.Fatal(err)
-	}
-}
-
-// step is a reply with calls, and their results.
-func (b *book) step(steps ...done) {
-	b.Helper()
-	reply := session.Reply{Reply: llm.Reply{Message: llm.Message{Role: llm.Assistant}, End: llm.End{Reason: llm.EndCalls}}}
-	first := b.calls
-	for _, d := range steps {
-		b.calls++
-		call := llm.ToolCall{ID: fmt.Sprint("c", b.calls), Name: d.name, Args: d.args}
-		reply.Message.Parts = append(reply.Message.Parts, llm.Part{Call: &call})
-	}
-	b.record(session.Event{Reply: &reply})
-	for i, d := range steps {
-		out := tool.Output{Text: d.text, IsError: d.fails, BadArgs: d.bad}
-		b.record(session.Event{Result: &session.Result{CallID: fmt.Sprint("c", first+i+1), Output: out, Seconds: d.seconds}})
-	}
-}
-
-func (b *book) say(text, reason string, dropped ...string) {
-	b.Helper()
-	b.record(session.Event{Reply: &session.Reply{Reply: llm.Reply{
-		Message: llm.Message{Role: llm.Assistant, Parts: []llm.Part{{Text: text}}}, End: llm.End{Reason: reason, Dropped: dropped},
-	}}})
-}
-
-// asks has every guard look at the log, as the loop does, and records the
-// first note. It returns the guard's name with it.
-func (b *book) asks() (guard, note string, err error) {
-	b.Helper()
-	for _, g := range agent.Guards() {
-		note, err := g.Check(b.Session)
-		if err != nil || note != "" {
-			if note != "" {
-				b.record(session.Event{Note: &session.Note{Guard: g.Name, Text: note}})
-			}
-			return g.Name, note, err
+	a := newAgent(t, &llmtest.Script{Replies: replies}, tools...)
+	a.MaxSteps = 100
+	s = begin(t, openStore(t, t.TempDir()))
+	err = run(t.Context(), a, s, "")
+	for _, ev := range s.Events() {
+		if ev.Note != nil {
+			notes = append(notes, ev.Note.Guard+": "+ev.Note.Text)
 		}
 	}
-	return "", "", nil
+	return s, notes, err
 }
 
-// A done is a call and what came of it.
-type done struct {
-	name, args, text string
-	fails, bad       bool
-	seconds          float64
-}
-
-// times makes n steps of one call each from their number, from 1 on.
-func times(n int, step func(i int) done) (all []done) {
-	for i := range n {
-		all = append(all, step(i+1))
-	}
-	return all
-}
-
-func read(text string) func(int) done {
-	return func(int) done { return done{name: "read", args: `{"p":1}`, text: text} }
-}
-
-// printed is a shell line that prints, with the line that ends its result.
-func printed(format string, values ...any) func(int) done {
-	return func(i int) done {
-		return done{name: "bash", args: `{"command":"look"}`, text: fmt.Sprintf(format, values[(i-1)%len(values)]) + fmt.Sprintf("\n[exit 0, 0.%d s]", i%10)}
-	}
-}
-
-func TestWhatIsALoop(t *testing.T) {
+// Results that differ only in times and ids are the same; numbers that move one
+// way are progress, and honest polling is not a loop.
+func TestNearRepetition(t *testing.T) {
 	t.Parallel()
-	nth := func(format string) func(int) done {
-		return func(i int) done { return done{name: "bash", args: "{}", text: fmt.Sprintf(format, i)} }
-	}
-	random := rand.New(rand.NewPCG(1, 1))
-	tests := []struct {
-		name  string
-		steps []done
-		want  bool
+	polled := []string{"0", "27210", "36454", "45770", "55138", "60000", "71002", "80001", "90009"}
+	for name, tt := range map[string]struct {
+		result func(n int) string
+		loop   bool
 	}{
-		{"three calls without results", times(3, read("")), true},
-		{"two", times(2, read("")), false},
-		{"A A B A A", append(append(times(2, read("a")), done{name: "b"}), times(2, read("a"))...), false},
-		{"a poll that moves", times(4, printed("%d", 27210, 36454, 45770, 55138)), false},
-		{"a poll that stands still", times(6, printed("%d", 55138)), true},
-		{"a poll that moves now and then", times(12, printed("%d", 1, 1, 5, 5, 9, 9, 14, 14, 20, 20, 31, 31)), false},
-		{"keys in another order", times(3, func(i int) done {
-			return done{name: "read", args: []string{`{"a":1,"b":[1, 2]}`, `{"b":[1,2], "a":1}`}[i%2], text: "x"}
-		}), true},
-		{"a list in another order", times(6, func(i int) done {
-			return done{name: "read", args: []string{`[1,2]`, `[2,1]`, `[3]`, `[4]`, `[5]`, `[6]`}[i-1], text: "x"}
-		}), false},
-		{"1.0 is not 1", times(3, func(i int) done {
-			return done{name: "read", args: []string{`{"a":1}`, `{"a":1.0}`}[i%2], text: "x"}
-		}), false},
-		{"broken arguments, the same", times(3, func(int) done { return done{name: "read", args: `{broken`, text: "x"} }), true},
-		{"only the duration differs, five times", times(5, printed("fine%s", "")), false},
-		{"only the duration differs, six times", times(6, printed("fine%s", "")), true},
-		{"dates and times", times(6, func(i int) done {
-			at := time.Date(2026, 1, 2, i, i, i, i*1e6, time.UTC)
-			return done{name: "bash", text: fmt.Sprintf("%s %s %d nothing", at.Format(time.RFC3339Nano), at.Format(time.ANSIC), at.UnixMilli())}
-		}), true},
-		{"ids", times(6, func(int) done {
-			return done{name: "bash", text: fmt.Sprintf("request %08x-%04x-4abc-9def-%012x at 0x%x in /tmp/go-build%d, pid %d",
-				random.Uint32(), random.Uint32()>>16, random.Uint64()>>16, random.Uint64(), random.Uint32(), random.IntN(1e5))}
-		}), true},
-		{"numbers that go nowhere", times(6, printed("loss %.2f", 0.5, 0.9, 0.7)), true},
-		{"an epoch of many", times(20, nth("epoch %d")), false},
-		{"a counter for long", times(24, nth("try %d")), true},
-		{"a failing counter", times(5, func(i int) done {
-			return done{name: "bash", args: "{}", text: fmt.Sprint("failed, try ", i), fails: true}
-		}), true},
-		{"waiting is patient", times(5, func(int) done { return done{name: "wait", args: "{}", text: "queued", seconds: 60} }), false},
-		{"but not for ever", times(6, func(int) done { return done{name: "wait", args: "{}", text: "queued", seconds: 60} }), true},
-		{"a growing log", times(8, func(i int) done { return done{name: "bash", text: strings.Repeat("line\n", 2000*i) + "end"} }), false},
-		{"a cycle of five", times(15, func(i int) done { return done{name: fmt.Sprint("t", i%5), text: "x"} }), true},
-		{"a cycle of two with times", times(12, func(i int) done { return done{name: fmt.Sprint("t", i%2), text: fmt.Sprintf("took %d ms", i)} }), true},
-		{"one error, arguments nearly the same", times(5, func(i int) done {
-			return done{name: "bash", args: fmt.Sprintf(`{"command":"train --lr 0.%d"}`, i), text: "CUDA out of memory", fails: true}
-		}), true},
-		{"one error four times", times(4, func(i int) done {
-			return done{name: "bash", args: fmt.Sprintf(`{"command":"train --lr 0.%d"}`, i), text: "CUDA out of memory", fails: true}
-		}), false},
-		{"one error, with edits in between", times(9, func(i int) done {
-			if i%2 == 0 {
-				return done{name: "edit", args: fmt.Sprint(i), text: "edited"}
-			}
-			return done{name: "bash", args: "{}", text: "SyntaxError at 7", fails: true}
-		}), true},
-		{"an error that moves on", times(11, func(i int) done {
-			if i%2 == 0 {
-				return done{name: "edit", args: fmt.Sprint(i), text: "edited"}
-			}
-			return done{name: "bash", args: "{}", text: fmt.Sprint("SyntaxError in line ", 10*i), fails: true}
-		}), false},
-		{"other errors", times(8, func(i int) done {
-			return done{name: "bash", args: "{}", text: "KeyError: " + strings.Repeat("k", i), fails: true}
-		}), false},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
+		"times": {func(n int) string {
+			return fmt.Sprintf("2026-11-25T10:%02d:00Z nothing new (took 0.%d s)", n, n%7)
+		}, true},
+		"ids": {func(n int) string {
+			return fmt.Sprintf("request %x-%d: not found, pid %d", n*7919, n*31%17, 4000+n*13%11)
+		}, true},
+		"epoch":   {func(n int) string { return fmt.Sprintf("now %d: waiting", 1_764_060_000+n*30) }, true},
+		"polling": {func(n int) string { return "bytes so far: " + polled[n%len(polled)] }, false},
+		"steps":   {func(n int) string { return fmt.Sprintf("step %d/9000, loss 0.%d, 10:%02d:01", n*50, 99-n, n) }, false},
+		"falling": {func(n int) string { return fmt.Sprintf("%d files left", 100-n) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBook(t)
-			for _, d := range tt.steps {
-				if guard, note, err := b.asks(); note != "" || err != nil {
-					t.Fatalf("%s spoke too early: %s %v", guard, note, err)
-				}
-				b.step(d)
-			}
-			if guard, note, err := b.asks(); (note != "") != tt.want || err != nil {
-				t.Errorf("%s said %q, %v; want a note: %v", guard, note, err, tt.want)
+			_, notes, err := scripted(t, repeat(8, "a"), say("a", tt.result))
+			if (len(notes) > 0) != tt.loop || err != nil {
+				t.Errorf("notes %q, %v", notes, err)
 			}
 		})
 	}
 }
 
-// Calls side by side know nothing of each other.
-func TestDuplicatesInOneReply(t *testing.T) {
+// It says so, then refuses the call and no other, then ends the turn with what
+// was repeated.
+func TestRepetitionEscalates(t *testing.T) {
 	t.Parallel()
-	b := newBook(t)
-	b.step(times(9, read("same"))...)
-	b.step(times(9, read("same"))...)
-	if _, note, err := b.asks(); note != "" || err != nil {
-		t.Errorf("%q %v", note, err)
-	}
-}
-
-// A new course is heard: what lies behind a note, or behind other work, is no
-// evidence, and polling that was honest is not refused for a loop beside it.
-func TestOnlyWhatLoopsIsRefused(t *testing.T) {
-	t.Parallel()
-	tests := map[string]int{"loop": 0, "poll": 0}
-	look := func(name string, text func(int) string) tool.Tool {
-		return tool.New(tool.Spec{Effect: tool.Writes, ToolSpec: llm.ToolSpec{Name: name}}, func(context.Context, struct{}, tool.Call) (tool.Output, error) {
-			tests[name]++
-			return tool.Output{Text: text(tests[name])}, nil
-		})
+	ran := map[string]int{}
+	count := func(name string) tool.Tool {
+		return tool.New(tool.Spec{Effect: tool.Reads, ToolSpec: llm.ToolSpec{Name: name}},
+			func(_ context.Context, in struct {
+				Path string `json:"path"`
+			}, _ tool.Call) (tool.Output, error) {
+				ran[name+in.Path]++
+				return tool.Output{Text: "same"}, nil
+			})
 	}
 	var replies []llmtest.Reply
-	for i, name := range strings.Fields("loop loop loop poll poll poll poll loop loop loop loop poll loop") {
-		replies = append(replies, llmtest.Call(fmt.Sprint(i), name, "{}"))
+	for i := range 12 {
+		args := []string{`{"path":"x"}`, `{ "path" : "x" }`}[i%2] // one call in two spellings
+		replies = append(replies, llmtest.Call(fmt.Sprint(i), "a", args))
+		if i == 7 {
+			replies = append(replies, llmtest.Call("other", "a", `{"path":"y"}`))
+		}
 	}
-	a := newAgent(t, &llmtest.Script{Replies: append(replies, llmtest.Say("I stop."))},
-		look("loop", func(int) string { return "same" }), look("poll", func(n int) string { return fmt.Sprint(n * n) }))
-	s := begin(t, openStore(t, t.TempDir()))
-	if err := run(t.Context(), a, s, ""); err != nil {
-		t.Fatal(err)
+	s, notes, err := scripted(t, replies, count("a"))
+	if !errors.Is(err, agent.ErrLoop) || !strings.Contains(err.Error(), `{"path":"x"}`) {
+		t.Errorf("got %v", err)
 	}
-	if tests["loop"] != 6 || tests["poll"] != 5 {
-		t.Errorf("ran %v, want 6 of loop and all 5 of poll: %s", tests, kinds(s))
+	if len(notes) != 2 || ran["ax"] != 6 || ran["ay"] != 1 {
+		t.Errorf("%d notes, runs %v: %s", len(notes), ran, kinds(s))
 	}
-	refused := 0
+	refusals := 0
 	for _, ev := range s.Events() {
-		if ev.Result != nil && strings.HasPrefix(ev.Result.Text, "refused: you made this call") {
-			refused++
-		}
-		if ev.Note != nil && !strings.HasPrefix(ev.Note.Text, llm.NoteMark) {
-			t.Errorf("a note without its mark: %s", ev.Note.Text)
+		if ev.Result != nil && strings.HasPrefix(ev.Result.Text, "refused: ") {
+			refusals++
 		}
 	}
-	if refused != 2 {
-		t.Errorf("%d calls were refused", refused)
+	if refusals < 3 {
+		t.Errorf("%d refusals: %s", refusals, kinds(s))
 	}
+	checkTranscript(t, s.Messages())
 }
 
-// What only counts may be epochs: it is worth one note and no refusal.
-func TestCountersAreOnlyNoted(t *testing.T) {
+// One tool with one error is a loop whatever its arguments; other errors are not.
+func TestSameError(t *testing.T) {
 	t.Parallel()
-	b := newBook(t)
-	notes := 0
-	for i := range 100 {
-		b.step(done{name: "bash", args: "{}", text: fmt.Sprint("epoch ", i)})
-		_, note, err := b.asks()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if note != "" {
-			notes++
-		}
+	fails := func(text func(n int) string) tool.Tool {
+		n := 0
+		return tool.New(tool.Spec{Effect: tool.Reads, ToolSpec: llm.ToolSpec{Name: "a"}},
+			func(context.Context, struct {
+				N int `json:"n"`
+			}, tool.Call) (tool.Output, error) {
+				n++
+				return tool.Output{}, errors.New(text(n))
+			})
 	}
-	if notes != 1 {
-		t.Errorf("%d notes, want 1", notes)
+	var replies []llmtest.Reply
+	for i := range 6 {
+		replies = append(replies, llmtest.Call(fmt.Sprint(i), "a", fmt.Sprintf(`{"n":%d}`, i)))
 	}
-}
-
-// The end says what was repeated, how often, and what it had brought.
-func TestLoopEndsWithASummary(t *testing.T) {
-	t.Parallel()
-	a := newAgent(t, &llmtest.Script{Replies: repeat(20, "a")}, say("a", func(int) string { return "no such table" }))
-	err := run(t.Context(), a, begin(t, openStore(t, t.TempDir())), "")
-	if !errors.Is(err, agent.ErrLoop) || !strings.Contains(err.Error(), `a {}, 9 times, with "no such table"`) {
-		t.Errorf("%v", err)
+	replies = append(replies, llmtest.Say("done"))
+	if _, notes, _ := scripted(t, replies, fails(func(n int) string { return fmt.Sprintf("attempt %d: connection refused", n) })); len(notes) != 1 {
+		t.Errorf("one error: %q", notes)
+	}
+	if _, notes, _ := scripted(t, replies, fails(func(n int) string { return "cannot open file " + strings.Repeat("x", n) })); len(notes) != 0 {
+		t.Errorf("different errors: %q", notes)
 	}
 }
 
+// The vectors of the program that we replace: two in a row of one tool.
 func TestBadArguments(t *testing.T) {
 	t.Parallel()
-	bad := func(name string, i int) done {
-		return done{name: name, args: fmt.Sprintf("{%d", i), text: fmt.Sprint("not JSON ", strings.Repeat("x", i)), fails: true, bad: true}
-	}
-	good := func(name string) done { return done{name: name, args: "{}", text: "ok"} }
-	tests := []struct {
-		name  string
-		steps []done
-		notes string // one letter a step: the guard spoke, was quiet, or ended the turn
-	}{
-		{"twice", []done{bad("write", 1), bad("write", 2)}, ".n"},
-		{"once", []done{bad("write", 1)}, "."},
-		{"two tools", []done{bad("write", 1), bad("bash", 2)}, ".."},
-		{"one that was good", []done{bad("write", 1), good("write"), bad("write", 3)}, "..."},
-		{"once more after a note", []done{bad("write", 1), bad("write", 2), bad("write", 3)}, ".n."},
-		{"for ever", []done{bad("write", 1), bad("write", 2), bad("write", 3), bad("write", 4), bad("write", 5), bad("write", 6)}, ".n.n.e"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			b := newBook(t)
-			notes := ""
-			for _, d := range tt.steps {
-				b.step(d)
-				switch guard, note, err := b.asks(); {
-				case err != nil:
-					notes += "e"
-				case guard == "bad_arguments" && strings.Contains(note, "write"):
-					notes += "n"
-				default:
-					notes += "."
-				}
-			}
-			if notes != tt.notes {
-				t.Errorf("%s, want %s", notes, tt.notes)
-			}
+	write := tool.New(tool.Spec{Effect: tool.Writes, ToolSpec: llm.ToolSpec{Name: "write"}},
+		func(context.Context, struct {
+			Path string `json:"path"`
+		}, tool.Call) (tool.Output, error) {
+			return tool.Output{Text: "ok"}, nil
 		})
+	runs := 0
+	bad := func(id int) llmtest.Reply { return llmtest.Call(fmt.Sprint(id), "write", `{"path": "half`) }
+	good := func(id int) llmtest.Reply {
+		return llmtest.Call(fmt.Sprint(id), "write", fmt.Sprintf(`{"path":"%d"}`, id))
 	}
-}
-
-// The router marks what the guard goes by.
-func TestBadArgumentsEndToEnd(t *testing.T) {
-	t.Parallel()
-	var replies []llmtest.Reply
-	for i := range 8 {
-		replies = append(replies, llmtest.Call(fmt.Sprint(i), "a", fmt.Sprintf(`{"x%d":`, i)))
-	}
-	s := begin(t, openStore(t, t.TempDir()))
-	err := run(t.Context(), newAgent(t, &llmtest.Script{Replies: replies}, say("a", func(int) string { return "ran" })), s, "")
-	if !errors.Is(err, agent.ErrLoop) || strings.Count(kinds(s), "note") != 2 {
-		t.Errorf("%v after %s", err, kinds(s))
-	}
-}
-
-func TestCutOff(t *testing.T) {
-	t.Parallel()
-	b := newBook(t)
-	b.say("half", llm.EndLength)
-	if _, note, _ := b.asks(); !strings.Contains(note, "Go on exactly where it stopped") {
-		t.Errorf("text: %q", note)
-	}
-	if _, note, _ := b.asks(); note != "" {
-		t.Errorf("said twice: %q", note)
-	}
-	b.step(read("a")(1))
-	b.say("", llm.EndLength, "write", "bash")
-	if _, note, _ := b.asks(); !strings.Contains(note, "calls: write, bash") {
-		t.Errorf("dropped calls: %q", note)
-	}
-	// Complete calls beside the one that was cut in half have run.
-	call := llm.ToolCall{ID: "x", Name: "read", Args: "{}"}
-	b.record(session.Event{Reply: &session.Reply{Reply: llm.Reply{
-		Message: llm.Message{Role: llm.Assistant, Parts: []llm.Part{{Call: &call}}}, End: llm.End{Reason: llm.EndLength, Dropped: []string{"write"}},
-	}}})
-	b.record(session.Event{Result: &session.Result{CallID: "x", Output: tool.Output{Text: "read"}}})
-	if _, note, _ := b.asks(); !strings.Contains(note, "in the middle of a call: write") {
-		t.Errorf("beside a complete call: %q", note)
-	}
-	b.say("half", llm.EndLength)
-	if _, note, err := b.asks(); note == "" || err != nil {
-		t.Errorf("third in a row: %q %v", note, err)
-	}
-	b.say("half", llm.EndLength)
-	if _, _, err := b.asks(); !errors.Is(err, agent.ErrEmpty) {
-		t.Errorf("fourth in a row: %v", err)
-	}
-}
-
-// A server that says of every reply that it was cut ends no work.
-func TestWrongEndOfWholeCalls(t *testing.T) {
-	t.Parallel()
-	b := newBook(t)
-	for i := range 9 {
-		call := llm.ToolCall{ID: fmt.Sprint(i), Name: "read", Args: fmt.Sprint(i)}
-		b.record(session.Event{Reply: &session.Reply{Reply: llm.Reply{
-			Message: llm.Message{Role: llm.Assistant, Parts: []llm.Part{{Call: &call}}}, End: llm.End{Reason: llm.EndLength},
-		}}})
-		b.record(session.Event{Result: &session.Result{CallID: call.ID, Output: tool.Output{Text: "read"}}})
-		if guard, note, err := b.asks(); note != "" || err != nil {
-			t.Fatalf("%s: %s %v", guard, note, err)
-		}
-	}
-	b.say("half", llm.EndLength)
-	if _, note, err := b.asks(); note == "" || err != nil {
-		t.Errorf("%q %v", note, err)
-	}
-}
-
-func TestEmptyReplies(t *testing.T) {
-	t.Parallel()
-	b := newBook(t)
-	b.say(" \n", llm.EndStop)
-	if guard, _, _ := b.asks(); guard != "empty_reply" {
-		t.Errorf("%s spoke", guard)
-	}
-	b.step(read("a")(1))
-	b.say("", llm.EndStop)
-	if _, note, err := b.asks(); note == "" || err != nil {
-		t.Errorf("work in between: %q %v", note, err)
-	}
-	b.say("", llm.EndStop)
-	if _, _, err := b.asks(); !errors.Is(err, agent.ErrEmpty) {
-		t.Errorf("two in a row: %v", err)
-	}
-}
-
-// A plan that the model left open with its reasons is not brought up again
-// before it changes.
-func TestPlanIsNotBroughtUpAgain(t *testing.T) {
-	t.Parallel()
-	b := newBook(t)
-	plan := func() {
-		b.step(done{name: "plan", text: "ok"})
-		b.record(session.Event{Result: &session.Result{CallID: "p", Output: tool.Output{Plan: []tool.PlanItem{{Text: "publish", Status: "pending"}}}}})
-	}
-	count := func() (n int) {
-		for range 4 {
-			b.say("enough", llm.EndStop)
-			if guard, _, _ := b.asks(); guard == "unfinished_plan" {
+	other := func(id int) llmtest.Reply { return llmtest.Call(fmt.Sprint(id), "bash", `{"half`) }
+	for name, tt := range map[string]struct {
+		replies []llmtest.Reply
+		notes   int
+		err     error
+	}{
+		"two":             {[]llmtest.Reply{bad(1), bad(2), llmtest.Say("done")}, 1, nil},
+		"one":             {[]llmtest.Reply{bad(1), llmtest.Say("done")}, 0, nil},
+		"two tools":       {[]llmtest.Reply{bad(1), other(2), llmtest.Say("done")}, 0, nil},
+		"one in between":  {[]llmtest.Reply{bad(1), good(2), bad(3), llmtest.Say("done")}, 0, nil},
+		"again and again": {[]llmtest.Reply{bad(1), bad(2), bad(3), bad(4), bad(5), bad(6), bad(7), bad(8), bad(9), bad(10)}, 2, agent.ErrLoop},
+	} {
+		s, notes, err := scripted(t, tt.replies, write, counter("bash", tool.Reads, false, &runs))
+		n := 0
+		for _, note := range notes {
+			if strings.HasPrefix(note, "bad_arguments: ") {
 				n++
 			}
 		}
-		return n
-	}
-	plan()
-	if n := count(); n != 2 {
-		t.Errorf("%d notes, want 2", n)
-	}
-	b.record(session.Event{Prompt: &session.Prompt{Text: "thanks"}})
-	if n := count(); n != 0 {
-		t.Errorf("%d notes about a plan that has not changed", n)
-	}
-	plan()
-	if n := count(); n != 2 {
-		t.Errorf("%d notes about a new plan, want 2", n)
+		if n != tt.notes || !errors.Is(err, tt.err) || tt.err == nil && err != nil {
+			t.Errorf("%s: notes %q, %v, %s", name, notes, err, kinds(s))
+		}
 	}
 }
 
+// A call that the limit cut is named, also when others of the reply ran; and
+// only cut-offs in a row add up.
+func TestCutOffNotes(t *testing.T) {
+	t.Parallel()
+	runs := 0
+	count := counter("count", tool.Reads, false, &runs)
+	cut := func(id string, chunks ...llm.Chunk) llmtest.Reply {
+		return llmtest.Reply{Chunks: append(chunks, llm.Chunk{Call: &llm.ToolCall{ID: id, Name: "write", Args: `{"content":"ha`}}, llm.Chunk{End: &llm.End{Reason: llm.EndLength}})}
+	}
+	_, notes, err := scripted(t, []llmtest.Reply{
+		cut("1"), cut("2", llm.Chunk{Call: &llm.ToolCall{ID: "3", Name: "count", Args: "{}"}}), llmtest.Say("done"),
+	}, count)
+	if err != nil || len(notes) != 2 || runs != 1 || !strings.Contains(notes[1], "write") {
+		t.Errorf("notes %q, %d runs, %v", notes, runs, err)
+	}
+	_, _, err = scripted(t, []llmtest.Reply{cut("1"), cut("2"), cut("3"), cut("4"), llmtest.Say("done")}, count)
+	if !errors.Is(err, agent.ErrEmpty) {
+		t.Errorf("four in a row: %v", err)
+	}
+	var replies []llmtest.Reply
+	for i := range 5 {
+		replies = append(replies, cut(fmt.Sprint("c", i)), llmtest.Call(fmt.Sprint("d", i), "count", fmt.Sprintf(`{"i":%d}`, i)))
+	}
+	if _, _, err := scripted(t, append(replies, llmtest.Say("done")), count); err != nil {
+		t.Errorf("five that are not in a row: %v", err)
+	}
+}
+
+// An answer that names what nothing made is questioned once.
 func TestClaims(t *testing.T) {
 	t.Parallel()
-	tests := []struct{ name, answer, want string }{
-		{"a file", "I saved the model to models/ghost.pkl.", "models/ghost.pkl"},
-		{"a report", "I wrote report.md with all results.", "report.md"},
-		{"a URL", "The model is published: https://huggingface.co/me/ghost", "https://huggingface.co/me/ghost"},
-		{"a link", "Done. Pushed to [the Hub](https://huggingface.co/me/ghost).", "https://huggingface.co/me/ghost"},
-		{"a repository", "I uploaded it to me/ghost-model.", "me/ghost-model"},
-		{"a repository in backticks", "Published as `me/ghost`.", "me/ghost"},
-		{"live", "The demo is live at https://me-ghost.hf.space/.", "https://me-ghost.hf.space"},
-		{"like one that is there", "I published it to me/iris-2.", "me/iris-2"},
-		{"in a list", "- saved `ghost.csv`\n", "ghost.csv"},
-		{"two", "I wrote a.py and b.py.", "a.py, b.py"},
-
-		{"what a tool made", "I saved the model to runs/model.pkl and published it to me/iris: https://huggingface.co/me/iris", ""},
-		{"a page of it", "Published, see https://huggingface.co/me/iris/blob/main/README.md", ""},
-		{"another kind of page", "Uploaded to https://huggingface.co/datasets/me/iris/", ""},
-		{"what the person said", "I wrote the profile of iris.csv.", ""},
-		{"what a call wrote", "I created /w/train.py.", ""},
-		{"a hint", "You could look at https://huggingface.co/docs and save to out.csv.", ""},
-		{"in passing", "I saved the plot with matplotlib (https://matplotlib.org) to runs/model.pkl.", ""},
-		{"its base", "The model was created from bert/base-uncased and written to runs/model.pkl.", ""},
-		{"not done", "I have not uploaded it to me/ghost.", ""},
-		{"no claim", "The loader expects data.yaml in the folder.", ""},
-		{"a fence", "I saved it. For example:\n```python\nsaved = 'ghost.pkl' # saved to ghost.pkl\n```\n", ""},
-		{"words with a slash", "I uploaded the train/test split and published it in 2025/26 as CSV/Parquet.", ""},
-		{"a question", "Shall I have it published to me/ghost?", ""},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			b := newBook(t)
-			b.step(done{name: "write", args: `{"path":"train.py","content":"open()\nmodel.pkl"}`, text: "wrote train.py"},
-				done{name: "publish", args: `{}`, text: `{"url":"https://huggingface.co/me/iris"}`})
-			b.say(tt.answer, llm.EndStop)
-			guard, note, err := b.asks()
-			if err != nil || (guard == "claims") != (tt.want != "") || !strings.Contains(note, tt.want) {
-				t.Errorf("%s: %q %v, want %q", guard, note, err, tt.want)
-			}
-			b.say(tt.answer, llm.EndStop)
-			if _, note, err := b.asks(); note != "" || err != nil {
-				t.Errorf("it does not let go: %q %v", note, err)
-			}
+	published := tool.New(tool.Spec{Effect: tool.Reads, ToolSpec: llm.ToolSpec{Name: "publish"}},
+		func(context.Context, struct {
+			Path string `json:"path"`
+		}, tool.Call) (tool.Output, error) {
+			return tool.Output{Text: `{"url":"https://hub/me/iris","repo":"me/iris","files":["model.pkl"]}`}, nil
 		})
-	}
-}
-
-// Whatever the log holds, guards do not break, and looking changes nothing.
-func TestGuardsOnRandomLogs(t *testing.T) {
-	t.Parallel()
-	words := []string{"", "a", "0", "{}", `{"a":1}`, "{", "2026-01-02T03:04:05Z", "12 s", "0x", "é\xff", "saved to x.csv.", "…", ":", "-.", "/tmp/", "1.2.3", "pid", "published to a/b-1 https://x.y/"}
-	for seed := range uint64(300) {
-		r := rand.New(rand.NewPCG(seed, 2))
-		pick := func() (s string) {
-			for range r.IntN(4) {
-				s += words[r.IntN(len(words))] + []string{"", " ", "\n"}[r.IntN(3)]
-			}
-			return s
-		}
-		b := newBook(t)
-		for range r.IntN(60) {
-			switch r.IntN(8) {
-			case 0:
-				b.record(session.Event{Prompt: &session.Prompt{Text: pick()}})
-			case 1:
-				b.say(pick(), []string{"", llm.EndStop, llm.EndLength, "odd"}[r.IntN(4)])
-			case 2:
-				b.record(session.Event{Result: &session.Result{CallID: fmt.Sprint("c", r.IntN(9)), Output: tool.Output{Text: pick(), BadArgs: r.IntN(2) == 0}}})
-			case 3:
-				b.record(session.Event{Note: &session.Note{Guard: agent.Guards()[r.IntN(len(agent.Guards()))].Name}})
-			default:
-				b.step(times(r.IntN(4), func(int) done {
-					return done{name: words[r.IntN(3)], args: pick(), text: pick(), fails: r.IntN(2) == 0, bad: r.IntN(4) == 0}
-				})...)
-			}
-			for _, g := range agent.Guards() {
-				note, err := g.Check(b.Session)
-				again, errAgain := g.Check(b.Session)
-				if note != again || fmt.Sprint(err) != fmt.Sprint(errAgain) {
-					t.Fatalf("seed %d: %s says %q, then %q", seed, g.Name, note, again)
-				}
-			}
-		}
-	}
-}
-
-// Work that goes on is never disturbed.
-func TestHonestSessionsHearNothing(t *testing.T) {
-	t.Parallel()
-	for seed := range uint64(50) {
-		r := rand.New(rand.NewPCG(seed, 3))
-		b := newBook(t)
-		for i := range 200 {
-			b.step(times(1+r.IntN(3), func(j int) done {
-				return done{
-					name: []string{"bash", "read", "write", "edit"}[r.IntN(4)], args: fmt.Sprintf(`{"path":"f%c%d_%d.py"}`, 'a'+r.IntN(26), i, j),
-					text: strings.Repeat("line ", r.IntN(9)), fails: r.IntN(6) == 0,
-				}
-			})...)
-			if guard, note, err := b.asks(); note != "" || err != nil {
-				t.Fatalf("seed %d, step %d: %s: %s %v", seed, i, guard, note, err)
-			}
-		}
-	}
-}
-
-// With 10,000 events and long results a look takes less than a millisecond,
-// also while the same call is made again and again.
-func BenchmarkGuards(b *testing.B) {
-	for name, args := range map[string]func(int) string{
-		"distinct": func(i int) string { return fmt.Sprintf(`{"path":"f%d","n":%d}`, i, i) },
-		"polling":  func(int) string { return `{"job":"j"}` },
+	for answer, want := range map[string]string{
+		"The model was published to https://hub/me/iris.":                      "",
+		"I published it as me/iris and saved `out/model.pkl`.":                 "",
+		"I saved the weights in `weights/best.safetensors`.":                   "weights/best.safetensors",
+		"The model was uploaded to `me/other`.":                                "me/other",
+		"It is available at https://huggingface.co/me/none now.":               "https://huggingface.co/me/none",
+		"You could look at https://huggingface.co/docs and me/other.":          "",
+		"I did not save `x.csv`, and nothing was published to `me/other`.":     "",
+		"Done. Precision went from 0.8 to 0.9, e.g. on/off data.":              "",
+		"I wrote it like this:\n```\nopen('made/up.json')\n```\n":              "",
+		"Wrote the report to report.md, which you asked for as final.parquet.": "report.md",
 	} {
-		b.Run(name, func(b *testing.B) {
-			log := newBook(b)
-			for i := range 3333 {
-				log.step(done{name: "bash", args: args(i), text: fmt.Sprintf("step %d of 9999, loss %.4f\n", i*7, 1/float64(i+1)) + strings.Repeat("line 1 of the log\n", 1500)})
+		_, notes, err := scripted(t, []llmtest.Reply{llmtest.Call("1", "publish", `{"path":"final.parquet"}`), llmtest.Say(answer), llmtest.Say("I stand by it.")}, published)
+		got := ""
+		if len(notes) > 0 {
+			got = notes[0]
+		}
+		if err != nil || (got == "") != (want == "") || !strings.Contains(got, want) || len(notes) > 1 {
+			t.Errorf("%q: notes %q, %v", answer, notes, err)
+		}
+	}
+}
+
+// An honest session of many distinct calls is left alone, and the guards cost
+// little however long the log is.
+func TestHonestWork(t *testing.T) {
+	t.Parallel()
+	s := begin(t, openStore(t, t.TempDir()))
+	var evs []session.Event
+	for i := range 3000 {
+		id := fmt.Sprint("c", i)
+		args, err := json.Marshal(map[string]string{"command": fmt.Sprint("python step.py ", i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		evs = append(evs,
+			session.Event{Reply: &session.Reply{Reply: llm.Reply{Message: llm.Message{Role: llm.Assistant, Parts: []llm.Part{{Call: &llm.ToolCall{ID: id, Name: "bash", Args: string(args)}}}}}}},
+			session.Event{Result: &session.Result{CallID: id, Output: tool.Output{Text: strings.Repeat(fmt.Sprint("line ", i, "\n"), 50)}}})
+	}
+	if err := s.RecordAll(t.Context(), evs); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	for range 20 {
+		for _, g := range agent.Guards() {
+			if note, err := g.Check(s); note != "" || err != nil {
+				t.Fatalf("%s: %q, %v", g.Name, note, err)
 			}
-			for b.Loop() {
-				for _, g := range agent.Guards() {
-					if note, err := g.Check(log.Session); note != "" || err != nil {
-						b.Fatal(note, err)
-					}
-				}
-			}
-		})
+		}
+	}
+	if each := time.Since(start) / 20; each > 50*time.Millisecond { // a hundred times what it takes
+		t.Errorf("the guards take %s", each)
 	}
 }

@@ -77,10 +77,16 @@ func probe(ctx context.Context, s catalog.Server) ModelLine {
 		for _, m := range routes.Data {
 			names = append(names, s.Prefix+"/"+m.ID)
 		}
+		if more := len(names) - maxNames; more > 0 {
+			names = append(names[:maxNames], fmt.Sprintf("and %d more", more))
+		}
 		line.Note = strings.Join(names, ", ") + " at " + s.BaseURL
 	}
 	return line
 }
+
+// maxNames is how many models of a server are named.
+const maxNames = 5
 
 // maxList bounds a list of models, in bytes.
 const maxList = 32 << 20
@@ -89,7 +95,7 @@ const maxList = 32 << 20
 func get(ctx context.Context, url, key string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", url, err)
+		return nil, fmt.Errorf("%w: the address of the models is no URL", ErrUsage)
 	}
 	if key != "" {
 		req.Header.Set("Authorization", "Bearer "+key)
@@ -102,10 +108,10 @@ func get(ctx context.Context, url, key string) ([]byte, error) {
 	defer res.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(res.Body, maxList))
 	if err != nil {
-		return nil, &llm.TransportError{Err: fmt.Errorf("list models at %s: %w", url, err)}
+		return nil, &llm.TransportError{Err: fmt.Errorf("list models at %s: %w", req.URL.Host, err)}
 	}
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("list models at %s: %w", url, &llm.StatusError{Status: res.StatusCode, Message: http.StatusText(res.StatusCode)})
+		return nil, fmt.Errorf("list models at %s: %w", req.URL.Host, &llm.StatusError{Status: res.StatusCode, Message: http.StatusText(res.StatusCode)})
 	}
 	return data, nil
 }

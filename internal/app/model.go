@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"ml-intern/internal/config"
+	"ml-intern/internal/hub"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/llm/anthropic"
 	"ml-intern/internal/llm/baseline"
@@ -30,7 +31,7 @@ Without any, ml-intern demo and --model ` + catalog.Builtin + ` do the whole job
 // the first provider that has a key.
 func chooseModel(cfg *config.Config) error {
 	if cfg.Model == "" {
-		cfg.Model = catalog.Default(cfg.Getenv)
+		cfg.Model = catalog.Default(withToken(cfg))
 	}
 	if cfg.Model == "" {
 		return fmt.Errorf("%w: %w", ErrUsage, ErrNoModel)
@@ -83,7 +84,18 @@ func model(cfg *config.Config, id string) (llm.Model, error) {
 }
 
 func resolve(cfg *config.Config, id string) (catalog.Endpoint, error) {
-	return catalog.Resolve(id, catalog.Options{Getenv: cfg.Getenv, Own: cfg.Models, Routes: func() catalog.Routes { return readRoutes(cfg) }})
+	return catalog.Resolve(id, catalog.Options{Getenv: withToken(cfg), Own: cfg.Models, Routes: func() catalog.Routes { return readRoutes(cfg) }})
+}
+
+// withToken is the environment with the token of `hf auth login` in it, if none
+// is set.
+func withToken(cfg *config.Config) func(string) string {
+	return func(name string) string {
+		if name == "HF_TOKEN" {
+			return hub.DiscoverToken(cfg.Getenv)
+		}
+		return cfg.Getenv(name)
+	}
 }
 
 // client is the client of the endpoint's wire, with what its provider wants

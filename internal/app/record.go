@@ -49,7 +49,7 @@ func replayed(cfg *config.Config, id, path string) (llm.Model, error) {
 // Replay prepares the configuration to play a recording and returns what the
 // person said in it, in order. With live tools the calls are run again; else
 // they are answered as they were.
-func Replay(cfg *config.Config, path string, live bool) ([]string, error) {
+func Replay(cfg *config.Config, path string, live bool, warn func(string)) ([]string, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("find recording: %w", err)
@@ -57,6 +57,9 @@ func Replay(cfg *config.Config, path string, live bool) ([]string, error) {
 	r, err := replay.Open(abs)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	if r.Torn {
+		warn("a line of the recording was cut by a crash and is left out")
 	}
 	prompts := r.Prompts()
 	if len(prompts) == 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"text/tabwriter"
 
 	"ml-intern/internal/app"
@@ -25,9 +26,19 @@ func ListModels(ctx context.Context, cfg *config.Config, std Streams) error {
 			window = fmt.Sprint(l.ContextWindow)
 		}
 		in, out := prices(l.Price)
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, l.State, window, in, out, l.Note)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, l.State, window, in, out, printable(l.Note))
 	}
 	return w.Flush()
+}
+
+// printable takes out what a terminal would obey.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, s)
 }
 
 func prices(p *llm.Price) (in, out string) {
@@ -56,7 +67,7 @@ func CheckModel(ctx context.Context, cfg *config.Config, id string, std Streams)
 	p := printerOf{w: std.Out}
 	p.line("%s", check.Model)
 	for _, proof := range check.Proofs {
-		p.line("%-5s %-10s %s", proof.State, proof.What, shorten(proof.Detail, 200))
+		p.line("%-5s %-10s %s", proof.State, proof.What, shorten(printable(proof.Detail), 200))
 	}
 	cost := fmt.Sprintf("$%.4f", check.CostUSD)
 	if !check.Priced {

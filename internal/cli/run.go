@@ -68,7 +68,7 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions, std Streams) 
 
 // Replay plays a recorded session again, prompt by prompt, in the workspace.
 func Replay(ctx context.Context, cfg *config.Config, path string, live bool, std Streams) error {
-	prompts, err := app.Replay(cfg, path, live)
+	prompts, err := app.Replay(cfg, path, live, func(text string) { fmt.Fprintln(std.Err, "ml-intern: "+text) })
 	if err != nil {
 		return err
 	}

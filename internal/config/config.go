@@ -43,6 +43,8 @@ type Config struct {
 	Paths  Paths
 	env    map[string]string
 	origin map[string]string // of the settings that are not defaults
+
+	literal bool // variables are not filled in
 }
 
 // Paths are the folders of this program.
@@ -97,7 +99,14 @@ func Load(environ []string, dir string) (*Config, error) {
 	if err := c.readFile(c.File(), false); err != nil {
 		return nil, err
 	}
-	return c, c.readFile(ProjectFile(dir), true)
+	if err := c.readFile(ProjectFile(dir), true); err != nil {
+		return nil, err
+	}
+	c.literal = false
+	if org := c.env["HF_BILL_TO"]; org != "" {
+		c.BillTo = org
+	}
+	return c, nil
 }
 
 func workspace(dir string) (string, error) {
@@ -127,9 +136,10 @@ func (c *Config) Getenv(key string) string { return c.env[key] }
 func (c *Config) Secrets() []string {
 	var secrets []string
 	for name, value := range c.env {
-		for _, end := range []string{"_KEY", "_TOKEN", "_SECRET", "_PASSWORD", "_CREDENTIALS"} {
-			if strings.HasSuffix(strings.ToUpper(name), end) && value != "" {
-				secrets = append(secrets, value)
+		for _, end := range []string{"KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIALS", "_PAT"} {
+			if strings.HasSuffix(strings.ToUpper(name), end) && strings.TrimSpace(value) != "" {
+				secrets = append(secrets, strings.TrimSpace(value))
+				break
 			}
 		}
 	}

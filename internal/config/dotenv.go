@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -46,29 +47,39 @@ func checkDotEnv(file, environ map[string]string) error {
 		if strings.HasPrefix(name, "ML_INTERN_") {
 			return fmt.Errorf("%s cannot be set here; set it in the environment", name)
 		}
-		key, isAddress := keyOf(name)
-		if _, own := file[key]; !isAddress || own {
-			continue
+		for _, key := range keysOf(name) {
+			if _, elsewhere := environ[key]; elsewhere {
+				return fmt.Errorf("%s would send the %s that is set elsewhere to another address; set that address in the environment", name, key)
+			}
 		}
-		if _, elsewhere := environ[key]; elsewhere || name == "HF_ENDPOINT" {
-			return fmt.Errorf("%s would send the %s that is set elsewhere to another address; set both here, or the address in the environment", name, key)
+		if name == "HF_ENDPOINT" && file["HF_TOKEN"] == "" { // a token may also be in a file
+			return fmt.Errorf("%s would send the token that is set elsewhere to another address; set both here, or the address in the environment", name)
 		}
 	}
 	return nil
 }
 
-// keyOf returns the variable with the key that is sent to the address in the
+// keysOf lists the variables with keys that are sent to the address in the
 // named variable.
-func keyOf(name string) (key string, isAddress bool) {
+func keysOf(name string) []string {
+	local := []string{"OLLAMA_API_KEY", "VLLM_API_KEY", "LM_STUDIO_API_KEY", "LLAMACPP_API_KEY", "LOCAL_LLM_API_KEY"}
 	switch {
 	case name == "HF_ENDPOINT" || name == "HF_ROUTER_BASE_URL":
-		return "HF_TOKEN", true
+		return []string{"HF_TOKEN"}
+	case name == "LOCAL_LLM_BASE_URL":
+		return local
 	case name == "OLLAMA_HOST":
-		return "OLLAMA_API_KEY", true
-	case strings.HasSuffix(name, "_BASE_URL"):
-		return strings.TrimSuffix(name, "_BASE_URL") + "_API_KEY", true
+		return []string{"OLLAMA_API_KEY", "LOCAL_LLM_API_KEY"}
 	}
-	return "", false
+	server, isAddress := strings.CutSuffix(name, "_BASE_URL")
+	if !isAddress {
+		return nil
+	}
+	keys := []string{server + "_API_KEY"}
+	if slices.Contains(local, keys[0]) {
+		keys = append(keys, "LOCAL_LLM_API_KEY")
+	}
+	return keys
 }
 
 func isName(s string) bool {

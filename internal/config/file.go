@@ -122,7 +122,7 @@ func eachKey(node ast.Node, visit func(key string, value ast.Node, line int) err
 	case *ast.MappingValueNode:
 		pairs = []*ast.MappingValueNode{n}
 	default:
-		return fmt.Errorf(":%d: expected keys with values, such as model: openai/NAME", node.GetToken().Position.Line)
+		return fmt.Errorf(":%d: expected keys with values, such as model: openai/NAME, not %s", node.GetToken().Position.Line, node)
 	}
 	for _, p := range pairs {
 		key := p.Key.GetToken().Value
@@ -144,8 +144,9 @@ func (c *Config) set(key string, value ast.Node, path string, line int, project 
 		return fmt.Errorf(":%d: a project's file may not set %s: put it into %s", line, key, c.File())
 	}
 	before := *c
+	c.literal = project
 	if err := c.decode(s.field(c), value); err != nil {
-		return fmt.Errorf(":%d: %s %w", line, key, err)
+		return fmt.Errorf(":%d: %s %s", line, key, strings.ReplaceAll(err.Error(), ": :", ": line "))
 	}
 	if err := c.check(); err != nil {
 		return fmt.Errorf(":%d: %w", line, err)
@@ -186,6 +187,15 @@ func (c *Config) check() error {
 		return errors.New("max_steps must be at least 1")
 	case c.MaxCost < 0 || c.MaxTokens < 0 || c.TimeBudget < 0 || c.FirstByte < 0 || c.Idle < 0:
 		return errors.New("limits cannot be negative")
+	}
+	if !slices.Contains([]string{"", "none", "minimal", "low", "medium", "high", "xhigh", "max"}, c.Effort) {
+		return fmt.Errorf("there is no effort %q; the levels are none, minimal, low, medium, high, xhigh, max", c.Effort)
+	}
+	if !slices.Contains([]string{"plan", "strict", "ask", "auto"}, c.Approve) {
+		return fmt.Errorf("there is no approval mode %q; the modes are plan, strict, ask, auto", c.Approve)
+	}
+	if !slices.Contains([]string{"text", "json", "stream-json", "events"}, c.Output) {
+		return fmt.Errorf("there is no output format %q; the formats are text, json, stream-json, events", c.Output)
 	}
 	for id, facts := range c.Models {
 		if p := facts.Price; p != nil && (p.Input < 0 || p.Output < 0 || p.CacheRead < 0 || p.CacheWrite < 0) || facts.ContextWindow < 0 || facts.MaxOutput < 0 {
@@ -271,6 +281,7 @@ func (c *Config) facts(to *map[string]ModelFacts, node ast.Node) error {
 	*to = make(map[string]ModelFacts)
 	return eachKey(node, func(id string, value ast.Node, _ int) error {
 		var f ModelFacts
+		priced := true
 		err := eachKey(value, func(key string, value ast.Node, _ int) error {
 			if key != "price" {
 				return c.fact(key, value, map[string]any{
@@ -278,12 +289,18 @@ func (c *Config) facts(to *map[string]ModelFacts, node ast.Node) error {
 				})
 			}
 			f.Price = &ModelPrice{}
+			given := make(map[string]bool)
+			defer func() { priced = given["input"] && given["output"] }()
 			return eachKey(value, func(key string, value ast.Node, _ int) error {
+				given[key] = true
 				return c.fact(key, value, map[string]any{
 					"input": &f.Price.Input, "output": &f.Price.Output, "cache_read": &f.Price.CacheRead, "cache_write": &f.Price.CacheWrite,
 				})
 			})
 		})
+		if err == nil && !priced {
+			err = errors.New("a price needs both input and output")
+		}
 		if err != nil {
 			return fmt.Errorf("of %s: %w", id, err)
 		}
@@ -319,7 +336,12 @@ func (c *Config) text(node ast.Node) (string, error) {
 	return "", fmt.Errorf("must be text, not %s", node)
 }
 
+// expand fills variables in. A project's file gets none: it could send a key to
+// whom it likes.
 func (c *Config) expand(s string) (string, error) {
+	if c.literal && strings.Contains(s, "${") {
+		return "", errors.New("holds ${…}, which a project's file may not: put it into your own file")
+	}
 	var b strings.Builder
 	for {
 		before, rest, ok := strings.Cut(s, "${")

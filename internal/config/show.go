@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -21,7 +22,13 @@ func (c *Config) Values() []Value {
 		if origin == "" {
 			origin = "default"
 		}
-		all = append(all, Value{s.key, show(s.field(c)), origin})
+		text := show(s.field(c))
+		for _, secret := range c.Secrets() {
+			if len(secret) >= 8 {
+				text = strings.ReplaceAll(text, secret, "(secret)")
+			}
+		}
+		all = append(all, Value{s.key, text, origin})
 	}
 	return all
 }

@@ -67,6 +67,9 @@ func (b *biller) settle(purpose, model string, usage llm.Usage, cost ledger.Amou
 	if model == "" {
 		return // no model was asked: a digest
 	}
+	if b.open != nil && (b.open.Model != model || b.open.For != purpose) {
+		b.close() // it was of another call, which a crash ended
+	}
 	b.open = nil
 	b.book(purpose, model, usage, cost)
 }

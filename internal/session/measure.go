@@ -10,6 +10,10 @@ type measure struct {
 	fresh int // estimate of what came since, or of everything if exact is 0
 	bytes int // of the same: no tokenizer makes more tokens of it
 
+	model     string // whose tokens these are
+	allTokens int    // estimate of all messages
+	allBytes  int    // of all messages
+
 	sumCount int // tokens added between two counts, by the provider,
 	sumGuess int // and by the estimate
 
@@ -56,6 +60,7 @@ func Estimate(m llm.Message) (tokens, most int) {
 func (s *measure) grow(m llm.Message) {
 	tokens, most := Estimate(m)
 	s.fresh, s.bytes = s.fresh+tokens, s.bytes+most
+	s.allTokens, s.allBytes = s.allTokens+tokens, s.allBytes+most
 }
 
 // counted takes over the provider's count and adds the reply. A count that is
@@ -76,14 +81,11 @@ func (s *measure) counted(r llm.Reply) {
 
 // again measures messages that were changed.
 func (s *measure) again(messages []llm.Message) {
-	s.exact, s.fresh, s.bytes = 0, 0, 0
+	s.exact, s.fresh, s.bytes, s.allTokens, s.allBytes = 0, 0, 0, 0, 0
 	for _, m := range messages {
 		s.grow(m)
 	}
 }
-
-// newModel forgets what was learned of the model before.
-func (s *measure) newModel() { s.sumCount, s.sumGuess, s.ceiling = 0, 0, 0 }
 
 // learned is how many tokens there really are for one estimated.
 func (s *measure) learned() float64 {
@@ -100,9 +102,27 @@ func (t *transcript) Tokens() (n int, whole bool) {
 	return s.exact + int(float64(s.fresh)*s.learned()), s.exact > 0
 }
 
-// MostTokens is a size that the transcript cannot pass, likewise.
+// MostTokens is a size that the transcript cannot pass, likewise. A count of
+// the provider that is far below what the messages must take does not count.
 func (t *transcript) MostTokens() (n int, whole bool) {
-	return t.size.exact + t.size.bytes, t.size.exact > 0
+	s := t.size
+	if s.exact > 0 && s.exact >= s.allTokens/2 {
+		return s.exact + s.bytes, true
+	}
+	return s.allBytes, false
+}
+
+// Bytes is the size of all messages: no tokenizer makes more tokens of them.
+func (t *transcript) Bytes() int { return t.size.allBytes }
+
+// UseModel says whose tokens count from now on. What was counted and learned
+// of another model is of no use.
+func (t *transcript) UseModel(id string) {
+	if t.size.model != "" && t.size.model != id {
+		t.size = measure{}
+		t.size.again(t.messages)
+	}
+	t.size.model = id
 }
 
 // Ceiling is a size in tokens that the provider has refused as too long, 0 if

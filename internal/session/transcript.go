@@ -25,6 +25,7 @@ func (t *transcript) add(ev Event) {
 	case ev.Note != nil:
 		t.say(ev.Note.Text)
 	case ev.Reply != nil:
+		t.UseModel(ev.Reply.Model)
 		t.reply(ev.Reply.Reply)
 	case ev.Result != nil:
 		t.settle(*ev.Result)
@@ -32,8 +33,6 @@ func (t *transcript) add(ev Event) {
 		t.clear(*ev.Cleared)
 	case ev.Compact != nil:
 		t.compact(*ev.Compact)
-	case ev.Switched != nil:
-		t.size.newModel()
 	}
 }
 
@@ -95,7 +94,9 @@ func (t *transcript) compact(c Compact) {
 	messages = append(messages, llm.Message{Role: llm.User, Parts: []llm.Part{{Text: c.text()}}})
 	shift := len(messages) - keep
 	for id, i := range t.slots {
-		t.slots[id] = i + shift
+		if t.slots[id] = i + shift; i < keep {
+			delete(t.slots, id)
+		}
 	}
 	messages = append(messages, kept...)
 	if c.Longest > 0 {

@@ -9,8 +9,9 @@ import (
 // A PendingCall is a call of the last reply that has no result.
 type PendingCall struct {
 	llm.ToolCall
-	Verdict string // "allow" or "deny" once decided
-	Started bool   // it ran, or was about to, when the log ends
+	Verdict string  // "allow" or "deny" once decided
+	Started bool    // it ran, or was about to, when the log ends
+	Worst   float64 // dollars that were set aside for it
 }
 
 // A turn is what the log says of the work since the last prompt.
@@ -37,7 +38,7 @@ func (t *turn) add(ev Event) {
 		}
 		t.notices[ev.Notice.Kind] = true
 	case ev.Switched != nil:
-		t.model = ev.Switched.To
+		t.model, t.compactions, t.refusals = ev.Switched.To, 0, 0
 	case ev.Compact != nil:
 		t.compactions++
 		if ev.Compact.Refused > 0 {
@@ -56,7 +57,7 @@ func (t *turn) add(ev Event) {
 		}
 	case ev.Started != nil:
 		if p := t.find(ev.Started.CallID); p >= 0 {
-			t.pending[p].Started = true
+			t.pending[p].Started, t.pending[p].Worst = true, ev.Started.WorstUSD
 		}
 	case ev.Result != nil:
 		if p := t.find(ev.Result.CallID); p >= 0 {
@@ -120,6 +121,9 @@ func (s *Session) UniqueCalls(reply *llm.Reply) {
 		if id := p.Call.ID; id == "" || s.seen[id] || mine[id] {
 			call := *p.Call
 			call.ID = fmt.Sprintf("call_%d_%d", len(s.events)+1, i)
+			for s.seen[call.ID] || mine[call.ID] {
+				call.ID += "x"
+			}
 			reply.Message.Parts[i].Call = &call
 		}
 		mine[reply.Message.Parts[i].Call.ID] = true

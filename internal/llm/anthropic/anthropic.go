@@ -58,9 +58,14 @@ func (c *Client) Info() llm.Info {
 // for old thinking is mended and made again at once: nothing was charged.
 func (c *Client) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Chunk, error] {
 	return func(yield func(llm.Chunk, error) bool) {
+		sent := false // then there is nothing to mend any more
+		send := func(chunk llm.Chunk, err error) bool { sent = true; return yield(chunk, err) }
 		for range maxMends {
-			err := c.attempt(ctx, req, yield)
-			notice := c.mend(req, err)
+			err := c.attempt(ctx, req, send)
+			notice := ""
+			if !sent {
+				notice = c.mend(req, err)
+			}
 			switch {
 			case err == nil:
 				return
@@ -71,7 +76,9 @@ func (c *Client) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Chun
 				return
 			}
 		}
-		yield(llm.Chunk{}, c.attempt(ctx, req, yield))
+		if err := c.attempt(ctx, req, yield); err != nil {
+			yield(llm.Chunk{}, err)
+		}
 	}
 }
 
@@ -115,11 +122,20 @@ func (c *Client) post(ctx context.Context, body []byte, watch *wire.Watch) (*htt
 	err = client.Post(ctx, "v1/messages", body, &res, option.WithHeader("Content-Type", "application/json"), option.WithHeader("Accept", "text/event-stream"))
 	if err != nil {
 		if e, ok := errors.AsType[*url.Error](err); ok {
-			err = fmt.Errorf("ask %s: %w", strings.TrimPrefix(strings.TrimPrefix(base, "https://"), "http://"), e.Err)
+			err = fmt.Errorf("ask %s: %w", host(base), e.Err)
 		}
 		return nil, err
 	}
 	return res, nil
+}
+
+// host is the part of an address that may be shown.
+func host(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "the server"
+	}
+	return u.Host
 }
 
 // key is the key without the blanks that files and shells leave around it.

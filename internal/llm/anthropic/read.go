@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"mime"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,7 +32,7 @@ type reader struct {
 	stop     string
 	usage    wireUsage
 	outBytes int
-	calls    int
+	calls    []llm.ToolCall
 	done     bool // message_stop came
 }
 
@@ -105,6 +107,9 @@ func (r *reader) read(res *http.Response) error {
 	if !r.done {
 		return &llm.TransportError{Err: errors.New("the reply was cut in the middle")}
 	}
+	if err := r.sendCalls(); err != nil {
+		return err
+	}
 	return r.send(llm.Chunk{End: &llm.End{Reason: r.reason(), Usage: r.total()}})
 }
 
@@ -147,6 +152,9 @@ func (r *reader) event(raw ssestream.Event) error {
 }
 
 func (r *reader) begin(ev wireEvent) error {
+	if err := r.end(ev.Index); err != nil { // one that the server forgot to close
+		return err
+	}
 	b := &content{kind: ev.Block.Type, id: ev.Block.ID, name: ev.Block.Name}
 	if len(ev.Block.Input) > 0 && string(ev.Block.Input) != "null" {
 		b.input = string(ev.Block.Input)
@@ -196,11 +204,7 @@ func (r *reader) end(index int) error {
 		if strings.TrimSpace(args) == "" {
 			args = b.input
 		}
-		if strings.TrimSpace(args) == "" {
-			args = "{}"
-		}
-		r.calls++
-		return r.send(llm.Chunk{Call: &llm.ToolCall{ID: b.id, Name: b.name, Args: args}})
+		r.calls = append(r.calls, llm.ToolCall{ID: b.id, Name: b.name, Args: args})
 	case b.kind == "thinking" && b.signature.Len() > 0:
 		return r.send(llm.Chunk{Proof: &llm.Proof{Kind: signature, Data: b.signature.String()}})
 	}
@@ -210,12 +214,26 @@ func (r *reader) end(index int) error {
 // endAll closes what the stream left open, in order: the output limit cuts
 // calls in half.
 func (r *reader) endAll() error {
-	for i := 0; len(r.open) > 0; i++ {
-		if err := r.end(i); err != nil {
+	for _, index := range slices.Sorted(maps.Keys(r.open)) {
+		if err := r.end(index); err != nil {
 			return err
 		}
-		if i > 1<<16 { // an index that is no index
-			return nil
+	}
+	return nil
+}
+
+// sendCalls sends the calls, last of all. Of a reply that was cut off, the last
+// may lack its arguments: it stays without.
+func (r *reader) sendCalls() error {
+	for i, c := range r.calls {
+		whole := r.reason() != llm.EndLength || i < len(r.calls)-1
+		if args := strings.TrimSpace(c.Args); whole && args == "" {
+			c.Args = "{}"
+		} else if !whole && args == "{}" {
+			c.Args = "" // what the API puts there before the first piece
+		}
+		if err := r.send(llm.Chunk{Call: &c}); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -226,7 +244,7 @@ func (r *reader) reason() string {
 	switch {
 	case r.stop == "max_tokens", r.stop == "model_context_window_exceeded", r.stop == "pause_turn":
 		return llm.EndLength
-	case r.calls > 0: // whatever the server says
+	case len(r.calls) > 0: // whatever the server says
 		return llm.EndCalls
 	case r.stop == "end_turn", r.stop == "stop_sequence", r.stop == "tool_use", r.stop == "":
 		return llm.EndStop
@@ -248,7 +266,7 @@ func (r *reader) total() llm.Usage {
 // failure turns an error into one that callers can judge.
 func (c *Client) failure(ctx context.Context, err error) error {
 	if e, ok := errors.AsType[*sdk.Error](err); ok {
-		status := parseError([]byte(e.RawJSON()))
+		status := parseError(wire.Hide([]byte(e.RawJSON()), c.key()))
 		if status.Message == "" {
 			status.Message = http.StatusText(e.StatusCode)
 		}

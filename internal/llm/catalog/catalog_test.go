@@ -74,6 +74,9 @@ func TestFacts(t *testing.T) {
 			{"provider": "b", "status": "live", "context_length": 32768, "pricing": {"input": 0.5, "output": 4}},
 			{"provider": "c", "status": "error", "context_length": 1000, "pricing": {"input": 100, "output": 100}}]},
 		{"id": "Org/Dark", "providers": [{"provider": "a", "status": "live", "pricing": {"input": 1, "output": 2}}, {"provider": "b"}]},
+		{"id": "Org/Odd", "providers": "none"}, 7,
+		{"id": "Org/Below", "providers": [{"provider": "a", "context_length": 4096.0, "pricing": {"input": -5, "output": 1}}]},
+		{"id": "Org/Half", "providers": [{"provider": "a", "pricing": {"input": 3}}]},
 		{"id": "Org/Bare"}]}`))
 	if err != nil {
 		t.Fatal(err)
@@ -113,6 +116,10 @@ func TestFacts(t *testing.T) {
 		{"Org/Model:cheapest", 32_768, 0, 1, 4, true},
 		{"org/model:b", 32_768, 0, 0.5, 4, true},
 		{"Org/Dark", 128_000, 0, -1, -1, false},
+		{"Org/Below", 4096, 0, -1, -1, false},
+		{"Org/Half", 128_000, 0, -1, -1, false},
+		{"openai/gpt-5.4-pro", 128_000, 0, -1, -1, false},
+		{"openai/gpt-4o-realtime-preview", 128_000, 0, -1, -1, false},
 		{"Org/Bare", 128_000, 0, -1, -1, false},
 		{"Org/Unknown", 128_000, 0, -1, -1, false},
 		{"ollama/gpt-5", 32_768, 0, 0, 0, false},

@@ -157,22 +157,31 @@ type Route struct {
 		Input []string `json:"input_modalities"`
 	} `json:"architecture"`
 	Providers []struct {
-		Provider string `json:"provider"`
-		Status   string `json:"status"`
-		Window   int    `json:"context_length"`
-		Free     bool   `json:"is_free"`
-		Pricing  *struct {
-			Input  float64 `json:"input"`
-			Output float64 `json:"output"`
+		Provider string  `json:"provider"`
+		Status   string  `json:"status"`
+		Window   float64 `json:"context_length"`
+		Free     bool    `json:"is_free"`
+		Pricing  struct {
+			Input  *float64 `json:"input"`
+			Output *float64 `json:"output"`
 		} `json:"pricing"`
 	} `json:"providers"`
 }
 
 // ParseRoutes reads the router's list.
 func ParseRoutes(data []byte) (Routes, error) {
+	var list struct {
+		Data []json.RawMessage `json:"data"`
+	}
+	if err := json.Unmarshal(data, &list); err != nil {
+		return Routes{}, fmt.Errorf("read the router's models: %w", err)
+	}
 	var r Routes
-	if err := json.Unmarshal(data, &r); err != nil {
-		return r, fmt.Errorf("read the router's models: %w", err)
+	for _, raw := range list.Data {
+		var m Route
+		if json.Unmarshal(raw, &m) == nil && m.ID != "" { // one odd line must not cost the others
+			r.Data = append(r.Data, m)
+		}
 	}
 	if len(r.Data) == 0 {
 		return r, fmt.Errorf("read the router's models: the list is empty")
@@ -201,14 +210,16 @@ func (r Routes) improve(f *Facts, model string) {
 		if isPinned && p.Provider != pinned || !isPinned && p.Status != "" && p.Status != "live" {
 			continue
 		}
-		if p.Window > 0 && (window == 0 || p.Window < window) {
-			window = p.Window
+		if n := int(p.Window); n > 0 && (window == 0 || n < window) {
+			window = n
 		}
+		in, out := p.Pricing.Input, p.Pricing.Output
 		switch {
-		case p.Pricing != nil && price == nil:
-			price = &llm.Price{Input: p.Pricing.Input, Output: p.Pricing.Output}
-		case p.Pricing != nil:
-			price = &llm.Price{Input: max(price.Input, p.Pricing.Input), Output: max(price.Output, p.Pricing.Output)}
+		case in != nil && out != nil && *in >= 0 && *out >= 0:
+			if price == nil {
+				price = &llm.Price{}
+			}
+			price = &llm.Price{Input: max(price.Input, *in), Output: max(price.Output, *out)}
 		case !p.Free:
 			known = false
 		}

@@ -11,12 +11,38 @@ import (
 
 // A deltaCall is a piece of a tool call, or a whole one.
 type deltaCall struct {
-	Index    *int   `json:"index"`
-	ID       string `json:"id"`
+	Index    *number `json:"index"`
+	ID       words   `json:"id"`
 	Function struct {
-		Name      string    `json:"name"`
+		Name      words     `json:"name"`
 		Arguments arguments `json:"arguments"`
 	} `json:"function"`
+}
+
+// words are a text by the book; a number is taken for its digits, and anything
+// else for none: no field is worth a reply.
+type words string
+
+func (w *words) UnmarshalJSON(data []byte) error {
+	var text string
+	switch {
+	case json.Unmarshal(data, &text) == nil:
+		*w = words(text)
+	case len(data) > 0 && (data[0] == '-' || '0' <= data[0] && data[0] <= '9'):
+		*w = words(data)
+	}
+	return nil
+}
+
+// number is a whole number by the book; anything else is none.
+type number int
+
+func (n *number) UnmarshalJSON(data []byte) error {
+	var v float64
+	if json.Unmarshal(data, &v) == nil && v > -1e6 && v < 1e6 {
+		*n = number(v)
+	}
+	return nil
 }
 
 // arguments are text by the book, and an object from some servers.
@@ -50,15 +76,15 @@ func (c *calls) add(d deltaCall) {
 	if cur == nil {
 		cur = &call{index: -1}
 		if d.Index != nil {
-			cur.index = *d.Index
+			cur.index = int(*d.Index)
 		}
 		c.all = append(c.all, cur)
 	}
 	if cur.id == "" {
-		cur.id = d.ID
+		cur.id = string(d.ID)
 	}
 	if cur.name == "" { // some servers repeat it in every piece
-		cur.name = d.Function.Name
+		cur.name = string(d.Function.Name)
 	}
 	cur.args.WriteString(string(d.Function.Arguments))
 }
@@ -69,7 +95,7 @@ func (c *calls) add(d deltaCall) {
 func (c *calls) find(d deltaCall) *call {
 	if d.ID != "" {
 		for _, cur := range slices.Backward(c.all) {
-			if cur.id == d.ID && (d.Index == nil || cur.index == *d.Index) {
+			if cur.id == string(d.ID) && (d.Index == nil || cur.index == int(*d.Index)) {
 				if d.Index == nil && cur.restartedBy(d) || cur.renamedBy(d) {
 					return nil // an id that is used twice
 				}
@@ -79,7 +105,7 @@ func (c *calls) find(d deltaCall) *call {
 	}
 	if d.Index != nil {
 		for _, cur := range slices.Backward(c.all) {
-			if cur.index == *d.Index {
+			if cur.index == int(*d.Index) {
 				if d.ID != "" && cur.id != "" && d.Function.Name != "" {
 					return nil // an index that is used twice
 				}
@@ -99,7 +125,7 @@ func (c *calls) find(d deltaCall) *call {
 
 // renamedBy reports whether the piece has another name.
 func (c *call) renamedBy(d deltaCall) bool {
-	return d.Function.Name != "" && c.name != "" && d.Function.Name != c.name
+	return d.Function.Name != "" && c.name != "" && string(d.Function.Name) != c.name
 }
 
 // restartedBy reports whether the piece has a name although the call is whole.
@@ -107,11 +133,13 @@ func (c *call) restartedBy(d deltaCall) bool {
 	return d.Function.Name != "" && c.name != "" && json.Valid([]byte(c.args.String()))
 }
 
-func (c *calls) list() []llm.ToolCall {
+// list returns the calls. Of a reply that was cut off, the last may lack its
+// arguments: it stays without.
+func (c *calls) list(cutOff bool) []llm.ToolCall {
 	list := make([]llm.ToolCall, 0, len(c.all))
-	for _, cur := range c.all {
+	for i, cur := range c.all {
 		args := cur.args.String()
-		if strings.TrimSpace(args) == "" {
+		if strings.TrimSpace(args) == "" && !(cutOff && i == len(c.all)-1) {
 			args = "{}"
 		}
 		list = append(list, llm.ToolCall{ID: cur.id, Name: cur.name, Args: args})

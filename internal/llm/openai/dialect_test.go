@@ -43,7 +43,7 @@ func TestMending(t *testing.T) {
 		"effort, twice":   {[]llmtest.Turn{refused("reasoning_effort: bad"), refused("reasoning_effort: bad")}, map[string]any{"reasoning_effort": "low"}, 2},
 		"no effort":       {[]llmtest.Turn{refused("Unrecognized request argument supplied: reasoning_effort"), refused("reasoning_effort"), refused("reasoning_effort")}, map[string]any{"reasoning_effort": nil}, 3},
 		"limit":           {[]llmtest.Turn{refused("Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.")}, map[string]any{"max_tokens": nil, "max_completion_tokens": 500.0}, 1},
-		"limit too large": {[]llmtest.Turn{refused("max_tokens is too large: 500")}, map[string]any{"max_tokens": nil, "max_completion_tokens": nil}, 1},
+		"limit too large": {[]llmtest.Turn{refused("max_tokens is too large: 500. This model's maximum context length is 600")}, map[string]any{"max_tokens": 250.0, "max_completion_tokens": nil}, 1},
 		"stream_options":  {[]llmtest.Turn{refused("stream_options: extra fields not permitted")}, map[string]any{"stream_options": nil}, 1},
 		"cache key":       {[]llmtest.Turn{refused("unknown field prompt_cache_key")}, map[string]any{"prompt_cache_key": nil, "max_tokens": 500.0}, 1},
 	} {
@@ -94,7 +94,7 @@ func TestMendingEnds(t *testing.T) {
 	c := client(s)
 	c.Dialect = openai.Dialect{CacheKey: true, CacheControl: true}
 	req := llmtest.Go()
-	req.Effort, req.MaxOutput, req.Session = "high", 5, "s"
+	req.Effort, req.MaxOutput, req.Session = "high", 500, "s"
 	if _, err := llmtest.Ask(t.Context(), c, req); err == nil || len(s.Seen()) > 10 {
 		t.Errorf("%v after %d requests", err, len(s.Seen()))
 	}

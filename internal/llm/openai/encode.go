@@ -60,7 +60,7 @@ func (c *Client) tail(req llm.Request) map[string]any {
 		if c.Dialect.NewLimitName != c.known.otherLimit {
 			name = "max_completion_tokens"
 		}
-		tail[name] = req.MaxOutput
+		tail[name] = c.limit(req)
 	}
 	if level := c.level(req.Effort); level != "" {
 		if c.Dialect.EffortInObject {

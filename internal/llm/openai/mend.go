@@ -19,6 +19,7 @@ type learned struct {
 	without    map[string]bool // parameters that are left out
 	efforts    map[string]bool // levels that were refused
 	otherLimit bool            // the output limit has the other of its two names
+	maxOutput  int             // a limit that was refused as too large was twice this; 0 for none
 }
 
 func (k *learned) leaveOut(name string) {
@@ -76,8 +77,12 @@ func (c *Client) learn(req llm.Request, text string) string {
 		c.known.otherLimit = !c.known.otherLimit
 		return "the server names the limit of a reply otherwise; asking again"
 	case (tailLimit || tailNew) && says("max_tokens", "max_completion_tokens", "maximum number of tokens"):
-		c.known.leaveOut("max_tokens")
-		return "the server does not take the limit of a reply; asking again without it"
+		c.known.maxOutput = c.limit(req) / 2
+		if c.known.maxOutput < leastLimit {
+			c.known.leaveOut("max_tokens")
+			return "the server does not take a limit of the reply; asking again without one"
+		}
+		return fmt.Sprintf("the server does not take so long a reply; asking again for at most %d tokens", c.known.maxOutput)
 	case says("reasoning_content", "reasoning_details", "thinking block", "thought signature", "encrypted_content", "invalid signature") && !c.known.without["reasoning"]:
 		c.known.leaveOut("reasoning")
 		return "the server does not take the model's earlier reasoning; asking again without it"
@@ -99,6 +104,17 @@ func (c *Client) learn(req llm.Request, text string) string {
 		}
 	}
 	return ""
+}
+
+// leastLimit is a limit that every model takes that takes one, in tokens.
+const leastLimit = 128
+
+// limit is how long a reply is asked for, in tokens.
+func (c *Client) limit(req llm.Request) int {
+	if c.known.maxOutput > 0 {
+		return min(req.MaxOutput, c.known.maxOutput)
+	}
+	return req.MaxOutput
 }
 
 // takesNoTools recognizes a model or a server that cannot call tools, by the

@@ -66,9 +66,14 @@ func (c *Client) Info() llm.Info {
 // charged.
 func (c *Client) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Chunk, error] {
 	return func(yield func(llm.Chunk, error) bool) {
+		sent := false // then there is nothing to mend any more
+		send := func(chunk llm.Chunk, err error) bool { sent = true; return yield(chunk, err) }
 		for range maxMends {
-			err := c.attempt(ctx, req, yield)
-			notice := c.mend(req, err)
+			err := c.attempt(ctx, req, send)
+			notice := ""
+			if !sent {
+				notice = c.mend(req, err)
+			}
 			switch {
 			case err == nil:
 				return
@@ -103,9 +108,9 @@ func (c *Client) attempt(ctx context.Context, req llm.Request, yield func(llm.Ch
 	defer res.Body.Close()
 	answer := watch.Body(res.Body)
 	if res.StatusCode != http.StatusOK {
-		return wire.Failure(ctx, refusal(res, answer), c.key())
+		return wire.Failure(ctx, refusal(res, answer, c.key()), c.key())
 	}
-	r := reader{promptBytes: body.size, tools: req.Tools, hangUp: func() { cancel(nil) }, yield: yield}
+	r := reader{promptBytes: body.size, tools: req.Tools, hangUp: func() { _ = res.Body.Close() }, yield: yield}
 	if err := r.read(answer); err != nil && !errors.Is(err, errStopped) {
 		return wire.Failure(ctx, err, c.key())
 	}

@@ -40,20 +40,24 @@ type wireReply struct {
 	Choices [1]struct { // one was asked for
 		Delta        wireDelta  `json:"delta"`
 		Message      *wireDelta `json:"message"`
-		FinishReason string     `json:"finish_reason"`
+		FinishReason words      `json:"finish_reason"`
 	} `json:"choices"`
-	Usage *wireUsage      `json:"usage"`
+	Usage lenient         `json:"usage"`
 	Error json.RawMessage `json:"error"`
 }
 
 type wireDelta struct {
-	Content          content           `json:"content"`
-	ReasoningContent content           `json:"reasoning_content"`
-	Reasoning        content           `json:"reasoning"`
-	ReasoningDetails []json.RawMessage `json:"reasoning_details"`
-	Refusal          string            `json:"refusal"`
-	ToolCalls        []deltaCall       `json:"tool_calls"`
+	Content          content     `json:"content"`
+	ReasoningContent content     `json:"reasoning_content"`
+	Reasoning        content     `json:"reasoning"`
+	ReasoningDetails lenient     `json:"reasoning_details"`
+	Refusal          string      `json:"refusal"`
+	ToolCalls        []deltaCall `json:"tool_calls"`
 }
+
+// lenient is a field that is looked at later: a wrong type must not cost the
+// rest of the piece.
+type lenient = json.RawMessage
 
 // content is text by the book, and a list of parts from some servers.
 type content string
@@ -109,23 +113,23 @@ func (r *reader) read(body io.Reader) error {
 // close sends what had to wait for the end: text that might have been a mark
 // of reasoning, the provider's own record of the reasoning, and the calls.
 func (r *reader) close() error {
-	if err := r.text(r.think.flush()); err != nil {
-		return err
+	hidden, text := r.think.flush()
+	if err := errors.Join(r.thought(hidden), r.text(text)); err != nil {
+		return errStopped
 	}
-	if data := r.details.join(); data != "" {
-		if err := r.send(llm.Chunk{Proof: &llm.Proof{Kind: details, Data: data}}); err != nil {
-			return err
-		}
-	}
-	list := r.calls.list()
+	list := r.calls.list(r.cutOff())
 	if len(list) == 0 && len(r.tools) > 0 {
-		prose, found := textCalls(r.said.String(), r.tools)
-		if len(found) > 0 {
+		if prose, found := textCalls(r.said.String(), r.tools); len(found) > 0 {
 			if err := r.begunAgain(prose); err != nil {
 				return err
 			}
 			r.calls.written = len(found)
 			list = found
+		}
+	}
+	if data := r.details.join(); data != "" {
+		if err := r.send(llm.Chunk{Proof: &llm.Proof{Kind: details, Data: data}}); err != nil {
+			return err
 		}
 	}
 	for _, call := range list {
@@ -135,6 +139,16 @@ func (r *reader) close() error {
 		}
 	}
 	return nil
+}
+
+// cutOff reports whether the output limit ended the reply, in the words of
+// several servers.
+func (r *reader) cutOff() bool {
+	switch strings.ToLower(r.finish) {
+	case "length", "max_tokens", "model_length", "max_output_tokens":
+		return true
+	}
+	return false
 }
 
 // begunAgain makes void what was sent, because calls were written in it, and
@@ -185,6 +199,9 @@ func (r *reader) pieces(br *bufio.Reader) error {
 			return nil
 		}
 		if err := r.event(data); err != nil {
+			if _, cut := errors.AsType[*llm.TransportError](err); cut && r.finish != "" {
+				return nil // all but the usage is there
+			}
 			return err
 		}
 	}
@@ -212,12 +229,13 @@ func (r *reader) event(data []byte) error {
 	if len(piece.Error) > 0 && !bytes.Equal(piece.Error, []byte("null")) {
 		return inStream(data)
 	}
-	if piece.Usage != nil {
-		r.usage = piece.Usage
+	var usage wireUsage
+	if len(piece.Usage) > 0 && json.Unmarshal(piece.Usage, &usage) == nil && piece.Usage[0] == '{' {
+		r.usage = &usage
 	}
 	choice := piece.Choices[0]
-	if choice.FinishReason != "" {
-		r.finish = choice.FinishReason
+	if choice.FinishReason != "" && choice.FinishReason != "null" {
+		r.finish = string(choice.FinishReason)
 	}
 	if choice.Message != nil {
 		return r.delta(*choice.Message)
@@ -233,7 +251,7 @@ func (r *reader) delta(d wireDelta) error {
 	if err := r.thought(reasoning); err != nil {
 		return err
 	}
-	text := string(d.Content) + d.Refusal
+	text := string(d.Content) + string(d.Refusal)
 	if text != "" {
 		var hidden string
 		hidden, text = r.think.split(text)
@@ -244,7 +262,10 @@ func (r *reader) delta(d wireDelta) error {
 	if err := r.text(text); err != nil {
 		return err
 	}
-	r.details.add(d.ReasoningDetails)
+	var pieces []json.RawMessage
+	if json.Unmarshal(d.ReasoningDetails, &pieces) == nil {
+		r.details.add(pieces)
+	}
 	for _, c := range d.ToolCalls {
 		r.calls.add(c)
 	}
@@ -276,7 +297,7 @@ func (r *reader) text(text string) error {
 // reason is why the reply ended; what it holds counts more than what it says.
 func (r *reader) reason() string {
 	switch {
-	case r.finish == "length":
+	case r.cutOff():
 		return llm.EndLength
 	case len(r.calls.all)+r.calls.written > 0:
 		return llm.EndCalls

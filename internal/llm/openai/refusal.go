@@ -17,9 +17,9 @@ import (
 const maxRefusal = 64 << 10
 
 // refusal is the error of an answer that is not 200.
-func refusal(res *http.Response, answer io.Reader) error {
+func refusal(res *http.Response, answer io.Reader, key string) error {
 	body, err := io.ReadAll(io.LimitReader(answer, maxRefusal))
-	e := parseError(body)
+	e := parseError(wire.Hide(body, key))
 	if e.Message == "" {
 		e.Message = http.StatusText(res.StatusCode)
 		if err != nil {
@@ -122,6 +122,9 @@ func overflows(e *llm.StatusError) bool {
 		return false
 	}
 	text := strings.ToLower(e.Message)
+	if strings.Contains(text, "max_tokens") && strings.Contains(text, "too large") {
+		return false // the limit of the reply is, which can be mended
+	}
 	return slices.ContainsFunc([]string{
 		"context length", "context size", "context window", "context limit", "maximum model length",
 		"prompt is too long", "input is too long", "`max_new_tokens` must be <=",

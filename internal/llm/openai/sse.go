@@ -24,7 +24,7 @@ func events(br *bufio.Reader) iter.Seq2[[]byte, error] {
 		for {
 			line, err := readLine(br)
 			value, isData := bytes.CutPrefix(line, []byte("data:"))
-			ended := len(line) == 0 || err != nil && !isData || isData && len(data) > 0 && json.Valid(data)
+			ended := len(line) == 0 || err != nil && !isData || isData && len(data) > 0 && begins(value) && json.Valid(data)
 			if ended && len(data) > 0 {
 				if !yield(data, nil) {
 					return
@@ -52,6 +52,12 @@ func events(br *bufio.Reader) iter.Seq2[[]byte, error] {
 			}
 		}
 	}
+}
+
+// begins reports whether a line of data may begin an event of its own.
+func begins(value []byte) bool {
+	value = bytes.TrimLeft(value, " ")
+	return len(value) > 0 && (value[0] == '{' || value[0] == '[')
 }
 
 // readLine reads a line without its end, LF or CRLF. The slice is valid until

@@ -19,7 +19,7 @@ func textCalls(text string, tools []llm.ToolSpec) (prose string, calls []llm.Too
 	f := finder{tools: tools}
 	for _, m := range callMarks {
 		rest, kept := text, ""
-		for {
+		for unread := 0; unread < maxUnread; {
 			at := strings.Index(rest, m.begin)
 			if at < 0 || fenced(kept+rest[:at]) {
 				break
@@ -27,6 +27,7 @@ func textCalls(text string, tools []llm.ToolSpec) (prose string, calls []llm.Too
 			inner, after := between(rest[at+len(m.begin):], m.end)
 			found := m.read(f, inner)
 			if len(found) == 0 {
+				unread++
 				kept, rest = kept+rest[:at+len(m.begin)], rest[at+len(m.begin):]
 				continue
 			}
@@ -42,6 +43,9 @@ func textCalls(text string, tools []llm.ToolSpec) (prose string, calls []llm.Too
 	}
 	return text, nil
 }
+
+// maxUnread is how many marks without a call behind them are looked at.
+const maxUnread = 20
 
 // A callMark begins a call in the text of some family of models.
 type callMark struct {

@@ -54,13 +54,16 @@ func (t *thinker) split(piece string) (reasoning, text string) {
 }
 
 // flush returns what is held at the end: it was no mark.
-func (t *thinker) flush() string {
+func (t *thinker) flush() (reasoning, text string) {
 	held := t.held
 	t.held = ""
-	if t.state == thinkUnknown && strings.TrimSpace(held) == "" {
-		return ""
+	switch {
+	case t.state == thinkOpen:
+		return held, ""
+	case strings.TrimSpace(held) == "":
+		return "", ""
 	}
-	return held
+	return "", held
 }
 
 // partial is how many bytes at the end of s may be the beginning of the mark.
@@ -85,7 +88,7 @@ func (l *detailList) add(pieces []json.RawMessage) {
 			continue
 		}
 		last := len(*l) - 1
-		if last < 0 || piece["index"] == nil || (*l)[last]["index"] != piece["index"] || (*l)[last]["type"] != piece["type"] {
+		if last < 0 || !sameField((*l)[last], piece, "index") || !sameField((*l)[last], piece, "type") {
 			*l = append(*l, piece)
 			continue
 		}
@@ -99,6 +102,19 @@ func (l *detailList) add(pieces []json.RawMessage) {
 			}
 		}
 	}
+}
+
+// sameField reports whether both have the field, with one number or text.
+func sameField(a, b map[string]any, key string) bool {
+	switch v := a[key].(type) {
+	case float64:
+		w, ok := b[key].(float64)
+		return ok && v == w
+	case string:
+		w, ok := b[key].(string)
+		return ok && v == w
+	}
+	return false
 }
 
 func (l detailList) join() string {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"slices"
 	"sync"
 
 	"ml-intern/internal/llm"
@@ -27,6 +28,7 @@ type Recording struct {
 	Headers   []Header
 	Torn      bool // a crash cut a line, which was left out
 	exchanges []exchange
+	torn      int // number of the line before, if it was cut
 }
 
 // maxLine is the longest line that is read, in bytes.
@@ -89,13 +91,17 @@ func readLine(br *bufio.Reader) ([]byte, error) {
 
 func (r *Recording) add(text []byte, n int) error {
 	var l line
-	if err := json.Unmarshal(text, &l); err != nil {
-		if len(r.Headers) == 0 {
-			return ErrNotRecording
-		}
-		r.Torn = true
+	err := json.Unmarshal(text, &l)
+	switch {
+	case err != nil && len(r.Headers) == 0:
+		return ErrNotRecording
+	case r.torn > 0 && (err != nil || l.Header == nil): // only a run that died ends so
+		return fmt.Errorf("line %d is damaged", r.torn)
+	case err != nil:
+		r.Torn, r.torn = true, n
 		return nil
 	}
+	r.torn = 0
 	switch {
 	case l.Header != nil && l.Header.Format > format:
 		return fmt.Errorf("its format is %d, and this ml-intern knows %d: it was made by a newer one", l.Header.Format, format)
@@ -112,23 +118,26 @@ func (r *Recording) add(text []byte, n int) error {
 }
 
 // dropRepeated leaves out attempts that failed and were made again, by the
-// same model or another: the play goes the way that led on.
+// same model, another one or a later run: the play goes the way that led on.
+// What a dropped request had brought is added to the next one.
 func (r *Recording) dropRepeated() {
 	var kept []exchange
 	for i, x := range r.exchanges {
-		again := i+1 < len(r.exchanges) && len(r.exchanges[i+1].Messages) == 0
-		if x.Error != nil && again && x.Error.Code != "context_length_exceeded" {
-			next := &r.exchanges[i+1]
-			next.Keep, next.Messages = x.Keep, x.Messages
-			if next.System == nil {
-				next.System = x.System
-			}
-			if next.Tools == nil {
-				next.Tools = x.Tools
-			}
+		if x.Error == nil || i == len(r.exchanges)-1 || x.Error.Code == "context_length_exceeded" || x.Error.Status == 413 {
+			kept = append(kept, x)
 			continue
 		}
-		kept = append(kept, x)
+		next := &r.exchanges[i+1]
+		if next.Keep > x.Keep { // else it says all of it again
+			next.Messages = append(slices.Clone(x.Messages[:min(next.Keep-x.Keep, len(x.Messages))]), next.Messages...)
+			next.Keep = x.Keep
+		}
+		if next.System == nil {
+			next.System = x.System
+		}
+		if next.Tools == nil {
+			next.Tools = x.Tools
+		}
 	}
 	r.exchanges = kept
 }

@@ -11,9 +11,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -122,17 +125,24 @@ func (w *Writer) begin(h Header) error {
 	if !locked {
 		return errors.New("another process records into it")
 	}
-	if err := w.endTornLine(); err != nil {
+	if err := w.checkFile(); err != nil {
 		return err
 	}
 	h.Format, h.Time = format, time.Now().UTC()
 	return w.write(line{Header: &h})
 }
 
-// endTornLine closes a line that a crash has cut.
-func (w *Writer) endTornLine() error {
+// checkFile looks whether a file that is there is a recording, and closes a
+// line that a crash has cut.
+func (w *Writer) checkFile() error {
 	info, err := w.file.Stat()
 	if err != nil || info.Size() == 0 {
+		return err
+	}
+	if _, err := Read(io.NewSectionReader(w.file, 0, info.Size())); err != nil {
+		return err
+	}
+	if err := w.file.Chmod(0o600); err != nil {
 		return err
 	}
 	last := make([]byte, 1)
@@ -151,12 +161,17 @@ func (w *Writer) write(l line) error {
 	if err != nil {
 		return fmt.Errorf("encode: %w", err)
 	}
-	_, err = w.file.Write(append(w.redact.clean(text), '\n'))
+	if text, err = w.redact.line(text); err != nil {
+		return err
+	}
+	_, err = w.file.Write(append(text, '\n'))
 	return err
 }
 
 // Close ends the recording.
-func (w *Writer) Close() error { return errors.Join(w.lock.Unlock(), w.file.Close()) }
+func (w *Writer) Close() error {
+	return errors.Join(w.failed(), w.file.Sync(), w.lock.Unlock(), w.file.Close())
+}
 
 // Record returns a Model that writes every exchange with m to the recording. A
 // recording that cannot be written ends the next request before it is made:
@@ -176,16 +191,16 @@ func (r recorder) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Chu
 			return
 		}
 		start := time.Now()
-		var chunks []llm.Chunk
+		var sum pieces
 		var failed *failure
-		defer func() { r.writer.add(r.Info(), req, chunks, failed, time.Since(start)) }()
+		defer func() { r.writer.add(r.Info(), req, sum.list(), failed, time.Since(start)) }()
 		for c, err := range r.Model.Stream(ctx, req) {
 			if err != nil {
 				failed = newFailure(err)
 				yield(llm.Chunk{}, err)
 				return
 			}
-			chunks = join(chunks, c)
+			sum.add(c)
 			if !yield(c, nil) {
 				if c.End == nil {
 					failed = &failure{Kind: "other", Text: "the caller stopped reading"}
@@ -196,23 +211,45 @@ func (r recorder) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Chu
 	}
 }
 
-// join adds a chunk; pieces of one text become one.
-func join(chunks []llm.Chunk, c llm.Chunk) []llm.Chunk {
-	if n := len(chunks) - 1; n >= 0 {
-		switch last := &chunks[n]; {
-		case c.Text != "" && last.Text != "" && len(last.Text) < maxPiece:
-			last.Text += c.Text
-			return chunks
-		case c.Reasoning != "" && last.Reasoning != "" && len(last.Reasoning) < maxPiece:
-			last.Reasoning += c.Reasoning
-			return chunks
-		}
-	}
-	return append(chunks, c)
+// pieces are the chunks of a reply, neighbouring pieces of one text as one: a
+// secret must not hide between two.
+type pieces struct {
+	chunks          []llm.Chunk
+	text, reasoning strings.Builder
 }
 
-// maxPiece keeps joining linear, in bytes.
-const maxPiece = 4096
+func (p *pieces) add(c llm.Chunk) {
+	switch {
+	case c.Text != "":
+		p.flushReasoning()
+		p.text.WriteString(c.Text)
+	case c.Reasoning != "":
+		p.flushText()
+		p.reasoning.WriteString(c.Reasoning)
+	default:
+		p.chunks = append(p.list(), c)
+	}
+}
+
+func (p *pieces) flushText() {
+	if p.text.Len() > 0 {
+		p.chunks = append(p.chunks, llm.Chunk{Text: p.text.String()})
+		p.text.Reset()
+	}
+}
+
+func (p *pieces) flushReasoning() {
+	if p.reasoning.Len() > 0 {
+		p.chunks = append(p.chunks, llm.Chunk{Reasoning: p.reasoning.String()})
+		p.reasoning.Reset()
+	}
+}
+
+func (p *pieces) list() []llm.Chunk {
+	p.flushText()
+	p.flushReasoning()
+	return p.chunks
+}
 
 func (w *Writer) failed() error {
 	w.mu.Lock()
@@ -231,7 +268,7 @@ func (w *Writer) add(info llm.Info, req llm.Request, chunks []llm.Chunk, failed 
 	if req.System != w.last.System {
 		x.System = &req.System
 	}
-	if len(w.last.Tools) != len(req.Tools) {
+	if !slices.EqualFunc(w.last.Tools, req.Tools, func(a, b llm.ToolSpec) bool { return a.Name == b.Name && a.Description == b.Description }) {
 		x.Tools = req.Tools
 	}
 	for x.Keep < min(len(req.Messages), len(w.last.Messages)) && wire.Equal(req.Messages[x.Keep], w.last.Messages[x.Keep]) {

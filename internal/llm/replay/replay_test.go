@@ -116,7 +116,8 @@ func TestRedaction(t *testing.T) {
 		"AKIAABCDEFGHIJKLMNOP", "xoxb-123456789012-abcdef", "Bearer abcdefghijklmnopqrstuvwxyz123456",
 		"-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----",
 	}
-	code := "pad_token = tokenizer.eos_token; task-sk-learn; hf_hub_download(repo); token='<s>'; sk-learn; hf_token = None"
+	secrets = append(secrets, "x\n"+secrets[2], "<"+secrets[2])
+	code := "my-sk-learn-pipeline-with-long-name; sk-learn-based-model-of-words; pad_token = tokenizer.eos_token; hf_hub_download(repo); token='<s>'; sk-learn; hf_token = None"
 	req := llm.Request{Messages: []llm.Message{text(llm.User, strings.Join(secrets, " and ")), text(llm.User, code)}}
 	record(t, path, &llmtest.Script{Replies: []llmtest.Reply{llmtest.Say("key: " + key)}}, req)
 	data, err := os.ReadFile(path)
@@ -129,7 +130,7 @@ func TestRedaction(t *testing.T) {
 		}
 	}
 	r, err := replay.Open(path)
-	if err != nil || !bytes.Contains(data, []byte(strings.ReplaceAll(code, "<", `\u003c`)[:40])) {
+	if err != nil || !bytes.Contains(data, []byte(strings.ReplaceAll(strings.ReplaceAll(code, "<", `\u003c`), ">", `\u003e`))) {
 		t.Fatalf("%v\n%s", err, data)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {

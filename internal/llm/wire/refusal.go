@@ -7,8 +7,15 @@ import (
 	"time"
 )
 
-// Clip is one line of a message that fits a screen.
+// Clip is one line of a message that fits a screen, without what a terminal
+// would obey.
 func Clip(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, s)
 	s = strings.Join(strings.Fields(s), " ")
 	if len(s) > 500 {
 		s = strings.ToValidUTF8(s[:500], "") + "…"

@@ -7,6 +7,7 @@
 package wire
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -117,18 +118,30 @@ func Failure(ctx context.Context, err error, key string) error {
 		return cause
 	}
 	if e, ok := errors.AsType[*llm.StatusError](err); ok {
-		if len(key) >= 8 { // what is shorter is no secret
-			e.Message = strings.ReplaceAll(e.Message, key, "(the key)")
-		}
+		e.Message, e.Code = string(Hide([]byte(e.Message), key)), string(Hide([]byte(e.Code), key))
 		return e
 	}
 	if _, ok := errors.AsType[*RefusedError](err); ok {
 		return err
 	}
+	if text := err.Error(); len(key) >= leastKey && strings.Contains(text, key) {
+		return &llm.TransportError{Err: errors.New(string(Hide([]byte(text), key)))}
+	}
 	if _, ok := errors.AsType[*llm.TransportError](err); ok {
 		return err
 	}
 	return &llm.TransportError{Err: err}
+}
+
+// leastKey is the length below which a key is no secret, in bytes.
+const leastKey = 8
+
+// Hide takes the key out of a text.
+func Hide(text []byte, key string) []byte {
+	if len(key) < leastKey {
+		return text
+	}
+	return bytes.ReplaceAll(text, []byte(key), []byte("(the key)"))
 }
 
 // Equal reports whether two messages are the same. It is cheap where the
