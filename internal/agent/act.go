@@ -69,9 +69,9 @@ func (t turn) resume(ctx context.Context) (fresh []session.PendingCall, err erro
 func (t turn) authorize(ctx context.Context, calls []session.PendingCall) ([]llm.ToolCall, error) {
 	verdicts := make(map[string]approval.Decision)
 	var open []approval.Request
-	loop := banned(t.session)
+	inLoop := banned(t.session)
 	for _, call := range calls {
-		if loop[deedKey(call.ToolCall)] {
+		if inLoop(call.ToolCall) {
 			verdicts[call.ID] = approval.Decision{Verdict: approval.Deny, Reason: loopReason}
 			continue
 		}
@@ -132,9 +132,6 @@ func (t turn) release(r session.Result) {
 		t.Ledger.Spend(ledger.Amount{USD: r.CostUSD})
 	}
 }
-
-// loopReason is told to the model for a call that it keeps repeating.
-const loopReason = "you made this call again and again to the same effect, and were told so; do something else, or tell the person what stops you"
 
 // askPerson puts the open questions to a person, all at once, and records the
 // answers.

@@ -22,6 +22,9 @@ const (
 	Tool      Role = "tool"
 )
 
+// NoteMark begins what the program says to the model in the person's place.
+const NoteMark = "[ml-intern] "
+
 // A Message is one entry of the transcript that a model reads.
 type Message struct {
 	Role  Role   `json:"role"`

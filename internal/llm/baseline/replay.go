@@ -85,16 +85,7 @@ func replay(req llm.Request) *work {
 }
 
 // isNote spots what the program's guards say in the person's place.
-func isNote(text string) bool {
-	for _, start := range []string{
-		"You made the same ", "You go on repeating ", "Your reply was ", "Your plan still has ", "Your answer names ", "The arguments of your calls ",
-	} {
-		if strings.HasPrefix(text, start) {
-			return true
-		}
-	}
-	return false
-}
+func isNote(text string) bool { return strings.HasPrefix(text, llm.NoteMark) }
 
 // unsettled holds for a result that does not say how the call ended.
 func unsettled(r *llm.ToolResult) bool {
