@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"ml-intern/internal/agent"
@@ -71,10 +72,10 @@ func fourBytes(text string) int { return len(text) / 4 }
 
 // big is a reading tool with results of so many bytes, each different.
 func big(size int) tool.Tool {
-	n := 0
+	var count atomic.Int64
 	return tool.New(tool.Spec{Effect: tool.Reads, ToolSpec: llm.ToolSpec{Name: "big"}},
 		func(context.Context, struct{}, tool.Call) (tool.Output, error) {
-			n++
+			n := count.Add(1)
 			line := fmt.Sprintf("row %d: some words and numbers %d, 3.14159\n", n, n*n)
 			return tool.Output{Text: strings.Repeat(line, size/len(line)+1), Facts: []tool.Fact{{Kind: "Jobs", Name: "job-1", Text: fmt.Sprint("seen ", n)}}}, nil
 		})

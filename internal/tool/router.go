@@ -44,14 +44,18 @@ func (r *Router) Specs() []llm.ToolSpec { return r.specs }
 // tool is unknown or its arguments are not JSON, changes nothing.
 func (r *Router) Impact(call llm.ToolCall) Impact {
 	t, ok := r.byName[call.Name]
-	if !ok || !json.Valid([]byte(call.Args)) {
+	args := call.Args
+	if strings.TrimSpace(args) == "" {
+		args = "{}" // as the tool will read it
+	}
+	if !ok || !json.Valid([]byte(args)) {
 		return Impact{Effect: Reads}
 	}
 	spec := t.Spec()
 	if spec.Impact == nil {
 		return Impact{Effect: spec.Effect}
 	}
-	return spec.Impact(call.Args)
+	return spec.Impact(args)
 }
 
 // Resumable reports whether a call that a crash interrupted may run again.
