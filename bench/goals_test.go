@@ -37,6 +37,8 @@ func TestGoals(t *testing.T) {
 		{"prefixes", w.prefixes},
 		{"streams", w.streams},
 		{"faults", w.faults},
+		{"latency", w.latency},
+		{"long", w.long},
 		{"kills", w.kills},
 	} {
 		if only := os.Getenv("BENCH_ONLY"); only != "" && !strings.Contains(only, m.name) {

@@ -248,13 +248,22 @@ func (t turn) follow(ctx context.Context, calls []llm.ToolCall, out <-chan sessi
 // stop cut short sends none if it can be finished later.
 func (t turn) runCall(ctx context.Context, call llm.ToolCall, limit int, out chan<- session.Event) {
 	start := time.Now()
+	var mu sync.Mutex
+	over := false // a tool may leave something behind that goes on logging
 	res := t.Tools.Run(ctx, call.Name, tool.Call{
 		ID:   t.session.ID + "/" + call.ID,
 		Args: call.Args,
 		Log: func(line string) {
-			out <- session.Event{Log: &session.Log{CallID: call.ID, Line: line}}
+			mu.Lock()
+			defer mu.Unlock()
+			if !over {
+				out <- session.Event{Log: &session.Log{CallID: call.ID, Line: line}}
+			}
 		},
 	})
+	mu.Lock()
+	over = true
+	mu.Unlock()
 	if cause := context.Cause(ctx); cause != nil && res.IsError {
 		if t.Tools.Resumable(call) {
 			return

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -38,6 +39,7 @@ type Turn struct {
 	ArgBytes   int    `json:"arg_bytes"` // bytes of arguments in a chunk; 0 for all in one
 	Raw        string `json:"raw"`       // sent as it stands, instead of all of the above
 	DelayMS    int    `json:"delay_ms"`  // before the first byte
+	PaceMS     int    `json:"pace_ms"`   // before each chunk, which is then sent at once
 	Signature  string `json:"signature"` // of the reasoning, on the Messages wire
 	Lax        bool   `json:"lax"`       // the request is not checked
 }
@@ -69,6 +71,7 @@ type answer struct {
 	chunks int
 	over   bool // nothing more is sent
 	wire   wire
+	wrote  func(time.Time) // told of each chunk of a paced turn; nil for others
 }
 
 func (a *answer) send() {
@@ -204,14 +207,20 @@ func (a *answer) event(v any) {
 	case t.ErrorAfter > 0 && a.chunks == t.ErrorAfter:
 		v = map[string]any{"type": "error", "error": map[string]any{"message": "scripted error in the stream", "type": "server_error"}}
 	}
+	if t.PaceMS > 0 && !pause(a.ctx, time.Duration(t.PaceMS)*time.Millisecond) {
+		return
+	}
 	a.chunks++
+	if a.wrote != nil {
+		a.wrote(time.Now())
+	}
 	line := append([]byte("data: "), encode(v)...)
 	if a.wire == messagesWire {
 		name, _ := v.(map[string]any)["type"].(string)
 		line = append([]byte("event: "+name+"\n"), line...)
 	}
 	a.write(append(line, "\n\n"...))
-	if t.Chunk == 0 || a.chunks%64 == 0 || t.CutAfter+t.StallAfter > 0 {
+	if t.Chunk == 0 || a.chunks%64 == 0 || t.CutAfter+t.StallAfter+t.PaceMS > 0 {
 		a.flush()
 	}
 }

@@ -20,6 +20,8 @@ type Seen struct {
 	Header  http.Header
 	Arrived time.Time // when the whole request had been read
 	Sent    time.Time // when the last byte of the answer had been written
+
+	wrote []time.Time // when each chunk of a paced turn was about to be
 }
 
 // A Server is an endpoint on loopback for chat completions and for the Messages
@@ -110,6 +112,14 @@ func (s *Server) Seen() []Seen {
 	return slices.Clone(s.seen)
 }
 
+// Wrote returns when each chunk of the answer number n, from 0, was written, if
+// its turn was paced.
+func (s *Server) Wrote(n int) []time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.seen[n].wrote)
+}
+
 // OwnTimes returns how long the client took between the last byte of each
 // answer and its next request, for a client that asks one thing at a time.
 func (s *Server) OwnTimes() []time.Duration {
@@ -159,7 +169,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !pause(r.Context(), time.Duration(turn.DelayMS)*time.Millisecond) {
 		return
 	}
-	a := answer{w: w, ctx: r.Context(), turn: turn, n: n, wire: format}
+	var wrote func(time.Time)
+	if turn.PaceMS > 0 {
+		wrote = func(at time.Time) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.seen[n].wrote = append(s.seen[n].wrote, at)
+		}
+	}
+	a := answer{wrote: wrote, w: w, ctx: r.Context(), turn: turn, n: n, wire: format}
 	a.send()
 	a.flush()
 }
