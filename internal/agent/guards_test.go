@@ -70,7 +70,8 @@ func TestRepetitionEscalates(t *testing.T) {
 		return tool.New(tool.Spec{Effect: tool.Reads, ToolSpec: llm.ToolSpec{Name: name}},
 			func(_ context.Context, in struct {
 				Path string `json:"path"`
-			}, _ tool.Call) (tool.Output, error) {
+			}, _ tool.Call,
+			) (tool.Output, error) {
 				ran[name+in.Path]++
 				return tool.Output{Text: "same"}, nil
 			})
@@ -110,7 +111,8 @@ func TestSameError(t *testing.T) {
 		return tool.New(tool.Spec{Effect: tool.Reads, ToolSpec: llm.ToolSpec{Name: "a"}},
 			func(context.Context, struct {
 				N int `json:"n"`
-			}, tool.Call) (tool.Output, error) {
+			}, tool.Call,
+			) (tool.Output, error) {
 				n++
 				return tool.Output{}, errors.New(text(n))
 			})
@@ -134,7 +136,8 @@ func TestBadArguments(t *testing.T) {
 	write := tool.New(tool.Spec{Effect: tool.Writes, ToolSpec: llm.ToolSpec{Name: "write"}},
 		func(context.Context, struct {
 			Path string `json:"path"`
-		}, tool.Call) (tool.Output, error) {
+		}, tool.Call,
+		) (tool.Output, error) {
 			return tool.Output{Text: "ok"}, nil
 		})
 	runs := 0
@@ -201,7 +204,8 @@ func TestClaims(t *testing.T) {
 	published := tool.New(tool.Spec{Effect: tool.Reads, ToolSpec: llm.ToolSpec{Name: "publish"}},
 		func(context.Context, struct {
 			Path string `json:"path"`
-		}, tool.Call) (tool.Output, error) {
+		}, tool.Call,
+		) (tool.Output, error) {
 			return tool.Output{Text: `{"url":"https://hub/me/iris","repo":"me/iris","files":["model.pkl"]}`}, nil
 		})
 	for answer, want := range map[string]string{

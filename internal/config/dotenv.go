@@ -63,12 +63,12 @@ func checkDotEnv(file, environ map[string]string) error {
 // named variable.
 func keysOf(name string) []string {
 	local := []string{"OLLAMA_API_KEY", "VLLM_API_KEY", "LM_STUDIO_API_KEY", "LLAMACPP_API_KEY", "LOCAL_LLM_API_KEY"}
-	switch {
-	case name == "HF_ENDPOINT" || name == "HF_ROUTER_BASE_URL":
+	switch name {
+	case "HF_ENDPOINT", "HF_ROUTER_BASE_URL":
 		return []string{"HF_TOKEN"}
-	case name == "LOCAL_LLM_BASE_URL":
+	case "LOCAL_LLM_BASE_URL":
 		return local
-	case name == "OLLAMA_HOST":
+	case "OLLAMA_HOST":
 		return []string{"OLLAMA_API_KEY", "LOCAL_LLM_API_KEY"}
 	}
 	server, isAddress := strings.CutSuffix(name, "_BASE_URL")

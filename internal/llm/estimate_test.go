@@ -51,7 +51,6 @@ func TestEstimateTokens(t *testing.T) {
 }
 
 func TestEstimateTokensOfOddTexts(t *testing.T) {
-
 	if n := llm.EstimateTokens(""); n != 0 {
 		t.Errorf("an empty text has %d tokens", n)
 	}

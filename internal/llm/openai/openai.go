@@ -101,7 +101,7 @@ func (c *Client) attempt(ctx context.Context, req llm.Request, yield func(llm.Ch
 	}
 	watch := wire.NewWatch(cancel, wire.Or(c.FirstByte, 120*time.Second), wire.Or(c.Idle, 60*time.Second))
 	defer watch.Stop()
-	res, err := c.post(ctx, body, req.Session)
+	res, err := c.post(ctx, body, req.Session) //nolint:bodyclose // closed below, and by hangUp before
 	if err != nil {
 		return wire.Failure(ctx, err, c.key())
 	}

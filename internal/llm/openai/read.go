@@ -51,7 +51,7 @@ type wireDelta struct {
 	ReasoningContent content     `json:"reasoning_content"`
 	Reasoning        content     `json:"reasoning"`
 	ReasoningDetails lenient     `json:"reasoning_details"`
-	Refusal          string      `json:"refusal"`
+	Refusal          words       `json:"refusal"`
 	ToolCalls        []deltaCall `json:"tool_calls"`
 }
 

@@ -48,7 +48,12 @@ func TestRoundTrip(t *testing.T) {
 	call := llm.ToolCall{ID: "1", Name: "f", Args: `{"a":"ü"}`}
 	replies := []llmtest.Reply{
 		{Chunks: []llm.Chunk{
-			{Reasoning: "h"}, {Reasoning: "m"}, {Proof: &llm.Proof{Kind: "k", Data: "d"}}, {Text: "a\u2028"}, {Text: "b"}, {Call: &call},
+			{Reasoning: "h"},
+			{Reasoning: "m"},
+			{Proof: &llm.Proof{Kind: "k", Data: "d"}},
+			{Text: "a\u2028"},
+			{Text: "b"},
+			{Call: &call},
 			{End: &llm.End{Reason: llm.EndCalls, Usage: llm.Usage{Input: 3, Output: 4}}},
 		}},
 		{Chunks: []llm.Chunk{{Text: "half"}}, Err: &llm.StatusError{Status: 503, Message: "busy"}},

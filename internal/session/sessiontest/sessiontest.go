@@ -388,7 +388,9 @@ func everyKind() []session.Event {
 		{Switched: &session.Switched{From: odd, To: "b", Reason: odd}},
 		{Reply: &session.Reply{Reply: llm.Reply{
 			Message: llm.Message{Role: llm.Assistant, Parts: []llm.Part{
-				{Reasoning: odd, Proof: &llm.Proof{Kind: "k", Data: odd}}, {Text: odd}, {Call: &llm.ToolCall{ID: odd, Name: "f", Args: "{not json " + odd}},
+				{Reasoning: odd, Proof: &llm.Proof{Kind: "k", Data: odd}},
+				{Text: odd},
+				{Call: &llm.ToolCall{ID: odd, Name: "f", Args: "{not json " + odd}},
 				{Image: &llm.Image{MediaType: "image/png", Data: []byte("\x89PNG\x00\xff")}},
 			}},
 			End: llm.End{Reason: llm.EndCalls, Dropped: []string{odd}, Usage: llm.Usage{Input: 1 << 40, Output: 2, CacheRead: 3, CacheWrite: 4, Estimated: true}},
