@@ -106,6 +106,9 @@ type encoded struct {
 	ends     []int         // where each message's bytes end
 	start    int           // where the system message's bytes end
 	bytes    []byte        // of each message, with a comma before it
+
+	buffer  bytes.Buffer // of the message that is being encoded
+	encoder *json.Encoder
 }
 
 func (e *encoded) update(c *Client, req llm.Request) error {
@@ -170,12 +173,16 @@ func (e *encoded) begin(c *Client, tools []llm.ToolSpec) error {
 }
 
 func (e *encoded) add(messages ...wireMessage) error {
+	if e.encoder == nil {
+		e.encoder = json.NewEncoder(&e.buffer)
+		e.encoder.SetEscapeHTML(false)
+	}
 	for _, m := range messages {
-		text, err := encode(m)
-		if err != nil {
-			return err
+		e.buffer.Reset()
+		if err := e.encoder.Encode(m); err != nil {
+			return fmt.Errorf("encode request: %w", err)
 		}
-		e.bytes = append(append(e.bytes, ','), text...)
+		e.bytes = append(append(e.bytes, ','), bytes.TrimSuffix(e.buffer.Bytes(), []byte("\n"))...)
 	}
 	return nil
 }

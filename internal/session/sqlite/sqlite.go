@@ -98,24 +98,38 @@ func (s *Store) Close() error {
 // open while the caller works, and a long session never fills the memory.
 const loadPage = 1 << 20
 
-// Load implements session.Store.
+// Load implements session.Store. While the caller works on one page, the next
+// is read.
 func (s *Store) Load(ctx context.Context, id string, after int64) iter.Seq2[session.Event, error] {
 	return func(yield func(session.Event, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		events, more, err := s.page(ctx, id, after)
 		for {
-			page, more, err := s.page(ctx, id, after)
 			if err != nil {
 				yield(session.Event{}, s.failure("load", id, err))
 				return
 			}
-			for _, ev := range page {
+			var next []session.Event
+			var nextMore bool
+			var nextErr error
+			var reading sync.WaitGroup
+			if more {
+				last := events[len(events)-1].Seq
+				reading.Go(func() { next, nextMore, nextErr = s.page(ctx, id, last) })
+			}
+			for _, ev := range events {
 				if !yield(ev, nil) {
+					cancel()
+					reading.Wait()
 					return
 				}
-				after = ev.Seq
 			}
+			reading.Wait()
 			if !more {
 				return
 			}
+			events, more, err = next, nextMore, nextErr
 		}
 	}
 }
