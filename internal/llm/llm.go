@@ -86,8 +86,7 @@ type Request struct {
 	Messages []Message
 	Tools    []ToolSpec
 
-	// What follows may differ from request to request, so a provider sends it
-	// where it leaves the bytes of the messages as they are.
+	// What follows may differ from request to request, and seldom does.
 	Effort    string // how hard to think: one of Efforts; "" leaves it to the model
 	MaxOutput int    // tokens of the reply at most; 0 for the model's own limit
 	Session   string // names the session to providers that group or cache by it; may be ""

@@ -53,18 +53,18 @@ type wireTool struct {
 	Cache       *cacheControl   `json:"cache_control,omitempty"`
 }
 
-// body is the request as JSON: what never changes, then the messages, then
-// what may differ from request to request. Breakpoints of the cache stand on
-// the last tool and the system prompt; the one that moves with the transcript
-// is the request's own cache_control, so no old message ever changes.
+// body is the request as JSON, the messages last, so that a request is the
+// beginning of the one after it. Breakpoints of the cache stand on the last tool
+// and the system prompt; the one that moves with the transcript is the request's
+// own cache_control, so no old message ever changes.
 func (c *Client) body(req llm.Request) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.cache.update(c, req); err != nil {
+	options, err := c.options(req)
+	if err != nil {
 		return nil, err
 	}
-	tail, err := c.tail(req)
-	if err != nil {
+	if err := c.cache.update(c, req, options); err != nil {
 		return nil, err
 	}
 	open, err := c.cache.rest(c, req)
@@ -72,20 +72,20 @@ func (c *Client) body(req llm.Request) ([]byte, error) {
 		return nil, err
 	}
 	frozen := c.cache.bytes
-	body := make([]byte, 0, len(c.cache.head)+len(frozen)+len(open)+len(tail)+1)
+	body := make([]byte, 0, len(c.cache.head)+len(frozen)+len(open)+2)
 	body = append(body, c.cache.head...)
-	messages := open
 	if len(frozen) > 0 {
 		body = append(body, frozen[1:]...) // without the first comma
 	} else {
-		messages = bytes.TrimPrefix(open, []byte(","))
+		open = bytes.TrimPrefix(open, []byte(","))
 	}
-	body = append(body, messages...)
-	return append(append(body, ']'), tail...), nil
+	return append(append(body, open...), "]}"...), nil
 }
 
-// tail is what may vary: `,"max_tokens":…}`.
-func (c *Client) tail(req llm.Request) ([]byte, error) {
+// options are what may differ from request to request, `,"max_tokens":…`. They
+// stand before the messages all the same: they change when money or window run
+// short, and hardly ever else.
+func (c *Client) options(req llm.Request) ([]byte, error) {
 	limit := req.MaxOutput
 	if limit == 0 {
 		limit = c.MaxOutput
@@ -105,7 +105,7 @@ func (c *Client) tail(req llm.Request) ([]byte, error) {
 		return nil, err
 	}
 	text[0] = ','
-	return text, nil
+	return bytes.TrimSuffix(text, []byte("}")), nil
 }
 
 // encode is JSON without the escapes that only a browser needs.
@@ -128,23 +128,26 @@ type encoded struct {
 	tools         []llm.ToolSpec
 	stale         int
 	head          []byte // up to the bracket before the messages
+	options       []byte // that are in head
 
 	messages []llm.Message // copies of those in bytes
 	ends     []int         // where each one's bytes end; the same for all of a group
 	bytes    []byte        // of each group, with a comma before it
 }
 
-func (e *encoded) update(c *Client, req llm.Request) error {
+func (e *encoded) update(c *Client, req llm.Request, options []byte) error {
 	same := func(a, b llm.ToolSpec) bool {
 		return a.Name == b.Name && a.Description == b.Description && bytes.Equal(a.Schema, b.Schema)
 	}
 	if e.head == nil || e.model != c.Model || e.system != req.System || e.stale != c.known.stale || !slices.EqualFunc(e.tools, req.Tools, same) {
 		*e = encoded{model: c.Model, system: req.System, tools: slices.Clone(req.Tools), stale: c.known.stale}
-		head, err := e.begin()
+	}
+	if e.head == nil || !bytes.Equal(e.options, options) {
+		head, err := e.begin(options)
 		if err != nil {
 			return err
 		}
-		e.head = head
+		e.head, e.options = head, options
 	}
 	keep := 0
 	for keep < min(len(req.Messages), len(e.messages)) && wire.Equal(req.Messages[keep], e.messages[keep]) {
@@ -232,7 +235,7 @@ func (c *Client) content(m llm.Message, n int) []block {
 	return blocks
 }
 
-func (e *encoded) begin() ([]byte, error) {
+func (e *encoded) begin(options []byte) ([]byte, error) {
 	v := struct {
 		Model  string     `json:"model"`
 		Stream bool       `json:"stream"`
@@ -256,7 +259,8 @@ func (e *encoded) begin() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(bytes.TrimSuffix(text, []byte("}")), `,"messages":[`...), nil
+	text = append(bytes.TrimSuffix(text, []byte("}")), options...)
+	return append(text, `,"messages":[`...), nil
 }
 
 // group is the messages, of which the first is number n, as one on the wire,

@@ -2,6 +2,7 @@ package openai
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -13,10 +14,9 @@ import (
 	"ml-intern/internal/llm/wire"
 )
 
-// A body is a request as JSON: what never changes, then the messages, then
-// what may differ from request to request, so that a request is the beginning
-// of the one after it, which is what prompt caches want. Its bytes are shared
-// with the cache, which only ever adds to them.
+// A body is a request as JSON, the messages last, so that a request is the
+// beginning of the one after it, which is what prompt caches want. Its bytes are
+// shared with the cache, which only ever adds to them.
 type body struct {
 	parts [][]byte
 	size  int
@@ -33,49 +33,46 @@ func (b body) reader() io.ReadCloser {
 func (c *Client) body(req llm.Request) (body, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.cache.update(c, req); err != nil {
-		return body{}, err
-	}
-	tail, err := encode(c.tail(req))
+	options, err := encode(c.options(req))
 	if err != nil {
 		return body{}, err
 	}
-	if len(tail) > 2 { // more than {}
-		tail[0] = ','
-	} else {
-		tail = tail[1:]
+	if err := c.cache.update(c, req, options); err != nil {
+		return body{}, err
 	}
-	b := body{parts: [][]byte{c.cache.head, bytes.TrimPrefix(c.cache.bytes, []byte(",")), []byte("]"), tail}}
+	b := body{parts: [][]byte{c.cache.head, bytes.TrimPrefix(c.cache.bytes, []byte(",")), []byte("]}")}}
 	for _, p := range b.parts {
 		b.size += len(p)
 	}
 	return b, nil
 }
 
-// tail is what may vary.
-func (c *Client) tail(req llm.Request) map[string]any {
-	tail := make(map[string]any)
+// options are what may differ from request to request. They stand before the
+// messages all the same: they change when money or window run short, and hardly
+// ever else.
+func (c *Client) options(req llm.Request) map[string]any {
+	options := make(map[string]any)
 	if req.MaxOutput > 0 && !c.known.without["max_tokens"] {
 		name := "max_tokens"
 		if c.Dialect.NewLimitName != c.known.otherLimit {
 			name = "max_completion_tokens"
 		}
-		tail[name] = c.limit(req)
+		options[name] = c.limit(req)
 	}
 	if level := c.level(req.Effort); level != "" {
 		if c.Dialect.EffortInObject {
-			tail["reasoning"] = map[string]string{"effort": level}
+			options["reasoning"] = map[string]string{"effort": level}
 		} else {
-			tail["reasoning_effort"] = level
+			options["reasoning_effort"] = level
 		}
 	}
-	if c.Dialect.CacheKey && req.Session != "" && !c.known.without["prompt_cache_key"] {
-		tail["prompt_cache_key"] = req.Session
+	if c.Dialect.CacheKey && !c.known.without["prompt_cache_key"] { // the same for all sessions of one system prompt
+		options["prompt_cache_key"] = fmt.Sprintf("ml-intern-%x", sha256.Sum256([]byte(req.System)))[:26]
 	}
 	if c.Dialect.CacheControl && !c.known.without["cache_control"] {
-		tail["cache_control"] = ephemeral()
+		options["cache_control"] = ephemeral()
 	}
-	return tail
+	return options
 }
 
 func ephemeral() map[string]string { return map[string]string{"type": "ephemeral"} }
@@ -101,6 +98,8 @@ type encoded struct {
 	tools []llm.ToolSpec
 	head  []byte // up to the bracket before the messages
 
+	options []byte // that are in head, in JSON
+
 	system   string
 	messages []llm.Message // copies
 	ends     []int         // where each message's bytes end
@@ -111,10 +110,12 @@ type encoded struct {
 	encoder *json.Encoder
 }
 
-func (e *encoded) update(c *Client, req llm.Request) error {
+func (e *encoded) update(c *Client, req llm.Request, options []byte) error {
 	if e.head == nil || e.model != c.Model || e.mends != c.known.mends || !slices.EqualFunc(e.tools, req.Tools, sameTool) {
 		*e = encoded{mends: c.known.mends}
-		if err := e.begin(c, req.Tools); err != nil {
+	}
+	if e.head == nil || !bytes.Equal(e.options, options) {
+		if err := e.begin(c, req.Tools, options); err != nil {
 			return err
 		}
 	}
@@ -150,7 +151,7 @@ func (e *encoded) update(c *Client, req llm.Request) error {
 	return nil
 }
 
-func (e *encoded) begin(c *Client, tools []llm.ToolSpec) error {
+func (e *encoded) begin(c *Client, tools []llm.ToolSpec, options []byte) error {
 	v := struct {
 		Model         string     `json:"model"`
 		Stream        bool       `json:"stream"`
@@ -167,8 +168,12 @@ func (e *encoded) begin(c *Client, tools []llm.ToolSpec) error {
 	if err != nil {
 		return err
 	}
-	e.model, e.tools = c.Model, cloneTools(tools)
-	e.head = append(bytes.TrimSuffix(head, []byte("}")), `,"messages":[`...)
+	e.model, e.tools, e.options = c.Model, cloneTools(tools), options
+	head = bytes.TrimSuffix(head, []byte("}"))
+	if len(options) > 2 { // more than {}
+		head = append(append(head, ','), options[1:len(options)-1]...)
+	}
+	e.head = append(head, `,"messages":[`...)
 	return nil
 }
 

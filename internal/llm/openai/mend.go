@@ -69,14 +69,14 @@ func (c *Client) learn(req llm.Request, text string) string {
 	says := func(words ...string) bool {
 		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
 	}
-	_, tailLimit := c.tail(req)["max_tokens"]
-	_, tailNew := c.tail(req)["max_completion_tokens"]
+	_, hasLimit := c.options(req)["max_tokens"]
+	_, hasNew := c.options(req)["max_completion_tokens"]
 	level := c.level(req.Effort)
 	switch {
-	case tailLimit && says("max_completion_tokens"), tailNew && says("max_completion_tokens") && !c.known.otherLimit:
+	case hasLimit && says("max_completion_tokens"), hasNew && says("max_completion_tokens") && !c.known.otherLimit:
 		c.known.otherLimit = !c.known.otherLimit
 		return "the server names the limit of a reply otherwise; asking again"
-	case (tailLimit || tailNew) && says("max_tokens", "max_completion_tokens", "maximum number of tokens"):
+	case (hasLimit || hasNew) && says("max_tokens", "max_completion_tokens", "maximum number of tokens"):
 		c.known.maxOutput = c.limit(req) / 2
 		if c.known.maxOutput < leastLimit {
 			c.known.leaveOut("max_tokens")
