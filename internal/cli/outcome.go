@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"ml-intern/internal/app"
@@ -34,7 +35,7 @@ func newOutcome(c *app.Conversation, err error, duration time.Duration) outcome 
 		exit:     app.Classify(err),
 		steps:    c.Session.Steps(),
 		usage:    bill.Usage,
-		costUSD:  bill.Cost.USD,
+		costUSD:  math.Round(bill.Cost.USD*1e9) / 1e9, // without the noise of adding up
 		arts:     c.Session.Artifacts(),
 		duration: duration,
 	}
