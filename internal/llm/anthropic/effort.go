@@ -10,9 +10,6 @@ import (
 	"ml-intern/internal/llm"
 )
 
-// maxMends is how often one request is mended and made again.
-const maxMends = 8
-
 // learned is what the provider has refused, so that it is not tried again.
 type learned struct {
 	stale    int             // thinking of the messages before this number is not sent back

@@ -100,23 +100,12 @@ func (c *Client) options(req llm.Request) ([]byte, error) {
 		Cache     *cacheControl `json:"cache_control,omitempty"`
 	}{MaxTokens: limit, Cache: ephemeral()}
 	v.Thinking, v.Output = c.effort(req, limit)
-	text, err := encode(v)
+	text, err := wire.JSON(v)
 	if err != nil {
 		return nil, err
 	}
 	text[0] = ','
 	return bytes.TrimSuffix(text, []byte("}")), nil
-}
-
-// encode is JSON without the escapes that only a browser needs.
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, fmt.Errorf("encode request: %w", err)
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
 // encoded keeps the bytes of the latest request's messages, so that a step
@@ -255,7 +244,7 @@ func (e *encoded) begin(options []byte) ([]byte, error) {
 	if strings.TrimSpace(e.system) != "" {
 		v.System = []block{{Type: "text", Text: e.system, Cache: ephemeral()}}
 	}
-	text, err := encode(v)
+	text, err := wire.JSON(v)
 	if err != nil {
 		return nil, err
 	}
@@ -279,7 +268,7 @@ func (e *encoded) group(c *Client, messages []llm.Message, n int) ([]byte, error
 	if role == "user" { // the API wants results first
 		slices.SortStableFunc(blocks, func(a, b block) int { return rank(a) - rank(b) })
 	}
-	text, err := encode(struct {
+	text, err := wire.JSON(struct {
 		Role    string  `json:"role"`
 		Content []block `json:"content"`
 	}{role, blocks})
@@ -301,7 +290,7 @@ func rank(b block) int {
 func (c *Client) blocks(p llm.Part, message int) []block {
 	switch {
 	case p.Call != nil:
-		return []block{{Type: "tool_use", ID: toolID(p.Call.ID), Name: p.Call.Name, Input: objectArgs(p.Call.Args)}}
+		return []block{{Type: "tool_use", ID: toolID(p.Call.ID), Name: p.Call.Name, Input: json.RawMessage(wire.ObjectArgs(p.Call.Args))}}
 	case p.Result != nil:
 		return []block{{Type: "tool_result", ToolUseID: toolID(p.Result.CallID), Content: c.result(p.Result), IsError: p.Result.IsError}}
 	case p.Image != nil:
@@ -345,21 +334,4 @@ func toolID(id string) string {
 		return id
 	}
 	return fmt.Sprintf("id_%x", id) // one of its own for each
-}
-
-// objectArgs keeps arguments that are no JSON object as the text in one: the
-// API refuses a history that it cannot parse.
-func objectArgs(args string) json.RawMessage {
-	trimmed := strings.TrimSpace(args)
-	switch {
-	case trimmed == "":
-		return json.RawMessage("{}")
-	case trimmed[0] == '{' && json.Valid([]byte(args)):
-		return json.RawMessage(args)
-	}
-	text, err := encode(map[string]string{"invalid_json": args})
-	if err != nil {
-		return json.RawMessage("{}")
-	}
-	return text
 }

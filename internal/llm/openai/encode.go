@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"ml-intern/internal/llm"
 	"ml-intern/internal/llm/wire"
@@ -33,7 +32,7 @@ func (b body) reader() io.ReadCloser {
 func (c *Client) body(req llm.Request) (body, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	options, err := encode(c.options(req))
+	options, err := wire.JSON(c.options(req))
 	if err != nil {
 		return body{}, err
 	}
@@ -76,17 +75,6 @@ func (c *Client) options(req llm.Request) map[string]any {
 }
 
 func ephemeral() map[string]string { return map[string]string{"type": "ephemeral"} }
-
-// encode is JSON without the escapes that only a browser needs.
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, fmt.Errorf("encode request: %w", err)
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
 
 // encoded keeps the bytes of the latest request, so that a step costs only
 // what is new. What is old is found by value, so the cache is right whatever
@@ -164,7 +152,7 @@ func (e *encoded) begin(c *Client, tools []llm.ToolSpec, options []byte) error {
 	if n := len(v.Tools); n > 0 && c.Dialect.CacheControl && !c.known.without["cache_control"] {
 		v.Tools[n-1].Cache = ephemeral()
 	}
-	head, err := encode(v)
+	head, err := wire.JSON(v)
 	if err != nil {
 		return err
 	}
@@ -288,7 +276,7 @@ func (c *Client) wire(m llm.Message) []wireMessage {
 	for _, p := range m.Parts {
 		switch {
 		case p.Call != nil:
-			out.ToolCalls = append(out.ToolCalls, wireCall{p.Call.ID, "function", wireCallFunc{p.Call.Name, objectArgs(p.Call.Args)}})
+			out.ToolCalls = append(out.ToolCalls, wireCall{p.Call.ID, "function", wireCallFunc{p.Call.Name, wire.ObjectArgs(p.Call.Args)}})
 		case p.Result != nil:
 			results = append(results, wireMessage{Role: "tool", Content: p.Result.Text, ToolCallID: p.Result.CallID})
 		case p.Image != nil:
@@ -356,21 +344,4 @@ func (c *Client) pictures(messages []llm.Message) []wireMessage {
 	}
 	slices.Reverse(images)
 	return []wireMessage{{Role: "user", Content: c.withImages("The pictures that the tools showed:", images)}}
-}
-
-// objectArgs keeps arguments that are no JSON object as the text in one:
-// servers refuse a history that they cannot parse.
-func objectArgs(args string) string {
-	trimmed := strings.TrimSpace(args)
-	switch {
-	case trimmed == "":
-		return "{}"
-	case trimmed[0] == '{' && json.Valid([]byte(args)):
-		return args
-	}
-	text, err := encode(map[string]string{"invalid_json": args})
-	if err != nil {
-		return "{}"
-	}
-	return string(text)
 }

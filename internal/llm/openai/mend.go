@@ -10,9 +10,6 @@ import (
 	"ml-intern/internal/llm"
 )
 
-// maxMends is how often one request is mended and made again.
-const maxMends = 8
-
 // learned is what the server has refused, so that it is not sent again.
 type learned struct {
 	mends      int             // how often something was learned

@@ -66,27 +66,11 @@ func (c *Client) Info() llm.Info {
 // charged.
 func (c *Client) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Chunk, error] {
 	return func(yield func(llm.Chunk, error) bool) {
-		sent := false // then there is nothing to mend any more
-		send := func(chunk llm.Chunk, err error) bool { sent = true; return yield(chunk, err) }
-		for range maxMends {
-			err := c.attempt(ctx, req, send)
-			notice := ""
-			if !sent {
-				notice = c.mend(req, err)
-			}
-			switch {
-			case err == nil:
-				return
-			case notice == "":
-				yield(llm.Chunk{}, err)
-				return
-			case !yield(llm.Chunk{Notice: notice}, nil):
-				return
-			}
-		}
-		if err := c.attempt(ctx, req, yield); err != nil {
-			yield(llm.Chunk{}, err)
-		}
+		wire.Mend(
+			func(yield func(llm.Chunk, error) bool) error { return c.attempt(ctx, req, yield) },
+			func(err error) string { return c.mend(req, err) },
+			yield,
+		)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"ml-intern/internal/llm"
+	"ml-intern/internal/llm/wire"
 )
 
 // textCalls finds tool calls that a model wrote as text because its server did
@@ -169,7 +170,7 @@ func (f finder) function(text string) []llm.ToolCall {
 	for _, m := range parameter.FindAllStringSubmatch(body, -1) {
 		args[strings.TrimSpace(m[1])] = f.typed(name, strings.TrimSpace(m[1]), m[2])
 	}
-	encoded, err := encode(args)
+	encoded, err := wire.JSON(args)
 	if err != nil {
 		return nil
 	}

@@ -179,3 +179,31 @@ func Clone(m llm.Message) llm.Message {
 	m.Parts = parts
 	return m
 }
+
+// maxMends is how often one request is mended and made again.
+const maxMends = 8
+
+// Mend makes attempts until one is not refused for something that the server
+// need not know. Mend says in a sentence what it will do without, "" if it
+// knows nothing; the person is told. Nothing was charged for a refusal. Once
+// something was sent to the caller there is nothing to mend any more.
+func Mend(attempt func(yield func(llm.Chunk, error) bool) error, mend func(error) string, yield func(llm.Chunk, error) bool) {
+	sent := false
+	send := func(chunk llm.Chunk, err error) bool { sent = true; return yield(chunk, err) }
+	for mends := 0; ; mends++ {
+		err := attempt(send)
+		notice := ""
+		if err != nil && !sent && mends < maxMends {
+			notice = mend(err)
+		}
+		switch {
+		case err == nil:
+			return
+		case notice == "":
+			yield(llm.Chunk{}, err)
+			return
+		case !yield(llm.Chunk{Notice: notice}, nil):
+			return
+		}
+	}
+}
