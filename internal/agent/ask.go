@@ -146,14 +146,12 @@ func (m *metered) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Chu
 // and window leave, and saves that it did. What is free needs neither.
 func (m *metered) reserve(ctx context.Context, req *llm.Request) (settle func(ledger.Amount), worst ledger.Amount, err error) {
 	info := m.Info()
-	output := m.output(info, req.MaxOutput)
+	output := outputLimit(info)
 	if info.Price != nil && info.Price.Output > 0 {
 		left := m.Ledger.Left().USD - worstCase(info, m.most, 0).USD
-		if affordable := left / info.Price.Output * 1e6; affordable < float64(output) && affordable >= leastOutput {
-			output = int(affordable)
-		}
+		output = affordable(left/info.Price.Output*1e6, output)
 	}
-	if req.MaxOutput > 0 || info.MaxOutput > 0 || info.Price != nil && *info.Price != (llm.Price{}) {
+	if info.MaxOutput > 0 || info.Price != nil && *info.Price != (llm.Price{}) {
 		req.MaxOutput = output
 	}
 	worst = worstCase(info, m.most, output)
@@ -169,26 +167,28 @@ func (m *metered) reserve(ctx context.Context, req *llm.Request) (settle func(le
 	return settle, worst, nil
 }
 
-// output is how long a reply may be: what the caller wants, the model can, and
-// the window leaves.
-func (m *metered) output(info llm.Info, wanted int) int {
-	n := outputLimit(info)
-	if wanted > 0 {
-		n = min(n, wanted)
-	}
-	if info.ContextWindow > 0 {
-		n = min(n, max(info.ContextWindow-m.size-info.ContextWindow/50, 1000))
-	}
-	return n
-}
-
-// outputLimit is the longest reply that is asked of a model, in tokens.
+// outputLimit is the longest reply that is asked of a model, in tokens. It is the
+// same for every request, so that requests stay prefixes of each other.
 func outputLimit(info llm.Info) int {
 	n := usualOutput
 	if info.MaxOutput > 0 {
 		n = min(n, info.MaxOutput)
 	}
+	if info.ContextWindow > 0 {
+		n = min(n, max(info.ContextWindow/4, 1000))
+	}
 	return n
+}
+
+// affordable is the longest reply that there is money for, of the few lengths
+// that are asked for when it runs short.
+func affordable(tokens float64, limit int) int {
+	for n := limit; n >= leastOutput; n /= 2 {
+		if float64(n) <= tokens {
+			return n
+		}
+	}
+	return limit // which is then refused
 }
 
 // maxBytesPerToken is more than what tokens have, but for runs of one character.

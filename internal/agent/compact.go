@@ -61,7 +61,7 @@ func (t turn) room() (int, error) {
 		}
 		return 0, nil
 	}
-	limit := info.ContextWindow - min(outputLimit(info), info.ContextWindow/4) - info.ContextWindow/50
+	limit := info.ContextWindow - outputLimit(info) - info.ContextWindow/50
 	room := limit - t.overhead
 	if room < leastRoom {
 		return 0, fmt.Errorf("%w: there is room for %d tokens, and system prompt and tools alone take %d", ErrWindow, limit, t.overhead)
@@ -139,7 +139,7 @@ func (t turn) summarize(ctx context.Context, room, refused int) error {
 	event.Decisions, event.Questions = state.Decisions, state.Questions
 	limit := int(summaryShare * float64(room)) // tokens
 	if keep > 1 {
-		reply, err := t.ask(ctx, session.ForSummary, t.summaryRequest(messages[:keep], limit, refused), func(llm.Chunk) error { return nil })
+		reply, err := t.ask(ctx, session.ForSummary, t.summaryRequest(messages[:keep], refused), func(llm.Chunk) error { return nil })
 		if err != nil && (ctx.Err() != nil || errors.Is(err, errStopped) || errors.Is(err, errSave)) {
 			return fmt.Errorf("compact: %w", err)
 		}
@@ -164,9 +164,9 @@ func (t turn) summarize(ctx context.Context, room, refused int) error {
 // summaryRequest asks for a summary of the messages. They are the beginning of
 // the last request, so that a provider reads them from its cache, unless they
 // alone would not fit the window.
-func (t turn) summaryRequest(messages []llm.Message, limit, refused int) llm.Request {
+func (t turn) summaryRequest(messages []llm.Message, refused int) llm.Request {
 	ask := llm.Message{Role: llm.User, Parts: []llm.Part{{Text: summaryPrompt}}}
-	output := max(limit*3/2, 1000)
+	output := outputLimit(t.model().Info())
 	fits := math.MaxInt
 	if window := t.model().Info().ContextWindow; window > 0 {
 		fits = window - output - window/50 - t.overhead
@@ -178,7 +178,7 @@ func (t turn) summaryRequest(messages []llm.Message, limit, refused int) llm.Req
 		fits = min(fits, refused*3/4-output-t.overhead)
 	}
 	request := append(messages[:len(messages):len(messages)], ask)
-	return llm.Request{Messages: fit(request, fits), MaxOutput: output}
+	return llm.Request{Messages: fit(request, fits), Effort: t.Effort}
 }
 
 // fit shortens the longest parts until the messages take no more than so many
