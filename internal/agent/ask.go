@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"net"
-	"net/http"
 
 	"ml-intern/internal/ledger"
 	"ml-intern/internal/llm"
@@ -121,8 +120,8 @@ func (m *metered) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Chu
 				received += len(c.Call.Args)
 			}
 			if worst.USD > 0 && received > limit { // it does not keep the limit that the money is set aside for
-				err := &llm.StatusError{Status: http.StatusBadGateway, Message: fmt.Sprintf("the reply is longer than the %d tokens that it may have", req.MaxOutput)}
-				yield(llm.Chunk{}, errors.Join(m.abandon(ctx, settle, worst, received, err, m.emit), errTooLong, err))
+				err := fmt.Errorf("%w: it may have %d tokens", errTooLong, req.MaxOutput) // to ask again would cost as much again
+				yield(llm.Chunk{}, errors.Join(err, m.abandon(ctx, settle, worst, received, err, m.emit)))
 				return
 			}
 			if c.End != nil {

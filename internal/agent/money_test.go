@@ -238,3 +238,22 @@ func TestFailover(t *testing.T) {
 		t.Errorf("with no other left: %v", err)
 	}
 }
+
+// A model that does not keep the limit its money was set aside for is hung up
+// on, and not asked again: each time would cost as much.
+func TestEndlessReply(t *testing.T) {
+	t.Parallel()
+	endless := llmtest.Reply{}
+	for range 400 {
+		endless.Chunks = append(endless.Chunks, llm.Chunk{Text: strings.Repeat("words ", 200)})
+	}
+	model := &llmtest.Script{Price: llm.Price{Input: 1, Output: 10}, Output: 2000, Next: func(int, llm.Request) llmtest.Reply { return endless }}
+	a := newAgent(t, model)
+	a.Ledger.Cap.USD = 1
+	a.Retry = llm.RetryOptions{Wait: time.Nanosecond}
+	s := begin(t, openStore(t, t.TempDir()))
+	err := run(t.Context(), a, s, "")
+	if err == nil || errors.Is(err, llm.ErrUnreachable) || len(model.Requests()) != 1 || s.Bill().Cost.USD > 1 || s.Bill().Cost.USD == 0 {
+		t.Errorf("%v after %d requests, %+v", err, len(model.Requests()), s.Bill().Cost)
+	}
+}

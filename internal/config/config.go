@@ -34,9 +34,8 @@ type Config struct {
 	Idle         time.Duration // how long it may pause in a reply; 0 for the default
 	BillTo       string        // organization that pays on the Hugging Face router
 	Models       map[string]ModelFacts
-	Services     map[string]string // addresses by name
-	Record       string            // file that model traffic is written to
-	ReplayTools  bool              // calls are answered from the recording that the model plays
+	Record       string // file that model traffic is written to
+	ReplayTools  bool   // calls are answered from the recording that the model plays
 	Quiet        bool
 	Verbose      bool
 

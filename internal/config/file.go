@@ -71,7 +71,6 @@ func settings() []setting {
 		{"idle_timeout", "how long a model may pause in a reply, such as 60s", free, func(c *Config) any { return &c.Idle }},
 		{"bill_to", "organization that pays on the Hugging Face router", never, func(c *Config) any { return &c.BillTo }},
 		{"models", "facts of models by id: context_window, max_output, price, efforts, images", never, func(c *Config) any { return &c.Models }},
-		{"services", "addresses of services by name", never, func(c *Config) any { return &c.Services }},
 	}
 }
 
@@ -272,13 +271,6 @@ func (c *Config) decode(to any, node ast.Node) error {
 		}
 		*to = &v.Value
 		return nil
-	case *map[string]string:
-		*to = make(map[string]string)
-		return eachKey(node, func(key string, value ast.Node, _ int) error {
-			text, err := c.text(value)
-			(*to)[key] = text
-			return err
-		})
 	case *map[string]ModelFacts:
 		return c.facts(to, node)
 	}

@@ -79,8 +79,6 @@ func Schema() ([]byte, error) {
 			p["type"], p["pattern"] = "string", `^([0-9.]+(ns|us|ms|s|m|h))+$`
 		case *[]string:
 			p["type"], p["items"] = "array", map[string]any{"type": "string"}
-		case *map[string]string:
-			p["type"], p["additionalProperties"] = "object", map[string]any{"type": "string"}
 		case *map[string]ModelFacts:
 			p["type"], p["additionalProperties"] = "object", factsSchema()
 		}
