@@ -1,0 +1,310 @@
+package tools
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"ml-intern/internal/hub"
+	"ml-intern/internal/tool"
+)
+
+type hubFilesInput struct {
+	Operation string   `json:"operation" jsonschema:"list, read, upload or delete"`
+	Repo      string   `json:"repo_id" jsonschema:"OWNER/NAME"`
+	Type      string   `json:"repo_type,omitempty" jsonschema:"model (if not given), dataset or space"`
+	Revision  string   `json:"revision,omitempty" jsonschema:"branch, tag, commit or refs/pr/N; main if not given"`
+	Path      string   `json:"path,omitempty" jsonschema:"list: a folder; read: the file; upload: where to put it"`
+	Recursive bool     `json:"recursive,omitempty" jsonschema:"list: what is in the folders too"`
+	Offset    int      `json:"offset,omitempty" jsonschema:"list: entries to skip; read: first line, from 1"`
+	Limit     int      `json:"limit,omitempty" jsonschema:"list: entries; read: lines"`
+	Content   *string  `json:"content,omitempty" jsonschema:"upload: the text"`
+	Source    string   `json:"source,omitempty" jsonschema:"upload: a file or folder of the workspace, instead of content"`
+	Patterns  []string `json:"patterns,omitempty" jsonschema:"delete: files; * stands for anything, folder/ for all in it"`
+	CreatePR  bool     `json:"create_pr,omitempty" jsonschema:"upload, delete: propose the change in a pull request"`
+	Message   string   `json:"commit_message,omitempty"`
+	Public    bool     `json:"public,omitempty" jsonschema:"upload: the repository is public, and the person wants these files there"`
+}
+
+// HubFiles lists, reads, uploads and deletes files of repositories.
+func HubFiles(connect dialer, sb files) tool.Tool {
+	h := hubFiles{connect, sb}
+	s := spec("hf_repo_files", tool.Publishes)
+	s.Impact = impact(tool.Publishes, func(in hubFilesInput, i *tool.Impact) {
+		switch in.Operation {
+		case "list", "read":
+			i.Effect = tool.Reads
+		case "delete":
+			i.Deletes = !in.CreatePR
+		case "upload":
+			i.Public = in.Public
+			if abs, inside := sb.Resolve(cmp.Or(in.Source, ".")); !inside {
+				i.Outside = "it uploads " + abs + ", outside the workspace"
+			}
+		}
+	})
+	return tool.New(s, h.run)
+}
+
+type hubFiles struct {
+	connect dialer
+	sb      files
+}
+
+func (h hubFiles) run(ctx context.Context, in hubFilesInput, call tool.Call) (tool.Output, error) {
+	operations := map[string]func(context.Context, *hub.Client, hub.RepoID, hubFilesInput, tool.Call) (tool.Output, error){
+		"list": h.list, "read": h.read, "upload": h.upload, "delete": h.remove,
+	}
+	do, ok := operations[in.Operation]
+	if !ok {
+		return badArgs("there is no operation %q: list, read, upload and delete are there", in.Operation), nil
+	}
+	repo, err := repository(in.Repo, in.Type)
+	if err != nil {
+		return badArgs("%v", err), nil
+	}
+	client, err := h.connect(ctx)
+	if err != nil {
+		return tool.Output{}, err
+	}
+	out, err := do(ctx, client, repo, in, call)
+	return out, explain(ctx, client, repo, err)
+}
+
+// badArgs is the result of a call whose arguments are of no use.
+func badArgs(format string, args ...any) tool.Output {
+	text := fmt.Sprintf(format, args...)
+	return tool.Output{Text: text, IsError: true, BadArgs: true, Summary: text}
+}
+
+// repository reads what the model calls a repository.
+func repository(id, typ string) (hub.RepoID, error) {
+	if id == "" {
+		return hub.RepoID{}, errors.New("repo_id is missing: OWNER/NAME")
+	}
+	return hub.ParseRepo(hub.RepoType(strings.TrimSuffix(strings.ToLower(typ), "s")), id)
+}
+
+const (
+	maxEntries    = 200
+	maxScanned    = 20_000 // entries of one listing that are counted
+	maxRemoteRead = 64 << 20
+)
+
+// list shows a folder, or all below it.
+func (h hubFiles) list(ctx context.Context, c *hub.Client, repo hub.RepoID, in hubFilesInput, _ tool.Call) (tool.Output, error) {
+	limit := maxEntries
+	if in.Limit > 0 {
+		limit = min(in.Limit, maxEntries)
+	}
+	offset := max(in.Offset, 0)
+	opts := hub.TreeOptions{Revision: in.Revision, Path: strings.Trim(in.Path, "/"), Recursive: in.Recursive}
+	var shown strings.Builder
+	var files, folders int
+	var total int64
+	complete := true
+	for e, err := range c.ListTree(ctx, repo, opts) {
+		if err != nil {
+			return tool.Output{}, err
+		}
+		n := files + folders
+		if n == maxScanned {
+			complete = false
+			break
+		}
+		line := e.Path + "/"
+		if e.Dir {
+			folders++
+		} else {
+			files++
+			total += e.Size
+			line = fmt.Sprintf("%s (%s)", e.Path, bytesOf(e.Size))
+		}
+		if n >= offset && n < offset+limit {
+			fmt.Fprintln(&shown, line)
+		}
+	}
+	head := fmt.Sprintf("%s: %d files (%s) and %d folders in %s", repo.Path(), files, bytesOf(total), folders, cmp.Or(opts.Path, "the root"))
+	if !complete {
+		head += fmt.Sprintf("; only the first %d entries were counted", maxScanned)
+	}
+	text := head + "\n" + treeURL(c, repo, in.Revision, opts.Path) + "\n" + shown.String()
+	if n := files + folders; n > offset+limit {
+		text += fmt.Sprintf("[%d more; go on with offset %d]\n", n-offset-limit, offset+limit)
+	}
+	return tool.Output{Text: text, Summary: head}, nil
+}
+
+func treeURL(c *hub.Client, repo hub.RepoID, rev, sub string) string {
+	return strings.TrimSuffix(c.RepoURL(repo)+"/tree/"+cmp.Or(rev, "main")+"/"+sub, "/")
+}
+
+func blobURL(c *hub.Client, repo hub.RepoID, rev, file string) string {
+	return c.RepoURL(repo) + "/blob/" + cmp.Or(rev, "main") + "/" + file
+}
+
+// bytesOf is a size as people read it.
+func bytesOf(n int64) string {
+	v, unit := float64(n), "B"
+	for _, next := range []string{"KB", "MB", "GB", "TB", "PB"} {
+		if v < 1024 {
+			break
+		}
+		v, unit = v/1024, next
+	}
+	return fmt.Sprintf("%.1f%s", v, unit)
+}
+
+// read shows a part of a text file, and fetches no more of it than it must.
+func (h hubFiles) read(ctx context.Context, c *hub.Client, repo hub.RepoID, in hubFilesInput, _ tool.Call) (tool.Output, error) {
+	if in.Path == "" {
+		return badArgs("path is missing: which file is to be read?"), nil
+	}
+	info, err := c.Stat(ctx, repo, in.Revision, in.Path)
+	if err != nil {
+		return tool.Output{}, err
+	}
+	w := newLines(in.Offset, in.Limit)
+	_, err = c.Download(ctx, repo, cmp.Or(info.Commit, in.Revision), in.Path, w)
+	switch {
+	case errors.Is(err, errBinary):
+		return tool.Output{}, fmt.Errorf("%s is a binary file of %s; fetch it with hub_download and look at it with a command", in.Path, bytesOf(info.Size))
+	case err != nil && !errors.Is(err, errEnough):
+		return tool.Output{}, err
+	}
+	text := w.text(err != nil)
+	head := fmt.Sprintf("%s (%s, commit %.8s)\n%s\n", in.Path, bytesOf(info.Size), info.Commit, blobURL(c, repo, in.Revision, in.Path))
+	return tool.Output{Text: head + text, Summary: fmt.Sprintf("read %s of %s", in.Path, repo)}, nil
+}
+
+// upload puts a text, a file or a folder into the repository, in one commit.
+func (h hubFiles) upload(ctx context.Context, c *hub.Client, repo hub.RepoID, in hubFilesInput, call tool.Call) (tool.Output, error) {
+	if problem := in.uploadProblem(); problem != "" {
+		return badArgs("%s", problem), nil
+	}
+	info, err := c.RepoInfo(ctx, repo, "")
+	if err != nil {
+		return tool.Output{}, err
+	}
+	if !info.Private && !in.Public && !in.CreatePR {
+		return tool.Output{}, fmt.Errorf("%s is public: what is uploaded there, everybody can read; if the person wants that, call again with public", repo)
+	}
+	sources, err := h.sources(in)
+	if err != nil {
+		return tool.Output{}, err
+	}
+	if problem := secretIn(sources); problem != "" {
+		return tool.Output{}, fmt.Errorf("%s; nothing was uploaded: leave it out", problem)
+	}
+	call.Log(fmt.Sprintf("uploading %d files to %s", len(sources), repo))
+	made, err := c.Upload(ctx, repo, hub.Commit{
+		Revision: in.Revision, Message: cmp.Or(in.Message, "Upload "+cmp.Or(in.Path, in.Source)), Files: sources,
+	})
+	if err != nil {
+		return tool.Output{}, err
+	}
+	if made.Unchanged {
+		text := fmt.Sprintf("%s has all of it already: no commit was made", repo)
+		return tool.Output{Text: text, Summary: text}, nil
+	}
+	text := fmt.Sprintf("uploaded %d files to %s: %s", len(sources)-len(made.Skipped), repo, made.URL)
+	if len(made.Skipped) > 0 {
+		text += fmt.Sprintf("\nleft out by the repository's .gitignore: %s", strings.Join(made.Skipped, ", "))
+	}
+	return changed(c, repo, text), nil
+}
+
+func (in hubFilesInput) uploadProblem() string {
+	switch {
+	case in.Content == nil && in.Source == "":
+		return "nothing to upload: give content, or source, a file or folder of the workspace"
+	case in.Content != nil && in.Source != "":
+		return "give content or source, not both"
+	case in.Content != nil && in.Path == "":
+		return "path is missing: where is the text to go?"
+	}
+	return ""
+}
+
+// sources are the files that an upload names.
+func (h hubFiles) sources(in hubFilesInput) ([]hub.File, error) {
+	to := strings.Trim(in.Path, "/")
+	if in.Content != nil {
+		return []hub.File{{Path: to, Content: []byte(*in.Content)}}, nil
+	}
+	abs, inside := h.sb.Resolve(in.Source)
+	if !inside {
+		return nil, fmt.Errorf("%s is outside the workspace; only workspace files can be uploaded", in.Source)
+	}
+	list, isFolder, err := localFiles(abs)
+	if err != nil {
+		return nil, fmt.Errorf("upload %s: %w", in.Source, err)
+	}
+	for i := range list {
+		if isFolder {
+			list[i].Path = path.Join(to, list[i].Path)
+		} else if to != "" {
+			list[i].Path = to
+		}
+	}
+	return list, nil
+}
+
+// remove deletes what matches the patterns, in one commit.
+func (h hubFiles) remove(ctx context.Context, c *hub.Client, repo hub.RepoID, in hubFilesInput, _ tool.Call) (tool.Output, error) {
+	if len(in.Patterns) == 0 {
+		return badArgs("patterns is missing: which files are to be deleted?"), nil
+	}
+	info, err := c.RepoInfo(ctx, repo, in.Revision)
+	if err != nil {
+		return tool.Output{}, err
+	}
+	var doomed []string
+	for e, err := range c.ListTree(ctx, repo, hub.TreeOptions{Revision: info.SHA, Recursive: true}) {
+		if err != nil {
+			return tool.Output{}, err
+		}
+		if !e.Dir && e.Path != ".gitattributes" && slices.ContainsFunc(in.Patterns, func(p string) bool { return matches(p, e.Path) }) {
+			doomed = append(doomed, e.Path)
+		}
+	}
+	if len(doomed) == 0 {
+		return tool.Output{}, fmt.Errorf("no file of %s matches %s: nothing was deleted", repo, strings.Join(in.Patterns, ", "))
+	}
+	made, err := c.Upload(ctx, repo, hub.Commit{
+		Revision: in.Revision, Parent: info.SHA, Delete: doomed,
+		Message: cmp.Or(in.Message, "Delete "+strings.Join(in.Patterns, ", ")),
+	})
+	if err != nil {
+		return tool.Output{}, err
+	}
+	text := fmt.Sprintf("deleted %d files of %s: %s\n%s", len(doomed), repo, made.URL, strings.Join(doomed[:min(len(doomed), 50)], "\n"))
+	return changed(c, repo, text), nil
+}
+
+// matches compares as the Hub's own clients do: * crosses folders, and a
+// folder's name with a slash stands for all that is in it.
+func matches(pattern, name string) bool {
+	if strings.HasSuffix(pattern, "/") {
+		pattern += "*"
+	}
+	expr := regexp.QuoteMeta(pattern)
+	expr = strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(expr)
+	ok, err := regexp.MatchString("^(?s:"+expr+")$", name)
+	return ok && err == nil
+}
+
+// changed is the result of a call that changed a repository.
+func changed(c *hub.Client, repo hub.RepoID, text string) tool.Output {
+	first, _, _ := strings.Cut(text, "\n")
+	return tool.Output{
+		Text: text, Summary: first,
+		Artifacts: []tool.Artifact{{Kind: string(repo.Type), URL: c.RepoURL(repo)}},
+		Facts:     []tool.Fact{{Kind: "Changed on the Hub", Name: repo.Path(), Text: first}},
+	}
+}
