@@ -19,7 +19,8 @@ const (
 
 // An AccessRequest is a user's request to read a gated repository.
 type AccessRequest struct {
-	User struct {
+	ID   string   `json:"requestId"`
+	User struct { // empty if the repository hides who asks
 		Name     string `json:"user"`
 		FullName string `json:"fullname"`
 		Email    string `json:"email"`

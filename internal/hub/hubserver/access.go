@@ -81,7 +81,7 @@ func (s *Server) accessRequests(c *repoCall) error {
 	for _, r := range cut(c.exchange, p, all, c.URL.EscapedPath()) {
 		user := authorJSON(r.User)
 		user["user"], user["reasonToFollow"] = r.User, ""
-		v := map[string]any{"user": user, "status": r.Access, "timestamp": stamp(r.Time), "grantedBy": nil, "fields": r.Fields}
+		v := map[string]any{"requestId": r.ID, "user": user, "status": r.Access, "timestamp": stamp(r.Time), "grantedBy": nil, "fields": r.Fields}
 		if r.Fields == nil {
 			v["fields"] = map[string]string{}
 		}
@@ -103,15 +103,22 @@ func (s *Server) handleAccess(c *repoCall) error {
 		return err
 	}
 	var in struct {
-		User   string           `json:"user"`
-		ID     string           `json:"userId"`
-		Status community.Access `json:"status"`
-		Reason string           `json:"rejectionReason"`
+		User    string           `json:"user"`
+		ID      string           `json:"userId"`
+		Request string           `json:"requestId"`
+		Status  community.Access `json:"status"`
+		Reason  string           `json:"rejectionReason"`
 	}
 	if err := decode(c.exchange, &in); err != nil {
 		return err
 	}
-	user, err := s.userOf(in.User, in.ID)
+	var user string
+	var err error
+	if in.Request != "" {
+		user, err = s.board().Asker(c.repo.RepoID, in.Request)
+	} else {
+		user, err = s.userOf(in.User, in.ID)
+	}
 	if err != nil {
 		return err
 	}

@@ -8,62 +8,92 @@ import (
 	"ml-intern/internal/hub/hubserver/gitstore"
 )
 
+// A keptFile is a large file with the path and the commit that it came with.
+type keptFile struct {
+	file gitstore.File
+	path string
+	ref  string
+	in   gitstore.Commit
+}
+
 // largeFiles lists the large files of all branches and their histories, each
-// once, the one that came last first.
+// once.
 func (s *Server) largeFiles(c *repoCall) error {
 	p, err := newPage(c.URL.Query(), 1000, 1000)
 	if err != nil {
 		return err
 	}
-	type first struct {
-		path string
-		file gitstore.File
-		in   gitstore.Commit
+	k := &keptFiles{store: s.store, byOID: map[string]int{}, seen: map[string]bool{}}
+	refs := slices.Sorted(maps.Keys(c.repo.Refs))
+	refs = append([]string{gitstore.MainBranch}, refs...) // what main has is of main
+	for _, ref := range refs {
+		if err := k.addRef(ref, c.repo.Refs[ref]); err != nil {
+			return err
+		}
 	}
-	found := map[string]int{}
-	var all []first
-	heads := slices.Sorted(maps.Values(c.repo.Refs))
-	for commit, err := range s.store.History(slices.Compact(heads)...) {
+	out := []map[string]any{}
+	for _, l := range cut(c.exchange, p, k.all, c.URL.EscapedPath()) {
+		out = append(out, map[string]any{
+			"fileOid": l.file.Large.OID[:24], "oid": l.file.Large.OID, "size": l.file.Size, "filename": l.path,
+			"pushedAt": stamp(l.in.Time), "ref": l.ref, "pusher": authorJSON(l.in.Author),
+		})
+	}
+	return s.ok(c.exchange, out)
+}
+
+// keptFiles collects large files.
+type keptFiles struct {
+	store *gitstore.Store
+	all   []keptFile
+	byOID map[string]int
+	seen  map[string]bool // commits
+}
+
+func (k *keptFiles) addRef(ref, head string) error {
+	for commit, err := range k.store.History(head) {
 		if err != nil {
 			return err
 		}
+		if k.seen[commit.ID] {
+			continue
+		}
+		k.seen[commit.ID] = true
 		var parent gitstore.Commit
 		if len(commit.Parents) > 0 {
-			if parent, err = s.store.ReadCommit(commit.Parents[0]); err != nil {
+			if parent, err = k.store.ReadCommit(commit.Parents[0]); err != nil {
 				return err
 			}
 		}
-		for d, err := range s.store.Diff(parent, commit) {
+		for d, err := range k.store.Diff(parent, commit) {
 			if err != nil {
 				return err
 			}
 			if d.New == "" {
 				continue
 			}
-			f, err := s.store.File(d.New)
+			f, err := k.store.File(d.New)
 			if err != nil {
 				return err
 			}
-			if f.Large == nil {
-				continue
+			if f.Large != nil {
+				k.add(keptFile{f, d.Path, ref, commit})
 			}
-			if at, known := found[f.Large.OID]; known { // an older commit had it, too
-				all[at].in = commit
-				continue
-			}
-			found[f.Large.OID] = len(all)
-			all = append(all, first{d.Path, f, commit})
 		}
 	}
-	ref := "refs/heads/main"
-	out := []map[string]any{}
-	for _, l := range cut(c.exchange, p, all, c.URL.EscapedPath()) {
-		out = append(out, map[string]any{
-			"fileOid": l.file.Large.OID[:24], "oid": l.file.Large.OID, "size": l.file.Size, "filename": l.path,
-			"pushedAt": stamp(l.in.Time), "ref": ref, "pusher": authorJSON(l.in.Author),
-		})
+	return nil
+}
+
+// add keeps the oldest commit of a file: with that one it came.
+func (k *keptFiles) add(f keptFile) {
+	at, known := k.byOID[f.file.Large.OID]
+	switch {
+	case !known:
+		k.byOID[f.file.Large.OID] = len(k.all)
+		k.all = append(k.all, f)
+	case !f.in.Time.After(k.all[at].in.Time):
+		f.ref = k.all[at].ref
+		k.all[at] = f
 	}
-	return s.ok(c.exchange, out)
 }
 
 // treeSize is the size of all files in a folder.

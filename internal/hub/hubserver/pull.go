@@ -67,10 +67,11 @@ func (c *repoCall) talks() error {
 func (s *Server) commitAsPull(ctx context.Context, c *repoCall, target string, spec gitstore.CommitSpec, b *gitstore.Batch) (int, gitstore.Commit, error) {
 	message := gitstore.Commit{Message: spec.Message}
 	title := []rune(message.Title())
-	for len(title) < 3 {
-		title = append(title, '.')
+	text := []rune(message.Body())
+	start := community.Start{
+		Author: c.who.Name, Title: string(title[:min(len(title), community.MaxTitle)]),
+		Text: string(text[:min(len(text), community.MaxComment)]), OfCommit: true,
 	}
-	start := community.Start{Author: c.who.Name, Title: string(title[:min(len(title), community.MaxTitle)]), Text: message.Body()}
 	d, head, err := s.board().OpenPull(ctx, c.repo.RepoID, start, gitstore.Opening{Target: target, From: spec.Parent, Commit: spec, Batch: b})
 	return d.Num, head, err
 }

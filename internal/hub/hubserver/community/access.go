@@ -24,6 +24,7 @@ const (
 // A Request is a user's wish to read a gated repository.
 type Request struct {
 	User   string            `json:"-"`
+	ID     string            `json:"id"`
 	Access Access            `json:"access"`
 	Time   time.Time         `json:"time"`
 	Fields map[string]string `json:"fields,omitempty"` // what the owner asks for
@@ -60,6 +61,20 @@ func (b Board) Access(id hub.RepoID, user string) (Access, error) {
 	return all[user].Access, err
 }
 
+// Asker finds whose request has an id.
+func (b Board) Asker(id hub.RepoID, request string) (string, error) {
+	all, err := b.requests(id)
+	if err != nil {
+		return "", err
+	}
+	for user, r := range all {
+		if r.ID == request {
+			return user, nil
+		}
+	}
+	return "", fmt.Errorf("access request %s: %w", request, ErrMissing)
+}
+
 // changeRequests changes the requests of a repository while nobody else does.
 func (b Board) changeRequests(ctx context.Context, id hub.RepoID, change func(*gitstore.Repo, map[string]Request) error) error {
 	return b.Store.Hold(ctx, id, func(repo *gitstore.Repo) error {
@@ -84,7 +99,7 @@ func (b Board) Ask(ctx context.Context, id hub.RepoID, user string, fields map[s
 		}
 		r, asked := all[user]
 		if !asked {
-			r = Request{Access: Pending, Time: now(), Fields: fields}
+			r = Request{ID: newID(), Access: Pending, Time: now(), Fields: fields}
 		}
 		if repo.Gated == "auto" && r.Access == Pending {
 			r.Access = Accepted
@@ -124,7 +139,7 @@ func (b Board) Grant(ctx context.Context, id hub.RepoID, user string) error {
 		case asked && r.Access == Accepted:
 			return fmt.Errorf("%w: %s has access already", ErrInvalid, user)
 		}
-		all[user] = Request{Access: Accepted, Time: now()}
+		all[user] = Request{ID: newID(), Access: Accepted, Time: now()}
 		return nil
 	})
 }

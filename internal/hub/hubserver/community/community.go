@@ -33,6 +33,7 @@ func isMissing(err error) bool { return errors.Is(err, ErrMissing) }
 
 // Bounds of what people can write.
 const (
+	MinTitle   = 3
 	MaxTitle   = 200
 	MaxComment = 65536
 	maxNote    = 16 << 20
@@ -88,8 +89,8 @@ func checkText(what, text string, least, most int) (string, error) {
 	return text, nil
 }
 
-func checkTitle(title string) (string, error) {
-	title, err := checkText("title", title, 3, MaxTitle)
+func checkTitle(title string, least int) (string, error) {
+	title, err := checkText("title", title, least, MaxTitle)
 	return strings.Join(strings.Fields(title), " "), err
 }
 

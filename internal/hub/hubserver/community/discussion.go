@@ -162,10 +162,15 @@ func (b Board) next(repo *gitstore.Repo) (int, error) {
 // A Start is what a discussion begins with.
 type Start struct {
 	Author, Title, Text string
+	OfCommit            bool // the title is that of a commit, which may be short
 }
 
 func (s Start) discussion(num int) (Discussion, error) {
-	title, err := checkTitle(s.Title)
+	least := MinTitle
+	if s.OfCommit {
+		least = 1
+	}
+	title, err := checkTitle(s.Title, least)
 	if err != nil {
 		return Discussion{}, err
 	}
@@ -243,7 +248,7 @@ func (d *Discussion) SetStatus(author string, to Status) (Event, error) {
 
 // SetTitle gives a discussion another title.
 func (d *Discussion) SetTitle(author, title string) (Event, error) {
-	title, err := checkTitle(title)
+	title, err := checkTitle(title, MinTitle)
 	if err != nil {
 		return Event{}, err
 	}
