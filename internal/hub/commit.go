@@ -10,12 +10,31 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
 type commitAnswer struct {
 	OID string `json:"commitOid"`
 	URL string `json:"commitUrl"`
+
+	PullURL string `json:"pullRequestUrl"`
+}
+
+// path is where the Hub takes a part of the commit.
+func (in Commit) path(repo RepoID, action string) string {
+	path := repo.api() + "/" + action + "/" + revision(in.Revision)
+	if in.Pull {
+		path += "?create_pr=1"
+	}
+	return path
+}
+
+// pullNumber reads the number off a pull request's address, 0 if there is none.
+func pullNumber(address string) int {
+	_, digits, _ := strings.Cut(address, "/discussions/")
+	n, _ := strconv.Atoi(digits)
+	return n
 }
 
 // commit sends the commit. It is not sent twice: arrived finds out what became
@@ -28,7 +47,7 @@ func (c *Client) commit(ctx context.Context, repo RepoID, in Commit, changed []*
 	var made commitAnswer
 	_, err = c.api(ctx, call{
 		method: "POST",
-		path:   repo.api() + "/commit/" + revision(in.Revision),
+		path:   in.path(repo, "commit"),
 		header: http.Header{"Content-Type": {"application/x-ndjson"}},
 		body: func() (io.ReadCloser, int64, error) {
 			chain := &chain{pieces: lines}

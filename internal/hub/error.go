@@ -15,7 +15,10 @@ import (
 // What went wrong, for errors.Is on an error of a Client.
 var (
 	ErrNotFound        = errors.New("not found on the Hub")
+	ErrNoRevision      = errors.New("no such revision on the Hub") // one of ErrNotFound
+	ErrNoEntry         = errors.New("no such file on the Hub")     // one of ErrNotFound
 	ErrUnauthorized    = errors.New("the Hub does not allow it for this account")
+	ErrForbidden       = errors.New("the account may not do it on the Hub") // one of ErrUnauthorized: who asks is known
 	ErrGated           = errors.New("access must be asked for on the Hub")
 	ErrConflict        = errors.New("in conflict with what is on the Hub")
 	ErrRateLimited     = errors.New("too many requests to the Hub")
@@ -30,6 +33,7 @@ type Error struct {
 	URL       string        // without its query
 	RequestID string        // what the Hub's people ask for
 	Wait      time.Duration // how long the Hub asks to wait, 0 if it does not
+	AskURL    string        // of ErrGated: the page at which to ask for access
 }
 
 func (e *Error) Error() string {
@@ -43,6 +47,9 @@ func (e *Error) Error() string {
 	if e.Wait > 0 {
 		text += fmt.Sprintf(" (wait %s)", e.Wait)
 	}
+	if e.AskURL != "" && !strings.Contains(e.Message, e.AskURL) {
+		text += " (ask at " + e.AskURL + ")"
+	}
 	return text
 }
 
@@ -54,6 +61,12 @@ func (e *Error) Is(target error) bool {
 	case ErrNotFound:
 		return e.Status == http.StatusNotFound || e.Status == http.StatusGone ||
 			strings.HasSuffix(e.Code, "NotFound")
+	case ErrNoRevision:
+		return e.Code == "RevisionNotFound"
+	case ErrNoEntry:
+		return e.Code == "EntryNotFound"
+	case ErrForbidden:
+		return e.Status == http.StatusForbidden
 	case ErrUnauthorized:
 		return e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
 	case ErrGated:
@@ -88,10 +101,48 @@ func (c *Client) responseError(resp *http.Response) *Error {
 	if e.Message == "" {
 		e.Message = http.StatusText(resp.StatusCode)
 	}
+	if resp.Request != nil {
+		c.explain(e, resp.Request.URL)
+	}
 	if c.Token != "" {
 		e.Message = strings.ReplaceAll(e.Message, c.Token, "[token]")
 	}
 	return e
+}
+
+// explain adds what the address says about an error that is of a repository:
+// where to ask for access, and that the Hub tells a stranger only that
+// something was wrong with the password when the repository may be missing.
+func (c *Client) explain(e *Error, u *url.URL) {
+	repo, ok := repoOf(u.EscapedPath())
+	switch {
+	case !ok || !c.owns(u):
+	case e.Code == "GatedRepo":
+		e.AskURL = c.RepoURL(repo)
+	case e.Status == http.StatusUnauthorized && e.Code == "" && c.Token == "":
+		e.Code = "RepoNotFound"
+	}
+}
+
+// repoOf finds the repository that an address of the Hub is about.
+func repoOf(path string) (RepoID, bool) {
+	seg := strings.Split(strings.Trim(path, "/"), "/")
+	api := seg[0] == "api"
+	if api {
+		seg = seg[1:]
+	}
+	repo := RepoID{Type: Model}
+	for _, typ := range []RepoType{Model, Dataset, Space} {
+		if len(seg) > 1 && seg[0] == string(typ)+"s" {
+			repo.Type, seg = typ, seg[1:]
+			break
+		}
+	}
+	if len(seg) < 2 || !api && (len(seg) < 3 || seg[2] != "resolve" && seg[2] != "raw") && !strings.HasSuffix(seg[1], ".git") {
+		return RepoID{}, false
+	}
+	repo.Namespace, repo.Name = seg[0], strings.TrimSuffix(seg[1], ".git")
+	return repo, repo.Check() == nil
 }
 
 // bodyMessage finds the text in the shapes that the Hub uses for errors.

@@ -79,7 +79,7 @@ func (c *Client) lfsBatch(ctx context.Context, repo RepoID, in Commit, large []*
 		Hash      string      `json:"hash_algo"`
 		Ref       *ref        `json:"ref,omitempty"`
 	}{Operation: "upload", Transfers: []string{"basic", "multipart"}, Hash: "sha256"}
-	if in.Revision != "" {
+	if in.Revision != "" && !in.Pull {
 		ask.Ref = &ref{in.Revision}
 	}
 	for _, u := range large {

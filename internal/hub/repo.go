@@ -1,9 +1,7 @@
 package hub
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -93,57 +91,6 @@ func (c *Client) DeleteRepo(ctx context.Context, repo RepoID) error {
 	return nil
 }
 
-// Info is what the Hub says about a repository at one revision.
-type Info struct {
-	ID           string         `json:"id"`
-	SHA          string         `json:"sha"` // the commit
-	Author       string         `json:"author"`
-	Private      bool           `json:"private"`
-	Gated        Gate           `json:"gated"`
-	Disabled     bool           `json:"disabled"`
-	Tags         []string       `json:"tags"`
-	PipelineTag  string         `json:"pipeline_tag"`
-	Library      string         `json:"library_name"`
-	Downloads    int64          `json:"downloads"`
-	Likes        int64          `json:"likes"`
-	Created      time.Time      `json:"createdAt"`
-	LastModified time.Time      `json:"lastModified"`
-	UsedStorage  int64          `json:"usedStorage"`
-	Card         map[string]any `json:"cardData"`
-	Siblings     []struct {
-		Path string `json:"rfilename"`
-	} `json:"siblings"`
-}
-
-// Gate is how access is given: "" to everyone, "auto" or "manual" to those who
-// ask. The Hub writes false for the first.
-type Gate string
-
-// UnmarshalJSON reads false, true or a word.
-func (g *Gate) UnmarshalJSON(data []byte) error {
-	var word string
-	if json.Unmarshal(data, &word) == nil {
-		*g = Gate(word)
-		return nil
-	}
-	*g = ""
-	if string(data) == "true" {
-		*g = "auto"
-	}
-	return nil
-}
-
-// RepoInfo describes a repository at a revision: a branch, a tag or a commit,
-// main if "".
-func (c *Client) RepoInfo(ctx context.Context, repo RepoID, rev string) (Info, error) {
-	var info Info
-	path := repo.api() + "/revision/" + revision(rev)
-	if _, err := c.api(ctx, call{method: "GET", path: path}, nil, &info); err != nil {
-		return Info{}, fmt.Errorf("get repository %s: %w", repo, err)
-	}
-	return info, nil
-}
-
 // An Entry is a file or a folder of a repository.
 type Entry struct {
 	Path string
@@ -151,6 +98,35 @@ type Entry struct {
 	Size int64
 	OID  string // git's id of the blob or tree; for a large file, of its pointer
 	LFS  string // sha256 of a large file, "" for others
+
+	Last *LastCommit // that changed it, if that was asked for
+}
+
+// LastCommit is the commit that last changed an entry.
+type LastCommit struct {
+	ID    string    `json:"id"`
+	Title string    `json:"title"`
+	Date  time.Time `json:"date"`
+}
+
+// rawEntry is an entry as the Hub writes it.
+type rawEntry struct {
+	Type string `json:"type"`
+	Path string `json:"path"`
+	OID  string `json:"oid"`
+	Size int64  `json:"size"`
+	LFS  *struct {
+		OID string `json:"oid"`
+	} `json:"lfs"`
+	Last *LastCommit `json:"lastCommit"`
+}
+
+func (r rawEntry) entry() Entry {
+	e := Entry{Path: r.Path, Dir: r.Type == "directory", OID: r.OID, Size: r.Size, Last: r.Last}
+	if r.LFS != nil {
+		e.LFS = r.LFS.OID
+	}
+	return e
 }
 
 // TreeOptions say which part of a repository to list.
@@ -158,6 +134,7 @@ type TreeOptions struct {
 	Revision  string // main if ""
 	Path      string // a folder; the root if ""
 	Recursive bool
+	Commits   bool // with the commit that last changed each entry, which takes the Hub long
 }
 
 // ListTree lists the files and folders of a repository, page by page.
@@ -166,8 +143,15 @@ func (c *Client) ListTree(ctx context.Context, repo RepoID, opts TreeOptions) it
 	if opts.Path != "" {
 		path += "/" + escapePath(opts.Path)
 	}
+	q := url.Values{}
 	if opts.Recursive {
-		path += "?recursive=true"
+		q.Set("recursive", "true")
+	}
+	if opts.Commits {
+		q.Set("expand", "true")
+	}
+	if len(q) > 0 {
+		path += "?" + q.Encode()
 	}
 	return func(yield func(Entry, error) bool) {
 		for path != "" {
@@ -187,26 +171,14 @@ func (c *Client) ListTree(ctx context.Context, repo RepoID, opts TreeOptions) it
 }
 
 func (c *Client) treePage(ctx context.Context, path string) ([]Entry, string, error) {
-	var raw []struct {
-		Type string `json:"type"`
-		Path string `json:"path"`
-		OID  string `json:"oid"`
-		Size int64  `json:"size"`
-		LFS  *struct {
-			OID string `json:"oid"`
-		} `json:"lfs"`
-	}
+	var raw []rawEntry
 	header, err := c.api(ctx, call{method: "GET", path: path}, nil, &raw)
 	if err != nil {
 		return nil, "", err
 	}
 	entries := make([]Entry, 0, len(raw))
 	for _, r := range raw {
-		e := Entry{Path: r.Path, Dir: r.Type == "directory", OID: r.OID, Size: r.Size}
-		if r.LFS != nil {
-			e.LFS = r.LFS.OID
-		}
-		entries = append(entries, e)
+		entries = append(entries, r.entry())
 	}
 	return entries, nextPage(header), nil
 }
@@ -225,45 +197,4 @@ func nextPage(h http.Header) string {
 		}
 	}
 	return ""
-}
-
-// SearchOptions say which repositories to list.
-type SearchOptions struct {
-	Type   RepoType // models if ""
-	Search string   // in the name
-	Author string
-	Filter []string // tags that all must be there
-	Sort   string   // lastModified, createdAt, downloads, likes or trendingScore
-	Limit  int      // 0 for all
-}
-
-// Search lists repositories, page by page.
-func (c *Client) Search(ctx context.Context, opts SearchOptions) iter.Seq2[Info, error] {
-	q := url.Values{"filter": opts.Filter, "full": {"true"}}
-	for key, v := range map[string]string{"search": opts.Search, "author": opts.Author, "sort": opts.Sort} {
-		if v != "" {
-			q.Set(key, v)
-		}
-	}
-	if opts.Limit > 0 {
-		q.Set("limit", fmt.Sprint(opts.Limit))
-	}
-	path := "/api/" + string(cmp.Or(opts.Type, Model)) + "s?" + q.Encode()
-	return func(yield func(Info, error) bool) {
-		for n := 0; path != ""; {
-			var page []Info
-			header, err := c.api(ctx, call{method: "GET", path: path}, nil, &page)
-			if err != nil {
-				yield(Info{}, fmt.Errorf("search the Hub: %w", err))
-				return
-			}
-			for _, info := range page {
-				n++
-				if !yield(info, nil) || n == opts.Limit {
-					return
-				}
-			}
-			path = nextPage(header)
-		}
-	}
 }

@@ -32,6 +32,8 @@ type Commit struct {
 	Message     string // "Upload files" if ""
 	Description string
 	Parent      string // if set and the branch has another head, nothing changes: ErrConflict
+	Rebase      bool   // with Parent: such a conflict is tried once more on top of the new head
+	Pull        bool   // make a pull request for the branch, from Parent if set
 	Files       []File
 	Delete      []string // files, or folders if they end with /
 }
@@ -42,6 +44,9 @@ type Committed struct {
 	URL       string   // its page
 	Unchanged bool     // the Hub had everything already: no commit was made
 	Skipped   []string // files that a .gitignore of the repository leaves out
+	PullURL   string   // the page of the pull request, if one was made
+	Pull      int      // its number
+	Rebased   bool     // the branch had moved on: the commit is on top of its new head
 }
 
 // Upload changes a repository by one commit, or by none if the Hub has it all.
@@ -49,10 +54,31 @@ type Committed struct {
 // repository is as it was, and another call sends only what is still missing.
 func (c *Client) Upload(ctx context.Context, repo RepoID, in Commit) (Committed, error) {
 	out, err := c.upload(ctx, repo, in)
+	if in.Rebase && in.Parent != "" && !in.Pull && moved(err) {
+		out, err = c.rebase(ctx, repo, in)
+	}
 	if err != nil {
 		return Committed{}, fmt.Errorf("upload to %s: %w", repo, err)
 	}
 	return out, nil
+}
+
+// moved reports whether a commit was refused because its branch has moved on.
+func moved(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Status == http.StatusPreconditionFailed
+}
+
+// rebase uploads on top of what the branch is now.
+func (c *Client) rebase(ctx context.Context, repo RepoID, in Commit) (Committed, error) {
+	info, err := c.RepoDetails(ctx, repo, InfoOptions{Revision: in.Revision, Expand: []string{"sha"}})
+	if err != nil {
+		return Committed{}, err
+	}
+	in.Parent = info.SHA
+	out, err := c.upload(ctx, repo, in)
+	out.Rebased = err == nil
+	return out, err
 }
 
 func (c *Client) upload(ctx context.Context, repo RepoID, in Commit) (Committed, error) {
@@ -89,12 +115,13 @@ func (c *Client) upload(ctx context.Context, repo RepoID, in Commit) (Committed,
 	}
 	made, err := c.commit(ctx, repo, in, changed)
 	if err != nil {
-		if done, ok := c.arrived(ctx, repo, in, uploads, head, err); ok {
+		if done, ok := c.arrived(ctx, repo, in, uploads, head, err); ok && !in.Pull {
 			return c.atHead(ctx, repo, in, done, out)
 		}
 		return Committed{}, err
 	}
 	out.Commit, out.URL = made.OID, made.URL
+	out.PullURL, out.Pull = made.PullURL, pullNumber(made.PullURL)
 	return out, nil
 }
 
@@ -307,7 +334,7 @@ func (c *Client) preupload(ctx context.Context, repo RepoID, in Commit, uploads 
 			} `json:"files"`
 			Commit string `json:"commitOid"`
 		}
-		if _, err := c.api(ctx, call{method: "POST", path: repo.api() + "/preupload/" + revision(in.Revision)}, ask, &answer); err != nil {
+		if _, err := c.api(ctx, call{method: "POST", path: in.path(repo, "preupload")}, ask, &answer); err != nil {
 			return "", err
 		}
 		for _, a := range answer.Files {

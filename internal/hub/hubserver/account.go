@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"ml-intern/internal/hub"
+	"ml-intern/internal/hub/hubserver/community"
 	"ml-intern/internal/hub/hubserver/gitstore"
 )
 
@@ -45,6 +46,31 @@ func (s *Server) mayWrite(x *exchange, namespace string) error {
 	return nil
 }
 
+// mayJoin says why the one who asks must not take part in what goes on in a
+// repository that they may read, if so.
+func (s *Server) mayJoin(x *exchange) error {
+	switch {
+	case x.who == nil:
+		return noRepo(x)
+	case x.who.ReadOnly:
+		return refuse(http.StatusForbidden, "Forbidden", "Forbidden: pass a token with the write role")
+	}
+	return nil
+}
+
+// known reports whether there is an account of that name.
+func (s *Server) known(user string) bool {
+	if !s.opts.Auth {
+		return user != ""
+	}
+	for _, a := range s.opts.Tokens {
+		if a.Name == user {
+			return true
+		}
+	}
+	return false
+}
+
 // open finds a repository that the one who asks may know of.
 func (s *Server) open(x *exchange, id hub.RepoID) (*gitstore.Repo, error) {
 	repo, err := s.store.Repo(id)
@@ -67,6 +93,9 @@ func (s *Server) mayRead(x *exchange, repo *gitstore.Repo) error {
 		return nil
 	case x.who == nil:
 		return refuse(http.StatusUnauthorized, "GatedRepo", "Access to "+string(repo.Type)+" "+repo.String()+" is restricted. You must have access to it and be authenticated to access it. Please log in.")
+	}
+	if access, err := s.board().Access(repo.RepoID, x.who.Name); err != nil || access == community.Accepted {
+		return err
 	}
 	return refuse(http.StatusForbidden, "GatedRepo", "Access to "+string(repo.Type)+" "+repo.String()+
 		" is restricted and you are not in the authorized list. Visit "+x.base()+"/"+repo.Path()+" to ask for access.")

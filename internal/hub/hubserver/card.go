@@ -265,10 +265,17 @@ func tags(typ hub.RepoType, data map[string]any) []string {
 	}
 	add("", "tags")
 	add("license:", "license")
-	if typ == hub.Dataset {
-		add("language:", "language")
-		add("task_categories:", "task_categories")
-		add("size_categories:", "size_categories")
+	switch typ {
+	case hub.Dataset:
+		for _, key := range []string{
+			"language", "task_categories", "task_ids", "size_categories", "multilinguality", "annotations_creators",
+			"language_creators", "source_datasets",
+		} {
+			add(key+":", key)
+		}
+		return out
+	case hub.Space:
+		add("", "sdk")
 		return out
 	}
 	add("", "library_name")

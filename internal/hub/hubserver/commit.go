@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"ml-intern/internal/hub"
@@ -21,12 +22,10 @@ const (
 	maxChanges    = 50_000
 )
 
-// commit makes a commit of the lines of the body.
+// commit makes a commit of the lines of the body, on a branch or as a new pull
+// request.
 func (s *Server) commit(c *repoCall) error {
-	if truth(c.URL.Query().Get("create_pr")) {
-		return badRequest("this server keeps no pull requests yet: commit to a branch")
-	}
-	ref, err := s.branch(c.repo, c.args[0])
+	target, err := s.committed(c)
 	if err != nil {
 		return err
 	}
@@ -37,17 +36,23 @@ func (s *Server) commit(c *repoCall) error {
 	if err != nil {
 		return err
 	}
-	spec.Ref = ref
+	out := map[string]any{"success": true, "hookOutput": ""}
 	ctx, cancel := c.detached()
 	defer cancel()
-	commit, err := s.store.Commit(ctx, c.repo.RepoID, spec, b)
+	var commit gitstore.Commit
+	if target.create {
+		var num int
+		num, commit, err = s.commitAsPull(ctx, c, target.ref, spec, b)
+		out["pullRequestUrl"] = c.base() + "/" + c.repo.Path() + "/discussions/" + strconv.Itoa(num)
+	} else {
+		spec.Ref = target.ref
+		commit, err = s.store.Commit(ctx, c.repo.RepoID, spec, b)
+	}
 	if err != nil {
 		return err
 	}
-	return s.ok(c.exchange, map[string]any{
-		"success": true, "commitOid": commit.ID, "hookOutput": "",
-		"commitUrl": c.base() + "/" + c.repo.Path() + "/commit/" + commit.ID,
-	})
+	out["commitOid"], out["commitUrl"] = commit.ID, c.base()+"/"+c.repo.Path()+"/commit/"+commit.ID
+	return s.ok(c.exchange, out)
 }
 
 // branch is the full name of a branch that can be committed to.

@@ -4,21 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"ml-intern/internal/hub"
 	"ml-intern/internal/hub/hubserver/gitstore"
 )
-
-// expandable are the fields that clients may ask for one by one. The ones that
-// this server knows nothing about are left out of the answer.
-const expandable = `author baseModels cardData childrenModelCount citation config createdAt datasets description disabled
-downloads downloadsAllTime evalResults gated gguf inference inferenceProviderMapping lastModified library_name likes
-mainSize mask_token model-index models paperswithcode_id pipeline_tag private region resourceGroup runtime safetensors
-sdk sha siblings spaces subdomain tags transformersInfo trendingScore usedStorage widgetData xetEnabled`
 
 const timeFormat = "2006-01-02T15:04:05.000Z"
 
@@ -35,7 +26,7 @@ func (s *Server) info(c *repoCall) error {
 		return err
 	}
 	q := c.URL.Query()
-	expand, err := expandList(q)
+	expand, err := expandList(c.repo.Type, q)
 	if err != nil {
 		return err
 	}
@@ -48,23 +39,11 @@ func (s *Server) info(c *repoCall) error {
 			return err
 		}
 	}
-	if slices.Contains(expand, "usedStorage") {
-		if v["usedStorage"], err = s.usedStorage(commit); err != nil {
-			return err
-		}
+	if err := s.expand(c.repo, commit, expand, v); err != nil {
+		return err
 	}
 	c.Header().Set("X-Repo-Commit", commit.ID)
 	return s.ok(c.exchange, pick(v, expand))
-}
-
-func expandList(q url.Values) ([]string, error) {
-	expand := values(q, "expand")
-	for _, field := range expand {
-		if !slices.Contains(strings.Fields(expandable), field) {
-			return nil, badRequest(fmt.Sprintf("%q cannot be expanded", field))
-		}
-	}
-	return expand, nil
 }
 
 // pick leaves only the fields that were asked for, if any were.
@@ -88,11 +67,15 @@ func (s *Server) describe(repo *gitstore.Repo, commit gitstore.Commit) (map[stri
 		return nil, err
 	}
 	card := parseCard(text).data // a card that cannot be read says nothing
+	likes, err := s.board().Likes(repo.RepoID)
+	if err != nil {
+		return nil, err
+	}
 	v := map[string]any{
 		"_id": repo.ID, "id": repo.String(), "author": repo.Namespace, "sha": commit.ID,
 		"createdAt": stamp(repo.Created), "lastModified": stamp(repo.Modified),
 		"private": repo.Private, "gated": gatedValue(repo), "disabled": repo.Disabled,
-		"downloads": 0, "downloadsAllTime": 0, "likes": 0, "trendingScore": 0,
+		"downloads": 0, "downloadsAllTime": 0, "likes": len(likes), "trendingScore": 0,
 		"tags": tags(repo.Type, card), "xetEnabled": false,
 	}
 	if card != nil {
@@ -109,6 +92,11 @@ func (s *Server) describe(repo *gitstore.Repo, commit gitstore.Commit) (map[stri
 		v["spaces"] = []string{}
 	case hub.Space:
 		v["sdk"] = cmp.Or(fmt.Sprint(orNil(card["sdk"])), repo.SDK)
+		v["subdomain"] = subdomain(repo.RepoID)
+		for _, key := range []string{"models", "datasets"} {
+			list, _ := words(card[key])
+			v[key] = append([]string{}, list...)
+		}
 		v["runtime"] = map[string]any{"stage": "STOPPED", "hardware": map[string]any{"current": nil, "requested": nil}}
 	}
 	return v, nil
@@ -156,23 +144,4 @@ func (s *Server) siblings(commit gitstore.Commit, blobs bool) ([]map[string]any,
 		out = append(out, v)
 	}
 	return out, nil
-}
-
-// usedStorage is the size of all files of a commit.
-func (s *Server) usedStorage(commit gitstore.Commit) (int64, error) {
-	var sum int64
-	for e, err := range s.store.Entries(commit, "", true) {
-		if err != nil {
-			return 0, err
-		}
-		if e.Dir {
-			continue
-		}
-		f, err := s.store.File(e.OID)
-		if err != nil {
-			return 0, err
-		}
-		sum += f.Size
-	}
-	return sum, nil
 }

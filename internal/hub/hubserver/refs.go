@@ -70,13 +70,16 @@ func (s *Server) createBranch(c *repoCall) error {
 	if err := decodeMaybe(c, &in); err != nil {
 		return err
 	}
-	if in.Empty {
-		return badRequest("this server has no empty branches")
-	}
 	ctx, cancel := c.detached()
 	defer cancel()
-	name := strings.TrimPrefix(c.args[0], "refs/heads/")
-	if err := s.store.CreateRef(ctx, c.repo.RepoID, "refs/heads/"+name, in.Start, in.Overwrite); err != nil {
+	ref := "refs/heads/" + strings.TrimPrefix(c.args[0], "refs/heads/")
+	var err error
+	if in.Empty {
+		err = s.store.CreateEmpty(ctx, c.repo.RepoID, ref, c.who.Name, in.Overwrite)
+	} else {
+		err = s.store.CreateRef(ctx, c.repo.RepoID, ref, in.Start, in.Overwrite)
+	}
+	if err != nil {
 		return err
 	}
 	return s.ok(c.exchange, map[string]any{"success": true})

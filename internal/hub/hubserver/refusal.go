@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"ml-intern/internal/hub/hubserver/community"
 	"ml-intern/internal/hub/hubserver/gitstore"
 )
 
@@ -74,8 +75,14 @@ func (s *Server) refusal(x *exchange, err error) *refusal {
 		return refuse(http.StatusNotFound, "RevisionNotFound", "Invalid rev id: "+said)
 	case errors.Is(err, gitstore.ErrNoEntry):
 		return refuse(http.StatusNotFound, "EntryNotFound", said)
-	case errors.Is(err, gitstore.ErrExists):
+	case errors.Is(err, gitstore.ErrExists), errors.Is(err, gitstore.ErrConflict), errors.Is(err, community.ErrState):
 		return refuse(http.StatusConflict, "Conflict", said)
+	case errors.Is(err, community.ErrMissing):
+		return refuse(http.StatusNotFound, "NotFound", said)
+	case errors.Is(err, community.ErrFull):
+		return refuse(http.StatusRequestEntityTooLarge, "TooLarge", said)
+	case errors.Is(err, community.ErrInvalid):
+		return badRequest(said)
 	case errors.Is(err, gitstore.ErrParent):
 		return refuse(http.StatusPreconditionFailed, "PreconditionFailed", movedOnText)
 	case errors.Is(err, gitstore.ErrNoLarge):

@@ -85,15 +85,20 @@ func (s *Server) createRepo(x *exchange) error {
 	}
 	repo, err := s.makeRepo(x, id, state, in)
 	if errors.Is(err, gitstore.ErrExists) {
-		return &refusal{
-			http.StatusConflict, "Conflict", "You already created this " + string(id.Type) + " repo",
-			map[string]any{"url": x.base() + "/" + id.Path(), "name": id.String()},
-		}
+		return alreadyThere(x, id)
 	}
 	if err != nil {
 		return err
 	}
 	return s.ok(x, map[string]any{"url": x.base() + "/" + id.Path(), "name": id.String(), "id": repo.ID})
+}
+
+// alreadyThere tells clients that do not mind where the repository is.
+func alreadyThere(x *exchange, id hub.RepoID) error {
+	return &refusal{
+		http.StatusConflict, "Conflict", "You already created this " + string(id.Type) + " repo",
+		map[string]any{"url": x.base() + "/" + id.Path(), "name": id.String()},
+	}
 }
 
 // makeRepo creates a repository with its first commit.
@@ -200,52 +205,6 @@ func (s *Server) moveRepo(x *exchange) error {
 		return err
 	}
 	return s.ok(x, map[string]any{"url": x.base() + "/" + to.Path()})
-}
-
-func (s *Server) settings(c *repoCall) error {
-	var in struct {
-		Private    *bool   `json:"private"`
-		Visibility *string `json:"visibility"`
-		Gated      any     `json:"gated"`
-	}
-	if err := decode(c.exchange, &in); err != nil {
-		return err
-	}
-	gated, change := "", in.Gated != nil
-	switch v := in.Gated.(type) {
-	case nil, bool:
-		if v == true {
-			return badRequest(`"gated" must be false, "auto" or "manual"`)
-		}
-	case string:
-		if gated = v; v != "auto" && v != "manual" {
-			return badRequest(`"gated" must be false, "auto" or "manual"`)
-		}
-	default:
-		return badRequest(`"gated" must be false, "auto" or "manual"`)
-	}
-	if in.Visibility != nil {
-		if !slices.Contains([]string{"public", "private", "protected"}, *in.Visibility) {
-			return refuse(http.StatusUnprocessableEntity, "ValidationError", "visibility must be public or private")
-		}
-		private := *in.Visibility != "public"
-		in.Private = &private
-	}
-	ctx, cancel := c.detached()
-	defer cancel()
-	repo, err := s.store.Update(ctx, c.repo.RepoID, func(repo *gitstore.Repo) error {
-		if in.Private != nil {
-			repo.Private = *in.Private
-		}
-		if change {
-			repo.Gated = gated
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return s.ok(c.exchange, map[string]any{"private": repo.Private, "gated": gatedValue(repo)})
 }
 
 // gatedValue is false or a word, as the Hub writes it.

@@ -25,6 +25,7 @@ type access int
 const (
 	see   access = iota // know that the repository is there
 	read                // read its files
+	join                // take part: open discussions and pull requests
 	write               // change it
 )
 
@@ -49,13 +50,27 @@ var routes = []route{
 	{"DELETE", "branch", 1, false, write, (*Server).deleteBranch},
 	{"POST", "tag", 1, false, write, (*Server).createTag},
 	{"DELETE", "tag", 1, false, write, (*Server).deleteTag},
-	{"POST", "preupload", 1, false, write, (*Server).preupload},
-	{"POST", "commit", 1, false, write, (*Server).commit},
+	{"POST", "preupload", 1, false, join, (*Server).preupload},
+	{"POST", "commit", 1, false, join, (*Server).commit},
 	{"PUT", "settings", 0, false, write, (*Server).settings},
 	{"GET", "xet-write-token", 1, false, see, (*Server).noXet},
 	{"GET", "xet-read-token", 1, false, see, (*Server).noXet},
 	{"GET", "auth-check", 0, false, read, (*Server).authCheck},
 	{"GET", "auth-check", 1, false, write, (*Server).authCheck},
+	{"POST", "super-squash", 1, false, write, (*Server).squash},
+	{"POST", "duplicate", 0, false, read, (*Server).duplicate},
+	{"GET", "compare", 1, true, read, (*Server).compare},
+	{"GET", "treesize", 1, true, see, (*Server).treeSize},
+	{"GET", "lfs-files", 0, false, write, (*Server).largeFiles},
+	{"POST", "like", 0, false, see, (*Server).like},
+	{"DELETE", "like", 0, false, see, (*Server).like},
+	{"GET", "likers", 0, false, see, (*Server).likers},
+	{"GET", "user-access-request", 1, false, write, (*Server).accessRequests},
+	{"POST", "user-access-request", 1, false, see, (*Server).handleAccess},
+	{"GET", "discussions", 0, false, see, (*Server).discussions},
+	{"POST", "discussions", 0, false, join, (*Server).createDiscussion},
+	{"GET", "discussions", 1, false, see, (*Server).discussion},
+	{"POST", "discussions", 2, true, join, (*Server).changeDiscussion},
 }
 
 // api serves what is under /api.
@@ -81,6 +96,9 @@ func (s *Server) api(x *exchange, seg []string) error {
 	}
 	if seg[0] == "storage" {
 		return s.storage(x, seg[1:])
+	}
+	if len(seg) == 3 && seg[0] == "users" && seg[2] == "likes" && method == http.MethodGet {
+		return s.userLikes(x, seg[1])
 	}
 	typ, ok := apiType(seg[0])
 	if !ok {
@@ -143,7 +161,11 @@ func (s *Server) repoCall(x *exchange, id hub.RepoID, needs access) (*repoCall, 
 	if err == nil && needs >= read {
 		err = s.mayRead(x, repo)
 	}
-	if err == nil && needs == write {
+	switch {
+	case err != nil:
+	case needs == join:
+		err = s.mayJoin(x)
+	case needs == write:
 		err = s.mayWrite(x, id.Namespace)
 	}
 	if err != nil {
@@ -196,12 +218,15 @@ func (s *Server) site(x *exchange, seg []string) error {
 		id.Name = name
 		return s.largeAPI(x, id, rest)
 	}
-	if !get {
-		return noRoute(x)
-	}
 	action := ""
 	if len(rest) > 0 {
 		action = rest[0]
+	}
+	if action == "ask-access" && x.Method == http.MethodPost {
+		return s.askAccess(x, id)
+	}
+	if !get {
+		return noRoute(x)
 	}
 	switch action {
 	case "", "tree", "commit", "commits":

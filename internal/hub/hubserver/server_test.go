@@ -186,7 +186,9 @@ func TestWhoMayWhat(t *testing.T) {
 		{"r", "GET", "/api/models/me/private/auth-check/write", "", 403, "Forbidden"},
 		{"o", "GET", "/me/private" + file, "", 404, "RepoNotFound"},
 		{"o", "POST", "/api/models/me/public/commit/main", line, 403, "Forbidden"},
-		{"o", "POST", "/me/public.git/info/lfs/objects/batch", `{}`, 403, "Forbidden"},
+		{"o", "POST", "/me/public.git/info/lfs/objects/batch", `{"ref":{"name":"main"}}`, 403, "Forbidden"},
+		{"o", "POST", "/me/public.git/info/lfs/objects/batch", `{"operation":"upload"}`, 200, ""}, // for a pull request
+		{"o", "POST", "/me/private.git/info/lfs/objects/batch", `{"operation":"upload"}`, 404, "RepoNotFound"},
 		{"o", "DELETE", "/api/repos/delete", `{"name":"me/public"}`, 403, "Forbidden"},
 		{"o", "DELETE", "/api/repos/delete", `{"name":"me/private"}`, 404, "RepoNotFound"},
 		{"o", "POST", "/api/repos/move", `{"fromRepo":"me/public","toRepo":"other/x"}`, 403, "Forbidden"},
@@ -267,7 +269,7 @@ func TestCommitRefusals(t *testing.T) {
 		{"deleting a file as a folder", "main", commitBody("", `{"key":"deletedFolder","value":{"path":".gitattributes/"}}`), 404, ".gitattributes"},
 		{"a branch that is not there", "nope", commitBody("", fileLine("f", "1")), 404, "nope"},
 		{"on a commit", before, commitBody("", fileLine("f", "1")), 404, "branch"},
-		{"a pull request", "main?create_pr=1", commitBody("", fileLine("f", "1")), 400, "pull requests"},
+		{"a pull request for nothing", "nope?create_pr=1", commitBody("", fileLine("f", "1")), 404, "nope"},
 	}
 	for _, c := range cases {
 		a := s.do("POST", "/api/models/me/x/commit/"+c.path, c.body)

@@ -39,6 +39,9 @@ func (s *Server) preupload(c *repoCall) error {
 	if len(in.Files) > maxPreupload {
 		return refuse(http.StatusUnprocessableEntity, "ValidationError", fmt.Sprintf("at most %d files can be asked for", maxPreupload))
 	}
+	if _, err := s.committed(c); err != nil {
+		return err
+	}
 	commit, err := s.store.Resolve(c.repo, c.args[0])
 	if err != nil {
 		return err
@@ -124,7 +127,7 @@ func (s *Server) largeAPI(x *exchange, id hub.RepoID, rest []string) error {
 	default:
 		return noRoute(x)
 	}
-	c, err := s.repoCall(x, id, write)
+	c, err := s.repoCall(x, id, join)
 	if err != nil {
 		return err
 	}
@@ -151,8 +154,14 @@ func (s *Server) batch(c *repoCall) error {
 		Transfers []string      `json:"transfers"`
 		Objects   []largeObject `json:"objects"`
 		Hash      string        `json:"hash_algo"`
+		Ref       struct {
+			Name string `json:"name"`
+		} `json:"ref"`
 	}
 	if err := decode(c.exchange, &in); err != nil {
+		return err
+	}
+	if err := s.maySend(c, in.Ref.Name); err != nil {
 		return err
 	}
 	if in.Operation != "upload" {

@@ -76,6 +76,11 @@ func (s *Store) Commit(ctx context.Context, id hub.RepoID, spec CommitSpec, b *B
 	if err != nil {
 		return Commit{}, err
 	}
+	if num, pull := PullNumber(spec.Ref); pull {
+		if _, err := repo.openPull(num); err != nil {
+			return Commit{}, err
+		}
+	}
 	before := repo.Refs[refName(spec.Ref)]
 	c, err := s.commit(repo, spec, b)
 	if err != nil || c.ID == before {
@@ -128,7 +133,9 @@ func (s *Store) commit(repo *Repo, spec CommitSpec, b *Batch) (Commit, error) {
 		return Commit{}, err
 	}
 	repo.Refs[ref] = c.ID
-	repo.Modified = c.Time
+	if _, pull := PullNumber(ref); !pull {
+		repo.Modified = c.Time
+	}
 	return c, nil
 }
 

@@ -30,6 +30,9 @@ type State struct {
 	Disabled bool              `json:"disabled,omitempty"`
 	SDK      string            `json:"sdk,omitempty"` // of a Space
 	Refs     map[string]string `json:"refs"`          // full name -> commit
+
+	NoDiscussions bool         `json:"noDiscussions,omitempty"`
+	Pulls         map[int]Pull `json:"pulls,omitempty"` // by number
 }
 
 // A Repo is a repository as it was when it was read.
