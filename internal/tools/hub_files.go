@@ -191,7 +191,7 @@ func (h hubFiles) upload(ctx context.Context, c *hub.Client, repo hub.RepoID, in
 	if err != nil {
 		return tool.Output{}, err
 	}
-	if !info.Private && !in.Public && !in.CreatePR {
+	if !info.Private && !in.Public {
 		return tool.Output{}, fmt.Errorf("%s is public: what is uploaded there, everybody can read; if the person wants that, call again with public", repo)
 	}
 	sources, err := h.sources(in)
@@ -203,7 +203,7 @@ func (h hubFiles) upload(ctx context.Context, c *hub.Client, repo hub.RepoID, in
 	}
 	call.Log(fmt.Sprintf("uploading %d files to %s", len(sources), repo))
 	made, err := c.Upload(ctx, repo, hub.Commit{
-		Revision: in.Revision, Message: cmp.Or(in.Message, "Upload "+cmp.Or(in.Path, in.Source)), Files: sources,
+		Revision: in.Revision, Message: cmp.Or(in.Message, "Upload "+cmp.Or(in.Path, in.Source)), Files: sources, Pull: in.CreatePR,
 	})
 	if err != nil {
 		return tool.Output{}, err
@@ -212,11 +212,11 @@ func (h hubFiles) upload(ctx context.Context, c *hub.Client, repo hub.RepoID, in
 		text := fmt.Sprintf("%s has all of it already: no commit was made", repo)
 		return tool.Output{Text: text, Summary: text}, nil
 	}
-	text := fmt.Sprintf("uploaded %d files to %s: %s", len(sources)-len(made.Skipped), repo, made.URL)
+	text := fmt.Sprintf("uploaded %d files to %s: %s", len(sources)-len(made.Skipped), repo, cmp.Or(made.PullURL, made.URL))
 	if len(made.Skipped) > 0 {
 		text += fmt.Sprintf("\nleft out by the repository's .gitignore: %s", strings.Join(made.Skipped, ", "))
 	}
-	return changed(c, repo, text), nil
+	return changed(repo, text, proposed(c, repo, made)), nil
 }
 
 func (in hubFilesInput) uploadProblem() string {
@@ -278,13 +278,17 @@ func (h hubFiles) remove(ctx context.Context, c *hub.Client, repo hub.RepoID, in
 	}
 	made, err := c.Upload(ctx, repo, hub.Commit{
 		Revision: in.Revision, Parent: info.SHA, Delete: doomed,
-		Message: cmp.Or(in.Message, "Delete "+strings.Join(in.Patterns, ", ")),
+		Message: cmp.Or(in.Message, "Delete "+strings.Join(in.Patterns, ", ")), Pull: in.CreatePR,
 	})
 	if err != nil {
 		return tool.Output{}, err
 	}
-	text := fmt.Sprintf("deleted %d files of %s: %s\n%s", len(doomed), repo, made.URL, strings.Join(doomed[:min(len(doomed), 50)], "\n"))
-	return changed(c, repo, text), nil
+	verb := "deleted"
+	if in.CreatePR {
+		verb = "proposed to delete"
+	}
+	text := fmt.Sprintf("%s %d files of %s: %s\n%s", verb, len(doomed), repo, cmp.Or(made.PullURL, made.URL), strings.Join(doomed[:min(len(doomed), 50)], "\n"))
+	return changed(repo, text, proposed(c, repo, made)), nil
 }
 
 // matches compares as the Hub's own clients do: * crosses folders, and a
@@ -300,11 +304,19 @@ func matches(pattern, name string) bool {
 }
 
 // changed is the result of a call that changed a repository.
-func changed(c *hub.Client, repo hub.RepoID, text string) tool.Output {
+func changed(repo hub.RepoID, text string, made ...tool.Artifact) tool.Output {
 	first, _, _ := strings.Cut(text, "\n")
 	return tool.Output{
-		Text: text, Summary: first,
-		Artifacts: []tool.Artifact{{Kind: string(repo.Type), URL: c.RepoURL(repo)}},
-		Facts:     []tool.Fact{{Kind: "Changed on the Hub", Name: repo.Path(), Text: first}},
+		Text: text, Summary: first, Artifacts: made,
+		Facts: []tool.Fact{{Kind: "Changed on the Hub", Name: repo.Path(), Text: first}},
 	}
+}
+
+// proposed is the artifact of a change: the repository, or the pull request
+// that proposes it.
+func proposed(c *hub.Client, repo hub.RepoID, made hub.Committed) tool.Artifact {
+	if made.PullURL != "" {
+		return tool.Artifact{Kind: "pull request", URL: made.PullURL}
+	}
+	return tool.Artifact{Kind: string(repo.Type), URL: c.RepoURL(repo)}
 }
