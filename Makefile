@@ -27,7 +27,7 @@ cross: .go-there
 lint: .go-there
 	@scripts/lint
 
-# Opt-in: compiles llama.cpp for ten minutes the first time.
+# Compiles llama.cpp the first time, about five minutes.
 test-llama: .go-there
 	@scripts/test-llama
 
