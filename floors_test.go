@@ -21,7 +21,10 @@ ledger:
 hub:
 dataset:
 hub/hubserver/gitstore: hub
-hub/hubserver:  hub hub/hubserver/gitstore
+hub/hubserver/space:
+hub/hubserver/collection:
+hub/hubserver/webhook:
+hub/hubserver:  hub hub/hubserver/gitstore hub/hubserver/space hub/hubserver/collection hub/hubserver/webhook
 llm/wire:       llm
 llm/openai:     llm llm/wire
 llm/anthropic:  llm llm/wire

@@ -87,7 +87,8 @@ func (s *Server) describe(repo *gitstore.Repo, commit gitstore.Commit) (map[stri
 	if err != nil {
 		return nil, err
 	}
-	card := parseCard(text).data // a card that cannot be read says nothing
+	whole := parseCard(text)
+	card := whole.data // a card that cannot be read says nothing
 	v := map[string]any{
 		"_id": repo.ID, "id": repo.String(), "author": repo.Namespace, "sha": commit.ID,
 		"createdAt": stamp(repo.Created), "lastModified": stamp(repo.Modified),
@@ -109,7 +110,15 @@ func (s *Server) describe(repo *gitstore.Repo, commit gitstore.Commit) (map[stri
 		v["spaces"] = []string{}
 	case hub.Space:
 		v["sdk"] = cmp.Or(fmt.Sprint(orNil(card["sdk"])), repo.SDK)
-		v["runtime"] = map[string]any{"stage": "STOPPED", "hardware": map[string]any{"current": nil, "requested": nil}}
+		st, err := spaceState(repo)
+		if err != nil {
+			return nil, err
+		}
+		src, err := s.spaceSource(repo, commit, whole)
+		if err != nil {
+			return nil, err
+		}
+		v["runtime"] = st.Runtime(src, time.Now())
 	}
 	return v, nil
 }
