@@ -22,7 +22,10 @@ hub:
 dataset:
 hub/hubserver/gitstore: hub
 hub/hubserver/community: hub hub/hubserver/gitstore
-hub/hubserver:  hub hub/hubserver/gitstore hub/hubserver/community
+hub/hubserver/space:
+hub/hubserver/collection:
+hub/hubserver/webhook:
+hub/hubserver:  hub hub/hubserver/gitstore hub/hubserver/community hub/hubserver/space hub/hubserver/collection hub/hubserver/webhook
 llm/wire:       llm
 llm/openai:     llm llm/wire
 llm/anthropic:  llm llm/wire

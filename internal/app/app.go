@@ -55,7 +55,7 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	return &App{cfg: cfg, store: store, jobs: jobs, hub: &localHub{dir: hubDir(cfg)}}, nil
+	return &App{cfg: cfg, store: store, jobs: jobs, hub: &localHub{dir: hubDir(cfg), jobs: hubJobs{jobs}}}, nil
 }
 
 // Close ends what New and the sessions opened.

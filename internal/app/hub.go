@@ -60,7 +60,8 @@ func (a *App) hubClient(ctx context.Context) (*hub.Client, error) {
 
 // A localHub is the embedded Hub of this process.
 type localHub struct {
-	dir string
+	dir  string
+	jobs hubserver.Jobs
 
 	mu     sync.Mutex
 	url    string
@@ -75,7 +76,7 @@ func (l *localHub) start(ctx context.Context) (string, error) {
 	if l.url != "" {
 		return l.url, nil
 	}
-	store, err := hubserver.Open(hubserver.Options{Dir: l.dir})
+	store, err := hubserver.Open(hubserver.Options{Dir: l.dir, Jobs: l.jobs})
 	if err != nil {
 		return "", err
 	}

@@ -20,6 +20,7 @@ type ServeOptions struct {
 	AddrFile string // the address is written here once the server listens; "" for nowhere
 	Auth     bool   // a token is needed
 	Token    string // the token of the one user, with Auth
+	Router   string // the endpoint of a model that /v1 leads to; the first local server that is configured if ""
 }
 
 // ServeHub runs the Hub server until ctx ends. It calls ready with its URL
@@ -31,7 +32,13 @@ func ServeHub(ctx context.Context, cfg *config.Config, opts ServeOptions, ready 
 	if opts.Dir == "" {
 		opts.Dir = hubDir(cfg)
 	}
-	store, err := hubserver.Open(hubserver.Options{Dir: opts.Dir, Auth: opts.Auth, Tokens: opts.tokens()})
+	router, key, err := hubRouter(cfg, opts.Router)
+	if err != nil {
+		return err
+	}
+	store, err := hubserver.Open(hubserver.Options{
+		Dir: opts.Dir, Auth: opts.Auth, Tokens: opts.tokens(), Jobs: hubJobsOf(cfg), Router: router, RouterKey: key,
+	})
 	if err != nil {
 		return fmt.Errorf("open hub folder: %w", err)
 	}
@@ -47,6 +54,7 @@ func ServeHub(ctx context.Context, cfg *config.Config, opts ServeOptions, ready 
 		}
 	}
 	server := &http.Server{Handler: store, ReadHeaderTimeout: 10 * time.Second}
+	server.RegisterOnShutdown(store.EndStreams)
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)

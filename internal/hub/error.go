@@ -34,6 +34,7 @@ type Error struct {
 	RequestID string        // what the Hub's people ask for
 	Wait      time.Duration // how long the Hub asks to wait, 0 if it does not
 	AskURL    string        // of ErrGated: the page at which to ask for access
+	Slug      string        // of the collection that is in the way, if one is
 }
 
 func (e *Error) Error() string {
@@ -95,7 +96,8 @@ func (c *Client) responseError(resp *http.Response) *Error {
 		e.URL = plainURL(resp.Request.URL)
 	}
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // what can be read is enough
-	if said := bodyMessage(body); said != "" {               // the same as in the header, with every letter
+	e.Slug = bodySlug(body)
+	if said := bodyMessage(body); said != "" { // the same as in the header, with every letter
 		e.Message = said
 	}
 	if e.Message == "" {
@@ -167,6 +169,17 @@ func bodyMessage(body []byte) string {
 		text = v.Message
 	}
 	return text
+}
+
+// bodySlug finds the name of the collection that exists already.
+func bodySlug(body []byte) string {
+	var v struct {
+		Slug string `json:"slug"`
+	}
+	if json.Unmarshal(body, &v) != nil {
+		return ""
+	}
+	return v.Slug
 }
 
 func errorTexts(raw json.RawMessage) []string {

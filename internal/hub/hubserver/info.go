@@ -66,7 +66,8 @@ func (s *Server) describe(repo *gitstore.Repo, commit gitstore.Commit) (map[stri
 	if err != nil {
 		return nil, err
 	}
-	card := parseCard(text).data // a card that cannot be read says nothing
+	whole := parseCard(text)
+	card := whole.data // a card that cannot be read says nothing
 	likes, err := s.board().Likes(repo.RepoID)
 	if err != nil {
 		return nil, err
@@ -97,7 +98,15 @@ func (s *Server) describe(repo *gitstore.Repo, commit gitstore.Commit) (map[stri
 			list, _ := words(card[key])
 			v[key] = append([]string{}, list...)
 		}
-		v["runtime"] = map[string]any{"stage": "STOPPED", "hardware": map[string]any{"current": nil, "requested": nil}}
+		st, err := spaceState(repo)
+		if err != nil {
+			return nil, err
+		}
+		src, err := s.spaceSource(repo, commit, whole)
+		if err != nil {
+			return nil, err
+		}
+		v["runtime"] = st.Runtime(src, time.Now())
 	}
 	return v, nil
 }

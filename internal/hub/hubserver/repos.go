@@ -14,7 +14,7 @@ import (
 )
 
 // reserved names cannot be owners: they begin addresses of the server.
-var reserved = []string{"api", "models", "datasets", "spaces", "kernels", "buckets", "docs", "login", "settings"}
+var reserved = []string{"api", "models", "datasets", "spaces", "kernels", "buckets", "docs", "login", "settings", "collections", "jobs", "v1"}
 
 // repoRequest is the body of the calls that name a repository.
 type repoRequest struct {
@@ -25,7 +25,8 @@ type repoRequest struct {
 	Visibility string       `json:"visibility"`
 	SDK        string       `json:"sdk"`
 	License    string       `json:"license"`
-	Files      []struct {
+	spaceRequest
+	Files []struct {
 		Path     string `json:"path"`
 		Content  string `json:"content"`
 		Encoding string `json:"encoding"`
@@ -82,6 +83,9 @@ func (s *Server) createRepo(x *exchange) error {
 			return badRequest(`"sdk" must be one of gradio, docker, static`)
 		}
 		state.SDK = in.SDK
+		if state.Space, err = s.newSpace(in.spaceRequest, in.SDK); err != nil {
+			return err
+		}
 	}
 	repo, err := s.makeRepo(x, id, state, in)
 	if errors.Is(err, gitstore.ErrExists) {
@@ -90,6 +94,7 @@ func (s *Server) createRepo(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	s.tell(x, repo, "create", "repo", nil)
 	return s.ok(x, map[string]any{"url": x.base() + "/" + id.Path(), "name": id.String(), "id": repo.ID})
 }
 
@@ -150,11 +155,16 @@ func (s *Server) deleteRepo(x *exchange) error {
 	if err := s.owned(x, id); err != nil {
 		return err
 	}
+	repo, err := s.store.Repo(id)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := x.detached()
 	defer cancel()
 	if err := s.store.Delete(ctx, id); err != nil {
 		return err
 	}
+	s.tell(x, repo, "delete", "repo", nil)
 	x.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	x.Write([]byte("OK"))
 	return nil
@@ -204,6 +214,7 @@ func (s *Server) moveRepo(x *exchange) error {
 	if err := s.store.Move(ctx, from, to); err != nil {
 		return err
 	}
+	s.tellMove(x, from, to)
 	return s.ok(x, map[string]any{"url": x.base() + "/" + to.Path()})
 }
 

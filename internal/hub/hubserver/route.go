@@ -73,6 +73,14 @@ var routes = []route{
 	{"POST", "discussions", 2, true, join, (*Server).changeDiscussion},
 }
 
+// routesOf are the calls on a repository of that type.
+func routesOf(typ hub.RepoType) []route {
+	if typ == hub.Space {
+		return append(routes[:len(routes):len(routes)], spaceRoutes...)
+	}
+	return routes
+}
+
 // api serves what is under /api.
 func (s *Server) api(x *exchange, seg []string) error {
 	if len(seg) == 0 {
@@ -99,6 +107,9 @@ func (s *Server) api(x *exchange, seg []string) error {
 	}
 	if len(seg) == 3 && seg[0] == "users" && seg[2] == "likes" && method == http.MethodGet {
 		return s.userLikes(x, seg[1])
+	}
+	if ours, err := s.moreAPI(x, method, seg); ours {
+		return err
 	}
 	typ, ok := apiType(seg[0])
 	if !ok {
@@ -128,7 +139,7 @@ func (s *Server) repoAPI(x *exchange, method string, id hub.RepoID, seg []string
 		action, seg = seg[0], seg[1:]
 	}
 	known := false
-	for _, r := range routes {
+	for _, r := range routesOf(id.Type) {
 		if r.action != action || len(seg) < r.args || len(seg) > r.args && !r.more {
 			continue
 		}
@@ -141,7 +152,11 @@ func (s *Server) repoAPI(x *exchange, method string, id hub.RepoID, seg []string
 			return err
 		}
 		c.args = seg
-		return r.do(s, c)
+		if err := r.do(s, c); err != nil {
+			return err
+		}
+		s.announce(c, r.action)
+		return nil
 	}
 	if known {
 		return refuse(http.StatusMethodNotAllowed, "MethodNotAllowed", x.Method+" is not for this address")

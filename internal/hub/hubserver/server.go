@@ -20,10 +20,12 @@ import (
 	"net/url"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"ml-intern/internal/hub"
 	"ml-intern/internal/hub/hubserver/gitstore"
+	"ml-intern/internal/hub/hubserver/webhook"
 )
 
 // Options say what to serve, and to whom.
@@ -34,6 +36,11 @@ type Options struct {
 	Tokens   map[string]Account // with Auth, whose token it is
 	PartSize int64              // larger files come in parts if the client can; 512 MiB if 0
 	Log      *slog.Logger       // failures of the server itself; nil for none
+
+	PaidHardware bool     // Spaces may ask for hardware that costs on the Hub; otherwise that is 402
+	Jobs         Jobs     // the jobs of User; nil for none
+	Router       *url.URL // of a model's endpoint, with its /v1; nil for none
+	RouterKey    string   // what that endpoint wants to be shown, if anything
 }
 
 // An Account is who acts.
@@ -52,6 +59,10 @@ type Server struct {
 	secret []byte
 	origin *http.CrossOriginProtection
 	log    *slog.Logger
+	router http.Handler
+	sender *webhook.Sender
+	ending chan struct{} // closed when streams have to end
+	end    func()
 }
 
 // Open opens the folder of a server.
@@ -86,11 +97,27 @@ func Open(opts Options) (*Server, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Server{opts, store, secret, http.NewCrossOriginProtection(), log}, nil
+	s := &Server{
+		opts: opts, store: store, secret: secret, origin: http.NewCrossOriginProtection(), log: log, ending: make(chan struct{}),
+	}
+	s.end = sync.OnceFunc(func() { close(s.ending) })
+	s.router = s.newRouter()
+	s.sender = webhook.NewSender(opts.Auth, func(h webhook.Hook, err error) {
+		log.Warn("hub server could not deliver to a webhook", "webhook", h.ID, "error", withoutURL(err))
+	})
+	return s, nil
 }
 
+// EndStreams ends the answers that would go on by themselves. Call it when the
+// HTTP server shuts down.
+func (s *Server) EndStreams() { s.end() }
+
 // Close ends the use of the folder. Requests must have ended before.
-func (s *Server) Close() error { return nil }
+func (s *Server) Close() error {
+	s.end()
+	s.sender.Wait()
+	return nil
+}
 
 // An exchange is one request and its answer.
 type exchange struct {
@@ -163,6 +190,9 @@ func (s *Server) serve(x *exchange) error {
 	}
 	if seg[0] == "api" {
 		return s.api(x, seg[1:])
+	}
+	if seg[0] == "v1" {
+		return s.modelAPI(x, seg[1:])
 	}
 	return s.site(x, seg)
 }

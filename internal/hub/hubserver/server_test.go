@@ -117,7 +117,7 @@ func TestRefusals(t *testing.T) {
 		status       int
 		code         string
 	}{
-		{"GET", "/api/agent-harnesses", 404, "NotFound"},
+		{"GET", "/api/no-such-thing", 404, "NotFound"},
 		{"GET", "/api/nothing/at/all", 404, "NotFound"},
 		{"POST", "/api/models/me/x", 405, "MethodNotAllowed"},
 		{"GET", "/api/models/me/nope", 404, "RepoNotFound"},

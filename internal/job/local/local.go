@@ -73,6 +73,19 @@ func (b Backend) Status(ctx context.Context, id string) (job.Status, error) {
 	return b.settle(ctx, f)
 }
 
+// Spec returns what was asked for when a job was submitted.
+func (b Backend) Spec(id string) (job.Spec, error) {
+	f, err := b.find(id)
+	if err != nil {
+		return job.Spec{}, err
+	}
+	var rec record
+	if _, err := f.read(specFile, &rec); err != nil {
+		return job.Spec{}, err
+	}
+	return rec.Spec, nil
+}
+
 // find returns the folder of a job.
 func (b Backend) find(id string) (folder, error) {
 	if !supported {

@@ -28,8 +28,9 @@ type State struct {
 	Private  bool              `json:"private"`
 	Gated    string            `json:"gated,omitempty"` // "", auto or manual
 	Disabled bool              `json:"disabled,omitempty"`
-	SDK      string            `json:"sdk,omitempty"` // of a Space
-	Refs     map[string]string `json:"refs"`          // full name -> commit
+	SDK      string            `json:"sdk,omitempty"`   // of a Space
+	Space    json.RawMessage   `json:"space,omitempty"` // what package space keeps about it
+	Refs     map[string]string `json:"refs"`            // full name -> commit
 
 	NoDiscussions bool         `json:"noDiscussions,omitempty"`
 	Pulls         map[int]Pull `json:"pulls,omitempty"` // by number

@@ -1,0 +1,133 @@
+package hubserver_test
+
+import (
+	"bytes"
+	"context"
+	"iter"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"ml-intern/internal/hub"
+	"ml-intern/internal/hub/hubserver"
+)
+
+// jobList is a backend whose jobs do as the test says.
+type jobList struct {
+	mu   sync.Mutex
+	jobs []*listed
+}
+
+type listed struct {
+	hubserver.Job
+	lines []hubserver.JobLine
+}
+
+// set changes a job, or adds it.
+func (l *jobList) set(id string, change func(*listed)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, j := range l.jobs {
+		if j.ID == id {
+			change(j)
+			return
+		}
+	}
+	j := &listed{Job: hubserver.Job{ID: id, Stage: hub.JobScheduling, Created: time.Now()}}
+	change(j)
+	l.jobs = append(l.jobs, j)
+}
+
+// print adds lines to a job's output.
+func (l *jobList) print(id string, lines ...string) {
+	l.set(id, func(j *listed) {
+		for _, text := range lines {
+			var next int64
+			if n := len(j.lines); n > 0 {
+				next = j.lines[n-1].Next
+			}
+			j.lines = append(j.lines, hubserver.JobLine{Text: text, Next: next + int64(len(text)) + 1})
+		}
+	})
+}
+
+func (l *jobList) List(context.Context) ([]hubserver.Job, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []hubserver.Job
+	for i := range l.jobs {
+		all = append(all, l.jobs[len(l.jobs)-1-i].Job)
+	}
+	return all, nil
+}
+
+func (l *jobList) Get(_ context.Context, id string) (hubserver.Job, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, j := range l.jobs {
+		if j.ID == id {
+			return j.Job, nil
+		}
+	}
+	return hubserver.Job{}, hubserver.ErrNoJob
+}
+
+func (l *jobList) Cancel(_ context.Context, id string) error {
+	l.set(id, func(j *listed) { j.Stage, j.Finished = hub.JobCanceled, time.Now() })
+	return nil
+}
+
+func (l *jobList) Logs(_ context.Context, id string, from int64) iter.Seq2[hubserver.JobLine, error] {
+	return func(yield func(hubserver.JobLine, error) bool) {
+		l.mu.Lock()
+		var lines []hubserver.JobLine
+		for _, j := range l.jobs {
+			if j.ID == id {
+				lines = append(lines, j.lines...)
+			}
+		}
+		l.mu.Unlock()
+		for _, line := range lines {
+			if line.Next > from && !yield(line, nil) {
+				return
+			}
+		}
+	}
+}
+
+// someJobs has a job that has ended and one that runs.
+func someJobs() *jobList {
+	l := &jobList{}
+	now := time.Now()
+	l.print("done", "one", "two", "three")
+	l.set("done", func(j *listed) {
+		j.Name, j.Command, j.Stage, j.Started, j.Finished = "first", []string{"echo"}, hub.JobCompleted, now, now
+	})
+	l.set("open", func(j *listed) { j.Stage, j.Started = hub.JobRunning, now })
+	return l
+}
+
+// The official Python client uses what is not about repositories.
+func TestOfficialClientOfTheRest(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the official client is left out of short runs")
+	}
+	t.Parallel()
+	python := interpreter(t)
+	server := start(t, hubserver.Options{Jobs: someJobs()})
+	cmd := exec.CommandContext(t.Context(), python, filepath.Join("testdata", "more.py"), "done", "open")
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "SYSTEMROOT=" + os.Getenv("SYSTEMROOT"), "HOME=" + t.TempDir(),
+		"HF_HOME=" + t.TempDir(), "HF_ENDPOINT=" + server.URL, "HF_TOKEN=hf_of_nobody",
+		"HF_HUB_DISABLE_XET=1", "HF_HUB_DISABLE_PROGRESS_BARS=1",
+		"PYTHONUTF8=1", "PYTHONWARNINGS=ignore", "NO_PROXY=*", "no_proxy=*",
+	}
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil || !bytes.HasSuffix(bytes.TrimSpace(out), []byte("interop ok")) {
+		t.Fatalf("the official client failed: %v", err)
+	}
+}

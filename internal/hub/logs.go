@@ -1,0 +1,210 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"strings"
+	"time"
+)
+
+const (
+	followLimit = 2 * time.Minute // of silence; the Hub says every 30 s that it is there
+	quietLimit  = 5 * time.Second // after which a log that is not followed has no more
+	lineSlack   = time.Second     // of the Date of an answer
+)
+
+// A LogLine is a line of what a Space or a job printed.
+type LogLine struct {
+	Time time.Time
+	Text string // without its end
+}
+
+func (l LogLine) is(o LogLine) bool { return l.Text == o.Text && l.Time.Equal(o.Time) }
+
+// LogOptions say which part of a log to read.
+type LogOptions struct {
+	Follow bool // go on when more is printed; otherwise stop at what is there now
+	Tail   int  // only so many of the last lines that are there, of a job; 0 for all
+}
+
+// A logReader reads a log over any number of connections. The Hub sends a log
+// from its beginning each time, so what was yielded before is left out.
+type logReader struct {
+	client *Client
+	path   string
+	opts   LogOptions
+	over   func(context.Context) (bool, error) // whether all was printed; nil if a log never ends
+	mark   logMark
+}
+
+// A logMark is how far a log was read.
+type logMark struct {
+	first  LogLine   // of the log, which tells whether it is still the same
+	n      int       // lines of it
+	last   time.Time // of the last line
+	atLast int       // how many of the last lines have that time
+}
+
+// lines yields the log. A connection that breaks is made anew, from where the
+// log was; an answer that says no ends it.
+func (r *logReader) lines(ctx context.Context) iter.Seq2[LogLine, error] {
+	return func(yield func(LogLine, error) bool) {
+		for try := 1; ; try++ {
+			before := r.mark
+			more, err := r.connect(ctx, yield)
+			if !more {
+				return
+			}
+			if r.mark != before {
+				try = 1
+			}
+			if over, err := r.end(ctx, err, try); over {
+				if err != nil {
+					yield(LogLine{}, err)
+				}
+				return
+			}
+			if err := sleep(ctx, backoff(try+1)); err != nil {
+				yield(LogLine{}, err)
+				return
+			}
+		}
+	}
+}
+
+// end tells whether the log is over after a connection ended with err, and
+// with which error.
+func (r *logReader) end(ctx context.Context, err error, try int) (bool, error) {
+	stalled := errors.Is(err, errStalled)
+	refused, _ := errors.AsType[*Error](err)
+	switch {
+	case ctx.Err() != nil:
+		return true, context.Cause(ctx)
+	case !r.opts.Follow:
+		if stalled {
+			err = nil
+		}
+		return true, err
+	case refused != nil || err != nil && try >= attempts && (!stalled || r.over == nil):
+		return true, err
+	case r.over == nil || err != nil && !stalled: // a log that broke off has a rest to read
+		return false, nil
+	}
+	return r.over(ctx)
+}
+
+// connect reads the log once. It returns false if the reader wants no more.
+func (r *logReader) connect(ctx context.Context, yield func(LogLine, error) bool) (bool, error) {
+	path := r.path
+	if r.opts.Tail > 0 && r.mark.n == 0 {
+		path = fmt.Sprintf("%s?tail=%d", path, r.opts.Tail)
+	}
+	resp, err := r.client.do(ctx, call{
+		method: "GET", path: path, limit: followLimit, header: http.Header{"Accept": {"text/event-stream"}},
+	})
+	if err != nil {
+		return true, err
+	}
+	defer resp.Body.Close()
+	until := time.Time{}
+	if !r.opts.Follow {
+		if w, ok := resp.Body.(*watched); ok {
+			w.watch.hasten(quietLimit)
+		}
+		if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+			until = date.Add(lineSlack)
+		}
+	}
+	reading := r.mark.reading()
+	for ev, err := range events(resp.Body) {
+		if err != nil {
+			if errors.Is(context.Cause(resp.Request.Context()), errStalled) {
+				err = errStalled
+			}
+			return true, plainError(resp.Request.URL, err)
+		}
+		line, ok := logLine(ev)
+		if !ok {
+			continue
+		}
+		if !until.IsZero() && line.Time.After(until) {
+			return true, nil
+		}
+		if reading.fresh(line) && !yield(line, nil) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// hasten makes the watchdog less patient from now on.
+func (w *watchdog) hasten(limit time.Duration) {
+	w.limit = limit
+	w.timer.Reset(limit)
+}
+
+// logLine reads an event. What is no line, as an event that says only that the
+// Hub is there, does not count.
+func logLine(ev event) (LogLine, bool) {
+	var v struct {
+		Data *string         `json:"data"`
+		Time json.RawMessage `json:"timestamp"`
+	}
+	if json.Unmarshal(ev.data, &v) != nil || v.Data == nil {
+		return LogLine{}, false
+	}
+	line := LogLine{Text: strings.TrimRight(*v.Data, "\r\n")}
+	if json.Unmarshal(v.Time, &line.Time) != nil {
+		line.Time = time.Time{} // a line whose time cannot be read is a line
+	}
+	return line, true
+}
+
+// A logReading is one connection's way through a log.
+type logReading struct {
+	mark  *logMark
+	old   logMark // when it began
+	same  bool    // the log begins as it did before
+	at    int     // lines so far
+	equal int     // of them, with the time of the last line before
+}
+
+func (m *logMark) reading() *logReading { return &logReading{mark: m, old: *m} }
+
+// fresh counts a line and reports whether it was not read before: by its place
+// in a log that is still the same, else by its time.
+func (r *logReading) fresh(line LogLine) bool {
+	if r.at == 0 {
+		r.same = r.old.n > 0 && line.is(r.old.first)
+		if !r.same {
+			r.mark.first, r.mark.n = line, 0
+		}
+	}
+	r.at++
+	r.mark.n = max(r.mark.n, r.at)
+	if r.known(line) {
+		return false
+	}
+	if !line.Time.Equal(r.mark.last) {
+		r.mark.last, r.mark.atLast = line.Time, 0
+	}
+	r.mark.atLast++
+	return true
+}
+
+func (r *logReading) known(line LogLine) bool {
+	switch {
+	case r.same:
+		return r.at <= r.old.n
+	case r.old.n == 0 || line.Time.IsZero() || line.Time.After(r.old.last):
+		return false
+	case line.Time.Equal(r.old.last):
+		r.equal++
+		return r.equal <= r.old.atLast
+	}
+	return true
+}
