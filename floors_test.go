@@ -18,10 +18,15 @@ const floors = `
 llm:
 config:
 ledger:
-hub:
+hub/feature:
+hub/weights:
+hub:            hub/feature hub/weights
+hub/card:       hub/feature
 dataset:
+dataset/format:
 hub/hubserver/gitstore: hub
-hub/hubserver:  hub hub/hubserver/gitstore
+hub/hubserver/rows: hub/feature hub/card
+hub/hubserver:  hub hub/hubserver/gitstore hub/hubserver/rows hub/card hub/feature hub/weights
 llm/wire:       llm
 llm/openai:     llm llm/wire
 llm/anthropic:  llm llm/wire

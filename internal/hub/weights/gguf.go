@@ -29,6 +29,7 @@ const (
 	maxPairs    = 1 << 16
 	maxKey      = 1 << 10
 	maxText     = 1 << 20 // of a value that is kept; longer ones are cut
+	maxKept     = 8 << 20 // of all of them
 	maxNesting  = 4
 	maxGGUFDims = 8
 )
@@ -71,6 +72,7 @@ type ggufReader struct {
 	order   binary.ByteOrder
 	size    int64
 	version uint32
+	kept    int64 // bytes of texts that are held
 	err     error
 }
 
@@ -127,10 +129,12 @@ func (g *ggufReader) text(most int64) string {
 		return ""
 	}
 	var b strings.Builder
-	if _, err := io.CopyN(&b, g.in, min(n, most)); err != nil {
+	most = min(n, most, maxKept-g.kept)
+	g.kept += most
+	if _, err := io.CopyN(&b, g.in, most); err != nil {
 		g.fail(err)
 	}
-	g.skip(n - min(n, most))
+	g.skip(n - most)
 	return b.String()
 }
 
