@@ -3,12 +3,14 @@ package card
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -164,6 +166,9 @@ func entryText(key string, value any) (string, error) {
 }
 
 func writePair(b *strings.Builder, key string, value any, indent int) error {
+	if !utf8.ValidString(key) {
+		return errNotText
+	}
 	b.WriteString(scalarText(key) + ":")
 	return writeValue(b, value, indent)
 }
@@ -258,11 +263,16 @@ func writeMap(b *strings.Builder, pairs Pairs, indent int) error {
 	return nil
 }
 
+var errNotText = errors.New("the text is not UTF-8")
+
 func scalar(value any) (string, error) {
 	switch v := value.(type) {
 	case nil:
 		return "null", nil
 	case string:
+		if !utf8.ValidString(v) {
+			return "", errNotText
+		}
 		return scalarText(v), nil
 	case bool:
 		return strconv.FormatBool(v), nil
