@@ -53,6 +53,11 @@ func (s *Server) info(c *repoCall) error {
 			return err
 		}
 	}
+	if c.repo.Type == hub.Model {
+		if err := s.addFacts(c.Context(), v, commit, expand); err != nil {
+			return err
+		}
+	}
 	c.Header().Set("X-Repo-Commit", commit.ID)
 	return s.ok(c.exchange, pick(v, expand))
 }

@@ -4,7 +4,8 @@
 // Its one rule: official clients cannot tell it from the Hub by what it does,
 // only by what it lacks, and it says clearly what it lacks. Handlers here turn
 // HTTP into calls of gitstore, which owns everything on disk; a Server itself
-// holds no state, so several may serve one folder.
+// holds no state but memory of what does not change, so several may serve one
+// folder.
 package hubserver
 
 import (
@@ -24,6 +25,7 @@ import (
 
 	"ml-intern/internal/hub"
 	"ml-intern/internal/hub/hubserver/gitstore"
+	"ml-intern/internal/hub/hubserver/rows"
 )
 
 // Options say what to serve, and to whom.
@@ -52,6 +54,11 @@ type Server struct {
 	secret []byte
 	origin *http.CrossOriginProtection
 	log    *slog.Logger
+
+	// Only memory: what is in it could be computed again.
+	tables  *rows.Cache
+	layouts remembered[[]rows.Config] // by commit
+	facts   remembered[map[string]any]
 }
 
 // Open opens the folder of a server.
@@ -86,7 +93,10 @@ func Open(opts Options) (*Server, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Server{opts, store, secret, http.NewCrossOriginProtection(), log}, nil
+	return &Server{
+		opts: opts, store: store, secret: secret, origin: http.NewCrossOriginProtection(), log: log,
+		tables: rows.NewCache(), layouts: remembered[[]rows.Config]{most: 256}, facts: remembered[map[string]any]{most: 1024},
+	}, nil
 }
 
 // Close ends the use of the folder. Requests must have ended before.
@@ -160,6 +170,9 @@ func (s *Server) serve(x *exchange) error {
 			return refuse(http.StatusBadRequest, "BadRequest", "the path is not escaped correctly")
 		}
 		seg = append(seg, plain)
+	}
+	if what, ok := isViewer(x, seg); ok {
+		return s.viewer(x, what)
 	}
 	if seg[0] == "api" {
 		return s.api(x, seg[1:])

@@ -46,7 +46,7 @@ func invalidLayout(format string, args ...any) *Error {
 // Layout finds the configurations that the card names, or else those that the
 // names of the files tell.
 func Layout(files []File, meta map[string]any) ([]Config, error) {
-	files = slices.DeleteFunc(slices.Clone(files), func(f File) bool { return !isData(f.Path) })
+	files = slices.DeleteFunc(slices.Clone(files), func(f File) bool { return !IsTable(f.Path) })
 	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	named, err := card.Configs(meta)
 	if err != nil {
@@ -133,8 +133,8 @@ func (c Config) oneFormat() (Config, error) {
 	return c, nil
 }
 
-// isData leaves out what is beside the data.
-func isData(name string) bool {
+// IsTable reports whether a file may be a part of the data, by its name.
+func IsTable(name string) bool {
 	for part := range strings.SplitSeq(name, "/") {
 		if strings.HasPrefix(part, ".") || strings.HasPrefix(part, "__") {
 			return false
