@@ -18,14 +18,19 @@ const floors = `
 llm:
 config:
 ledger:
-hub:
+hub/feature:
+hub/weights:
+hub:            hub/feature hub/weights
+hub/card:       hub/feature
 dataset:
+dataset/format:
 hub/hubserver/gitstore: hub
 hub/hubserver/community: hub hub/hubserver/gitstore
 hub/hubserver/space:
 hub/hubserver/collection:
 hub/hubserver/webhook:
-hub/hubserver:  hub hub/hubserver/gitstore hub/hubserver/community hub/hubserver/space hub/hubserver/collection hub/hubserver/webhook
+hub/hubserver/rows: hub/feature hub/card
+hub/hubserver:  hub hub/card hub/feature hub/weights hub/hubserver/gitstore hub/hubserver/community hub/hubserver/space hub/hubserver/collection hub/hubserver/webhook hub/hubserver/rows
 llm/wire:       llm
 llm/openai:     llm llm/wire
 llm/anthropic:  llm llm/wire

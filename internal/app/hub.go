@@ -49,7 +49,9 @@ func (a *App) hubChoice() string {
 func (a *App) hubClient(ctx context.Context) (*hub.Client, error) {
 	choice := a.hubChoice()
 	if choice != LocalHub {
-		return &hub.Client{BaseURL: choice, Token: hub.DiscoverToken(a.cfg.Getenv)}, nil
+		return &hub.Client{
+			BaseURL: choice, Token: hub.DiscoverToken(a.cfg.Getenv), ViewerURL: a.cfg.Getenv("ML_INTERN_DATASETS_SERVER_URL"),
+		}, nil
 	}
 	url, err := a.hub.start(ctx)
 	if err != nil {

@@ -78,6 +78,10 @@ func (e *Error) Is(target error) bool {
 		return e.Status == http.StatusTooManyRequests
 	case ErrPaymentRequired:
 		return e.Status == http.StatusPaymentRequired
+	case ErrNotReady:
+		return strings.HasPrefix(e.Code, "ResponseNotReady")
+	case ErrNoViewer:
+		return e.Status == http.StatusNotImplemented
 	}
 	return false
 }
@@ -153,6 +157,7 @@ func bodyMessage(body []byte) string {
 		Error       json.RawMessage `json:"error"`
 		Description string          `json:"error_description"`
 		Message     string          `json:"message"`
+		Cause       string          `json:"cause_message"`
 		Errors      []struct {
 			Message string `json:"message"`
 		} `json:"errors"`
@@ -160,7 +165,7 @@ func bodyMessage(body []byte) string {
 	if json.Unmarshal(body, &v) != nil {
 		return ""
 	}
-	said := append(errorTexts(v.Error), v.Description)
+	said := append(errorTexts(v.Error), v.Description, v.Cause)
 	for _, e := range v.Errors {
 		said = append(said, e.Message)
 	}

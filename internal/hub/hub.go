@@ -23,6 +23,10 @@ type Client struct {
 	BaseURL string       // https://huggingface.co if empty
 	Token   string       // never logged, never sent to another host
 	HTTP    *http.Client // http.DefaultClient if nil; its redirect policy is not used
+
+	// ViewerURL is where the dataset viewer answers; if empty, where it does for this Hub.
+	// The token goes there, too.
+	ViewerURL string
 }
 
 func (c *Client) base() string {

@@ -53,7 +53,9 @@ func TestRunJobOnce(t *testing.T) {
 	t.Parallel()
 	var asked []string
 	answers := map[string]func(w http.ResponseWriter){
-		"ok":   func(w http.ResponseWriter) { io.WriteString(w, `{"id":"j1","status":{"stage":"SCHEDULING","message":null}}`) },
+		"ok": func(w http.ResponseWriter) {
+			io.WriteString(w, `{"id":"j1","status":{"stage":"SCHEDULING","message":null}}`)
+		},
 		"lost": func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
 		"poor": func(w http.ResponseWriter) { w.WriteHeader(http.StatusPaymentRequired) },
 		"sick": func(w http.ResponseWriter) { w.WriteHeader(http.StatusServiceUnavailable) },
@@ -63,7 +65,9 @@ func TestRunJobOnce(t *testing.T) {
 		answers[strings.TrimPrefix(r.URL.Path, "/api/jobs/")](w)
 	}))
 	for namespace, check := range map[string]func(hub.Job, error) bool{
-		"ok":   func(j hub.Job, err error) bool { return err == nil && j.ID == "j1" && j.Status.Stage == hub.JobScheduling },
+		"ok": func(j hub.Job, err error) bool {
+			return err == nil && j.ID == "j1" && j.Status.Stage == hub.JobScheduling
+		},
 		"lost": func(_ hub.Job, err error) bool { return err != nil },
 		"poor": func(_ hub.Job, err error) bool { return errors.Is(err, hub.ErrPaymentRequired) },
 		"sick": func(_ hub.Job, err error) bool { return err != nil },

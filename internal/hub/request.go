@@ -209,10 +209,14 @@ func (c *Client) http() *http.Client {
 	return &h
 }
 
-// owns reports whether the address is on the Hub that the token belongs to.
+// owns reports whether the address is on the Hub that the token belongs to, or
+// its dataset viewer's.
 func (c *Client) owns(u *url.URL) bool {
-	base, err := url.Parse(c.base())
-	return err == nil && u.Scheme == base.Scheme && strings.EqualFold(u.Host, base.Host)
+	on := func(address string) bool {
+		base, err := url.Parse(address)
+		return err == nil && u.Scheme == base.Scheme && strings.EqualFold(u.Host, base.Host)
+	}
+	return on(c.base()) || on(c.viewer())
 }
 
 // redirect is where an answer sends a call, nil if nowhere. What is written

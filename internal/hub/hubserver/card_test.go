@@ -27,7 +27,7 @@ func TestCards(t *testing.T) {
 		{"deep", "---\na: " + strings.Repeat("[", 5000) + "\n---\n", "null", "too deep"},
 		{"deep over lines", "---\na: \n" + strings.Repeat("[\n", 5000) + "\n---\n", "null", "too deep"},
 		{"deep by dashes", "---\n" + strings.Repeat("- ", 5000) + "\n---\n", "null", "too deep"},
-		{"long", "---\na: " + strings.Repeat("x", maxCard) + "\n---\n", "null", "more than"},
+		{"long", "---\na: " + strings.Repeat("x", 64<<10) + "\n---\n", "null", "more than"},
 		{"a license that is a list", "---\nlicense: [mit, apache-2.0]\n---\n", `{"license":["mit","apache-2.0"]}`, ""},
 		{"a license that is a mapping", "---\nlicense: {a: 1}\n---\n", `{"license":{"a":1}}`, `"license" must be`},
 		{"tags with a number", "---\ntags: [1]\n---\n", `{"tags":[1]}`, `"tags" must be`},
@@ -41,7 +41,8 @@ func TestCards(t *testing.T) {
 		if err != nil || c.data != "" && string(data) != c.data {
 			t.Errorf("%s: the data are %s, %v; want %s", c.name, data, err, c.data)
 		}
-		wrong := strings.Join(cardErrors(hub.Space, got), "; ")
+		errs, _ := cardProblems(hub.Space, got)
+		wrong := strings.Join(errs, "; ")
 		if (wrong == "") != (c.wrong == "") || !strings.Contains(wrong, c.wrong) {
 			t.Errorf("%s: wrong is %q, want %q", c.name, wrong, c.wrong)
 		}
@@ -61,6 +62,7 @@ func FuzzCard(f *testing.F) {
 		if _, err := json.Marshal(c.data); err != nil {
 			t.Errorf("%q: %v", readme, err)
 		}
-		_ = fmt.Sprint(tags(hub.Model, c.data), tags(hub.Dataset, c.data), cardErrors(hub.Model, c))
+		_ = fmt.Sprint(tags(hub.Model, c.data), tags(hub.Dataset, c.data))
+		cardProblems(hub.Model, c)
 	})
 }

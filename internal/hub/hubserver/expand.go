@@ -1,6 +1,7 @@
 package hubserver
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"slices"
@@ -42,9 +43,8 @@ func expandList(typ hub.RepoType, q url.Values) ([]string, error) {
 
 // expand adds what takes time to find out: to a whole description what a
 // library needs to load the model, else what was asked for.
-func (s *Server) expand(repo *gitstore.Repo, commit gitstore.Commit, fields []string, v map[string]any) error {
-	wants := func(field string) bool { return slices.Contains(fields, field) }
-	if wants("usedStorage") || wants("mainSize") {
+func (s *Server) expand(ctx context.Context, repo *gitstore.Repo, commit gitstore.Commit, fields []string, v map[string]any) error {
+	if slices.Contains(fields, "usedStorage") || slices.Contains(fields, "mainSize") {
 		size, err := s.sizeOf(commit, "")
 		if err != nil {
 			return err
@@ -54,21 +54,7 @@ func (s *Server) expand(repo *gitstore.Repo, commit gitstore.Commit, fields []st
 	if repo.Type != hub.Model {
 		return nil
 	}
-	if len(fields) == 0 || wants("config") || wants("transformersInfo") {
-		if err := s.addConfig(commit, v); err != nil {
-			return err
-		}
-	}
-	if len(fields) == 0 || wants("safetensors") {
-		weights, err := s.weights(commit)
-		if err != nil {
-			return err
-		}
-		if weights != nil {
-			v["safetensors"] = weights
-		}
-	}
-	return nil
+	return s.addFacts(ctx, v, commit, fields)
 }
 
 // subdomain is where a Space would run.

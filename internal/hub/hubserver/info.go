@@ -39,7 +39,7 @@ func (s *Server) info(c *repoCall) error {
 			return err
 		}
 	}
-	if err := s.expand(c.repo, commit, expand, v); err != nil {
+	if err := s.expand(c.Context(), c.repo, commit, expand, v); err != nil {
 		return err
 	}
 	c.Header().Set("X-Repo-Commit", commit.ID)

@@ -2,6 +2,7 @@ package hubserver
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/url"
 	"slices"
@@ -35,7 +36,7 @@ func (s *Server) list(x *exchange, typ hub.RepoType) error {
 	}
 	found := []map[string]any{}
 	for i, repo := range repos[min(p.skip, len(repos)):] {
-		v, err := s.listItem(repo, wanted, expand, q)
+		v, err := s.listItem(x.Context(), repo, wanted, expand, q)
 		if err != nil {
 			return err
 		}
@@ -53,7 +54,7 @@ func (s *Server) list(x *exchange, typ hub.RepoType) error {
 }
 
 // listItem describes a repository, nil if it is not wanted or gone by now.
-func (s *Server) listItem(repo *gitstore.Repo, wanted wanted, expand []string, q url.Values) (map[string]any, error) {
+func (s *Server) listItem(ctx context.Context, repo *gitstore.Repo, wanted wanted, expand []string, q url.Values) (map[string]any, error) {
 	commit, err := s.store.Resolve(repo, "main")
 	if err != nil {
 		return nil, err
@@ -78,7 +79,7 @@ func (s *Server) listItem(repo *gitstore.Repo, wanted wanted, expand []string, q
 		fields = append(fields, "safetensors")
 	}
 	if len(fields) > 0 {
-		if err := s.expand(repo, commit, fields, v); err != nil {
+		if err := s.expand(ctx, repo, commit, fields, v); err != nil {
 			return nil, err
 		}
 	}

@@ -55,6 +55,7 @@ var routes = []route{
 	{"PUT", "settings", 0, false, write, (*Server).settings},
 	{"GET", "xet-write-token", 1, false, see, (*Server).noXet},
 	{"GET", "xet-read-token", 1, false, see, (*Server).noXet},
+	{"GET", "parquet", 0, true, read, (*Server).parquet},
 	{"GET", "auth-check", 0, false, read, (*Server).authCheck},
 	{"GET", "auth-check", 1, false, write, (*Server).authCheck},
 	{"POST", "super-squash", 1, false, write, (*Server).squash},

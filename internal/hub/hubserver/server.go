@@ -4,7 +4,8 @@
 // Its one rule: official clients cannot tell it from the Hub by what it does,
 // only by what it lacks, and it says clearly what it lacks. Handlers here turn
 // HTTP into calls of gitstore, which owns everything on disk; a Server itself
-// holds no state, so several may serve one folder.
+// holds no state but memory of what does not change, so several may serve one
+// folder.
 package hubserver
 
 import (
@@ -25,6 +26,7 @@ import (
 
 	"ml-intern/internal/hub"
 	"ml-intern/internal/hub/hubserver/gitstore"
+	"ml-intern/internal/hub/hubserver/rows"
 	"ml-intern/internal/hub/hubserver/webhook"
 )
 
@@ -63,6 +65,11 @@ type Server struct {
 	sender *webhook.Sender
 	ending chan struct{} // closed when streams have to end
 	end    func()
+
+	// Only memory: what is in it could be computed again.
+	tables  *rows.Cache
+	layouts remembered[[]rows.Config] // by commit
+	facts   remembered[map[string]any]
 }
 
 // Open opens the folder of a server.
@@ -99,6 +106,7 @@ func Open(opts Options) (*Server, error) {
 	}
 	s := &Server{
 		opts: opts, store: store, secret: secret, origin: http.NewCrossOriginProtection(), log: log, ending: make(chan struct{}),
+		tables: rows.NewCache(), layouts: remembered[[]rows.Config]{most: 256}, facts: remembered[map[string]any]{most: 1024},
 	}
 	s.end = sync.OnceFunc(func() { close(s.ending) })
 	s.router = s.newRouter()
@@ -187,6 +195,9 @@ func (s *Server) serve(x *exchange) error {
 			return refuse(http.StatusBadRequest, "BadRequest", "the path is not escaped correctly")
 		}
 		seg = append(seg, plain)
+	}
+	if what, ok := isViewer(x, seg); ok {
+		return s.viewer(x, what)
 	}
 	if seg[0] == "api" {
 		return s.api(x, seg[1:])

@@ -100,7 +100,7 @@ func (s *Server) spaceSource(repo *gitstore.Repo, commit gitstore.Commit, c card
 	standard := map[string]string{"gradio": "app.py", "streamlit": "app.py", "docker": "Dockerfile", "static": "index.html"}
 	file, known := standard[src.SDK]
 	switch {
-	case !c.found:
+	case !c.parsed.Found():
 		src.Problem = "Missing configuration in README"
 	case c.problem != "":
 		src.Problem = "Invalid configuration in README: " + c.problem
