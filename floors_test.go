@@ -21,7 +21,8 @@ ledger:
 hub:
 dataset:
 hub/hubserver/gitstore: hub
-hub/hubserver:  hub hub/hubserver/gitstore
+hub/hubserver/githttp: hub hub/hubserver/gitstore
+hub/hubserver:  hub hub/hubserver/gitstore hub/hubserver/githttp
 llm/wire:       llm
 llm/openai:     llm llm/wire
 llm/anthropic:  llm llm/wire

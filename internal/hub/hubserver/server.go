@@ -179,14 +179,10 @@ func (s *Server) admit(x *exchange) error {
 		x.who = &Account{Name: s.opts.User}
 		return nil
 	}
-	token, ok := strings.CutPrefix(x.Request.Header.Get("Authorization"), "Bearer ")
-	if !ok {
-		if x.Request.Header.Get("Authorization") != "" {
-			return refuse(http.StatusUnauthorized, "InvalidToken", badToken)
-		}
+	if x.Request.Header.Get("Authorization") == "" {
 		return nil
 	}
-	a, known := s.account(strings.TrimSpace(token))
+	a, known := s.account(x.token())
 	if !known {
 		return refuse(http.StatusUnauthorized, "InvalidToken", badToken)
 	}

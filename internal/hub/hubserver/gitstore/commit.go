@@ -287,6 +287,10 @@ func (s *Store) ReadCommit(id string) (Commit, error) {
 	if err != nil {
 		return Commit{}, err
 	}
+	return parseCommit(id, data)
+}
+
+func parseCommit(id string, data []byte) (Commit, error) {
 	head, message, ok := strings.Cut(string(data), "\n\n")
 	if !ok {
 		return Commit{}, fmt.Errorf("read commit %s: it is damaged", id)
@@ -309,12 +313,12 @@ func (s *Store) ReadCommit(id string) (Commit, error) {
 }
 
 func (c *Commit) readAuthor(line string) error {
-	name, rest, ok := strings.Cut(line, " <")
+	name, rest, ok := strings.Cut(" "+line, " <") // the name may be empty
 	_, when, ok2 := strings.Cut(rest, "> ")
 	var sec int64
 	if _, err := fmt.Sscanf(when, "%d", &sec); err != nil || !ok || !ok2 {
 		return errors.New("its author is damaged")
 	}
-	c.Author, c.Time = name, time.Unix(sec, 0).UTC()
+	c.Author, c.Time = strings.TrimSpace(name), time.Unix(sec, 0).UTC()
 	return nil
 }

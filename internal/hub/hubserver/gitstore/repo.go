@@ -30,6 +30,9 @@ type State struct {
 	Disabled bool              `json:"disabled,omitempty"`
 	SDK      string            `json:"sdk,omitempty"` // of a Space
 	Refs     map[string]string `json:"refs"`          // full name -> commit
+
+	// Annotated has the tag objects of those tags that git users annotated.
+	Annotated map[string]string `json:"annotated,omitempty"`
 }
 
 // A Repo is a repository as it was when it was read.
