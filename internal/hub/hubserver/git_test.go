@@ -439,3 +439,58 @@ func TestGitAuth(t *testing.T) {
 		t.Errorf("a stranger's answer is %d %s", a.status, a.body)
 	}
 }
+
+// Many files and a large one: a clone has them all, a fetch brings only what
+// is new, and a push of a change is small.
+func TestGitManyFiles(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	server := start(t, hubserver.Options{PartSize: 8 << 20})
+	client := &hub.Client{BaseURL: server.URL}
+	id := hub.RepoID{Type: hub.Dataset, Namespace: "me", Name: "many"}
+	if _, err := client.CreateRepo(t.Context(), id, hub.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{}
+	var c hub.Commit
+	for i := range 3000 {
+		path := fmt.Sprintf("d%02d/f%04d.txt", i%30, i)
+		want[path] = strings.Repeat(fmt.Sprintf("%d\n", i), 1+i%200)
+		c.Files = append(c.Files, hub.File{Path: path, Content: []byte(want[path])})
+	}
+	large := bytes.Repeat([]byte("0123456789abcde\x00"), 50<<16) // 50 MiB
+	c.Files = append(c.Files, hub.File{Path: "w.bin", Content: large})
+	if _, err := client.Upload(t.Context(), id, c); err != nil {
+		t.Fatal(err)
+	}
+	g := newGit(t)
+	g.run("", "clone", "-q", server.URL+"/datasets/me/many", "many")
+	g.whole("many")
+	for path, text := range want {
+		if g.text("many/"+path) != text {
+			t.Fatalf("%s is another", path)
+		}
+	}
+	if g.lfs && g.text("many/w.bin") != string(large) {
+		t.Error("the large file is another")
+	}
+	c.Files = []hub.File{{Path: "d07/new.txt", Content: []byte("new\n")}}
+	if _, err := client.Upload(t.Context(), id, c); err != nil {
+		t.Fatal(err)
+	}
+	if out := g.run("many", "-c", "fetch.unpackLimit=1", "fetch", "--progress"); !strings.Contains(out, "Sending 4 objects") {
+		t.Errorf("a fetch of one new file says %s", out)
+	}
+	g.run("many", "merge", "-q", "origin/main")
+	for i := range 1500 {
+		g.write(fmt.Sprintf("many/e%02d/f%04d.txt", i%30, i), fmt.Sprintf("second %d\n", i))
+	}
+	g.run("many", "add", ".")
+	g.run("many", "commit", "-qm", "more")
+	g.run("many", "push", "-q")
+	g.run("", "clone", "-q", server.URL+"/datasets/me/many", "again")
+	g.run("again", "diff", "--exit-code", g.run("many", "rev-parse", "HEAD"))
+	g.whole("again")
+}
