@@ -24,6 +24,7 @@ import (
 
 	"ml-intern/internal/hub"
 	"ml-intern/internal/hub/hubserver/gitstore"
+	"ml-intern/internal/hub/hubserver/users"
 )
 
 // Options say what to serve, and to whom.
@@ -31,7 +32,7 @@ type Options struct {
 	Dir      string
 	User     string             // who everyone is without Auth; "me" if ""
 	Auth     bool               // writing, and reading what is private, takes a token
-	Tokens   map[string]Account // with Auth, whose token it is
+	Tokens   map[string]Account // with Auth, whose token it is; so says the folder's users.yaml, too
 	PartSize int64              // larger files come in parts if the client can; 512 MiB if 0
 	Log      *slog.Logger       // failures of the server itself; nil for none
 }
@@ -50,6 +51,7 @@ type Server struct {
 	opts   Options
 	store  *gitstore.Store
 	secret []byte
+	users  *users.File
 	origin *http.CrossOriginProtection
 	log    *slog.Logger
 }
@@ -86,11 +88,37 @@ func Open(opts Options) (*Server, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Server{opts, store, secret, http.NewCrossOriginProtection(), log}, nil
+	return &Server{opts, store, secret, users.Open(opts.Dir), http.NewCrossOriginProtection(), log}, nil
 }
 
 // Close ends the use of the folder. Requests must have ended before.
 func (s *Server) Close() error { return nil }
+
+// collectEvery is how often Tend looks for what nobody needs.
+const collectEvery = time.Hour
+
+// Tend keeps the folder clean until ctx ends: uploads that were never finished
+// and large files that no commit names are removed after a day.
+func (s *Server) Tend(ctx context.Context) {
+	tick := time.NewTicker(collectEvery)
+	defer tick.Stop()
+	for {
+		gone, err := s.store.Collect(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			s.log.Error("hub server could not clean its folder", "error", err)
+		case gone.Files > 0:
+			s.log.Info("hub server removed large files that no commit names", "files", gone.Files, "bytes", gone.Bytes)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
 
 // An exchange is one request and its answer.
 type exchange struct {
@@ -182,7 +210,10 @@ func (s *Server) admit(x *exchange) error {
 	if x.Request.Header.Get("Authorization") == "" {
 		return nil
 	}
-	a, known := s.account(x.token())
+	a, known, err := s.account(x.token())
+	if err != nil {
+		return err
+	}
 	if !known {
 		return refuse(http.StatusUnauthorized, "InvalidToken", badToken)
 	}

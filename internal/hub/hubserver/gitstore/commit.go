@@ -218,6 +218,9 @@ func (s *Store) content(b *Batch, root *tree, ch Change) (oid string, large bool
 			return "", false, fmt.Errorf("write %s: %w: the large file has %d bytes, not %d", ch.Path, ErrInvalid, size, l.Size)
 		}
 		l.Size = size
+		if !s.KeepLarge(l) {
+			return "", false, fmt.Errorf("write %s: %w", ch.Path, ErrNoLarge)
+		}
 		oid, err := b.Blob(l.Pointer())
 		return oid, true, err
 	}
@@ -225,7 +228,7 @@ func (s *Store) content(b *Batch, root *tree, ch Change) (oid string, large bool
 	if err != nil {
 		return "", false, err
 	}
-	if l, ok := ParsePointer(text); ok && !s.HasLarge(l) {
+	if l, ok := ParsePointer(text); ok && !s.KeepLarge(l) {
 		return "", false, fmt.Errorf("write %s: %w", ch.Path, ErrNoLarge)
 	}
 	return ch.Blob, false, nil

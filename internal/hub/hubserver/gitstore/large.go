@@ -142,7 +142,7 @@ func (s *Store) PutLarge(l Large, r io.Reader) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("store large file: %w", full(err))
 	}
-	if s.HasLarge(l) { // somebody else brought the same
+	if s.KeepLarge(l) { // somebody else brought the same
 		return nil
 	}
 	if err := rename(f.Name(), path); err != nil {

@@ -60,8 +60,19 @@ func (s *Store) movedPath(id hub.RepoID) string {
 	return s.path(append([]string{"moved"}, repoParts(id)...)...) + ".json"
 }
 
+// lockRepo takes the right to change a repository from all others. While it is
+// held, nothing is collected.
 func (s *Store) lockRepo(ctx context.Context, id hub.RepoID) (func(), error) {
-	return s.lock(ctx, string(id.Type)+"s/"+id.Namespace+"/"+id.Name)
+	release, err := s.hold(ctx)
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := s.lock(ctx, string(id.Type)+"s/"+id.Namespace+"/"+id.Name)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	return func() { unlock(); release() }, nil
 }
 
 func checkID(id hub.RepoID) error {
