@@ -23,7 +23,8 @@ dataset:
 hub/hubserver/gitstore: hub
 hub/hubserver/githttp: hub hub/hubserver/gitstore
 hub/hubserver/users: hub
-hub/hubserver:  hub hub/hubserver/gitstore hub/hubserver/githttp hub/hubserver/users
+hub/hubserver/web:
+hub/hubserver:  hub hub/hubserver/gitstore hub/hubserver/githttp hub/hubserver/users hub/hubserver/web
 llm/wire:       llm
 llm/openai:     llm llm/wire
 llm/anthropic:  llm llm/wire

@@ -209,9 +209,9 @@ func (s *Server) site(x *exchange, seg []string) error {
 		action = rest[0]
 	}
 	switch action {
-	case "", "tree", "commit", "commits":
+	case "", "tree", "blob", "commit", "commits":
 		return s.repoPage(x, id, rest)
-	case "resolve", "raw", "blob":
+	case "resolve", "raw":
 		if len(rest) < 3 {
 			return noRoute(x)
 		}

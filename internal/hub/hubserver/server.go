@@ -25,6 +25,7 @@ import (
 	"ml-intern/internal/hub"
 	"ml-intern/internal/hub/hubserver/gitstore"
 	"ml-intern/internal/hub/hubserver/users"
+	"ml-intern/internal/hub/hubserver/web"
 )
 
 // Options say what to serve, and to whom.
@@ -52,6 +53,7 @@ type Server struct {
 	store  *gitstore.Store
 	secret []byte
 	users  *users.File
+	pages  *web.Maker
 	origin *http.CrossOriginProtection
 	log    *slog.Logger
 }
@@ -84,11 +86,15 @@ func Open(opts Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open hub: %w", err)
 	}
+	pages, err := web.NewMaker()
+	if err != nil {
+		return nil, fmt.Errorf("open hub: %w", err)
+	}
 	log := opts.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Server{opts, store, secret, users.Open(opts.Dir), http.NewCrossOriginProtection(), log}, nil
+	return &Server{opts, store, secret, users.Open(opts.Dir), pages, http.NewCrossOriginProtection(), log}, nil
 }
 
 // Close ends the use of the folder. Requests must have ended before.
@@ -209,6 +215,11 @@ func (s *Server) admit(x *exchange) error {
 	}
 	if x.Request.Header.Get("Authorization") == "" {
 		return nil
+	}
+	if _, _, basic := x.BasicAuth(); basic { // a browser sends it without being asked
+		if err := s.origin.Check(x.Request); err != nil {
+			return refuse(http.StatusForbidden, "Forbidden", "a page of another origin may not write here")
+		}
 	}
 	a, known, err := s.account(x.token())
 	if err != nil {

@@ -142,17 +142,16 @@ func (s *Server) batch(c *repoCall) error {
 	if len(in.Objects) > maxPreupload {
 		return refuse(http.StatusRequestEntityTooLarge, "TooLarge", fmt.Sprintf("at most %d objects can be asked for", maxPreupload))
 	}
-	switch in.Operation {
-	case "download":
+	if in.Operation == "download" {
 		if err := s.mayRead(c.exchange, c.repo); err != nil {
 			return err
 		}
 		return s.downloads(c, in.Objects)
-	case "upload":
-		if err := s.mayWrite(c.exchange, c.repo.Namespace); err != nil {
-			return err
-		}
-	default:
+	}
+	if err := s.mayWrite(c.exchange, c.repo.Namespace); err != nil {
+		return err
+	}
+	if in.Operation != "upload" {
 		return refuse(http.StatusUnprocessableEntity, "ValidationError", "the operation is upload or download")
 	}
 	if in.Hash != "" && in.Hash != "sha256" && in.Hash != "sha_256" {
