@@ -129,11 +129,34 @@ func hubCommand(std cli.Streams) *cobra.Command {
 	serve.Flags().StringVar(&opts.Dir, "dir", "", "keep the repositories in `DIR` (default the embedded Hub's folder)")
 	serve.Flags().StringVar(&opts.Addr, "addr", app.DefaultHubAddr, "listen on `HOST:PORT`; port 0 takes a free one")
 	serve.Flags().StringVar(&opts.AddrFile, "addr-file", "", "write the address to `FILE`")
-	serve.Flags().BoolVar(&opts.Auth, "auth", false, "ask for the token in the variable HF_TOKEN")
+	serve.Flags().BoolVar(&opts.Auth, "auth", false, "ask for a token: of the folder's users (hub user add), or the one in the variable HF_TOKEN")
 	serve.Flags().StringVar(&opts.Router, "router", "", "answer /v1 by the model's endpoint at `URL` (default the local server that is configured)")
-	c := group("hub", "the Hub-compatible server", serve)
+	c := group("hub", "the Hub-compatible server", serve, hubUserCommand(std))
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		return fmt.Errorf("%w: say what to do: ml-intern hub serve", app.ErrUsage)
+	}
+	return c
+}
+
+func hubUserCommand(std cli.Streams) *cobra.Command {
+	var dir string
+	var orgs []string
+	var readOnly bool
+	add := command("add NAME", "let somebody use the Hub, and print their token, once", 1, func(_ *cobra.Command, cfg *config.Config, args []string) error {
+		token, err := app.AddHubUser(cfg, dir, args[0], orgs, readOnly)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(std.Out, token)
+		fmt.Fprintln(std.Err, "this is the only time that the token is shown; to take it back, remove it from users.yaml in the Hub's folder")
+		return nil
+	})
+	add.Flags().StringVar(&dir, "dir", "", "of the Hub in `DIR` (default the embedded Hub's folder)")
+	add.Flags().StringArrayVar(&orgs, "org", nil, "let them write to the namespace `ORG` too; may be given again")
+	add.Flags().BoolVar(&readOnly, "read-only", false, "let them read only")
+	c := group("user", "who may use a Hub that is served with --auth", add)
+	c.RunE = func(*cobra.Command, []string) error {
+		return fmt.Errorf("%w: say what to do: ml-intern hub user add NAME", app.ErrUsage)
 	}
 	return c
 }

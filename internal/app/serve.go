@@ -7,10 +7,12 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"ml-intern/internal/config"
 	"ml-intern/internal/hub/hubserver"
+	"ml-intern/internal/hub/hubserver/users"
 )
 
 // ServeOptions say where the Hub server keeps its files and listens.
@@ -19,18 +21,18 @@ type ServeOptions struct {
 	Addr     string // HOST:PORT; port 0 takes a free one
 	AddrFile string // the address is written here once the server listens; "" for nowhere
 	Auth     bool   // a token is needed
-	Token    string // the token of the one user, with Auth
+	Token    string // with Auth, a token of the user me, beside those of the folder's users.yaml
 	Router   string // the endpoint of a model that /v1 leads to; the first local server that is configured if ""
 }
 
 // ServeHub runs the Hub server until ctx ends. It calls ready with its URL
 // once it listens.
 func ServeHub(ctx context.Context, cfg *config.Config, opts ServeOptions, ready func(url string)) error {
-	if err := checkExposure(opts); err != nil {
-		return err
-	}
 	if opts.Dir == "" {
 		opts.Dir = hubDir(cfg)
+	}
+	if err := checkExposure(opts); err != nil {
+		return err
 	}
 	router, key, err := hubRouter(cfg, opts.Router)
 	if err != nil {
@@ -43,6 +45,11 @@ func ServeHub(ctx context.Context, cfg *config.Config, opts ServeOptions, ready 
 		return fmt.Errorf("open hub folder: %w", err)
 	}
 	defer store.Close()
+	tending, stopTending := context.WithCancel(ctx)
+	var tender sync.WaitGroup
+	tender.Go(func() { store.Tend(tending) })
+	defer tender.Wait()
+	defer stopTending()
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", opts.Addr)
 	if err != nil {
@@ -53,7 +60,7 @@ func ServeHub(ctx context.Context, cfg *config.Config, opts ServeOptions, ready 
 			return errors.Join(fmt.Errorf("write address file: %w", err), ln.Close())
 		}
 	}
-	server := &http.Server{Handler: store, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: store, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 3 * time.Minute, MaxHeaderBytes: 64 << 10}
 	server.RegisterOnShutdown(store.EndStreams)
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
@@ -78,17 +85,40 @@ func checkExposure(opts ServeOptions) error {
 	ip := net.ParseIP(host)
 	loopback := host == "localhost" || ip != nil && ip.IsLoopback()
 	if !loopback && !opts.Auth {
-		return fmt.Errorf("%w: %s can be reached from outside this machine; that needs --auth", ErrUsage, opts.Addr)
+		return fmt.Errorf("%w: %s can be reached from outside this machine; that needs --auth, and users: ml-intern hub user add NAME", ErrUsage, opts.Addr)
 	}
-	if opts.Auth && opts.Token == "" {
-		return fmt.Errorf("%w: --auth needs the token in the variable HF_TOKEN", ErrUsage)
+	if !opts.Auth || opts.Token != "" {
+		return nil
+	}
+	list, err := users.Open(opts.Dir).Users()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	if len(list) == 0 {
+		return fmt.Errorf("%w: --auth needs users: ml-intern hub user add NAME, or a token in the variable HF_TOKEN", ErrUsage)
 	}
 	return nil
 }
 
-// tokens is whose token is taken: the one user's.
+// AddHubUser adds a user to the Hub of a folder and returns the new token.
+func AddHubUser(cfg *config.Config, dir, name string, orgs []string, readOnly bool) (string, error) {
+	if dir == "" {
+		dir = hubDir(cfg)
+	}
+	u := users.User{Name: name, Orgs: orgs, Role: "write"}
+	if readOnly {
+		u.Role = "read"
+	}
+	token, err := users.Add(dir, u)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	return token, nil
+}
+
+// tokens is whose token is taken beside those of the folder's users.
 func (o ServeOptions) tokens() map[string]hubserver.Account {
-	if !o.Auth {
+	if !o.Auth || o.Token == "" {
 		return nil
 	}
 	return map[string]hubserver.Account{o.Token: {Name: "me"}}

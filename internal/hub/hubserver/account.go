@@ -10,10 +10,11 @@ import (
 	"ml-intern/internal/hub"
 	"ml-intern/internal/hub/hubserver/community"
 	"ml-intern/internal/hub/hubserver/gitstore"
+	"ml-intern/internal/hub/hubserver/users"
 )
 
 // account finds whose token it is, in a time that tells nothing of the others.
-func (s *Server) account(token string) (found Account, ok bool) {
+func (s *Server) account(token string) (found Account, ok bool, err error) {
 	sum := sha256.Sum256([]byte(token))
 	for secret, a := range s.opts.Tokens {
 		want := sha256.Sum256([]byte(secret))
@@ -21,7 +22,15 @@ func (s *Server) account(token string) (found Account, ok bool) {
 			found, ok = a, true
 		}
 	}
-	return found, ok
+	if ok {
+		return found, ok, nil
+	}
+	u, ok, err := s.users.Find(token)
+	return accountOf(u), ok, err
+}
+
+func accountOf(u users.User) Account {
+	return Account{Name: u.Name, Orgs: u.Orgs, ReadOnly: u.ReadOnly()}
 }
 
 // member reports whether the namespace is the account's own or one of its

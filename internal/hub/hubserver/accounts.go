@@ -1,6 +1,8 @@
 package hubserver
 
 import (
+	"cmp"
+	"maps"
 	"net/http"
 	"slices"
 
@@ -64,23 +66,26 @@ func (s *Server) scheduledJobs(x *exchange, method string, seg []string) error {
 	return refuse(http.StatusNotFound, "JobNotFound", "Scheduled job not found")
 }
 
-// users lists the accounts that the server knows.
-func (s *Server) users() []Account {
+// accounts lists the accounts that the server knows, each once.
+func (s *Server) accounts() []Account {
 	if !s.opts.Auth {
 		return []Account{{Name: s.opts.User}}
 	}
-	var all []Account
-	for _, a := range s.opts.Tokens {
-		if !slices.ContainsFunc(all, func(o Account) bool { return o.Name == a.Name }) {
-			all = append(all, a)
-		}
+	all := slices.Collect(maps.Values(s.opts.Tokens))
+	list, err := s.users.Users()
+	if err != nil {
+		s.log.Error("hub server could not read its users", "error", err)
 	}
-	return all
+	for _, u := range list {
+		all = append(all, accountOf(u))
+	}
+	slices.SortFunc(all, func(a, b Account) int { return cmp.Compare(a.Name, b.Name) })
+	return slices.CompactFunc(all, func(a, b Account) bool { return a.Name == b.Name })
 }
 
 func (s *Server) members(org string) []string {
 	var names []string
-	for _, a := range s.users() {
+	for _, a := range s.accounts() {
 		if slices.Contains(a.Orgs, org) {
 			names = append(names, a.Name)
 		}
@@ -108,7 +113,7 @@ func (s *Server) counts(x *exchange, namespace string) (map[hub.RepoType]int, in
 }
 
 func (s *Server) userOverview(x *exchange, name string) error {
-	i := slices.IndexFunc(s.users(), func(a Account) bool { return a.Name == name })
+	i := slices.IndexFunc(s.accounts(), func(a Account) bool { return a.Name == name })
 	if i < 0 {
 		return refuse(http.StatusNotFound, "NotFound", "This user does not exist")
 	}
@@ -117,7 +122,7 @@ func (s *Server) userOverview(x *exchange, name string) error {
 		return err
 	}
 	orgs := []map[string]any{}
-	for _, org := range s.users()[i].Orgs {
+	for _, org := range s.accounts()[i].Orgs {
 		orgs = append(orgs, map[string]any{"id": accountID(org), "name": org, "fullname": org, "avatarUrl": ""})
 	}
 	return s.ok(x, map[string]any{
@@ -138,7 +143,7 @@ func (s *Server) orgOverview(x *exchange, name string) error {
 		return err
 	}
 	members := s.members(name)
-	user := slices.ContainsFunc(s.users(), func(a Account) bool { return a.Name == name })
+	user := slices.ContainsFunc(s.accounts(), func(a Account) bool { return a.Name == name })
 	if user || len(members) == 0 && (s.opts.Auth || sum == 0) {
 		return refuse(http.StatusNotFound, "NotFound", "This organization does not exist")
 	}

@@ -1,151 +1,224 @@
 package hubserver
 
 import (
-	"bytes"
-	_ "embed"
-	"fmt"
-	"html/template"
+	"cmp"
+	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"ml-intern/internal/hub"
 	"ml-intern/internal/hub/hubserver/gitstore"
+	"ml-intern/internal/hub/hubserver/web"
 )
 
-//go:embed page.html
-var pageHTML string
-
-var pageTemplate = template.Must(template.New("page").Parse(pageHTML))
-
+// What a page shows at most.
 const (
-	pageFiles   = 500
-	pageCommits = 10
+	pageFiles   = 1000
+	pageCommits = 50
+	pageRepos   = 100
 	pageText    = 256 << 10
+	pageChanged = 100     // files of a commit
+	pageDiff    = 2 << 20 // bytes of them that are compared
+	pageRefs    = 100
+	pageBeside  = 12 // files beside a card
 )
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 
-// pageData is what page.html shows.
-type pageData struct {
-	Title   string
-	Path    string // of the repository, "" on a list
-	Badges  []string
-	Rev     string
-	Folder  string
-	Up      string // the folder above, with Folder
-	Files   []pageFile
-	More    bool // there are more files than are shown
-	Card    string
-	Commits []pageCommit
-	Repos   []pageRepo
+// forPeople reports whether a browser asks, which is to get a page even if
+// something is wrong.
+func (x *exchange) forPeople() bool {
+	get := x.Method == http.MethodGet || x.Method == http.MethodHead
+	return get && strings.Contains(x.Request.Header.Get("Accept"), "text/html") && !strings.HasPrefix(x.URL.Path, "/api/")
 }
 
-type pageFile struct{ Name, URL, Size, Kind string }
+// sorry shows a refusal to people. Browsers then ask for a name and a token.
+func (s *Server) sorry(x *exchange, r *refusal) error {
+	_ = x.challenge(r)
+	f := web.Frame{Title: http.StatusText(r.status), View: web.Sorry{Status: r.status, Message: r.message}}
+	return s.pages.Write(x, x.Request, r.status, f)
+}
 
-type pageCommit struct{ Title, Author, Date, URL, Short string }
+// A repoView is a page of a repository that is being made.
+type repoView struct {
+	*repoCall
+	s      *Server
+	commit gitstore.Commit
+	rev    string
+	path   string // in the repository
+	base   string // /datasets/me/x
+}
 
-type pageRepo struct{ Name, URL, Kind, Date string }
-
-// repoPage shows a repository to people: rest is empty, or tree, commit or
-// commits with a revision, and with tree a folder.
+// repoPage shows a repository to people: rest is empty, or tree, blob, commit
+// or commits with a revision, and perhaps a path.
 func (s *Server) repoPage(x *exchange, id hub.RepoID, rest []string) error {
 	c, err := s.repoCall(x, id, see)
 	if err != nil {
 		return err
 	}
-	rev, folder := "main", ""
+	v := &repoView{repoCall: c, s: s, rev: "main", base: "/" + c.repo.Path()}
+	action := ""
+	if len(rest) > 0 {
+		action = rest[0]
+	}
 	if len(rest) > 1 {
-		rev, folder = rest[1], strings.Trim(strings.Join(rest[2:], "/"), "/")
+		v.rev, v.path = rest[1], strings.Trim(strings.Join(rest[2:], "/"), "/")
 	}
-	commit, err := s.store.Resolve(c.repo, rev)
-	if err != nil {
+	if v.commit, err = s.store.Resolve(c.repo, v.rev); err != nil {
 		return err
 	}
-	d := &pageData{Title: c.repo.String(), Path: "/" + c.repo.Path(), Rev: rev, Folder: folder}
-	d.Badges = append(d.Badges, string(c.repo.Type))
-	if c.repo.Private {
-		d.Badges = append(d.Badges, "private")
+	switch action {
+	case "":
+		return v.card()
+	case "tree":
+		return v.files()
+	case "blob":
+		return v.blob()
+	case "commits":
+		return v.commits()
 	}
-	if rev == commit.ID {
-		d.Rev = commit.ID[:12]
-	}
-	if folder != "" {
-		d.Up = d.Path + "/tree/" + url.PathEscape(rev)
-		if at := strings.LastIndexByte(folder, '/'); at >= 0 {
-			d.Up += "/" + escape(folder[:at])
-		}
-	}
-	if err := s.fillFiles(d, commit, rev); err != nil {
-		return err
-	}
-	if s.mayRead(x, c.repo) == nil && folder == "" {
-		if err := s.fillCard(d, commit, c.repo.Type); err != nil {
-			return err
-		}
-	}
-	for old, err := range s.store.History(commit.ID) {
-		if err != nil {
-			return err
-		}
-		d.Commits = append(d.Commits, pageCommit{old.Title(), old.Author, old.Time.Format("2006-01-02 15:04"), d.Path + "/commit/" + old.ID, old.ID[:8]})
-		if len(d.Commits) == pageCommits {
-			break
-		}
-	}
-	return s.show(x, d)
+	return v.change()
 }
 
-func (s *Server) fillFiles(d *pageData, commit gitstore.Commit, rev string) error {
-	for e, err := range s.store.Entries(commit, d.Folder, false) {
-		if err != nil {
-			return err
+// show sends a page of the repository.
+func (v *repoView) show(tab, action string, view web.View) error {
+	repo := &web.Repo{
+		Owner: v.repo.Namespace, Name: v.repo.Name, Type: string(v.repo.Type), Path: v.base,
+		Private: v.repo.Private, Gated: v.repo.Gated != "", Rev: v.rev, Label: v.rev, Tabs: v.tabs(),
+	}
+	if v.rev == v.commit.ID {
+		repo.Label = v.commit.ID[:12]
+	}
+	if action != "" {
+		repo.Switch = v.others(action)
+	}
+	title := v.repo.String()
+	if v.path != "" {
+		title = v.path + " · " + title
+	}
+	return v.s.pages.Write(v.exchange, v.Request, http.StatusOK, web.Frame{Title: title, Repo: repo, Tab: tab, View: view})
+}
+
+// tabs are the kinds of pages that a repository has.
+func (v *repoView) tabs() []web.Tab {
+	at := "/" + url.PathEscape(v.rev)
+	return []web.Tab{
+		{Name: "Card", URL: v.base},
+		{Name: "Files", URL: v.base + "/tree" + at},
+		{Name: "Commits", URL: v.base + "/commits" + at},
+	}
+}
+
+// others leads to the same page of other branches and tags.
+func (v *repoView) others(action string) []web.Switch {
+	var out []web.Switch
+	for ref := range v.repo.Refs {
+		name, branch := strings.CutPrefix(ref, "refs/heads/")
+		tagName, tag := strings.CutPrefix(ref, "refs/tags/")
+		if tag {
+			name = tagName
 		}
-		if len(d.Files) == pageFiles {
-			d.More = true
+		if branch || tag {
+			to := v.at(action, name, v.path)
+			out = append(out, web.Switch{Name: name, URL: to, Tag: tag})
+		}
+	}
+	slices.SortFunc(out, func(a, b web.Switch) int {
+		return cmp.Or(cmp.Compare(strconv.FormatBool(a.Tag), strconv.FormatBool(b.Tag)), cmp.Compare(a.Name, b.Name))
+	})
+	return out[:min(len(out), pageRefs)]
+}
+
+// at is the address of a page of the repository.
+func (v *repoView) at(action, rev, path string) string {
+	out := v.base + "/" + action + "/" + url.PathEscape(rev)
+	if path != "" {
+		out += "/" + web.Escape(path)
+	}
+	return out
+}
+
+// crumbs leads to the folders above a path.
+func (v *repoView) crumbs() []web.Link {
+	out := []web.Link{{Text: v.repo.Name, URL: v.at("tree", v.rev, "")}}
+	for i, part := range strings.Split(v.path, "/") {
+		if v.path == "" {
 			break
 		}
-		name := strings.TrimPrefix(e.Path, d.Folder+"/")
-		f := pageFile{Name: name + "/", URL: d.Path + "/tree/" + url.PathEscape(rev) + "/" + escape(e.Path)}
+		above := strings.Join(strings.Split(v.path, "/")[:i+1], "/")
+		out = append(out, web.Link{Text: part, URL: v.at("tree", v.rev, above)})
+	}
+	out[len(out)-1].URL = ""
+	return out
+}
+
+// list lists a folder.
+func (v *repoView) list(folder string, most int) (files []web.File, all int, err error) {
+	for e, err := range v.s.store.Entries(v.commit, folder, false) {
+		if err != nil {
+			return nil, 0, err
+		}
+		if all++; len(files) >= most {
+			continue
+		}
+		name := strings.TrimPrefix(e.Path, folder+"/")
+		f := web.File{Name: name, Dir: e.Dir, URL: v.at("tree", v.rev, e.Path)}
 		if !e.Dir {
-			file, err := s.store.File(e.OID)
+			file, err := v.s.store.File(e.OID)
 			if err != nil {
-				return err
+				return nil, 0, err
 			}
-			f = pageFile{Name: name, URL: d.Path + "/resolve/" + url.PathEscape(rev) + "/" + escape(e.Path), Size: size(file.Size)}
-			if file.Large != nil {
-				f.Kind = "LFS"
-			}
+			f.URL, f.Download = v.at("blob", v.rev, e.Path), v.at("resolve", v.rev, e.Path)+"?download=true"
+			f.Size, f.Large = file.Size, file.Large != nil
 		}
-		d.Files = append(d.Files, f)
+		files = append(files, f)
 	}
-	return nil
+	slices.SortStableFunc(files, func(a, b web.File) int { // folders first, as people expect
+		return cmp.Compare(strconv.FormatBool(b.Dir), strconv.FormatBool(a.Dir))
+	})
+	return files, all, nil
 }
 
-func (s *Server) fillCard(d *pageData, commit gitstore.Commit, typ hub.RepoType) error {
-	text, err := s.readFile(commit, "README.md")
+func (v *repoView) files() error {
+	files, all, err := v.list(v.path, pageFiles)
+	if errors.Is(err, gitstore.ErrNoEntry) {
+		return refuse(http.StatusNotFound, "EntryNotFound", "there is no folder "+v.path+" in this revision")
+	}
 	if err != nil {
 		return err
 	}
-	c := parseCard(text)
-	body := c.text[:min(len(c.text), pageText)]
-	for len(body) > 0 && !utf8.Valid(body) && len(body) > pageText-utf8.UTFMax {
-		body = body[:len(body)-1]
+	view := web.Files{Crumbs: v.crumbs(), Files: files, More: all > len(files), Commit: v.describe(v.commit)}
+	if v.path != "" {
+		above := ""
+		if at := strings.LastIndexByte(v.path, '/'); at >= 0 {
+			above = v.path[:at]
+		}
+		view.Up = v.at("tree", v.rev, above)
 	}
-	d.Card = strings.TrimSpace(string(body))
-	d.Badges = append(d.Badges, tags(typ, c.data)...)
-	return nil
+	return v.show("Files", "tree", view)
 }
 
-// indexPage lists the repositories of an owner, or of all if owner is "".
-func (s *Server) indexPage(x *exchange, owner string) error {
-	d := &pageData{Title: "Repositories"}
-	kind, all := apiType(owner)
-	if owner != "" && !all {
-		d.Title = owner
+func (v *repoView) describe(c gitstore.Commit) web.Commit {
+	return web.Commit{
+		ID: c.ID, URL: v.base + "/commit/" + c.ID, Title: cmp.Or(c.Title(), "(no message)"), Body: c.Body(), Author: c.Author, Time: c.Time,
 	}
+}
+
+// indexPage lists the repositories of an owner, of a type, or of all if owner
+// is "".
+func (s *Server) indexPage(x *exchange, owner string) error {
+	kind, all := apiType(owner)
+	view := web.Index{Owner: owner}
+	title := owner
+	if all || owner == "" {
+		view.Owner, title = "", "Repositories"
+	}
+	n, _ := strconv.Atoi(x.URL.Query().Get("p")) // anything else is the first page
+	n = max(n, 0)
+	found := false
 	for _, typ := range []hub.RepoType{hub.Model, hub.Dataset, hub.Space} {
 		if all && typ != kind {
 			continue
@@ -154,47 +227,35 @@ func (s *Server) indexPage(x *exchange, owner string) error {
 		if err != nil {
 			return err
 		}
-		for _, r := range repos {
-			if (owner == "" || all || r.Namespace == owner) && (!r.Private || s.member(x.who, r.Namespace)) {
-				d.Repos = append(d.Repos, pageRepo{r.String(), "/" + r.Path(), string(typ), r.Modified.Format("2006-01-02 15:04")})
-			}
+		repos = slices.DeleteFunc(repos, func(r *gitstore.Repo) bool {
+			return view.Owner != "" && r.Namespace != view.Owner || r.Private && !s.member(x.who, r.Namespace)
+		})
+		found = found || len(repos) > 0
+		if g := group(typ, repos, n, x.URL.EscapedPath()); len(g.Repos) > 0 {
+			view.Groups = append(view.Groups, g)
 		}
 	}
-	if len(d.Repos) == 0 && d.Title == owner {
+	if !found && view.Owner != "" {
 		return refuse(http.StatusNotFound, "NotFound", "nobody here is called "+owner)
 	}
-	return s.show(x, d)
+	return s.pages.Write(x, x.Request, http.StatusOK, web.Frame{Title: title, View: view})
 }
 
-// show sends a page. It may load nothing: all it needs is in it.
-func (s *Server) show(x *exchange, d *pageData) error {
-	var out bytes.Buffer
-	if err := pageTemplate.Execute(&out, d); err != nil {
-		return fmt.Errorf("make page: %w", err)
+// group is one page of repositories of a type, newest first.
+func group(typ hub.RepoType, repos []*gitstore.Repo, n int, path string) web.Group {
+	slices.SortFunc(repos, func(a, b *gitstore.Repo) int {
+		return cmp.Or(b.Modified.Compare(a.Modified), cmp.Compare(a.String(), b.String()))
+	})
+	name := string(typ) + "s"
+	g := web.Group{Name: strings.ToUpper(name[:1]) + name[1:], URL: "/" + name, Count: len(repos)}
+	from := min(n, len(repos)) * pageRepos
+	from = min(from, len(repos))
+	to := min(from+pageRepos, len(repos))
+	for _, r := range repos[from:to] {
+		g.Repos = append(g.Repos, web.Listed{Name: r.String(), URL: "/" + r.Path(), Private: r.Private, Modified: r.Modified})
 	}
-	h := x.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Content-Length", strconv.Itoa(out.Len()))
-	x.WriteHeader(http.StatusOK)
-	if x.Method != http.MethodHead {
-		_, _ = x.Write(out.Bytes()) // a client that is gone cannot be told
+	if to < len(repos) {
+		g.More = path + "?p=" + strconv.Itoa(n+1)
 	}
-	return nil
-}
-
-// size is a number of bytes for people.
-func size(n int64) string {
-	if n < 1000 {
-		return itoa(n) + " B"
-	}
-	v, unit := float64(n)/1000, "kB"
-	for _, next := range []string{"MB", "GB", "TB"} {
-		if v < 999.5 {
-			break
-		}
-		v, unit = v/1000, next
-	}
-	return fmt.Sprintf("%.3g %s", v, unit)
+	return g
 }

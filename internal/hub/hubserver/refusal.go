@@ -47,12 +47,15 @@ func (s *Server) fail(x *exchange, err error) {
 	r := s.refusal(x, err)
 	x.Header().Set("X-Error-Code", r.code)
 	x.Header().Set("X-Error-Message", headerText(r.message))
+	x.Header().Del("ETag")
+	x.Header().Del("Content-Length")
+	if x.forPeople() && s.sorry(x, r) == nil {
+		return
+	}
 	body := map[string]any{"error": r.message}
 	for key, v := range r.more {
 		body[key] = v
 	}
-	x.Header().Del("ETag")
-	x.Header().Del("Content-Length")
 	_ = s.json(x, r.status, body)
 }
 

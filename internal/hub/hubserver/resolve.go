@@ -15,7 +15,7 @@ import (
 	"ml-intern/internal/hub/hubserver/gitstore"
 )
 
-// file serves a file's content: rest is resolve, raw or blob, a revision and
+// file serves a file's content: rest is resolve or raw, a revision and
 // the path. With raw a large file is its pointer.
 func (s *Server) file(x *exchange, id hub.RepoID, rest []string) error {
 	c, err := s.repoCall(x, id, read)
@@ -37,11 +37,6 @@ func (s *Server) file(x *exchange, id hub.RepoID, rest []string) error {
 	}
 	if err != nil {
 		return err
-	}
-	if rest[0] == "blob" { // a page on the Hub; people mean the file
-		x.Header().Set("Location", "/"+c.repo.Path()+"/resolve/"+url.PathEscape(rest[1])+"/"+escape(name))
-		x.WriteHeader(http.StatusFound)
-		return nil
 	}
 	f, err := s.store.File(e.OID)
 	if err != nil {
@@ -98,12 +93,4 @@ func contentType(name string, text bool) string {
 		return "text/plain; charset=utf-8"
 	}
 	return "application/octet-stream"
-}
-
-func escape(path string) string {
-	parts := strings.Split(path, "/")
-	for i, p := range parts {
-		parts[i] = url.PathEscape(p)
-	}
-	return strings.Join(parts, "/")
 }

@@ -230,9 +230,14 @@ func (s *Server) site(x *exchange, seg []string) error {
 	}
 	id := hub.RepoID{Type: typ, Namespace: seg[0], Name: seg[1]}
 	rest := seg[2:]
-	if name, git := strings.CutSuffix(id.Name, ".git"); git {
+	name, git := strings.CutSuffix(id.Name, ".git")
+	if gitCall(rest) {
 		id.Name = name
-		return s.largeAPI(x, id, rest)
+		return s.gitAPI(x, id, rest)
+	}
+	if git {
+		id.Name = name
+		return x.challenge(s.largeAPI(x, id, rest))
 	}
 	action := ""
 	if len(rest) > 0 {
@@ -245,9 +250,9 @@ func (s *Server) site(x *exchange, seg []string) error {
 		return noRoute(x)
 	}
 	switch action {
-	case "", "tree", "commit", "commits":
+	case "", "tree", "blob", "commit", "commits":
 		return s.repoPage(x, id, rest)
-	case "resolve", "raw", "blob":
+	case "resolve", "raw":
 		if len(rest) < 3 {
 			return noRoute(x)
 		}

@@ -27,6 +27,8 @@ import (
 	"ml-intern/internal/hub"
 	"ml-intern/internal/hub/hubserver/gitstore"
 	"ml-intern/internal/hub/hubserver/rows"
+	"ml-intern/internal/hub/hubserver/users"
+	"ml-intern/internal/hub/hubserver/web"
 	"ml-intern/internal/hub/hubserver/webhook"
 )
 
@@ -35,7 +37,7 @@ type Options struct {
 	Dir      string
 	User     string             // who everyone is without Auth; "me" if ""
 	Auth     bool               // writing, and reading what is private, takes a token
-	Tokens   map[string]Account // with Auth, whose token it is
+	Tokens   map[string]Account // with Auth, whose token it is; so says the folder's users.yaml, too
 	PartSize int64              // larger files come in parts if the client can; 512 MiB if 0
 	Log      *slog.Logger       // failures of the server itself; nil for none
 
@@ -59,6 +61,8 @@ type Server struct {
 	opts   Options
 	store  *gitstore.Store
 	secret []byte
+	users  *users.File
+	pages  *web.Maker
 	origin *http.CrossOriginProtection
 	log    *slog.Logger
 	router http.Handler
@@ -100,12 +104,17 @@ func Open(opts Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open hub: %w", err)
 	}
+	pages, err := web.NewMaker()
+	if err != nil {
+		return nil, fmt.Errorf("open hub: %w", err)
+	}
 	log := opts.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		opts: opts, store: store, secret: secret, origin: http.NewCrossOriginProtection(), log: log, ending: make(chan struct{}),
+		opts: opts, store: store, secret: secret, users: users.Open(opts.Dir), pages: pages,
+		origin: http.NewCrossOriginProtection(), log: log, ending: make(chan struct{}),
 		tables: rows.NewCache(), layouts: remembered[[]rows.Config]{most: 256}, facts: remembered[map[string]any]{most: 1024},
 	}
 	s.end = sync.OnceFunc(func() { close(s.ending) })
@@ -125,6 +134,32 @@ func (s *Server) Close() error {
 	s.end()
 	s.sender.Wait()
 	return nil
+}
+
+// collectEvery is how often Tend looks for what nobody needs.
+const collectEvery = time.Hour
+
+// Tend keeps the folder clean until ctx ends: uploads that were never finished
+// and large files that no commit names are removed after a day.
+func (s *Server) Tend(ctx context.Context) {
+	tick := time.NewTicker(collectEvery)
+	defer tick.Stop()
+	for {
+		gone, err := s.store.Collect(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			s.log.Error("hub server could not clean its folder", "error", err)
+		case gone.Files > 0:
+			s.log.Info("hub server removed large files that no commit names", "files", gone.Files, "bytes", gone.Bytes)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // An exchange is one request and its answer.
@@ -220,14 +255,18 @@ func (s *Server) admit(x *exchange) error {
 		x.who = &Account{Name: s.opts.User}
 		return nil
 	}
-	token, ok := strings.CutPrefix(x.Request.Header.Get("Authorization"), "Bearer ")
-	if !ok {
-		if x.Request.Header.Get("Authorization") != "" {
-			return refuse(http.StatusUnauthorized, "InvalidToken", badToken)
-		}
+	if x.Request.Header.Get("Authorization") == "" {
 		return nil
 	}
-	a, known := s.account(strings.TrimSpace(token))
+	if _, _, basic := x.BasicAuth(); basic { // a browser sends it without being asked
+		if err := s.origin.Check(x.Request); err != nil {
+			return refuse(http.StatusForbidden, "Forbidden", "a page of another origin may not write here")
+		}
+	}
+	a, known, err := s.account(x.token())
+	if err != nil {
+		return err
+	}
 	if !known {
 		return refuse(http.StatusUnauthorized, "InvalidToken", badToken)
 	}

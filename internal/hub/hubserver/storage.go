@@ -80,6 +80,8 @@ func (s *Server) storage(x *exchange, seg []string) error {
 		return err
 	}
 	switch {
+	case len(seg) == 2 && seg[0] == "get":
+		return s.sendLarge(x, t, seg[1])
 	case x.Method == http.MethodPut && len(seg) == 2 && seg[0] == "large":
 		if x.ContentLength > t.size {
 			return badRequest(fmt.Sprintf("%d bytes are more than the %d that were announced", x.ContentLength, t.size))

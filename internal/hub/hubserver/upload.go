@@ -1,12 +1,10 @@
 package hubserver
 
 import (
-	"bytes"
 	"encoding/base64"
 	"fmt"
 	"net/http"
 	"strings"
-	"unicode/utf8"
 
 	"ml-intern/internal/hub"
 	"ml-intern/internal/hub/hubserver/gitstore"
@@ -106,18 +104,7 @@ func (s *Server) contentID(oid string) (string, error) {
 	return oid, err
 }
 
-// binary guesses from a file's beginning whether people can read it.
-func binary(sample []byte) bool {
-	if bytes.IndexByte(sample, 0) >= 0 {
-		return true
-	}
-	for cut := 0; cut < utf8.UTFMax && cut <= len(sample); cut++ { // the last sign may be cut
-		if utf8.Valid(sample[:len(sample)-cut]) {
-			return false
-		}
-	}
-	return true
-}
+func binary(sample []byte) bool { return gitstore.Binary(sample) }
 
 // largeAPI serves the large file protocol of git.
 func (s *Server) largeAPI(x *exchange, id hub.RepoID, rest []string) error {
@@ -127,18 +114,15 @@ func (s *Server) largeAPI(x *exchange, id hub.RepoID, rest []string) error {
 	default:
 		return noRoute(x)
 	}
-	c, err := s.repoCall(x, id, join)
+	c, err := s.repoCall(x, id, see)
 	if err != nil {
 		return err
 	}
-	x.Header().Set("Content-Type", largeType)
 	if strings.HasSuffix(action, "verify") {
 		return s.verify(c)
 	}
 	return s.batch(c)
 }
-
-const largeType = "application/vnd.git-lfs+json"
 
 type largeObject struct {
 	OID  string `json:"oid"`
@@ -161,11 +145,23 @@ func (s *Server) batch(c *repoCall) error {
 	if err := decode(c.exchange, &in); err != nil {
 		return err
 	}
+	if len(in.Objects) > maxPreupload {
+		return refuse(http.StatusRequestEntityTooLarge, "TooLarge", fmt.Sprintf("at most %d objects can be asked for", maxPreupload))
+	}
+	if err := s.mayRead(c.exchange, c.repo); err != nil {
+		return err
+	}
+	if in.Operation == "download" {
+		return s.downloads(c, in.Objects)
+	}
+	if err := s.mayJoin(c.exchange); err != nil {
+		return err
+	}
 	if err := s.maySend(c, in.Ref.Name); err != nil {
 		return err
 	}
 	if in.Operation != "upload" {
-		return refuse(http.StatusUnprocessableEntity, "ValidationError", "only the operation upload is served here; files are read at /resolve/")
+		return refuse(http.StatusUnprocessableEntity, "ValidationError", "the operation is upload or download")
 	}
 	if in.Hash != "" && in.Hash != "sha256" && in.Hash != "sha_256" {
 		return refuse(http.StatusConflict, "Conflict", "only sha256 is known here")
@@ -181,7 +177,7 @@ func (s *Server) batch(c *repoCall) error {
 		switch {
 		case !isSHA256(o.OID) || o.Size < 0 || o.Size > maxLargeFile:
 			v["error"] = map[string]any{"code": http.StatusUnprocessableEntity, "message": "the oid is not a sha256, or the size is not between 0 and 200 GB"}
-		case s.store.HasLarge(o.large()):
+		case s.store.KeepLarge(o.large()):
 		default:
 			actions := map[string]any{"verify": map[string]any{
 				"href": c.base() + "/" + c.repo.Path() + ".git/info/lfs/objects/verify", "header": map[string]any{},
@@ -201,6 +197,9 @@ func (s *Server) batch(c *repoCall) error {
 
 // verify confirms that a large file has arrived.
 func (s *Server) verify(c *repoCall) error {
+	if err := s.mayJoin(c.exchange); err != nil {
+		return err
+	}
 	var in largeObject
 	if err := decode(c.exchange, &in); err != nil {
 		return err

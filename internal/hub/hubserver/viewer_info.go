@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"ml-intern/internal/hub/hubserver/rows"
+	"ml-intern/internal/hub/hubserver/web"
 )
 
 // A splitName is a split in an answer of the viewer.
@@ -194,7 +195,7 @@ func (c *viewerCall) parquetFiles(configs []rows.Config) []parquetFile {
 		}
 		for _, split := range config.Splits {
 			for _, f := range split.Files {
-				at := hub + "/" + c.repo.Path() + "/resolve/" + c.commit.ID + "/" + escape(f.Path)
+				at := hub + "/" + c.repo.Path() + "/resolve/" + c.commit.ID + "/" + web.Escape(f.Path)
 				out = append(out, parquetFile{splitName{c.repo.String(), config.Name, split.Name}, at, path.Base(f.Path), f.Size})
 			}
 		}

@@ -166,7 +166,7 @@ func (s *Server) tell(x *exchange, repo *gitstore.Repo, action, scope string, mo
 		},
 	}
 	maps.Copy(payload, more)
-	accounts := s.users()
+	accounts := s.accounts()
 	for _, owner := range owners {
 		i := slices.IndexFunc(accounts, func(a Account) bool { return a.Name == owner })
 		if i < 0 || repo.Private && !s.member(&accounts[i], repo.Namespace) {

@@ -225,6 +225,9 @@ func (s *Store) content(b *Batch, root *tree, ch Change) (oid string, large bool
 			return "", false, fmt.Errorf("write %s: %w: the large file has %d bytes, not %d", ch.Path, ErrInvalid, size, l.Size)
 		}
 		l.Size = size
+		if !s.KeepLarge(l) {
+			return "", false, fmt.Errorf("write %s: %w", ch.Path, ErrNoLarge)
+		}
 		oid, err := b.Blob(l.Pointer())
 		return oid, true, err
 	}
@@ -232,7 +235,7 @@ func (s *Store) content(b *Batch, root *tree, ch Change) (oid string, large bool
 	if err != nil {
 		return "", false, err
 	}
-	if l, ok := ParsePointer(text); ok && !s.HasLarge(l) {
+	if l, ok := ParsePointer(text); ok && !s.KeepLarge(l) {
 		return "", false, fmt.Errorf("write %s: %w", ch.Path, ErrNoLarge)
 	}
 	return ch.Blob, false, nil
@@ -294,6 +297,10 @@ func (s *Store) ReadCommit(id string) (Commit, error) {
 	if err != nil {
 		return Commit{}, err
 	}
+	return parseCommit(id, data)
+}
+
+func parseCommit(id string, data []byte) (Commit, error) {
 	head, message, ok := strings.Cut(string(data), "\n\n")
 	if !ok {
 		return Commit{}, fmt.Errorf("read commit %s: it is damaged", id)
@@ -316,12 +323,12 @@ func (s *Store) ReadCommit(id string) (Commit, error) {
 }
 
 func (c *Commit) readAuthor(line string) error {
-	name, rest, ok := strings.Cut(line, " <")
+	name, rest, ok := strings.Cut(" "+line, " <") // the name may be empty
 	_, when, ok2 := strings.Cut(rest, "> ")
 	var sec int64
 	if _, err := fmt.Sscanf(when, "%d", &sec); err != nil || !ok || !ok2 {
 		return errors.New("its author is damaged")
 	}
-	c.Author, c.Time = name, time.Unix(sec, 0).UTC()
+	c.Author, c.Time = strings.TrimSpace(name), time.Unix(sec, 0).UTC()
 	return nil
 }

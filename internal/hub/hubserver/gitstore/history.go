@@ -123,6 +123,7 @@ func (s *Store) CreateRef(ctx context.Context, id hub.RepoID, ref, from string, 
 			return err
 		}
 		repo.Refs[ref] = c.ID
+		delete(repo.Annotated, ref)
 		return nil
 	})
 	return err
@@ -138,6 +139,7 @@ func (s *Store) DeleteRef(ctx context.Context, id hub.RepoID, ref string) error 
 			return fmt.Errorf("delete %s: %w", ref, ErrNoRevision)
 		}
 		delete(repo.Refs, ref)
+		delete(repo.Annotated, ref)
 		return nil
 	})
 	return err

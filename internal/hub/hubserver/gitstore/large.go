@@ -1,6 +1,7 @@
 package gitstore
 
 import (
+	"bytes"
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
@@ -11,6 +12,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
+	"unicode/utf8"
 )
 
 // Large is a file that git has only a pointer to.
@@ -52,6 +55,19 @@ func ParsePointer(text []byte) (Large, bool) {
 	return l, isHex(l.OID, 64)
 }
 
+// Binary guesses from a file's beginning whether people can read it.
+func Binary(sample []byte) bool {
+	if bytes.IndexByte(sample, 0) >= 0 {
+		return true
+	}
+	for cut := 0; cut < utf8.UTFMax && cut <= len(sample); cut++ { // the last sign may be cut
+		if utf8.Valid(sample[:len(sample)-cut]) {
+			return false
+		}
+	}
+	return true
+}
+
 func (s *Store) largePath(oid string) string { return s.path("large", oid[:2], oid[2:4], oid) }
 
 // HasLarge reports whether the file is here, whole.
@@ -61,6 +77,13 @@ func (s *Store) HasLarge(l Large) bool {
 	}
 	info, err := os.Stat(s.largePath(l.OID))
 	return err == nil && info.Size() == l.Size
+}
+
+// KeepLarge is HasLarge for one who is about to name the file in a commit: it
+// will not be collected meanwhile.
+func (s *Store) KeepLarge(l Large) bool {
+	now := time.Now()
+	return s.HasLarge(l) && os.Chtimes(s.largePath(l.OID), now, now) == nil
 }
 
 // LargeSize is the size of a file that is here.
@@ -119,7 +142,7 @@ func (s *Store) PutLarge(l Large, r io.Reader) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("store large file: %w", full(err))
 	}
-	if s.HasLarge(l) { // somebody else brought the same
+	if s.KeepLarge(l) { // somebody else brought the same
 		return nil
 	}
 	if err := rename(f.Name(), path); err != nil {

@@ -32,6 +32,9 @@ type State struct {
 	Space    json.RawMessage   `json:"space,omitempty"` // what package space keeps about it
 	Refs     map[string]string `json:"refs"`            // full name -> commit
 
+	// Annotated has the tag objects of those tags that git users annotated.
+	Annotated map[string]string `json:"annotated,omitempty"`
+
 	NoDiscussions bool         `json:"noDiscussions,omitempty"`
 	Pulls         map[int]Pull `json:"pulls,omitempty"` // by number
 }
@@ -61,8 +64,19 @@ func (s *Store) movedPath(id hub.RepoID) string {
 	return s.path(append([]string{"moved"}, repoParts(id)...)...) + ".json"
 }
 
+// lockRepo takes the right to change a repository from all others. While it is
+// held, nothing is collected.
 func (s *Store) lockRepo(ctx context.Context, id hub.RepoID) (func(), error) {
-	return s.lock(ctx, string(id.Type)+"s/"+id.Namespace+"/"+id.Name)
+	release, err := s.hold(ctx)
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := s.lock(ctx, string(id.Type)+"s/"+id.Namespace+"/"+id.Name)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	return func() { unlock(); release() }, nil
 }
 
 func checkID(id hub.RepoID) error {

@@ -43,7 +43,7 @@ var (
 const layoutVersion = "1\n"
 
 // tempAge is after how long an abandoned upload is thrown away.
-const tempAge = 48 * time.Hour
+const tempAge = 24 * time.Hour
 
 // A Store is an open folder.
 type Store struct {
@@ -100,22 +100,6 @@ func (s *Store) Secret() ([]byte, error) {
 
 func (s *Store) path(parts ...string) string {
 	return filepath.Join(append([]string{s.dir}, parts...)...)
-}
-
-// sweep removes what uploads that never ended have left behind.
-func (s *Store) sweep() error {
-	for _, sub := range []string{"tmp", "parts"} {
-		entries, err := os.ReadDir(s.path(sub))
-		if err != nil {
-			return fmt.Errorf("sweep store: %w", err)
-		}
-		for _, e := range entries {
-			if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > tempAge {
-				os.RemoveAll(s.path(sub, e.Name())) // the next start tries again
-			}
-		}
-	}
-	return nil
 }
 
 func (s *Store) temp() (*os.File, error) {
