@@ -18,12 +18,14 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"time"
 
 	"ml-intern/internal/hub"
 	"ml-intern/internal/hub/hubserver/gitstore"
+	"ml-intern/internal/hub/hubserver/grant"
 )
 
 // Options say what to serve, and to whom.
@@ -52,6 +54,7 @@ type Server struct {
 	secret []byte
 	origin *http.CrossOriginProtection
 	log    *slog.Logger
+	grants *grant.Store
 }
 
 // Open opens the folder of a server.
@@ -82,11 +85,15 @@ func Open(opts Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open hub: %w", err)
 	}
+	grants, err := grant.Open(filepath.Join(opts.Dir, "oauth"))
+	if err != nil {
+		return nil, fmt.Errorf("open hub: %w", err)
+	}
 	log := opts.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Server{opts, store, secret, http.NewCrossOriginProtection(), log}, nil
+	return &Server{opts, store, secret, http.NewCrossOriginProtection(), log, grants}, nil
 }
 
 // Close ends the use of the folder. Requests must have ended before.
@@ -163,6 +170,9 @@ func (s *Server) serve(x *exchange) error {
 	}
 	if seg[0] == "api" {
 		return s.api(x, seg[1:])
+	}
+	if seg[0] == "oauth" {
+		return s.oauth(x, seg[1:])
 	}
 	return s.site(x, seg)
 }
