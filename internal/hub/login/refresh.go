@@ -1,6 +1,7 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,32 +59,29 @@ func (k *Keyring) pause(until time.Time) {
 // so, and keeps the new one under the old one's name.
 func (k *Keyring) renew(ctx context.Context, t Token) (Token, error) {
 	out := t
-	err := k.change(ctx, func(f *file, active string) (string, error) {
+	err := k.change(ctx, func(f *file) (*string, error) {
 		s := f.find(t.Name)
 		if s == nil {
-			return active, errors.New("the stored token is gone")
+			return nil, errors.New("the stored token is gone")
 		}
 		if now := s.token(t.Source); now.Value != t.Value && now.Value != "" {
 			out = now
-			return active, nil
+			return nil, nil
 		}
 		fresh, err := k.client("").RefreshToken(ctx, k.ClientID(), t.refresh)
 		if err != nil {
-			return active, err
+			return nil, err
 		}
 		value, refresh := clean(fresh.Access), clean(fresh.Refresh)
 		if err := checkShape(value); err != nil {
-			return active, fmt.Errorf("the Hub's new token: %w", err)
+			return nil, fmt.Errorf("the Hub's new token: %w", err)
 		}
-		if refresh == "" {
-			refresh = t.refresh
-		}
-		k.fill(s, value, refresh, fresh.Expires(time.Now()))
+		k.fill(s, value, cmp.Or(refresh, t.refresh), fresh.Expires(time.Now()))
 		out = s.token(t.Source)
-		if active == t.Value { // else the person has switched to another meanwhile
-			active = value
+		if k.activeText() == t.Value { // else the person has switched to another meanwhile
+			return &value, nil
 		}
-		return active, nil
+		return nil, nil
 	})
 	return out, err
 }

@@ -50,9 +50,9 @@ func readFile(path string) (f *file, damage, err error) {
 
 // change is the one way to write the files. It holds the lock that the
 // official client takes, so no change of either program is lost. The function
-// gets the stored tokens and the active token, and returns the new active one:
-// "" removes it. Each file is replaced in one step.
-func (k *Keyring) change(ctx context.Context, do func(f *file, active string) (string, error)) error {
+// gets the stored tokens and returns the new active token: "" removes it, nil
+// leaves it to whoever set it. Each file is replaced in one step.
+func (k *Keyring) change(ctx context.Context, do func(f *file) (active *string, err error)) error {
 	path := hub.TokenFile(k.Getenv)
 	if path == "" {
 		return errors.New("there is no place for the token: set HOME or HF_HOME")
@@ -71,12 +71,7 @@ func (k *Keyring) change(ctx context.Context, do func(f *file, active string) (s
 		return err
 	}
 	before := f.String()
-	text, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("read the token: %w", err)
-	}
-	active := clean(string(text))
-	now, err := do(f, active)
+	active, err := do(f)
 	if err != nil {
 		return err
 	}
@@ -85,7 +80,7 @@ func (k *Keyring) change(ctx context.Context, do func(f *file, active string) (s
 			return fmt.Errorf("set the damaged file of stored tokens aside: %w", err)
 		}
 	}
-	if now == "" { // logged out comes first
+	if active != nil && *active == "" { // logged out comes first
 		if err := remove(path); err != nil {
 			return err
 		}
@@ -95,8 +90,8 @@ func (k *Keyring) change(ctx context.Context, do func(f *file, active string) (s
 			return err
 		}
 	}
-	if now != "" && now != active {
-		return writeSecret(path, now)
+	if active != nil && *active != "" {
+		return writeSecret(path, *active)
 	}
 	return nil
 }
@@ -185,9 +180,9 @@ func (k *Keyring) Save(ctx context.Context, t hub.OAuthToken) (Stored, error) {
 	if account.Auth.AccessToken.DisplayName == "" {
 		out.Name = sectionName("oauth-" + account.Name)
 	}
-	err = k.change(ctx, func(f *file, _ string) (string, error) {
+	err = k.change(ctx, func(f *file) (*string, error) {
 		k.fill(f.put(out.Name), value, clean(t.Refresh), out.Expires)
-		return value, nil
+		return &value, nil
 	})
 	if err != nil {
 		return Stored{}, fmt.Errorf("keep the token: %w", err)
@@ -242,10 +237,11 @@ func (k *Keyring) Forget(ctx context.Context, name string) (gone []string, activ
 		}
 		return nil, false, err
 	}
-	err = k.change(ctx, func(f *file, now string) (string, error) {
+	err = k.change(ctx, func(f *file) (*string, error) {
 		if name != "" && f.find(name) == nil {
-			return now, ErrNoName
+			return nil, ErrNoName
 		}
+		now := k.activeText()
 		active = name == "" && now != ""
 		for _, s := range slices.Clone(f.sections) {
 			value := clean(s.get(keyToken))
@@ -257,11 +253,20 @@ func (k *Keyring) Forget(ctx context.Context, name string) (gone []string, activ
 			f.remove(s)
 		}
 		if active {
-			return "", nil
+			return new(string), nil
 		}
-		return now, nil
+		return nil, nil
 	})
 	return gone, active, err
+}
+
+// activeText is the token file's, "" if there is none.
+func (k *Keyring) activeText() string {
+	text, err := os.ReadFile(hub.TokenFile(k.Getenv))
+	if err != nil {
+		return ""
+	}
+	return clean(string(text))
 }
 
 // anyStored saves those who never logged in the folder.
