@@ -53,7 +53,7 @@ func parse(text string) (*file, error) {
 	indent := 0 // of the last key
 	for i, raw := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
 		trimmed := strings.TrimSpace(raw)
-		depth := len(raw) - len(strings.TrimLeftFunc(raw, unicode.IsSpace))
+		depth := len(indentOf(raw))
 		switch {
 		case trimmed == "" || trimmed[0] == '#' || trimmed[0] == ';':
 			f.add(at, line{raw: raw})
@@ -84,7 +84,7 @@ func parseKey(raw, trimmed string, at *section) (line, error) {
 		return line{}, fmt.Errorf("it sets no key")
 	}
 	key := strings.ToLower(strings.TrimSpace(trimmed[:split]))
-	if key == "" || slices.ContainsFunc(at.lines, func(l line) bool { return l.key == key }) {
+	if key == "" || at.has(key) {
 		return line{}, fmt.Errorf("a key is empty or set twice")
 	}
 	return line{raw: raw, key: key, value: strings.TrimSpace(trimmed[split+1:])}, nil
@@ -141,6 +141,10 @@ func (s *section) hasKey() bool {
 	return slices.ContainsFunc(s.lines, func(l line) bool { return l.key != "" })
 }
 
+func (s *section) has(key string) bool {
+	return slices.ContainsFunc(s.lines, func(l line) bool { return l.key == key })
+}
+
 // get is a key's value, its lines joined; "" if it is not set.
 func (s *section) get(key string) string {
 	i := slices.IndexFunc(s.lines, func(l line) bool { return l.key == key })
@@ -159,26 +163,37 @@ func (s *section) get(key string) string {
 	return value
 }
 
-// set gives a key a value; "" takes the key away.
+// set gives a key a value; "" takes the key away. The line stands as deep as
+// the old one, or the one before: what is deeper would belong to it.
 func (s *section) set(key, value string) {
-	at := slices.IndexFunc(s.lines, func(l line) bool { return l.key == key })
-	if at >= 0 {
-		end := at + 1
-		for end < len(s.lines) && s.lines[end].more {
-			end++
+	at, indent, mine := 0, "", false
+	var kept []line
+	for _, l := range s.lines {
+		switch {
+		case l.key == key:
+			at, indent, mine = len(kept), indentOf(l.raw), true
+			continue
+		case l.key != "":
+			mine = false
+		case mine && l.more:
+			continue
 		}
-		s.lines = slices.Delete(s.lines, at, end)
-	} else { // behind the last key
-		at = 0
-		for i, l := range s.lines {
-			if l.key != "" || l.more {
-				at = i + 1
+		kept = append(kept, l)
+		if !s.has(key) && (l.key != "" || l.more) { // behind the last key
+			at = len(kept)
+			if l.key != "" {
+				indent = indentOf(l.raw)
 			}
 		}
 	}
 	if value != "" {
-		s.lines = slices.Insert(s.lines, at, line{raw: key + " = " + value, key: key, value: value})
+		kept = slices.Insert(kept, at, line{raw: indent + key + " = " + value, key: key, value: value})
 	}
+	s.lines = kept
+}
+
+func indentOf(raw string) string {
+	return raw[:len(raw)-len(strings.TrimLeftFunc(raw, unicode.IsSpace))]
 }
 
 // token is what the section holds.
