@@ -47,7 +47,7 @@ const (
 	// spentLife is how long a used refresh token can be used again: the answer
 	// may have been lost on its way.
 	spentLife  = 2 * time.Minute
-	maxWaiting = 1000
+	maxWaiting = 50
 	sweepEvery = time.Hour
 )
 
