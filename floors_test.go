@@ -20,8 +20,10 @@ config:
 ledger:
 hub:
 dataset:
+hub/login:      hub
+hub/hubserver/grant:
 hub/hubserver/gitstore: hub
-hub/hubserver:  hub hub/hubserver/gitstore
+hub/hubserver:  hub hub/hubserver/gitstore hub/hubserver/grant
 llm/wire:       llm
 llm/openai:     llm llm/wire
 llm/anthropic:  llm llm/wire
@@ -38,7 +40,7 @@ job/local:      job hub sandbox
 experiment:     job
 agent:          llm tool session approval ledger
 tools:          llm tool sandbox dataset job experiment hub
-app:            llm config ledger hub dataset hub/hubserver llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval sandbox job job/local experiment agent tools
+app:            llm config ledger hub dataset hub/login hub/hubserver llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval sandbox job job/local experiment agent tools
 cli:            llm tool session approval agent app config ledger
 cmd/ml-intern:  config cli app
 `

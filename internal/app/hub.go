@@ -38,7 +38,7 @@ func (a *App) hubChoice() string {
 		return a.cfg.Hub
 	case a.cfg.Getenv("HF_ENDPOINT") != "":
 		return a.cfg.Getenv("HF_ENDPOINT")
-	case hub.DiscoverToken(a.cfg.Getenv) != "":
+	case keyring(a.cfg, publicHub).Local() != "":
 		return publicHub
 	}
 	return LocalHub
@@ -49,7 +49,11 @@ func (a *App) hubChoice() string {
 func (a *App) hubClient(ctx context.Context) (*hub.Client, error) {
 	choice := a.hubChoice()
 	if choice != LocalHub {
-		return &hub.Client{BaseURL: choice, Token: hub.DiscoverToken(a.cfg.Getenv)}, nil
+		token, err := a.keyring(choice).Token(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &hub.Client{BaseURL: choice, Token: token}, nil
 	}
 	url, err := a.hub.start(ctx)
 	if err != nil {

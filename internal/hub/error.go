@@ -20,6 +20,7 @@ var (
 	ErrConflict        = errors.New("in conflict with what is on the Hub")
 	ErrRateLimited     = errors.New("too many requests to the Hub")
 	ErrPaymentRequired = errors.New("the account has no credit for it")
+	ErrUnreachable     = errors.New("the Hub cannot be reached")
 )
 
 // An Error is an answer of the Hub that says no.
@@ -183,4 +184,41 @@ func plainError(u *url.URL, err error) error {
 		err = ue.Err
 	}
 	return fmt.Errorf("%s: %w", plainURL(u), err)
+}
+
+// unreachable marks a failure of the network as ErrUnreachable.
+type unreachable struct{ error }
+
+func (e unreachable) Unwrap() error { return e.error }
+
+func (e unreachable) Is(target error) bool { return target == ErrUnreachable }
+
+// AskURL is the page on which access to a gated repository is asked for: its
+// own. It is "" if the call was about no repository.
+func (e *Error) AskURL() string {
+	u, err := url.Parse(e.URL)
+	if err != nil {
+		return ""
+	}
+	parts := strings.Split(strings.Trim(u.Path, "/"), "/")
+	if parts[0] == "api" {
+		parts = parts[1:]
+	}
+	prefix := ""
+	if len(parts) > 0 {
+		switch parts[0] {
+		case "datasets", "spaces":
+			prefix, parts = parts[0]+"/", parts[1:]
+		case "models":
+			parts = parts[1:]
+		}
+	}
+	if len(parts) < 2 {
+		return ""
+	}
+	repo := parts[:2]
+	if parts[1] == "resolve" || parts[1] == "raw" || parts[1] == "tree" { // an old name without an owner
+		repo = parts[:1]
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: "/" + prefix + strings.TrimSuffix(strings.Join(repo, "/"), ".git")}).String()
 }
