@@ -43,11 +43,7 @@ func (c Cache) WhoAmI(ctx context.Context, client *hub.Client) (Answer, error) {
 	if known && time.Since(last.Asked) < answerLife {
 		return last, nil
 	}
-	ask := client.WhoAmI
-	if known {
-		ask = client.WhoAmINow
-	}
-	account, err := ask(ctx)
+	account, err := client.WhoAmINow(ctx)
 	switch {
 	case err == nil:
 		return Answer{Account: account, Asked: time.Now()}, c.keep(client, account)
