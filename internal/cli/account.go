@@ -62,8 +62,7 @@ func readToken(r io.Reader) (string, error) {
 // terminal, or no wish to, it returns "".
 func askToken(ctx context.Context, std Streams) (string, error) {
 	in, isFile := std.In.(*os.File)
-	out, alsoFile := std.Err.(*os.File)
-	if !isFile || !alsoFile || !term.IsTerminal(int(in.Fd())) || !term.IsTerminal(int(out.Fd())) {
+	if !isFile || !term.IsTerminal(int(in.Fd())) {
 		return "", nil
 	}
 	fmt.Fprint(std.Err, "press Enter to log in with a browser, or paste an access token (it is not shown): ")
