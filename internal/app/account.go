@@ -197,6 +197,9 @@ func logIn(ctx context.Context, cfg *config.Config, get func(*login.Keyring) (hu
 		return Login{}, errOffline
 	}
 	k := keyring(cfg, base)
+	if err := k.Ready(); err != nil { // before a person takes the trouble
+		return Login{}, err
+	}
 	token, err := get(k)
 	if err != nil {
 		return Login{}, err
@@ -242,6 +245,9 @@ func LogOut(ctx context.Context, cfg *config.Config, name string) (Logout, error
 		out.Remaining = before.Source
 	case had && active:
 		err = accounts(cfg).Forget(&hub.Client{BaseURL: base, Token: before.Value})
+	}
+	if name == "" {
+		err = errors.Join(err, accounts(cfg).Clear())
 	}
 	return out, err
 }

@@ -54,6 +54,8 @@ func Classify(err error) Exit {
 		return Exit{3, "approval", "decide with: ml-intern --continue --approve auto, or leave it"}
 	case is(login.ErrNoToken, login.ErrExpired):
 		return Exit{4, "auth", "log in with: ml-intern login"}
+	case is(login.ErrIdentity) && !is(context.Canceled, hub.ErrUnreachable):
+		return Exit{4, "auth", "check the trusted publisher of HF_OIDC_RESOURCE on the Hub; without that variable HF_TOKEN is used"}
 	case is(hub.ErrGated, hub.ErrPaymentRequired, hub.ErrRateLimited, hub.ErrUnauthorized, hub.ErrNotFound, hub.ErrConflict):
 		return classifyHub(err)
 	case isOAuth(err):

@@ -44,6 +44,7 @@ func TestClassifyHub(t *testing.T) {
 		{hub.ErrGated, 1, "gated", "at its page"},
 		{login.ErrNoToken, 4, "auth", "ml-intern login"},
 		{login.ErrExpired, 4, "auth", "ml-intern login"},
+		{fmt.Errorf("%w: %w", login.ErrIdentity, &hub.OAuthError{Code: hub.OAuthInvalidGrant}), 4, "auth", "HF_OIDC_RESOURCE"},
 		{&hub.OAuthError{Code: hub.OAuthDenied}, 4, "auth", "--token -"},
 		{errors.Join(context.Canceled, hub.ErrUnreachable), 130, "interrupted", ""},
 	}

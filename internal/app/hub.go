@@ -13,6 +13,7 @@ import (
 	"ml-intern/internal/config"
 	"ml-intern/internal/hub"
 	"ml-intern/internal/hub/hubserver"
+	"ml-intern/internal/hub/login"
 	"ml-intern/internal/llm/catalog"
 )
 
@@ -38,7 +39,7 @@ func (a *App) hubChoice() string {
 		return a.cfg.Hub
 	case a.cfg.Getenv("HF_ENDPOINT") != "":
 		return a.cfg.Getenv("HF_ENDPOINT")
-	case keyring(a.cfg, publicHub).Local() != "":
+	case a.cfg.Getenv("HF_OIDC_RESOURCE") != "" || keyring(a.cfg, publicHub).Local() != "":
 		return publicHub
 	}
 	return LocalHub
@@ -53,7 +54,12 @@ func (a *App) hubClient(ctx context.Context) (*hub.Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &hub.Client{BaseURL: choice, Token: token}, nil
+		client := &hub.Client{BaseURL: choice, Token: token}
+		client.Who = func(ctx context.Context) (hub.Account, error) {
+			answer, err := login.Cache{Dir: accounts(a.cfg).Dir, Patient: true}.WhoAmI(ctx, client)
+			return answer.Account, err
+		}
+		return client, nil
 	}
 	url, err := a.hub.start(ctx)
 	if err != nil {

@@ -25,10 +25,10 @@ func Login(ctx context.Context, cfg *config.Config, token string, std Streams) e
 		fmt.Fprintln(std.Err, "a token on the command line can be seen by others and stays in the shell's history: --token - reads it from standard input")
 	}
 	var err error
-	switch {
-	case token == "-":
+	switch token {
+	case "-":
 		token, err = readToken(std.In)
-	case token == "":
+	case "":
 		token, err = askToken(ctx, std)
 	}
 	if err != nil {

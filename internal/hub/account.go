@@ -185,8 +185,11 @@ func (a Account) member(namespace string) bool {
 }
 
 // WhoAmI asks whose token this is. The Hub limits this call much more than
-// others: ask once.
+// others: ask once, or set Who.
 func (c *Client) WhoAmI(ctx context.Context) (Account, error) {
+	if c.Who != nil {
+		return c.Who(ctx)
+	}
 	var who Account
 	if _, err := c.api(ctx, call{method: "GET", path: "/api/whoami-v2"}, nil, &who); err != nil {
 		return Account{}, fmt.Errorf("ask who I am: %w", err)
@@ -194,8 +197,8 @@ func (c *Client) WhoAmI(ctx context.Context) (Account, error) {
 	return who, nil
 }
 
-// WhoAmINow is WhoAmI for those who would rather go without than wait: the
-// first answer is the last.
+// WhoAmINow asks the Hub itself, for those who would rather go without than
+// wait: the first answer is the last.
 func (c *Client) WhoAmINow(ctx context.Context) (Account, error) {
 	var who Account
 	resp, err := c.send(ctx, call{method: "GET", path: "/api/whoami-v2", limit: oauthLimit})

@@ -81,8 +81,10 @@ func TestCanWrite(t *testing.T) {
 		if err := json.Unmarshal([]byte(text), &a); err != nil {
 			t.Fatal(err)
 		}
-		got := []bool{a.CanWrite("ada"), a.CanWrite("acme"), a.CanWrite("looks"), a.CanWrite("eve"),
-			a.CanWriteRepo(hub.RepoID{Type: hub.Model, Namespace: "acme", Name: "x"}), a.CanPublish()}
+		got := []bool{
+			a.CanWrite("ada"), a.CanWrite("acme"), a.CanWrite("looks"), a.CanWrite("eve"),
+			a.CanWriteRepo(hub.RepoID{Type: hub.Model, Namespace: "acme", Name: "x"}), a.CanPublish(),
+		}
 		want := []bool{c.own, c.org, c.look, c.other, c.repo, c.publish}
 		for i := range want {
 			if got[i] != want[i] {

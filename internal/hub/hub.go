@@ -7,6 +7,7 @@
 package hub
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -23,6 +24,9 @@ type Client struct {
 	BaseURL string       // https://huggingface.co if empty
 	Token   string       // never logged, never sent to another host
 	HTTP    *http.Client // http.DefaultClient if nil; its redirect policy is not used
+
+	// Who answers WhoAmI from what is known of the token; nil asks the Hub.
+	Who func(context.Context) (Account, error)
 }
 
 func (c *Client) base() string {

@@ -22,7 +22,10 @@ const (
 
 // A Cache keeps what the Hub said of each token in a folder, because it may be
 // asked only rarely. The files are named after a hash of the token.
-type Cache struct{ Dir string }
+type Cache struct {
+	Dir     string
+	Patient bool // what was never answered is asked again when it fails
+}
 
 // An Answer is what the Hub said of a token.
 type Answer struct {
@@ -43,7 +46,13 @@ func (c Cache) WhoAmI(ctx context.Context, client *hub.Client) (Answer, error) {
 	if known && time.Since(last.Asked) < answerLife {
 		return last, nil
 	}
-	account, err := client.WhoAmINow(ctx)
+	ask := client.WhoAmINow
+	if c.Patient && !known {
+		plain := *client
+		plain.Who = nil // it may lead here
+		ask = plain.WhoAmI
+	}
+	account, err := ask(ctx)
 	switch {
 	case err == nil:
 		return Answer{Account: account, Asked: time.Now()}, c.keep(client, account)
@@ -80,6 +89,14 @@ func (c Cache) Peek(client *hub.Client) (Answer, bool) {
 
 // Forget drops what is known of the client's token.
 func (c Cache) Forget(client *hub.Client) error { return remove(c.path(client)) }
+
+// Clear drops all that is known.
+func (c Cache) Clear() error {
+	if err := os.RemoveAll(c.Dir); err != nil {
+		return fmt.Errorf("forget the accounts: %w", err)
+	}
+	return nil
+}
 
 func (c Cache) keep(client *hub.Client, account hub.Account) error {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {

@@ -73,6 +73,41 @@ func TestAccountIsAskedRarely(t *testing.T) {
 	})
 }
 
+// A client that has a cache asks by it, and is patient at the first time.
+func TestClientAsksTheCache(t *testing.T) {
+	t.Parallel()
+	h, c, cache, asked := cached(t)
+	cache.Patient = true
+	c.Who = func(ctx context.Context) (hub.Account, error) {
+		a, err := cache.WhoAmI(ctx, c)
+		return a.Account, err
+	}
+	good := h.server
+	h.server = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if *asked++; *asked == 1 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		good.ServeHTTP(w, r)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		for range 3 {
+			if who, err := c.WhoAmI(t.Context()); err != nil || who.Name != "ada" {
+				t.Errorf("%+v, %v", who, err)
+			}
+		}
+		if *asked != 3 { // the one that failed, its repetition, which counts itself
+			t.Errorf("asked %d times", *asked)
+		}
+		if err := cache.Clear(); err != nil {
+			t.Error(err)
+		}
+		if _, known := cache.Peek(c); known {
+			t.Error("what is known stays")
+		}
+	})
+}
+
 func TestRefusedAccountIsForgotten(t *testing.T) {
 	t.Parallel()
 	h, c, cache, _ := cached(t)

@@ -107,6 +107,16 @@ func (f *file) find(name string) *section {
 	return nil
 }
 
+// holding is the section of a token.
+func (f *file) holding(token string) *section {
+	for _, s := range f.sections {
+		if clean(s.get(keyToken)) == token {
+			return s
+		}
+	}
+	return nil
+}
+
 // put returns the section of that name, and makes it at the end if there is
 // none.
 func (f *file) put(name string) *section {

@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -25,8 +24,9 @@ import (
 
 // What a caller branches on.
 var (
-	ErrNoToken = errors.New("not logged in to the Hub")
-	ErrExpired = errors.New("the login to the Hub has ended")
+	ErrNoToken  = errors.New("not logged in to the Hub")
+	ErrExpired  = errors.New("the login to the Hub has ended")
+	ErrIdentity = errors.New("the Hub gives no token for the identity of this build")
 )
 
 // publicClient is the id under which the official command line logs in. The
@@ -153,30 +153,34 @@ func (k *Keyring) Find() (Token, bool) {
 // this Hub.
 func (k *Keyring) findInFiles() (Token, bool) {
 	path := hub.TokenFile(k.Getenv)
-	if path == "" {
-		return Token{}, false
+	active := k.activeText()
+	for range 2 {
+		if active == "" {
+			return Token{}, false // not logged in
+		}
+		stored, _, _ := readFile(storedPath(path)) // what cannot be read says nothing
+		if s := stored.holding(active); s != nil {
+			return k.choose(stored, s, path)
+		}
+		now := k.activeText() // somebody may have just renewed it
+		if now == active {
+			break
+		}
+		active = now
 	}
-	text, err := os.ReadFile(path)
-	active := clean(string(text))
-	if err != nil || active == "" {
-		return Token{}, false // not logged in
+	return Token{Value: active, Source: path}, active != ""
+}
+
+func (k *Keyring) choose(stored *file, active *section, path string) (Token, bool) {
+	if k.isFor(active) {
+		return active.token(path), true
 	}
-	stored, _, _ := readFile(storedPath(path)) // what cannot be read says nothing
 	for _, s := range stored.sections {
-		if clean(s.get(keyToken)) != active {
-			continue
+		if s.get(keyHub) != "" && k.isFor(s) && clean(s.get(keyToken)) != "" {
+			return s.token(storedPath(path)), true
 		}
-		if k.isFor(s) {
-			return s.token(path), true
-		}
-		for _, other := range stored.sections {
-			if other.get(keyHub) != "" && k.isFor(other) && clean(other.get(keyToken)) != "" {
-				return other.token(storedPath(path)), true
-			}
-		}
-		return Token{}, false
 	}
-	return Token{Value: active, Source: path}, true
+	return Token{}, false
 }
 
 // isFor reports whether a stored token may go to this Hub. One that does not

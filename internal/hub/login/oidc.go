@@ -27,17 +27,17 @@ func (k *Keyring) exchanged(ctx context.Context, resource string) (Token, error)
 	if identity == "" {
 		var err error
 		if identity, err = k.identity(ctx); err != nil {
-			return Token{}, fmt.Errorf("find the identity token for HF_OIDC_RESOURCE: %w", err)
+			return Token{}, fmt.Errorf("%w: find the identity token: %w", ErrIdentity, err)
 		}
 		margin = oidcMargin // another identity is there for the asking
 	}
 	got, err := k.client("").ExchangeToken(ctx, clean(identity), resource)
 	if err != nil {
-		return Token{}, err
+		return Token{}, fmt.Errorf("%w: %w", ErrIdentity, err)
 	}
 	t := Token{Value: clean(got.Access), Name: resource, Source: sourceOIDC}
 	if err := checkShape(t.Value); err != nil {
-		return Token{}, fmt.Errorf("exchange the identity token: %w", err)
+		return Token{}, fmt.Errorf("%w: exchange the identity token: %w", ErrIdentity, err)
 	}
 	t.Expires = got.Expires(time.Now().Add(-margin))
 	if t.Expires.IsZero() {

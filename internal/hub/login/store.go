@@ -55,7 +55,7 @@ func readFile(path string) (f *file, damage, err error) {
 func (k *Keyring) change(ctx context.Context, do func(f *file) (active *string, err error)) error {
 	path := hub.TokenFile(k.Getenv)
 	if path == "" {
-		return errors.New("there is no place for the token: set HOME or HF_HOME")
+		return errNoPlace
 	}
 	stored := storedPath(path)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -95,6 +95,25 @@ func (k *Keyring) change(ctx context.Context, do func(f *file) (active *string, 
 	}
 	return nil
 }
+
+// Ready says why a token could not be kept, if so.
+func (k *Keyring) Ready() error {
+	path := hub.TokenFile(k.Getenv)
+	if path == "" {
+		return errNoPlace
+	}
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the folder of the token: %w", err)
+	}
+	probe, err := os.CreateTemp(dir, ".probe-*")
+	if err != nil {
+		return fmt.Errorf("prepare to keep the token: %w", err)
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
+var errNoPlace = errors.New("there is no place for the token: set HOME or HF_HOME")
 
 func lock(ctx context.Context, path string) (unlock func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, lockWait)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"ml-intern/internal/hub"
+	"ml-intern/internal/hub/login"
 )
 
 func TestSaveKeepsWhatOthersWrote(t *testing.T) {
@@ -193,5 +194,25 @@ func TestConcurrentLogins(t *testing.T) {
 	slices.Sort(names)
 	if err != nil || !slices.Equal(names, []string{"ada", "bob"}) || k.Local() != writer && k.Local() != reader {
 		t.Errorf("stored are %v, %v", names, err)
+	}
+}
+
+// A place that cannot be written is found before a person logs in.
+func TestPlaceIsCheckedFirst(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	k := keyringAt(filepath.Join(dir, "new"), "")
+	if err := k.Ready(); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(filepath.Join(dir, "new")); err != nil || len(left) != 0 {
+		t.Errorf("the check leaves %v, %v", left, err)
+	}
+	writeFile(t, filepath.Join(dir, "file"), "x")
+	if err := keyringAt(filepath.Join(dir, "file", "hf"), "").Ready(); err == nil || !strings.Contains(err.Error(), "folder of the token") {
+		t.Errorf("a file for a folder: %v", err)
+	}
+	if err := (&login.Keyring{Getenv: environ()}).Ready(); err == nil || !strings.Contains(err.Error(), "HF_HOME") {
+		t.Errorf("no home: %v", err)
 	}
 }
