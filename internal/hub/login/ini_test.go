@@ -10,7 +10,7 @@ import (
 func FuzzStoredTokens(f *testing.F) {
 	for _, seed := range []string{
 		"", "[a]\nhf_token = x\n", "# c\n\n[a]\nhf_token: x\n  y\n\n[b]\nz=1", "[a]]\nk=v", "[a]\r\nhf_token=x\r\n", "  [a]\n k = v\n  [more]\n", "[DEFAULT]\nx = 1\n[a]\n",
-		"[a]\nhf_token = x\n\n  more after a blank\n; c\nb = 2\n",
+		"[a]\n hf_token = x\n k = v\n", "[a]\nhf_token = x\n\n  more after a blank\n; c\nb = 2\n",
 	} {
 		f.Add(seed, "a", "hf_new")
 	}

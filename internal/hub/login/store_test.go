@@ -66,12 +66,16 @@ func TestRefusedTokenChangesNothing(t *testing.T) {
 	h := accounts(t)
 	k := keyring(t, h.URL)
 	save(t, k, writer)
-	for _, bad := range []string{"hf_wrong0123456789abcdefghijklmn", "", "  ", "two words", "hf_\x01", "api_org_x", "hf_ü", strings.Repeat("x", 5000)} {
+	h.Requests()
+	for i, bad := range []string{"hf_wrong0123456789abcdefghijklmn", "", "  ", "two words", "hf_\x01", "api_org_x", "hf_ü", strings.Repeat("x", 5000)} {
 		_, err := k.Save(t.Context(), hub.OAuthToken{Access: bad})
 		if err == nil {
 			t.Errorf("the token %q is taken", bad)
 		} else if len(bad) > 8 && strings.Contains(err.Error(), bad) {
 			t.Errorf("the error tells the token: %v", err)
+		}
+		if asked := len(h.Requests()); i > 0 && asked != 0 {
+			t.Errorf("%q, which is no token, was sent to the Hub", bad)
 		}
 	}
 	if k.Local() != writer {
