@@ -24,6 +24,8 @@ hub:            hub/feature hub/weights
 hub/card:       hub/feature
 dataset:
 dataset/format:
+hub/login:      hub
+hub/hubserver/grant:
 hub/hubserver/gitstore: hub
 hub/hubserver/githttp: hub hub/hubserver/gitstore
 hub/hubserver/users: hub
@@ -33,7 +35,7 @@ hub/hubserver/space:
 hub/hubserver/collection:
 hub/hubserver/webhook:
 hub/hubserver/rows: hub/feature hub/card
-hub/hubserver:  hub hub/card hub/feature hub/weights hub/hubserver/gitstore hub/hubserver/githttp hub/hubserver/users hub/hubserver/web hub/hubserver/community hub/hubserver/space hub/hubserver/collection hub/hubserver/webhook hub/hubserver/rows
+hub/hubserver:  hub hub/card hub/feature hub/weights hub/hubserver/gitstore hub/hubserver/githttp hub/hubserver/users hub/hubserver/grant hub/hubserver/web hub/hubserver/community hub/hubserver/space hub/hubserver/collection hub/hubserver/webhook hub/hubserver/rows
 llm/wire:       llm
 llm/openai:     llm llm/wire
 llm/anthropic:  llm llm/wire
@@ -50,7 +52,7 @@ job/local:      job hub sandbox
 experiment:     job
 agent:          llm tool session approval ledger
 tools:          llm tool sandbox dataset job experiment hub
-app:            llm config ledger hub dataset hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval sandbox job job/local experiment agent tools
+app:            llm config ledger hub dataset hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval sandbox job job/local experiment agent tools
 cli:            llm tool session approval agent app config ledger
 cmd/ml-intern:  config cli app
 `

@@ -19,7 +19,7 @@ import (
 func commands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"exits": exits, "model": model, "requests": requests, "json": checkJSON, "lines": lines,
-		"list": list, "id": id, "below": below,
+		"list": list, "id": id, "below": below, "hub": startHub,
 	}
 }
 

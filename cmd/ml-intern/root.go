@@ -53,6 +53,7 @@ func newRoot(std cli.Streams) *cobra.Command {
 	}
 	f.add(run.Flags())
 	root.AddCommand(run, demoCommand(std), sessionsCommand(std), jobsCommand(std), hubCommand(std),
+		loginCommand(std), logoutCommand(std), whoamiCommand(std),
 		replayCommand(std), modelsCommand(std), configCommand(std), doctorCommand(std), versionCommand(std), shimCommand())
 	return root
 }

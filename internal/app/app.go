@@ -41,6 +41,7 @@ type App struct {
 	store *sqlite.Store
 	jobs  local.Backend
 	hub   *localHub
+	keys  keys
 
 	recording *replay.Writer // nil unless model traffic is recorded
 }
@@ -89,6 +90,7 @@ func (a *App) Start(ctx context.Context, prompt string) (*Conversation, error) {
 	if err := a.record(opened.ID, prompt); err != nil {
 		return nil, err
 	}
+	a.renewLogin(ctx, opened.Model)
 	ag, err := a.agent(opened, nil)
 	if err != nil {
 		return nil, err
@@ -139,6 +141,7 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 	if err := a.record(opened.ID, prompt); err != nil {
 		return nil, errors.Join(err, release())
 	}
+	a.renewLogin(ctx, opened.Model)
 	ag, err := a.agent(opened, s.Events())
 	if err != nil {
 		return nil, errors.Join(err, release())

@@ -12,7 +12,6 @@ import (
 
 	"ml-intern/internal/config"
 	"ml-intern/internal/dataset"
-	"ml-intern/internal/hub"
 	"ml-intern/internal/llm/catalog"
 )
 
@@ -46,6 +45,7 @@ func Doctor(ctx context.Context, cfg *config.Config) []Check {
 		},
 		modelCheck(cfg),
 		hubCheck(cfg),
+		accountCheck(cfg),
 	}
 }
 
@@ -112,8 +112,8 @@ func hubCheck(cfg *config.Config) Check {
 	if choice == LocalHub {
 		return Check{"hub", stateOK, "the embedded Hub in " + hubDir(cfg), ""}
 	}
-	if hub.DiscoverToken(cfg.Getenv) == "" {
-		return Check{"hub", stateNote, choice + ", without a token", "set HF_TOKEN, or use --hub local"}
+	if keyring(cfg, choice).Local() == "" {
+		return Check{"hub", stateNote, choice + ", without a token", "ml-intern login, or set HF_TOKEN, or use --hub local"}
 	}
 	return Check{Name: "hub", State: stateOK, Detail: choice + ", with a token"}
 }

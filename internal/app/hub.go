@@ -13,6 +13,7 @@ import (
 	"ml-intern/internal/config"
 	"ml-intern/internal/hub"
 	"ml-intern/internal/hub/hubserver"
+	"ml-intern/internal/hub/login"
 	"ml-intern/internal/llm/catalog"
 )
 
@@ -38,7 +39,7 @@ func (a *App) hubChoice() string {
 		return a.cfg.Hub
 	case a.cfg.Getenv("HF_ENDPOINT") != "":
 		return a.cfg.Getenv("HF_ENDPOINT")
-	case hub.DiscoverToken(a.cfg.Getenv) != "":
+	case a.cfg.Getenv("HF_OIDC_RESOURCE") != "" || keyring(a.cfg, publicHub).Local() != "":
 		return publicHub
 	}
 	return LocalHub
@@ -49,9 +50,16 @@ func (a *App) hubChoice() string {
 func (a *App) hubClient(ctx context.Context) (*hub.Client, error) {
 	choice := a.hubChoice()
 	if choice != LocalHub {
-		return &hub.Client{
-			BaseURL: choice, Token: hub.DiscoverToken(a.cfg.Getenv), ViewerURL: a.cfg.Getenv("ML_INTERN_DATASETS_SERVER_URL"),
-		}, nil
+		token, err := a.keyring(choice).Token(ctx)
+		if err != nil {
+			return nil, err
+		}
+		client := &hub.Client{BaseURL: choice, Token: token, ViewerURL: a.cfg.Getenv("ML_INTERN_DATASETS_SERVER_URL")}
+		client.Who = func(ctx context.Context) (hub.Account, error) {
+			answer, err := login.Cache{Dir: accounts(a.cfg).Dir, Patient: true}.WhoAmI(ctx, client)
+			return answer.Account, err
+		}
+		return client, nil
 	}
 	url, err := a.hub.start(ctx)
 	if err != nil {

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"ml-intern/internal/config"
-	"ml-intern/internal/hub"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/llm/anthropic"
 	"ml-intern/internal/llm/baseline"
@@ -92,7 +91,7 @@ func resolve(cfg *config.Config, id string) (catalog.Endpoint, error) {
 func withToken(cfg *config.Config) func(string) string {
 	return func(name string) string {
 		if name == "HF_TOKEN" {
-			return hub.DiscoverToken(cfg.Getenv)
+			return keyring(cfg, publicHub).Local()
 		}
 		return cfg.Getenv(name)
 	}

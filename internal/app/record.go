@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"ml-intern/internal/config"
-	"ml-intern/internal/hub"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/llm/replay"
 	"ml-intern/internal/session"
@@ -26,7 +25,7 @@ func (a *App) record(sessionID, prompt string) error {
 		return nil
 	}
 	h := replay.Header{Version: Version(), Session: sessionID, Prompt: prompt}
-	secrets := append(a.cfg.Secrets(), hub.DiscoverToken(a.cfg.Getenv))
+	secrets := append(a.cfg.Secrets(), accountSecrets(a.cfg, publicHub, a.hubChoice())...)
 	w, err := replay.Create(a.cfg.Record, h, secrets)
 	if err != nil {
 		return fmt.Errorf("%w: --record: %w", ErrUsage, err)

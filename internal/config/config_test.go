@@ -56,6 +56,8 @@ func TestDotEnvCannotRedirectKeys(t *testing.T) {
 		{"address alone, key in the environment", "OPENAI_BASE_URL=http://x", []string{"OPENAI_API_KEY=k"}, false},
 		{"address set in the environment too", "OPENAI_BASE_URL=http://x", []string{"OPENAI_API_KEY=k", "OPENAI_BASE_URL=http://y"}, true},
 		{"Hub without a token of its own", "HF_ENDPOINT=http://x", nil, false},
+		{"which account", "HF_TOKEN_PATH=/x", nil, false},
+		{"whose identity", "HF_OIDC_RESOURCE=me/x", nil, false},
 		{"Hub with its token", "HF_ENDPOINT=http://x\nHF_TOKEN=t", nil, true},
 		{"router, token in the environment", "HF_ROUTER_BASE_URL=http://x", []string{"HF_TOKEN=t"}, false},
 		{"the program's own state", "ML_INTERN_HOME=/x", nil, false},

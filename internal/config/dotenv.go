@@ -52,6 +52,10 @@ func checkDotEnv(file, environ map[string]string) error {
 				return fmt.Errorf("%s would send the %s that is set elsewhere to another address; set that address in the environment", name, key)
 			}
 		}
+		switch name { // these say which account it is, and who is asked for its token
+		case "HF_TOKEN_PATH", "HF_OIDC_RESOURCE", "HF_OIDC_ID_TOKEN", "HF_DEVICE_CODE_OAUTH_CLIENT_ID", "GITHUB_ACTIONS", "ACTIONS_ID_TOKEN_REQUEST_URL":
+			return fmt.Errorf("%s cannot be set here; set it in the environment", name)
+		}
 		if name == "HF_ENDPOINT" && file["HF_TOKEN"] == "" { // a token may also be in a file
 			return fmt.Errorf("%s would send the token that is set elsewhere to another address; set both here, or the address in the environment", name)
 		}

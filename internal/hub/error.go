@@ -23,6 +23,7 @@ var (
 	ErrConflict        = errors.New("in conflict with what is on the Hub")
 	ErrRateLimited     = errors.New("too many requests to the Hub")
 	ErrPaymentRequired = errors.New("the account has no credit for it")
+	ErrUnreachable     = errors.New("the Hub cannot be reached")
 )
 
 // An Error is an answer of the Hub that says no.
@@ -253,3 +254,10 @@ func plainError(u *url.URL, err error) error {
 	}
 	return fmt.Errorf("%s: %w", plainURL(u), err)
 }
+
+// unreachable marks a failure of the network as ErrUnreachable.
+type unreachable struct{ error }
+
+func (e unreachable) Unwrap() error { return e.error }
+
+func (e unreachable) Is(target error) bool { return target == ErrUnreachable }

@@ -7,6 +7,7 @@
 package hub
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -27,6 +28,9 @@ type Client struct {
 	// ViewerURL is where the dataset viewer answers; if empty, where it does for this Hub.
 	// The token goes there, too.
 	ViewerURL string
+
+	// Who answers WhoAmI from what is known of the token; nil asks the Hub.
+	Who func(context.Context) (Account, error)
 }
 
 func (c *Client) base() string {

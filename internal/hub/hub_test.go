@@ -86,35 +86,6 @@ func FuzzParseRepo(f *testing.F) {
 	})
 }
 
-func TestDiscoverToken(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	for name, text := range map[string]string{"home/token": "from-home\n", "path": " from-path \r\n", "xdg/huggingface/token": "from-xdg", "u/.cache/huggingface/token": "from-user"} {
-		writeFile(t, filepath.Join(dir, filepath.FromSlash(name)), []byte(text))
-	}
-	at := func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
-	cases := []struct {
-		env  map[string]string
-		want string
-	}{
-		{map[string]string{}, ""},
-		{map[string]string{"HF_TOKEN": " a\n", "HUGGING_FACE_HUB_TOKEN": "b", "HF_HOME": at("home")}, "a"},
-		{map[string]string{"HF_TOKEN": " ", "HUGGING_FACE_HUB_TOKEN": "b", "HF_HOME": at("home")}, "b"},
-		{map[string]string{"HF_TOKEN_PATH": at("path"), "HF_HOME": at("home")}, "from-path"},
-		{map[string]string{"HF_TOKEN_PATH": at("nowhere"), "HF_HOME": at("home")}, ""},
-		{map[string]string{"HF_HOME": at("home"), "XDG_CACHE_HOME": at("xdg")}, "from-home"},
-		{map[string]string{"XDG_CACHE_HOME": at("xdg"), "HOME": at("u")}, "from-xdg"},
-		{map[string]string{"HOME": at("u")}, "from-user"},
-		{map[string]string{"HF_HOME": "~/.cache/huggingface", "HOME": at("u")}, "from-user"},
-		{map[string]string{"HF_TOKEN": "a", "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}, ""},
-	}
-	for _, c := range cases {
-		if got := hub.DiscoverToken(func(name string) string { return c.env[name] }); got != c.want {
-			t.Errorf("with %v the token is %q, want %q", c.env, got, c.want)
-		}
-	}
-}
-
 func writeFile(t *testing.T, path string, data []byte) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

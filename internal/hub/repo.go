@@ -11,31 +11,6 @@ import (
 	"time"
 )
 
-// An Account is who a token belongs to.
-type Account struct {
-	Name  string `json:"name"`
-	Type  string `json:"type"` // user, org or app
-	IsPro bool   `json:"isPro"`
-	Orgs  []struct {
-		Name string `json:"name"`
-	} `json:"orgs"`
-	Auth struct {
-		AccessToken struct {
-			Role string `json:"role"` // read, write, god or fineGrained
-		} `json:"accessToken"`
-	} `json:"auth"`
-}
-
-// WhoAmI asks whose token this is. The Hub limits this call much more than
-// others: ask once.
-func (c *Client) WhoAmI(ctx context.Context) (Account, error) {
-	var who Account
-	if _, err := c.api(ctx, call{method: "GET", path: "/api/whoami-v2"}, nil, &who); err != nil {
-		return Account{}, fmt.Errorf("ask who I am: %w", err)
-	}
-	return who, nil
-}
-
 // CreateOptions say how a repository is made.
 type CreateOptions struct {
 	Private bool

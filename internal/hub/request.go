@@ -193,7 +193,7 @@ func (c *Client) hop(ctx context.Context, in call, u *url.URL, watch *watchdog) 
 		if errors.Is(context.Cause(ctx), errStalled) {
 			err = errStalled
 		}
-		return nil, plainError(u, err)
+		return nil, unreachable{plainError(u, err)}
 	}
 	return resp, nil
 }

@@ -6,33 +6,11 @@ import (
 	"strings"
 )
 
-// DiscoverToken finds the account's token where the Python client looks for
-// it, in the same order: HF_TOKEN, HUGGING_FACE_HUB_TOKEN, the file
-// HF_TOKEN_PATH, which is $HF_HOME/token by default. It returns "" if there is
-// none, or if HF_HUB_DISABLE_IMPLICIT_TOKEN forbids to send one unasked.
-func DiscoverToken(getenv func(string) string) string {
-	if isTrue(getenv("HF_HUB_DISABLE_IMPLICIT_TOKEN")) {
-		return ""
-	}
-	for _, name := range []string{"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"} {
-		if token := cleanToken(getenv(name)); token != "" {
-			return token
-		}
-	}
-	path := tokenPath(getenv)
-	if path == "" {
-		return ""
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return "" // not logged in
-	}
-	return cleanToken(string(text))
-}
-
-func tokenPath(getenv func(string) string) string {
+// TokenFile is where the official client keeps the account's token: the file
+// HF_TOKEN_PATH, which is $HF_HOME/token by default; "" if there is no home.
+func TokenFile(getenv func(string) string) string {
 	if path := getenv("HF_TOKEN_PATH"); path != "" {
-		return expandHome(path, getenv)
+		return expandHome(os.Expand(path, getenv), getenv)
 	}
 	if home := getenv("HF_HOME"); home != "" {
 		return filepath.Join(expandHome(home, getenv), "token")
@@ -59,16 +37,4 @@ func expandHome(path string, getenv func(string) string) string {
 		return path
 	}
 	return filepath.Join(homeDir(getenv), rest)
-}
-
-func cleanToken(token string) string {
-	return strings.TrimSpace(strings.NewReplacer("\r", "", "\n", "").Replace(token))
-}
-
-func isTrue(v string) bool {
-	switch strings.ToUpper(v) {
-	case "1", "ON", "YES", "TRUE":
-		return true
-	}
-	return false
 }

@@ -25,6 +25,9 @@ func (s *Server) account(token string) (found Account, ok bool, err error) {
 	if ok {
 		return found, ok, nil
 	}
+	if found, ok = s.granted(token); ok {
+		return found, ok, nil
+	}
 	u, ok, err := s.users.Find(token)
 	return accountOf(u), ok, err
 }
@@ -121,17 +124,25 @@ func (s *Server) whoami(x *exchange) error {
 	orgs := []map[string]any{}
 	for _, name := range x.who.Orgs {
 		orgs = append(orgs, map[string]any{
-			"type": "org", "id": accountID(name), "name": name, "fullname": name,
-			"avatarUrl": "", "roleInOrg": role, "isEnterprise": false,
+			"type": "org", "id": accountID(name), "name": name, "fullname": name, "email": nil,
+			"canPay": false, "periodEnd": nil, "avatarUrl": "", "roleInOrg": role, "isEnterprise": false,
 		})
 	}
 	return s.ok(x, map[string]any{
 		"type": "user", "id": accountID(x.who.Name), "name": x.who.Name, "fullname": x.who.Name,
-		"isPro": false, "canPay": false, "avatarUrl": "", "orgs": orgs,
-		"auth": map[string]any{"type": "access_token", "accessToken": map[string]any{
-			"displayName": "local", "role": role, "createdAt": "2024-01-01T00:00:00.000Z",
-		}},
+		"emailVerified": true, "isPro": false, "canPay": false, "billingMode": "prepaid", "periodEnd": nil,
+		"avatarUrl": "", "orgs": orgs, "auth": s.credential(x, role),
 	})
+}
+
+// credential is how the one who asks showed who it is.
+func (s *Server) credential(x *exchange, role string) map[string]any {
+	if t, ok := s.grants.Find(x.token()); ok {
+		return map[string]any{"type": "oauth", "expiresAt": t.Expires.Format("2006-01-02T15:04:05.000Z")}
+	}
+	return map[string]any{"type": "access_token", "accessToken": map[string]any{
+		"displayName": x.who.Name, "role": role, "createdAt": "2024-01-01T00:00:00.000Z",
+	}}
 }
 
 // accountID is shaped like the Hub's ids and always the same for a name.

@@ -66,7 +66,8 @@ func (s *Server) scheduledJobs(x *exchange, method string, seg []string) error {
 	return refuse(http.StatusNotFound, "JobNotFound", "Scheduled job not found")
 }
 
-// accounts lists the accounts that the server knows, each once.
+// accounts lists the accounts that the server knows, each once, with the most
+// that its tokens allow.
 func (s *Server) accounts() []Account {
 	if !s.opts.Auth {
 		return []Account{{Name: s.opts.User}}
@@ -79,7 +80,13 @@ func (s *Server) accounts() []Account {
 	for _, u := range list {
 		all = append(all, accountOf(u))
 	}
-	slices.SortFunc(all, func(a, b Account) int { return cmp.Compare(a.Name, b.Name) })
+	rank := func(a Account) string {
+		if a.ReadOnly {
+			return a.Name + "\x01" // after those that may write
+		}
+		return a.Name + "\x00"
+	}
+	slices.SortFunc(all, func(a, b Account) int { return cmp.Compare(rank(a), rank(b)) })
 	return slices.CompactFunc(all, func(a, b Account) bool { return a.Name == b.Name })
 }
 

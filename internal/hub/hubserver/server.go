@@ -19,6 +19,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -26,6 +27,7 @@ import (
 
 	"ml-intern/internal/hub"
 	"ml-intern/internal/hub/hubserver/gitstore"
+	"ml-intern/internal/hub/hubserver/grant"
 	"ml-intern/internal/hub/hubserver/rows"
 	"ml-intern/internal/hub/hubserver/users"
 	"ml-intern/internal/hub/hubserver/web"
@@ -65,6 +67,7 @@ type Server struct {
 	pages  *web.Maker
 	origin *http.CrossOriginProtection
 	log    *slog.Logger
+	grants *grant.Store
 	router http.Handler
 	sender *webhook.Sender
 	ending chan struct{} // closed when streams have to end
@@ -104,6 +107,10 @@ func Open(opts Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open hub: %w", err)
 	}
+	grants, err := grant.Open(filepath.Join(opts.Dir, "oauth"))
+	if err != nil {
+		return nil, fmt.Errorf("open hub: %w", err)
+	}
 	pages, err := web.NewMaker()
 	if err != nil {
 		return nil, fmt.Errorf("open hub: %w", err)
@@ -113,7 +120,7 @@ func Open(opts Options) (*Server, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		opts: opts, store: store, secret: secret, users: users.Open(opts.Dir), pages: pages,
+		opts: opts, store: store, secret: secret, users: users.Open(opts.Dir), pages: pages, grants: grants,
 		origin: http.NewCrossOriginProtection(), log: log, ending: make(chan struct{}),
 		tables: rows.NewCache(), layouts: remembered[[]rows.Config]{most: 256}, facts: remembered[map[string]any]{most: 1024},
 	}
@@ -234,11 +241,13 @@ func (s *Server) serve(x *exchange) error {
 	if what, ok := isViewer(x, seg); ok {
 		return s.viewer(x, what)
 	}
-	if seg[0] == "api" {
+	switch seg[0] {
+	case "api":
 		return s.api(x, seg[1:])
-	}
-	if seg[0] == "v1" {
+	case "v1":
 		return s.modelAPI(x, seg[1:])
+	case "oauth":
+		return s.oauth(x, seg[1:])
 	}
 	return s.site(x, seg)
 }
