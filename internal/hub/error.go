@@ -30,6 +30,7 @@ type Error struct {
 	URL       string        // without its query
 	RequestID string        // what the Hub's people ask for
 	Wait      time.Duration // how long the Hub asks to wait, 0 if it does not
+	Commit    string        // of the revision in which a file was looked for
 }
 
 func (e *Error) Error() string {
@@ -77,6 +78,7 @@ func (c *Client) responseError(resp *http.Response) *Error {
 		Message:   resp.Header.Get("X-Error-Message"),
 		RequestID: resp.Header.Get("X-Request-Id"),
 		Wait:      retryWait(resp.Header),
+		Commit:    resp.Header.Get("X-Repo-Commit"),
 	}
 	if resp.Request != nil {
 		e.URL = plainURL(resp.Request.URL)
