@@ -21,6 +21,7 @@ ledger:
 hub:
 dataset:
 hub/hubserver/gitstore: hub
+hub/cache:      hub
 hub/hubserver:  hub hub/hubserver/gitstore
 llm/wire:       llm
 llm/openai:     llm llm/wire
