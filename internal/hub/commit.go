@@ -51,7 +51,7 @@ func commitLines(in Commit, changed []*upload) ([]piece, error) {
 		failed = errors.Join(failed, err)
 		lines = append(lines, text2piece(append(text, '\n')))
 	}
-	header := object{"summary": cmp.Or(in.Message, "Upload files"), "description": in.Description}
+	header := object{"summary": in.title(), "description": in.Description}
 	if in.Parent != "" {
 		header["parentCommit"] = in.Parent
 	}
@@ -77,6 +77,8 @@ func commitLines(in Commit, changed []*upload) ([]piece, error) {
 	}
 	return lines, failed
 }
+
+func (in Commit) title() string { return cmp.Or(in.Message, "Upload files") }
 
 // A piece is a part of a body, opened when it is its turn.
 type piece struct {
