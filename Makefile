@@ -6,7 +6,7 @@ BIN     := bin/ml-intern
 TOOLS   := $(CURDIR)/.tools
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: demo test test-llama build cross lint bench setup clean
+.PHONY: demo test test-llama build cross lint bench bench-hub setup clean
 
 demo: build setup
 	@$(BIN) demo
@@ -33,6 +33,9 @@ test-llama: .go-there
 
 bench: build
 	@scripts/bench
+
+bench-hub: build
+	@scripts/bench-hub
 
 setup:
 	@scripts/setup

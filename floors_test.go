@@ -27,6 +27,7 @@ dataset/format:
 hub/login:      hub
 hub/hubserver/grant:
 hub/hubserver/gitstore: hub
+hub/cache:      hub
 hub/hubserver/githttp: hub hub/hubserver/gitstore
 hub/hubserver/users: hub
 hub/hubserver/web:

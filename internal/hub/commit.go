@@ -70,7 +70,7 @@ func commitLines(in Commit, changed []*upload) ([]piece, error) {
 		failed = errors.Join(failed, err)
 		lines = append(lines, text2piece(append(text, '\n')))
 	}
-	header := object{"summary": cmp.Or(in.Message, "Upload files"), "description": in.Description}
+	header := object{"summary": in.title(), "description": in.Description}
 	if in.Parent != "" {
 		header["parentCommit"] = in.Parent
 	}
@@ -96,6 +96,8 @@ func commitLines(in Commit, changed []*upload) ([]piece, error) {
 	}
 	return lines, failed
 }
+
+func (in Commit) title() string { return cmp.Or(in.Message, "Upload files") }
 
 // A piece is a part of a body, opened when it is its turn.
 type piece struct {

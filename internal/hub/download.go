@@ -10,6 +10,7 @@ import (
 	"hash"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 )
@@ -76,16 +77,63 @@ func (c *Client) Download(ctx context.Context, repo RepoID, rev, path string, w 
 	return f.info, nil
 }
 
+// File is what a download of a listed file must be, in the commit that was
+// listed.
+func (e Entry) File(commit string) FileInfo {
+	info := FileInfo{Commit: commit, Size: e.Size, ETag: e.OID}
+	if e.LFS != "" {
+		info.ETag = e.LFS
+	}
+	return info
+}
+
+// Resume downloads what file lacks of a file that Stat or ListTree has
+// described. What is there already counts if its hash can be checked, and is
+// thrown away if it is wrong. Afterwards the file is whole, or there is an error.
+func (c *Client) Resume(ctx context.Context, repo RepoID, path string, want FileInfo, file *os.File, progress Progress) error {
+	f := &fetch{client: c, repo: repo, path: path, progress: progress}
+	for {
+		begun, err := f.resume(ctx, want, file)
+		if !errors.Is(err, ErrDamaged) {
+			return err
+		}
+		if cut := file.Truncate(0); cut != nil || !begun {
+			return errors.Join(err, cut)
+		} // what an earlier call left was not what it should be: once more from the start
+	}
+}
+
+// resume reports whether the file had something already.
+func (f *fetch) resume(ctx context.Context, want FileInfo, file *os.File) (begun bool, err error) {
+	f.url = f.client.resolvePath(f.repo, want.Commit, f.path)
+	f.expect(want)
+	if f.hash == nil { // nobody can say whether what is there is right
+		f.done, err = 0, file.Truncate(0)
+	} else if _, err = file.Seek(0, io.SeekStart); err == nil {
+		f.done, err = io.Copy(f.hash, &obedient{ctx, file})
+	}
+	if err != nil {
+		return false, err
+	}
+	begun = f.done > 0
+	if f.info.Size >= 0 && f.done > f.info.Size {
+		return begun, ErrDamaged
+	}
+	f.progress.tell(f.path, f.done, f.info.Size)
+	return begun, f.run(ctx, io.NewOffsetWriter(file, f.done))
+}
+
 // A fetch is a download under way.
 type fetch struct {
-	client *Client
-	repo   RepoID
-	path   string
-	url    string
-	known  bool // info is
-	info   FileInfo
-	done   int64 // bytes that are written and in the hash
-	hash   hash.Hash
+	client   *Client
+	repo     RepoID
+	path     string
+	url      string
+	known    bool // info is
+	info     FileInfo
+	done     int64 // bytes that are written and in the hash
+	hash     hash.Hash
+	progress Progress
 }
 
 // expect says beforehand what the file is.
@@ -162,7 +210,7 @@ func (f *fetch) attempt(ctx context.Context, w io.Writer) error {
 	if err := f.align(resp); err != nil {
 		return err
 	}
-	_, err = io.Copy(&hashed{f, w}, resp.Body)
+	err = f.receive(w, resp.Body)
 	if _, local := errors.AsType[errWriter](err); err != nil && !local {
 		return plainError(resp.Request.URL, err)
 	}
@@ -191,36 +239,31 @@ func (f *fetch) align(resp *reply) error {
 	return nil
 }
 
-// hashed writes what comes, and counts and hashes it.
-type hashed struct {
-	f *fetch
-	w io.Writer
+// receive writes what comes, and counts and hashes it.
+func (f *fetch) receive(w io.Writer, r io.Reader) error {
+	return pump(r, f.hash, f.info.Size-f.done, func(p []byte) error {
+		n, err := w.Write(p)
+		if err != nil {
+			return errWriter{err}
+		}
+		f.done += int64(n)
+		f.progress.tell(f.path, f.done, f.info.Size)
+		return nil
+	})
 }
 
-func (h *hashed) Write(p []byte) (int, error) {
-	n, err := h.w.Write(p)
-	h.f.done += int64(n)
-	if h.f.hash != nil {
-		h.f.hash.Write(p[:n])
-	}
-	if err != nil {
-		return n, errWriter{err}
-	}
-	return n, nil
-}
-
-// errDamaged says that content is not what the Hub says it is.
-var errDamaged = errors.New("the content does not have the hash or the size that the Hub gave")
+// ErrDamaged says that content is not what the Hub says it is.
+var ErrDamaged = errors.New("the content does not have the hash or the size that the Hub gave")
 
 func (f *fetch) check() error {
 	if f.info.Size >= 0 && f.done != f.info.Size {
-		return fmt.Errorf("%w: %d bytes, not %d", errDamaged, f.done, f.info.Size)
+		return fmt.Errorf("%w: %d bytes, not %d", ErrDamaged, f.done, f.info.Size)
 	}
 	if f.hash == nil {
 		return nil
 	}
 	if got := hex.EncodeToString(f.hash.Sum(nil)); got != f.info.ETag {
-		return fmt.Errorf("%w: %s, not %s", errDamaged, got, f.info.ETag)
+		return fmt.Errorf("%w: %s, not %s", ErrDamaged, got, f.info.ETag)
 	}
 	f.info.Size = f.done
 	return nil

@@ -36,6 +36,7 @@ type Error struct {
 	Wait      time.Duration // how long the Hub asks to wait, 0 if it does not
 	AskURL    string        // of ErrGated: the page at which to ask for access
 	Slug      string        // of the collection that is in the way, if one is
+	Commit    string        // of the revision in which a file was looked for
 }
 
 func (e *Error) Error() string {
@@ -96,6 +97,7 @@ func (c *Client) responseError(resp *http.Response) *Error {
 		Message:   resp.Header.Get("X-Error-Message"),
 		RequestID: resp.Header.Get("X-Request-Id"),
 		Wait:      retryWait(resp.Header),
+		Commit:    resp.Header.Get("X-Repo-Commit"),
 	}
 	if resp.Request != nil {
 		e.URL = plainURL(resp.Request.URL)

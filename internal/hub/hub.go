@@ -23,7 +23,7 @@ const publicHub = "https://huggingface.co"
 type Client struct {
 	BaseURL string       // https://huggingface.co if empty
 	Token   string       // never logged, never sent to another host
-	HTTP    *http.Client // http.DefaultClient if nil; its redirect policy is not used
+	HTTP    *http.Client // one of the package's if nil; its redirect policy is not used
 
 	// ViewerURL is where the dataset viewer answers; if empty, where it does for this Hub.
 	// The token goes there, too.

@@ -1,18 +1,22 @@
 package hub
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"sort"
+	"slices"
 	"strconv"
+	"sync"
 )
 
 const (
 	lfsType       = "application/vnd.git-lfs+json"
 	lfsChunk      = 100
-	lfsWorkers    = 3
+	lfsWorkers    = 3 // files at a time
+	partWorkers   = 3 // parts of each
 	maxPartAmount = 100_000
 )
 
@@ -35,7 +39,7 @@ type lfsAction struct {
 }
 
 // sendLarge sends the large files that the Hub does not have.
-func (c *Client) sendLarge(ctx context.Context, repo RepoID, in Commit, changed []*upload) error {
+func (p *push) sendLarge(ctx context.Context, changed []*upload) error {
 	bySum := map[string]*upload{} // the same content goes once
 	var large []*upload
 	for _, u := range changed {
@@ -45,7 +49,7 @@ func (c *Client) sendLarge(ctx context.Context, repo RepoID, in Commit, changed 
 		}
 	}
 	for start := 0; start < len(large); start += lfsChunk {
-		objects, err := c.lfsBatch(ctx, repo, in, large[start:min(start+lfsChunk, len(large))])
+		objects, err := p.client.lfsBatch(ctx, p.repo, p.in, large[start:min(start+lfsChunk, len(large))])
 		if err != nil {
 			return err
 		}
@@ -54,9 +58,10 @@ func (c *Client) sendLarge(ctx context.Context, repo RepoID, in Commit, changed 
 			if u == nil || o.Size != u.size {
 				return fmt.Errorf("the Hub asks for a large file %s that was not offered", o.OID)
 			}
-			if err := c.sendObject(ctx, o, u); err != nil {
+			if err := p.sendObject(ctx, o, u); err != nil {
 				return fmt.Errorf("send %s: %w", u.Path, err)
 			}
+			p.in.Progress.tell(u.Path, u.size, u.size)
 			return nil
 		})
 		if err != nil {
@@ -100,46 +105,96 @@ func (c *Client) lfsBatch(ctx context.Context, repo RepoID, in Commit, large []*
 }
 
 // sendObject sends one large file, in one piece or in parts as the Hub says.
-func (c *Client) sendObject(ctx context.Context, o lfsObject, u *upload) error {
+// An upload in parts that an earlier call left is gone on with; if the storage
+// does not know it any more it begins anew.
+func (p *push) sendObject(ctx context.Context, o lfsObject, u *upload) error {
+	note := p.notes.parts(p.client, p.repo, u)
+	if note != nil && o.upload() != nil {
+		err := p.sendParts(ctx, note, u)
+		if err == nil {
+			return p.verify(ctx, o, u)
+		}
+		if !refused(err) {
+			return err
+		}
+		note.forget()
+		again, err := p.client.lfsBatch(ctx, p.repo, p.in, []*upload{u})
+		if err != nil {
+			return err
+		}
+		if len(again) != 1 || again[0].OID != o.OID {
+			return errors.New("the Hub does not say where to send it")
+		}
+		o = again[0]
+	}
 	if o.Error != nil {
 		return fmt.Errorf("the Hub refuses it: %s (%d)", o.Error.Message, o.Error.Code)
 	}
-	if o.Actions == nil || o.Actions.Upload == nil {
+	up := o.upload()
+	if up == nil {
+		note.forget()
 		return nil // the Hub has it
 	}
-	up := *o.Actions.Upload
 	var err error
-	if chunk, parts := up.Header["chunk_size"]; parts {
-		err = c.sendParts(ctx, up, chunk, u)
+	if _, parts := up.Header["chunk_size"]; parts {
+		err = p.sendParts(ctx, p.notes.begin(p.client, p.repo, u, *up), u)
 	} else {
-		_, err = c.put(ctx, up, u, 0, u.size)
+		_, err = p.put(ctx, *up, u, 0, u.size)
 	}
-	if err != nil || o.Actions.Verify == nil {
+	if err != nil {
+		if refused(err) { // perhaps it is not what the notes say
+			p.notes.forgetSum(u.Local)
+			p.notes.parts(p.client, p.repo, u).forget()
+		}
 		return err
 	}
+	return p.verify(ctx, o, u)
+}
+
+func (o lfsObject) upload() *lfsAction {
+	if o.Actions == nil {
+		return nil
+	}
+	return o.Actions.Upload
+}
+
+// refused reports whether an answer was a no that stays one.
+func refused(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Status >= 400 && e.Status < 500 && e.Status != http.StatusRequestTimeout && e.Status != http.StatusTooManyRequests
+}
+
+func (p *push) verify(ctx context.Context, o lfsObject, u *upload) error {
+	if o.Actions == nil || o.Actions.Verify == nil {
+		return nil
+	}
 	in := lfsObject{OID: u.sha256, Size: u.size}
-	_, err = c.api(ctx, call{method: "POST", path: o.Actions.Verify.Href, header: lfsHeader(), limit: slowLimit}, in, nil)
+	_, err := p.client.api(ctx, call{method: "POST", path: o.Actions.Verify.Href, header: lfsHeader(), limit: slowLimit}, in, nil)
 	return err
 }
 
 // put sends a section of a file to a storage, which the address alone gives
 // the right to. It returns the storage's tag.
-func (c *Client) put(ctx context.Context, to lfsAction, u *upload, from, size int64) (string, error) {
+func (p *push) put(ctx context.Context, to lfsAction, u *upload, from, size int64) (string, error) {
 	header := http.Header{}
 	for name, v := range to.Header {
 		header.Set(name, v)
 	}
-	resp, err := c.do(ctx, call{
+	var count *counted
+	resp, err := p.client.do(ctx, call{
 		method: "PUT", path: to.Href, header: header, signed: true, limit: slowLimit,
 		body: func() (io.ReadCloser, int64, error) {
 			body, err := u.reopen()
 			if err != nil {
 				return nil, 0, err
 			}
-			return section{io.NewSectionReader(body, from, size), body}, size, nil
+			count.undo()
+			count = &counted{Reader: io.NewSectionReader(body, from, size), Closer: body, u: u, progress: p.in.Progress}
+			return count, size, nil
 		},
 	})
 	if err != nil {
+		count.undo()
 		return "", err
 	}
 	defer resp.Body.Close()
@@ -147,46 +202,111 @@ func (c *Client) put(ctx context.Context, to lfsAction, u *upload, from, size in
 	return resp.Header.Get("ETag"), nil
 }
 
-type section struct {
+// counted tells how much of a file has been read to be sent.
+type counted struct {
 	io.Reader
 	io.Closer
+	u        *upload
+	progress Progress
+
+	mu   sync.Mutex // a transport may still read after it has given up
+	n    int64
+	over bool
 }
 
-// sendParts sends a file in parts and has the storage join them.
-func (c *Client) sendParts(ctx context.Context, up lfsAction, chunkText string, u *upload) error {
-	chunk, err := strconv.ParseInt(chunkText, 10, 64)
-	if err != nil || chunk <= 0 {
-		return fmt.Errorf("the Hub's part size %q is not a number above 0", chunkText)
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n > 0 && !c.over {
+		c.n += int64(n)
+		c.progress.tell(c.u.Path, c.u.sent.Add(int64(n)), c.u.size)
 	}
-	urls := map[int]string{}
-	var numbers []int
-	for name, href := range up.Header {
-		if n, err := strconv.Atoi(name); err == nil && n > 0 && n < maxPartAmount {
-			urls[n] = href
-			numbers = append(numbers, n)
+	return n, err
+}
+
+// undo takes back what was sent in vain.
+func (c *counted) undo() {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.over {
+		c.over = true
+		c.u.sent.Add(-c.n)
+	}
+}
+
+// sendParts sends the parts of a file that have not arrived yet, and has the
+// storage join them.
+func (p *push) sendParts(ctx context.Context, note *partsNote, u *upload) error {
+	parts, err := note.up.parts(u.size)
+	if err != nil {
+		return err
+	}
+	var missing []*part
+	u.sent.Store(0)
+	for i := range parts {
+		if parts[i].Tag = note.tags[parts[i].Number]; parts[i].Tag == "" {
+			missing = append(missing, &parts[i])
+		} else {
+			u.sent.Add(parts[i].size)
 		}
 	}
-	sort.Ints(numbers)
-	if want := (u.size + chunk - 1) / chunk; int64(len(numbers)) != want {
-		return fmt.Errorf("the Hub gave addresses for %d parts, not %d", len(numbers), want)
-	}
-	type part struct {
-		Number int    `json:"partNumber"`
-		ETag   string `json:"etag"`
-	}
-	parts := make([]part, len(numbers))
-	for i, n := range numbers {
-		from := int64(i) * chunk
-		tag, err := c.put(ctx, lfsAction{Href: urls[n]}, u, from, min(chunk, u.size-from))
+	p.in.Progress.tell(u.Path, u.sent.Load(), u.size)
+	err = inParallel(ctx, partWorkers, missing, func(ctx context.Context, part *part) error {
+		tag, err := p.put(ctx, lfsAction{Href: part.href}, u, part.from, part.size)
 		if err != nil {
 			return err
 		}
 		if tag == "" {
-			return fmt.Errorf("the storage gave no tag for part %d", n)
+			return fmt.Errorf("the storage gave no tag for part %d", part.Number)
 		}
-		parts[i] = part{i + 1, tag}
+		part.Tag = tag
+		note.add(part.Number, tag)
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	in := map[string]any{"oid": u.sha256, "parts": parts}
-	_, err = c.api(ctx, call{method: "POST", path: up.Href, header: lfsHeader(), signed: true, limit: slowLimit}, in, nil)
+	_, err = p.client.api(ctx, call{method: "POST", path: note.up.Href, header: lfsHeader(), signed: true, limit: slowLimit}, in, nil)
+	if err == nil {
+		note.forget()
+	}
 	return err
+}
+
+// A part is a section of a file that is sent by itself.
+type part struct {
+	Number int    `json:"partNumber"`
+	Tag    string `json:"etag"`
+
+	href       string
+	from, size int64
+}
+
+// parts cuts a file of that size as the Hub wants it.
+func (up lfsAction) parts(size int64) ([]part, error) {
+	chunk, err := strconv.ParseInt(up.Header["chunk_size"], 10, 64)
+	if err != nil || chunk <= 0 {
+		return nil, fmt.Errorf("the Hub's part size %q is not a number above 0", up.Header["chunk_size"])
+	}
+	var parts []part
+	for name, href := range up.Header {
+		if n, err := strconv.Atoi(name); err == nil && n > 0 && n < maxPartAmount {
+			parts = append(parts, part{Number: n, href: href})
+		}
+	}
+	if want := (size + chunk - 1) / chunk; int64(len(parts)) != want {
+		return nil, fmt.Errorf("the Hub gave addresses for %d parts, not %d", len(parts), want)
+	}
+	slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(a.Number, b.Number) })
+	for i := range parts {
+		parts[i].Number = i + 1
+		parts[i].from = int64(i) * chunk
+		parts[i].size = min(chunk, size-parts[i].from)
+	}
+	return parts, nil
 }

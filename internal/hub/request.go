@@ -201,13 +201,26 @@ func (c *Client) hop(ctx context.Context, in call, u *url.URL, watch *watchdog) 
 // http is the caller's client with redirects left to us: we must see each
 // answer of the chain, and choose who gets the token.
 func (c *Client) http() *http.Client {
-	h := http.Client{}
+	h := http.Client{Transport: transport}
 	if c.HTTP != nil {
 		h = *c.HTTP
 	}
 	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &h
 }
+
+// transport keeps as many connections open as transfers use at a time: the one
+// of net/http keeps two, and many small files would open one each.
+var transport = func() http.RoundTripper {
+	t, ok := http.DefaultTransport.(*http.Transport)
+	if !ok { // somebody has replaced it, and knows why
+		return http.DefaultTransport
+	}
+	t = t.Clone()
+	t.MaxIdleConnsPerHost = 32
+	t.WriteBufferSize, t.ReadBufferSize = 64<<10, 64<<10
+	return t
+}()
 
 // owns reports whether the address is on the Hub that the token belongs to, or
 // its dataset viewer's.

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -28,7 +29,9 @@ func (c *Client) DownloadFile(ctx context.Context, repo RepoID, rev, path, dst s
 		return FileInfo{}, fmt.Errorf("download %s: %w", path, err)
 	}
 	defer root.Close()
-	if err := c.save(ctx, saving{root, filepath.Base(dst), repo, rev, path}, info); err != nil {
+	want := info
+	want.Commit = cmp.Or(info.Commit, rev)
+	if err := c.save(ctx, saving{root, filepath.Base(dst), repo, path, nil}, want); err != nil {
 		return FileInfo{}, fmt.Errorf("download %s of %s: %w", path, repo, err)
 	}
 	return info, nil
@@ -38,8 +41,9 @@ func (c *Client) DownloadFile(ctx context.Context, repo RepoID, rev, path, dst s
 type SnapshotOptions struct {
 	Revision string                 // main if ""
 	Dir      string                 // is made if it is not there
-	Match    func(path string) bool // which files; all if nil
-	Workers  int                    // files at a time; 4 if 0
+	Match    func(path string) bool // which files; all if nil. See Filter
+	Workers  int                    // files at a time; 8 if 0
+	Progress Progress
 }
 
 // Snapshot downloads the files of one revision into a folder and returns its
@@ -71,12 +75,9 @@ func (c *Client) Snapshot(ctx context.Context, repo RepoID, opts SnapshotOptions
 		return "", fmt.Errorf("download %s: %w", repo, err)
 	}
 	defer root.Close()
-	err = inParallel(ctx, opts.Workers, files, func(ctx context.Context, e Entry) error {
-		want := FileInfo{Commit: info.SHA, Size: e.Size, ETag: e.OID}
-		if e.LFS != "" {
-			want.ETag = e.LFS
-		}
-		return c.save(ctx, saving{root, filepath.FromSlash(e.Path), repo, info.SHA, e.Path}, want)
+	err = inParallel(ctx, cmp.Or(opts.Workers, 8), files, func(ctx context.Context, e Entry) error {
+		want := e.File(info.SHA)
+		return c.save(ctx, saving{root, filepath.FromSlash(e.Path), repo, e.Path, opts.Progress}, want)
 	})
 	if err != nil {
 		return "", fmt.Errorf("download %s: %w", repo, err)
@@ -121,8 +122,9 @@ type saving struct {
 	root *os.Root
 	name string // in root
 	repo RepoID
-	rev  string
 	path string // in the repository
+
+	progress Progress
 }
 
 // save brings a file to the disk, unless it is there.
@@ -140,17 +142,13 @@ func (c *Client) save(ctx context.Context, s saving, want FileInfo) error {
 	// writes the same bytes at the same places.
 	id := sha256.Sum256([]byte(s.name + "\x00" + want.ETag))
 	partial := filepath.Join(dir, "."+hex.EncodeToString(id[:16])+".incomplete")
-	resumed, err := c.fill(ctx, s, partial, want)
-	if errors.Is(err, errDamaged) {
-		s.root.Remove(partial)
-		if resumed { // what an earlier call left was not what it should be
-			_, err = c.fill(ctx, s, partial, want)
+	if err := c.fill(ctx, s, partial, want); err != nil {
+		if errors.Is(err, ErrDamaged) {
+			s.root.Remove(partial) // empty by now
 		}
-	}
-	if err != nil {
 		return err
 	}
-	err = s.root.Rename(partial, s.name)
+	err := s.root.Rename(partial, s.name)
 	if errors.Is(err, fs.ErrNotExist) && s.has(want) { // another process was quicker
 		return nil
 	}
@@ -173,30 +171,19 @@ func (s saving) has(want FileInfo) bool {
 	return err == nil && hex.EncodeToString(h.Sum(nil)) == want.ETag
 }
 
-// fill downloads what a partial file lacks. It reports whether there was
-// something already.
-func (c *Client) fill(ctx context.Context, s saving, partial string, want FileInfo) (resumed bool, err error) {
+// syncedSize is from which size a file is brought to the disk before it gets
+// its name. Smaller ones are quicker fetched again than synced: has reads them.
+const syncedSize = 1 << 20
+
+// fill downloads what a partial file lacks.
+func (c *Client) fill(ctx context.Context, s saving, partial string, want FileInfo) (err error) {
 	file, err := s.root.OpenFile(partial, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	f := &fetch{client: c, repo: s.repo, path: s.path, url: c.resolvePath(s.repo, s.rev, s.path)}
-	f.expect(want)
-	if f.hash != nil {
-		f.done, err = io.Copy(f.hash, file)
-	} else { // nobody can say whether what is there is right
-		err = file.Truncate(0)
+	if err := c.Resume(ctx, s.repo, s.path, want, file, s.progress); err != nil || want.Size < syncedSize {
+		return err
 	}
-	if err != nil {
-		return false, err
-	}
-	resumed = f.done > 0
-	if f.info.Size >= 0 && f.done > f.info.Size {
-		return resumed, errDamaged
-	}
-	if err := f.run(ctx, io.NewOffsetWriter(file, f.done)); err != nil {
-		return resumed, err
-	}
-	return resumed, file.Sync()
+	return file.Sync()
 }

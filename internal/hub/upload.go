@@ -4,17 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha1"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 )
 
@@ -36,6 +31,12 @@ type Commit struct {
 	Pull        bool   // make a pull request for the branch, from Parent if set
 	Files       []File
 	Delete      []string // files, or folders if they end with /
+
+	// Memory is a folder, for the account alone, in which is kept what a later
+	// call can use: hashes of large files and what has been sent of them. With ""
+	// nothing is kept. Several processes may share it.
+	Memory   string
+	Progress Progress // of each file
 }
 
 // Committed is what an upload came to.
@@ -43,6 +44,7 @@ type Committed struct {
 	Commit    string   // the head of the branch now
 	URL       string   // its page
 	Unchanged bool     // the Hub had everything already: no commit was made
+	Commits   int      // how many were made
 	Skipped   []string // files that a .gitignore of the repository leaves out
 	PullURL   string   // the page of the pull request, if one was made
 	Pull      int      // its number
@@ -82,60 +84,7 @@ func (c *Client) rebase(ctx context.Context, repo RepoID, in Commit) (Committed,
 }
 
 func (c *Client) upload(ctx context.Context, repo RepoID, in Commit) (Committed, error) {
-	if err := in.check(); err != nil {
-		return Committed{}, err
-	}
-	if err := c.checkCard(ctx, repo, in.Files); err != nil {
-		return Committed{}, err
-	}
-	uploads, err := digestAll(ctx, in.Files)
-	if err != nil {
-		return Committed{}, err
-	}
-	head, err := c.preupload(ctx, repo, in, uploads)
-	if err != nil {
-		return Committed{}, err
-	}
-	var out Committed
-	var changed []*upload
-	for _, u := range uploads {
-		switch {
-		case u.ignored:
-			out.Skipped = append(out.Skipped, u.Path)
-		case !u.same() || in.deletes(u.Path):
-			changed = append(changed, u)
-		}
-	}
-	if len(changed) == 0 && len(in.Delete) == 0 {
-		out.Unchanged = true
-		return c.atHead(ctx, repo, in, head, out)
-	}
-	if err := c.sendLarge(ctx, repo, in, changed); err != nil {
-		return Committed{}, err
-	}
-	made, err := c.commit(ctx, repo, in, changed)
-	if err != nil {
-		if done, ok := c.arrived(ctx, repo, in, uploads, head, err); ok && !in.Pull {
-			return c.atHead(ctx, repo, in, done, out)
-		}
-		return Committed{}, err
-	}
-	out.Commit, out.URL = made.OID, made.URL
-	out.PullURL, out.Pull = made.PullURL, pullNumber(made.PullURL)
-	return out, nil
-}
-
-// atHead describes the branch as it is.
-func (c *Client) atHead(ctx context.Context, repo RepoID, in Commit, head string, out Committed) (Committed, error) {
-	if head == "" {
-		info, err := c.RepoInfo(ctx, repo, in.Revision)
-		if err != nil {
-			return Committed{}, err
-		}
-		head = info.SHA
-	}
-	out.Commit, out.URL = head, c.RepoURL(repo)+"/commit/"+head
-	return out, nil
+	return (&push{client: c, repo: repo, in: in}).run(ctx)
 }
 
 func (in Commit) check() error {
@@ -168,66 +117,6 @@ func (in Commit) deletes(path string) bool {
 	return false
 }
 
-// An upload is a file with all that must be known of it.
-type upload struct {
-	File
-	size    int64
-	sha1    string // git's id of a blob with the content
-	sha256  string
-	sample  []byte // the first bytes
-	large   bool   // as the Hub wants it
-	ignored bool
-	remote  string // id of what the Hub has there
-}
-
-// same reports whether the Hub has this very content there.
-func (u *upload) same() bool { return u.remote == u.sha1 || u.remote == u.sha256 }
-
-const sampleSize = 512
-
-func digestAll(ctx context.Context, files []File) ([]*upload, error) {
-	uploads := make([]*upload, len(files))
-	for i, f := range files {
-		uploads[i] = &upload{File: f}
-	}
-	return uploads, inParallel(ctx, 0, uploads, func(ctx context.Context, u *upload) error { return u.digest(ctx) })
-}
-
-// digest reads the content once, for its size, hashes and sample.
-func (u *upload) digest(ctx context.Context) error {
-	body, size, err := u.open()
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	git, sum, sample := sha1.New(), sha256.New(), &bytes.Buffer{}
-	fmt.Fprintf(git, "blob %d\x00", size)
-	head := io.TeeReader(io.LimitReader(body, sampleSize), sample)
-	n, err := io.Copy(io.MultiWriter(git, sum), &obedient{ctx, io.MultiReader(head, body)})
-	if err != nil {
-		return fmt.Errorf("read %s: %w", u.Path, err)
-	}
-	if n != size {
-		return fmt.Errorf("read %s: it changes while it is read", u.Path)
-	}
-	u.size, u.sample = size, sample.Bytes()
-	u.sha1, u.sha256 = hex.EncodeToString(git.Sum(nil)), hex.EncodeToString(sum.Sum(nil))
-	return nil
-}
-
-// obedient stops reading when ctx ends.
-type obedient struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (o *obedient) Read(p []byte) (int, error) {
-	if o.ctx.Err() != nil {
-		return 0, context.Cause(o.ctx)
-	}
-	return o.r.Read(p)
-}
-
 type seekCloser interface {
 	io.ReadSeekCloser
 	io.ReaderAt
@@ -253,18 +142,6 @@ func (f File) open() (seekCloser, int64, error) {
 		return nil, 0, errors.Join(err, file.Close())
 	}
 	return file, info.Size(), nil
-}
-
-// reopen opens content that was digested before.
-func (u *upload) reopen() (seekCloser, error) {
-	body, size, err := u.open()
-	if err != nil {
-		return nil, err
-	}
-	if size != u.size {
-		return nil, errors.Join(fmt.Errorf("%s changed while it was uploaded", cmp.Or(u.Local, u.Path)), body.Close())
-	}
-	return body, nil
 }
 
 // checkCard asks the Hub whether it can read the card, before anything is
@@ -339,7 +216,10 @@ func (c *Client) preupload(ctx context.Context, repo RepoID, in Commit, uploads 
 		}
 		for _, a := range answer.Files {
 			if u := byPath[a.Path]; u != nil {
-				u.large, u.ignored, u.remote = a.Mode == "lfs" && u.size > 0, a.Ignore, a.OID
+				u.ignored, u.remote = a.Ignore, a.OID
+				if !u.asked { // later the sample is gone, and what is sent is sent
+					u.large, u.asked = a.Mode == "lfs" && u.size > 0, true
+				}
 				delete(byPath, a.Path)
 			}
 		}
@@ -360,50 +240,4 @@ func (f File) text() (*string, error) {
 	data, err := io.ReadAll(io.LimitReader(body, 1<<20))
 	text := string(data)
 	return &text, err
-}
-
-// Folder lists the files below dir for an upload. It leaves out .git and the
-// notes of download caches. A link that leads out of dir is an error: what is
-// there was not meant to be published.
-func Folder(dir string) ([]File, error) {
-	root, err := filepath.EvalSymlinks(dir)
-	if err != nil {
-		return nil, fmt.Errorf("list folder: %w", err)
-	}
-	var files []File
-	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(root, path)
-		if err != nil {
-			return err
-		}
-		rel = filepath.ToSlash(rel)
-		if d.IsDir() {
-			if d.Name() == ".git" && rel != "." || rel == ".cache/huggingface" {
-				return filepath.SkipDir
-			}
-			return nil
-		}
-		if d.Type()&fs.ModeSymlink != 0 {
-			target, err := filepath.EvalSymlinks(path)
-			if err != nil {
-				return err
-			}
-			if within, err := filepath.Rel(root, target); err != nil || !filepath.IsLocal(within) {
-				return fmt.Errorf("%s is a link to %s, outside of the folder", path, target)
-			}
-			path = target
-		}
-		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
-			return err // sockets, pipes, links to folders
-		}
-		files = append(files, File{Path: rel, Local: path})
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list folder: %w", err)
-	}
-	return files, nil
 }

@@ -71,15 +71,15 @@ func (v Viewer) Search(ctx context.Context, of Split, words string, offset int64
 	return out, err
 }
 
-// A Filter chooses rows. Where is a condition like "score" >= 3 AND "lang" =
+// A RowFilter chooses rows. Where is a condition like "score" >= 3 AND "lang" =
 // 'en'; OrderBy is a column, "score" DESC. Either may be empty.
-type Filter struct {
+type RowFilter struct {
 	Where   string
 	OrderBy string
 }
 
 // Filter returns the rows that a condition holds for.
-func (v Viewer) Filter(ctx context.Context, of Split, f Filter, offset int64, length int) (out Rows, err error) {
+func (v Viewer) Filter(ctx context.Context, of Split, f RowFilter, offset int64, length int) (out Rows, err error) {
 	q := of.page(offset, length)
 	if f.Where != "" {
 		q.Set("where", f.Where)

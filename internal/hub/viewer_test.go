@@ -128,7 +128,7 @@ func TestViewerFindsRows(t *testing.T) {
 	if err != nil || found.Total != 12 || fmt.Sprint(indexes(found)) != "[149 1149 1490 1491 1492]" {
 		t.Errorf("Search = %d %v, %v", found.Total, indexes(found), err)
 	}
-	filtered, err := v.Filter(ctx, train, hub.Filter{Where: `"score" > 5 AND NOT "id" < 10 AND "text" <> 'text 12, more'`, OrderBy: `"id" DESC`}, 1, 2)
+	filtered, err := v.Filter(ctx, train, hub.RowFilter{Where: `"score" > 5 AND NOT "id" < 10 AND "text" <> 'text 12, more'`, OrderBy: `"id" DESC`}, 1, 2)
 	if err != nil || fmt.Sprint(indexes(filtered)) != "[1496 1490]" || filtered.Total != 425 {
 		t.Errorf("Filter = %d %v, %v", filtered.Total, indexes(filtered), err)
 	}
@@ -174,7 +174,7 @@ func TestViewerSaysNo(t *testing.T) {
 			t.Errorf("no such %s: %v", what, err)
 		}
 	}
-	_, err := v.Filter(ctx, train, hub.Filter{Where: `"nope" = 1`}, 0, 1)
+	_, err := v.Filter(ctx, train, hub.RowFilter{Where: `"nope" = 1`}, 0, 1)
 	if e, ok := errors.AsType[*hub.Error](err); !ok || e.Status != http.StatusUnprocessableEntity || !strings.Contains(e.Message, `"score"`) {
 		t.Errorf("a column that is not there: %v", err)
 	}
@@ -314,7 +314,7 @@ func TestViewerOfParquet(t *testing.T) {
 	if got := string(rows.Rows[1].Cells["messages"]) + string(rows.Rows[1].Cells["score"]); got != "[]null" {
 		t.Errorf("missing messages are %s", got)
 	}
-	found, err := v.Filter(ctx, extra, hub.Filter{Where: "score IS NULL", OrderBy: "id DESC"}, 0, 1)
+	found, err := v.Filter(ctx, extra, hub.RowFilter{Where: "score IS NULL", OrderBy: "id DESC"}, 0, 1)
 	if err != nil || found.Total != 350 || found.Rows[0].Index != 1047 {
 		t.Errorf("Filter = %+v, %v", found, err)
 	}

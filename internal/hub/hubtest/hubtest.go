@@ -93,6 +93,13 @@ func (h *Hub) Break(f Fault) {
 	h.faults = append(h.faults, &fault{Fault: f})
 }
 
+// Mend takes all faults away.
+func (h *Hub) Mend() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.faults = nil
+}
+
 // Requests lists what was asked for so far, and forgets it.
 func (h *Hub) Requests() []Request {
 	h.mu.Lock()

@@ -231,6 +231,9 @@ func (s *Store) content(b *Batch, root *tree, ch Change) (oid string, large bool
 		oid, err := b.Blob(l.Pointer())
 		return oid, true, err
 	}
+	if b.long[ch.Blob] {
+		return ch.Blob, false, nil
+	}
 	text, err := b.read(kindBlob, ch.Blob)
 	if err != nil {
 		return "", false, err

@@ -108,14 +108,23 @@ func (s *Store) Blob(oid string) ([]byte, error) { return s.read(kindBlob, oid) 
 type Batch struct {
 	store *Store
 	temp  map[string]string // file of each object, by id
+	long  map[string]bool   // blobs that are too long for a pointer
 	zip   *zlib.Writer      // used again: a new one costs more than most objects
 }
 
 // Batch starts an empty batch. It must be flushed by Commit, or discarded.
-func (s *Store) Batch() *Batch { return &Batch{store: s, temp: map[string]string{}} }
+func (s *Store) Batch() *Batch {
+	return &Batch{store: s, temp: map[string]string{}, long: map[string]bool{}}
+}
 
 // Blob adds a blob and returns its id.
-func (b *Batch) Blob(content []byte) (string, error) { return b.put(kindBlob, content) }
+func (b *Batch) Blob(content []byte) (string, error) {
+	oid, err := b.put(kindBlob, content)
+	if err == nil && len(content) > maxPointer {
+		b.long[oid] = true
+	}
+	return oid, err
+}
 
 func (b *Batch) put(kind string, content []byte) (string, error) {
 	oid := objectID(kind, content)
@@ -165,34 +174,35 @@ func (b *Batch) read(kind, oid string) ([]byte, error) {
 
 // flush makes the objects durable, then visible.
 func (b *Batch) flush() error {
-	var wg sync.WaitGroup
-	errs := make(chan error, len(b.temp))
-	slots := make(chan struct{}, 8)
-	for _, temp := range b.temp {
-		wg.Go(func() {
-			slots <- struct{}{}
-			errs <- syncFile(temp)
-			<-slots
-		})
-	}
-	wg.Wait()
-	close(errs)
-	for err := range errs {
+	journaled := len(b.temp) >= journalFrom
+	persist := b.syncEach
+	if journaled {
+		unlock, err := b.store.lockJournals()
 		if err != nil {
-			return fmt.Errorf("write objects: %w", full(err))
+			return err
 		}
+		defer unlock()
+		persist = b.journal
+	}
+	if err := persist(); err != nil {
+		return fmt.Errorf("write objects: %w", full(err))
 	}
 	dirs := map[string]bool{b.store.path("objects"): true}
 	for oid, temp := range b.temp {
 		path := b.store.objectPath(oid)
-		dirs[filepath.Dir(path)] = true
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return fmt.Errorf("write objects: %w", full(err))
+		if dir := filepath.Dir(path); !dirs[dir] {
+			dirs[dir] = true
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				return fmt.Errorf("write objects: %w", full(err))
+			}
 		}
 		if err := rename(temp, path); err != nil {
 			return fmt.Errorf("write objects: %w", full(err))
 		}
 		delete(b.temp, oid)
+	}
+	if journaled {
+		return b.store.settle(journalAge)
 	}
 	for dir := range dirs {
 		if err := syncDir(dir); err != nil {
@@ -200,6 +210,22 @@ func (b *Batch) flush() error {
 		}
 	}
 	return nil
+}
+
+func (b *Batch) syncEach() error {
+	var wg sync.WaitGroup
+	errs := make([]error, 0, len(b.temp))
+	var mu sync.Mutex
+	for _, temp := range b.temp {
+		wg.Go(func() {
+			err := syncFile(temp)
+			mu.Lock()
+			defer mu.Unlock()
+			errs = append(errs, err)
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 func syncFile(path string) error {

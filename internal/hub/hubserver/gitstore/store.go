@@ -57,7 +57,7 @@ func Open(dir string) (*Store, error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s := &Store{dir: abs}
-	for _, sub := range []string{"objects", "large", "repos", "moved", "locks", "tmp", "parts"} {
+	for _, sub := range []string{"objects", "large", "repos", "moved", "locks", "tmp", "parts", "journals"} {
 		if err := os.MkdirAll(s.path(sub), 0o700); err != nil {
 			return nil, fmt.Errorf("open store: %w", err)
 		}
@@ -69,6 +69,15 @@ func Open(dir string) (*Store, error) {
 	case err == nil && string(version) != layoutVersion:
 		err = fmt.Errorf("the folder %s has layout %q; this program knows %q", abs, strings.TrimSpace(string(version)), strings.TrimSpace(layoutVersion))
 	}
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	unlock, err := s.lockJournals()
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	err = s.settle(0)
+	unlock()
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
