@@ -6,7 +6,7 @@ BIN     := bin/ml-intern
 TOOLS   := $(CURDIR)/.tools
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: demo test test-llama build cross lint bench setup clean
+.PHONY: demo test test-llama test-interop build cross lint bench setup clean
 
 demo: build setup
 	@$(BIN) demo
@@ -26,6 +26,10 @@ cross: .go-there
 
 lint: .go-there
 	@scripts/lint
+
+# The official clients of the Hub against our server; needs package indexes once.
+test-interop: build setup
+	@scripts/test-interop
 
 # Opt-in: compiles llama.cpp for ten minutes the first time.
 test-llama: .go-there

@@ -130,6 +130,7 @@ func hubCommand(std cli.Streams) *cobra.Command {
 	serve.Flags().StringVar(&opts.Addr, "addr", app.DefaultHubAddr, "listen on `HOST:PORT`; port 0 takes a free one")
 	serve.Flags().StringVar(&opts.AddrFile, "addr-file", "", "write the address to `FILE`")
 	serve.Flags().BoolVar(&opts.Auth, "auth", false, "ask for the token in the variable HF_TOKEN")
+	serve.Flags().Int64Var(&opts.PartSize, "part-size", 0, "let clients send files larger than `BYTES` in parts (default 512 MiB)")
 	c := group("hub", "the Hub-compatible server", serve)
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		return fmt.Errorf("%w: say what to do: ml-intern hub serve", app.ErrUsage)

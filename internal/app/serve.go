@@ -20,6 +20,7 @@ type ServeOptions struct {
 	AddrFile string // the address is written here once the server listens; "" for nowhere
 	Auth     bool   // a token is needed
 	Token    string // the token of the one user, with Auth
+	PartSize int64  // larger files come in parts if the client can; the server's own if 0
 }
 
 // ServeHub runs the Hub server until ctx ends. It calls ready with its URL
@@ -31,7 +32,7 @@ func ServeHub(ctx context.Context, cfg *config.Config, opts ServeOptions, ready 
 	if opts.Dir == "" {
 		opts.Dir = hubDir(cfg)
 	}
-	store, err := hubserver.Open(hubserver.Options{Dir: opts.Dir, Auth: opts.Auth, Tokens: opts.tokens()})
+	store, err := hubserver.Open(hubserver.Options{Dir: opts.Dir, Auth: opts.Auth, Tokens: opts.tokens(), PartSize: opts.PartSize})
 	if err != nil {
 		return fmt.Errorf("open hub folder: %w", err)
 	}
