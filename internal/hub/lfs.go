@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -79,9 +80,7 @@ func (c *Client) lfsBatch(ctx context.Context, repo RepoID, in Commit, large []*
 		Hash      string      `json:"hash_algo"`
 		Ref       *ref        `json:"ref,omitempty"`
 	}{Operation: "upload", Transfers: []string{"basic", "multipart"}, Hash: "sha256"}
-	if in.Revision != "" {
-		ask.Ref = &ref{in.Revision}
-	}
+	ask.Ref = &ref{cmp.Or(in.Revision, "main")}
 	for _, u := range large {
 		ask.Objects = append(ask.Objects, lfsObject{OID: u.sha256, Size: u.size})
 	}

@@ -91,7 +91,6 @@ scenario("upload", "base", async () => {
     assert.equal(await hub.fileDownloadInfo({ ...at, repo, path: "nope" }), null);
     assert.equal((await hub.fileDownloadInfo({ ...at, repo, path: "big.bin" })).size, big.length);
     assert.match(await content(repo, "big.bin", { raw: true }), /^version https:\/\/git-lfs/);
-    assert.equal(await content(repo, "empty"), "");
   }
   await refuses(404, hub.uploadFile({ ...at, repo: { type: "model", name: id("nope") }, useXet, file: { path: "a", content: text("a") } }));
 });

@@ -38,6 +38,16 @@ def ask(b, path, body=None, form=None, headers=None, method=None, base=None):
 
 
 @scenario("repos")
+def lists_in_full(b):
+    repo = make(b)
+    put(repo, "a.txt")
+    full = list(HfApi().list_models(search=repo.split("/")[1], full=True))[0]
+    if full.siblings is None:
+        raise RuntimeError("this server has no files in its lists")
+    equal({s.rfilename for s in full.siblings}, {".gitattributes", "a.txt"}, "siblings")
+
+
+@scenario("repos")
 def discussions(b):
     api, repo = HfApi(), make(b)
     d = api.create_discussion(repo, title="  A question ", description="why?")

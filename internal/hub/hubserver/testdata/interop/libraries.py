@@ -157,8 +157,8 @@ def datasets_private(b):
         put(repo, "a.csv", b"x\n1\n", repo_type="dataset")
     HfApi().update_repo_settings(gated, gated="auto", repo_type="dataset")
     for repo in (hidden, gated):
+        raises(DatasetNotFoundError, load, b, repo, token=False)
         equal(load(b, repo, split="train").num_rows, 1, "with the token")
-        raises(DatasetNotFoundError, load, b, repo, token=False, download_mode="force_redownload")
 
 
 @scenario()
