@@ -109,9 +109,9 @@ def table(columns, results):
             rows.setdefault((r["scenario"], r["area"]), {})[column] = r["status"]
     wide = max([len(name) for name, _ in rows] + [8]) + 2
     cell = {c: max(len(c), 7) + 2 for c in columns}
-    print("".ljust(wide) + "".join(c.ljust(cell[c]) for c in columns))
-    for (name, area), row in rows.items():
-        print(name.ljust(wide) + "".join(row.get(c, "").ljust(cell[c]) for c in columns) + ("" if area == "base" else f"({area})"))
+    for (name, area), row in {("", "base"): {c: c for c in columns}, **rows}.items():
+        line = name.ljust(wide) + "".join(row.get(c, "").ljust(cell[c]) for c in columns)
+        print((line if area == "base" else f"{line}({area})").rstrip())
 
 
 def main():

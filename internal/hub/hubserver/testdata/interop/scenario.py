@@ -15,6 +15,7 @@ import traceback
 
 SCENARIOS = []
 BASE = "base"
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class Absent(Exception):
@@ -94,7 +95,7 @@ def not_yet(e):
 
 def where(e):
     """The line of the scenario that failed."""
-    frames = [f for f in traceback.extract_tb(e.__traceback__) if "interop" in f.filename and "scenario.py" not in f.filename]
+    frames = [f for f in traceback.extract_tb(e.__traceback__) if os.path.dirname(f.filename) == HERE and not f.filename.endswith("scenario.py")]
     return f"{pathlib.Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
 
 
