@@ -6,7 +6,7 @@ BIN     := bin/ml-intern
 TOOLS   := $(CURDIR)/.tools
 export PATH := $(TOOLS)/bin:$(PATH)
 
-.PHONY: demo test test-llama test-interop build cross lint bench setup clean
+.PHONY: demo test test-llama build cross lint bench setup clean
 
 demo: build setup
 	@$(BIN) demo
@@ -28,6 +28,7 @@ lint: .go-there
 	@scripts/lint
 
 # The official clients of the Hub against our server; needs package indexes once.
+.PHONY: test-interop
 test-interop: build setup
 	@scripts/test-interop
 

@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -80,7 +79,9 @@ func (c *Client) lfsBatch(ctx context.Context, repo RepoID, in Commit, large []*
 		Hash      string      `json:"hash_algo"`
 		Ref       *ref        `json:"ref,omitempty"`
 	}{Operation: "upload", Transfers: []string{"basic", "multipart"}, Hash: "sha256"}
-	ask.Ref = &ref{cmp.Or(in.Revision, "main")}
+	if in.Revision != "" {
+		ask.Ref = &ref{in.Revision}
+	}
 	for _, u := range large {
 		ask.Objects = append(ask.Objects, lfsObject{OID: u.sha256, Size: u.size})
 	}
