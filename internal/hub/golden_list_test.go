@@ -61,6 +61,7 @@ var (
 		}
 		return out, used
 	}}
+	noRef    = replace("a large file of no branch in particular needs no branch", `"ref":{"name":"main"},`, "")
 	noExpand = replace("expand=false is the rule anyway", "expand=false&", "")
 )
 
