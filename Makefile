@@ -27,6 +27,11 @@ cross: .go-there
 lint: .go-there
 	@scripts/lint
 
+# The official clients of the Hub against our server; needs package indexes once.
+.PHONY: test-interop
+test-interop: build setup
+	@scripts/test-interop
+
 # Compiles llama.cpp the first time, about five minutes.
 test-llama: .go-there
 	@scripts/test-llama

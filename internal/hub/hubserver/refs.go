@@ -2,6 +2,7 @@ package hubserver
 
 import (
 	"cmp"
+	"html"
 	"net/url"
 	"slices"
 	"strconv"
@@ -54,11 +55,19 @@ func (s *Server) commits(c *repoCall) error {
 			"id": commit.ID, "title": commit.Title(), "message": commit.Body(), "date": stamp(commit.Time),
 			"authors": []map[string]any{{"user": commit.Author, "avatar": ""}},
 		}
+		if slices.Contains(values(q, "expand"), "formatted") {
+			v["formatted"] = map[string]string{"title": formatted(commit.Title()), "message": formatted(commit.Body())}
+		}
 		all = append(all, v)
 	}
 	c.Header().Set("X-Total-Count", strconv.Itoa(len(all)))
 	path := strings.TrimSuffix(c.URL.EscapedPath(), url.PathEscape(c.args[0])) + head.ID // pages of one history
 	return s.ok(c.exchange, cut(c.exchange, p, all, path))
+}
+
+// formatted is a commit's text as HTML.
+func formatted(text string) string {
+	return strings.ReplaceAll(html.EscapeString(text), "\n", "<br>")
 }
 
 func (s *Server) createBranch(c *repoCall) error {

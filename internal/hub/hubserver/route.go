@@ -128,6 +128,15 @@ func (s *Server) api(x *exchange, seg []string) error {
 	return s.repoAPI(x, method, id, seg)
 }
 
+// wholeRevision joins refs/pr/N and refs/convert/NAME at the beginning of a
+// path, which some clients do not escape.
+func wholeRevision(seg []string) []string {
+	if len(seg) < 3 || seg[0] != "refs" || seg[1] != "pr" && seg[1] != "convert" {
+		return seg
+	}
+	return append([]string{strings.Join(seg[:3], "/")}, seg[3:]...)
+}
+
 // apiType reads "models", "datasets" or "spaces".
 func apiType(s string) (hub.RepoType, bool) {
 	typ := hub.RepoType(strings.TrimSuffix(s, "s"))
@@ -137,7 +146,7 @@ func apiType(s string) (hub.RepoType, bool) {
 func (s *Server) repoAPI(x *exchange, method string, id hub.RepoID, seg []string) error {
 	action := ""
 	if len(seg) > 0 {
-		action, seg = seg[0], seg[1:]
+		action, seg = seg[0], wholeRevision(seg[1:])
 	}
 	known := false
 	for _, r := range routesOf(id.Type) {
@@ -242,6 +251,7 @@ func (s *Server) site(x *exchange, seg []string) error {
 	action := ""
 	if len(rest) > 0 {
 		action = rest[0]
+		rest = append([]string{action}, wholeRevision(rest[1:])...)
 	}
 	if action == "ask-access" && x.Method == http.MethodPost {
 		return s.askAccess(x, id)
