@@ -82,9 +82,7 @@ func (e *DiscussionEvent) UnmarshalJSON(data []byte) error {
 		Commit  string `json:"oid"`
 		Subject string `json:"subject"`
 	}
-	if json.Unmarshal(e.Data, &v) != nil {
-		return nil // a new type
-	}
+	_ = json.Unmarshal(e.Data, &v) // of a new type nothing is known
 	e.Text, e.Edited, e.Hidden = v.Latest.Raw, v.Edited, v.Hidden
 	e.Status, e.From, e.To, e.Commit, e.Subject = v.Status, v.From, v.To, v.Commit, v.Subject
 	return nil

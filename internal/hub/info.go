@@ -129,16 +129,13 @@ type Providers []Provider
 
 // UnmarshalJSON reads both.
 func (p *Providers) UnmarshalJSON(data []byte) error {
+	*p = nil
 	var list []Provider
 	if json.Unmarshal(data, &list) == nil {
 		*p = list
-		return nil
 	}
 	var byName map[string]Provider
-	if json.Unmarshal(data, &byName) != nil {
-		return nil // something new
-	}
-	*p = nil
+	_ = json.Unmarshal(data, &byName) // a third shape is no provider
 	for name, one := range byName {
 		one.Name = name
 		*p = append(*p, one)

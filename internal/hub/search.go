@@ -52,11 +52,8 @@ func (o SearchOptions) query() url.Values {
 	set("search", o.Search)
 	set("author", o.Author)
 	set("sort", o.Sort)
-	switch {
-	case o.Ascending:
+	if o.Ascending { // the other way is the Hub's own
 		q.Set("direction", "1")
-	case o.Sort != "":
-		q.Set("direction", "-1")
 	}
 	if o.Gated != nil {
 		q.Set("gated", strconv.FormatBool(*o.Gated))

@@ -2,6 +2,7 @@ package hubserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -127,8 +128,10 @@ func (s *Server) pullDetails(c *repoCall, d community.Discussion, v map[string]a
 	return err
 }
 
+// createDiscussion starts a discussion or a pull request. At a gate one may
+// talk; to propose a change one must have passed it.
 func (s *Server) createDiscussion(c *repoCall) error {
-	if err := c.talks(); err != nil {
+	if err := errors.Join(s.mayJoin(c.exchange), c.talks()); err != nil {
 		return err
 	}
 	var in struct {
@@ -145,6 +148,9 @@ func (s *Server) createDiscussion(c *repoCall) error {
 	var d community.Discussion
 	var err error
 	if in.Pull {
+		if err := s.mayRead(c.exchange, c.repo); err != nil {
+			return err
+		}
 		d, _, err = s.board().OpenPull(ctx, c.repo.RepoID, start, gitstore.Opening{})
 	} else {
 		d, err = s.board().Create(ctx, c.repo.RepoID, start)
@@ -159,7 +165,7 @@ func (s *Server) createDiscussion(c *repoCall) error {
 
 // changeDiscussion serves what is below /discussions/N.
 func (s *Server) changeDiscussion(c *repoCall) error {
-	if err := c.talks(); err != nil {
+	if err := errors.Join(s.mayJoin(c.exchange), c.talks()); err != nil {
 		return err
 	}
 	num, err := discussionNumber(c.args[0])

@@ -16,15 +16,9 @@ func authorJSON(name string) map[string]any {
 
 // discussionItem describes a discussion as lists do.
 func (c *repoCall) discussionItem(d community.Discussion) map[string]any {
-	comments := 0
-	for _, e := range d.Events[min(1, len(d.Events)):] {
-		if e.Kind == community.Comment {
-			comments++
-		}
-	}
 	return map[string]any{
 		"num": d.Num, "title": d.Title, "status": d.Status, "isPullRequest": d.Pull,
-		"author": authorJSON(d.Author), "createdAt": stamp(d.Created), "numComments": comments,
+		"author": authorJSON(d.Author), "createdAt": stamp(d.Created), "numComments": d.Comments,
 		"repo":             map[string]any{"name": c.repo.String(), "type": c.repo.Type},
 		"repoOwner":        map[string]any{"name": c.repo.Namespace, "isParticipating": false},
 		"pinned":           false,

@@ -83,15 +83,14 @@ func (k *keptFiles) addRef(ref, head string) error {
 	return nil
 }
 
-// add keeps the oldest commit of a file: with that one it came.
+// add keeps the oldest commit of a file on the first branch that has it.
 func (k *keptFiles) add(f keptFile) {
 	at, known := k.byOID[f.file.Large.OID]
 	switch {
 	case !known:
 		k.byOID[f.file.Large.OID] = len(k.all)
 		k.all = append(k.all, f)
-	case !f.in.Time.After(k.all[at].in.Time):
-		f.ref = k.all[at].ref
+	case f.ref == k.all[at].ref: // a history begins with the newest
 		k.all[at] = f
 	}
 }

@@ -25,7 +25,7 @@ type access int
 const (
 	see   access = iota // know that the repository is there
 	read                // read its files
-	join                // take part: open discussions and pull requests
+	join                // read its files, and propose changes
 	write               // change it
 )
 
@@ -69,9 +69,9 @@ var routes = []route{
 	{"GET", "user-access-request", 1, false, write, (*Server).accessRequests},
 	{"POST", "user-access-request", 1, false, see, (*Server).handleAccess},
 	{"GET", "discussions", 0, false, see, (*Server).discussions},
-	{"POST", "discussions", 0, false, join, (*Server).createDiscussion},
+	{"POST", "discussions", 0, false, see, (*Server).createDiscussion},
 	{"GET", "discussions", 1, false, see, (*Server).discussion},
-	{"POST", "discussions", 2, true, join, (*Server).changeDiscussion},
+	{"POST", "discussions", 2, true, see, (*Server).changeDiscussion},
 }
 
 // routesOf are the calls on a repository of that type.

@@ -33,6 +33,8 @@ type Discussion struct {
 	Pull    bool      `json:"pull,omitempty"`
 	Status  Status    `json:"status"`
 	Events  []Event   `json:"events"` // the first is what the author wrote
+
+	Comments int `json:"-"` // after the first
 }
 
 // Kind is what happened.
@@ -93,6 +95,11 @@ func (b Board) Get(repo *gitstore.Repo, num int) (Discussion, error) {
 	if pull.Merged != "" {
 		d.Status = Merged
 	}
+	for _, e := range d.Events[min(1, len(d.Events)):] {
+		if e.Kind == Comment {
+			d.Comments++
+		}
+	}
 	return d, nil
 }
 
@@ -113,7 +120,8 @@ func (b Board) numbers(id hub.RepoID) ([]int, error) {
 	return nums, nil
 }
 
-// List returns all discussions of a repository, the newest first.
+// List returns all discussions of a repository, the newest first, without their
+// events.
 func (b Board) List(repo *gitstore.Repo) ([]Discussion, error) {
 	nums, err := b.numbers(repo.RepoID)
 	if err != nil {
@@ -128,6 +136,7 @@ func (b Board) List(repo *gitstore.Repo) ([]Discussion, error) {
 		if err != nil {
 			return nil, err
 		}
+		d.Events = nil
 		all = append(all, d)
 	}
 	return all, nil

@@ -72,6 +72,9 @@ func (s *Store) Copy(ctx context.Context, from *Repo, to hub.RepoID, state State
 	if _, err := os.Stat(s.statePath(to)); err == nil {
 		return nil, fmt.Errorf("copy repository to %s: %w", to, ErrExists)
 	}
+	if from, err = s.Repo(from.RepoID); err != nil { // it may be gone by now, and what it had with it
+		return nil, err
+	}
 	head, err := s.Resolve(from, MainBranch)
 	if err != nil {
 		return nil, err
