@@ -285,6 +285,11 @@ func (a *App) tools(id string) (*tool.Router, error) {
 		tools.CompareRuns(a.jobs, sb),
 		tools.Publish(remote, sb, a.jobs, tools.Provenance{Session: id, Version: Version()}),
 		tools.HubDownload(remote, sb),
+		tools.HubSearch(remote),
+		tools.RepoDetails(remote),
+		tools.InspectHubDataset(remote),
+		tools.HubFiles(remote, sb),
+		tools.HubGit(remote),
 	)
 }
 

@@ -125,7 +125,8 @@ func (d *details) architecture(config map[string]any) {
 		}
 		return ""
 	}
-	d.line("architecture", "%s", strings.Trim(first("architectures")+" ("+first("model_type")+")", " ()"))
+	d.line("architecture", "%s", cmp.Or(first("architectures"), first("model_type")))
+	d.line("model type", "%s", first("model_type"))
 	d.line("context length", "%s", first("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx"))
 	d.line("declared type", "%s", first("torch_dtype", "dtype"))
 	d.line("layers, hidden size, vocabulary", "%s", strings.Join([]string{
@@ -137,9 +138,21 @@ func (d *details) architecture(config map[string]any) {
 }
 
 // parameters counts by the Hub's own figures, or by the headers of the files.
-func (d *details) parameters(_ context.Context) {
+func (d *details) parameters(ctx context.Context) {
 	if p := d.info.Parameters; p != nil && p.Total > 0 {
 		d.line("parameters", "%s (%d), %s", count(p.Total), p.Total, byType(p.ByType))
+		return
+	}
+	if d.info.GGUF != nil {
+		return
+	}
+	w, err := d.client.Weights(ctx, d.repo, d.info.SHA)
+	if err != nil {
+		return // a model of another kind
+	}
+	d.line("parameters", "%s (%d), %s, by the headers of %d %s files", count(w.Total), w.Total, byType(w.Parameters), w.Files, w.Format)
+	if g := w.GGUF; g != nil {
+		d.info.GGUF = &hub.GGUF{Total: w.Total, Architecture: g.Architecture, Context: g.ContextLength}
 	}
 }
 
@@ -165,12 +178,30 @@ func (d *details) tokenizer(ctx context.Context) {
 	}
 }
 
-func (d *details) dataset(_ context.Context) {
+func (d *details) dataset(ctx context.Context) {
 	i := d.info
 	d.line("tasks", "%s", cmp.Or(cardText(i.Card["task_categories"]), tagged(i.Tags, "task_categories:")))
 	d.line("languages", "%s", cmp.Or(cardText(i.Card["language"]), tagged(i.Tags, "language:")))
 	d.line("size", "%s", tagged(i.Tags, "size_categories:"))
 	d.line("formats", "%s", tagged(i.Tags, "format:"))
+	described, err := d.client.Viewer(d.repo).Info(ctx, "")
+	if err != nil {
+		d.line("tables", "cannot be shown: %v", err)
+		return
+	}
+	for n, name := range slices.Sorted(maps.Keys(described.Configs)) {
+		if n == maxSplits {
+			fmt.Fprintf(&d.text, "[%d more configurations]\n", len(described.Configs)-n)
+			break
+		}
+		config := described.Configs[name]
+		var splits []string
+		for _, split := range slices.Sorted(maps.Keys(config.Splits)) {
+			splits = append(splits, fmt.Sprintf("%s %d rows", split, config.Splits[split].Rows))
+		}
+		d.line("configuration "+name, "%s; columns: %s", strings.Join(splits, ", "), strings.Join(config.Features.Columns(), ", "))
+	}
+	fmt.Fprintln(&d.text, "types, rows and what it can train: hf_inspect_dataset")
 }
 
 func (d *details) space() {
