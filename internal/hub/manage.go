@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/url"
 	"time"
 )
@@ -129,4 +130,18 @@ func (c *Client) TreeSize(ctx context.Context, repo RepoID, rev, path string) (i
 		return 0, fmt.Errorf("get size of %s: %w", repo, err)
 	}
 	return out.Size, nil
+}
+
+// A LargeFile is a large file that a repository keeps, in its history too.
+type LargeFile struct {
+	OID    string    `json:"oid"` // its sha256
+	Path   string    `json:"filename"`
+	Size   int64     `json:"size"`
+	Ref    string    `json:"ref"`
+	Pushed time.Time `json:"pushedAt"`
+}
+
+// ListLargeFiles lists the large files that take a repository's storage.
+func (c *Client) ListLargeFiles(ctx context.Context, repo RepoID) iter.Seq2[LargeFile, error] {
+	return paged[LargeFile](ctx, c, "list large files of "+repo.String(), repo.api()+"/lfs-files", 0)
 }

@@ -187,8 +187,12 @@ func TestExists(t *testing.T) {
 	if size, err := mine.TreeSize(ctx, repo, "", "a b"); err != nil || size != 1 {
 		t.Errorf("TreeSize = %d, %v", size, err)
 	}
+	commit(t, mine, repo, hub.Commit{Files: []hub.File{{Path: "w.bin", Content: noise(5000, 1)}}})
+	if large := collect(t, mine.ListLargeFiles(ctx, repo)); len(large) != 1 || large[0].Path != "w.bin" || large[0].Size != 5000 || large[0].Pushed.IsZero() {
+		t.Errorf("ListLargeFiles = %+v", large)
+	}
 	list := collect(t, mine.ListTree(ctx, repo, hub.TreeOptions{Recursive: true, Commits: true}))
-	if len(list) != 3 || list[0].Last == nil {
+	if len(list) != 4 || list[0].Last == nil {
 		t.Errorf("ListTree = %+v", list)
 	}
 }

@@ -102,14 +102,16 @@ func (s *Server) pullDetails(c *repoCall, d community.Discussion, v map[string]a
 	if pull.Merged != "" {
 		changes["mergeCommitId"] = pull.Merged
 	}
+	v["changes"] = changes
 	conflicts, err := s.store.Conflicts(c.repo, d.Num)
-	if err != nil {
+	switch {
+	case errors.Is(err, gitstore.ErrNoRevision): // the branch that it is for is gone
+		v["filesWithConflicts"] = true
+	case err != nil:
 		return err
+	default:
+		v["filesWithConflicts"] = append([]string{}, conflicts...)
 	}
-	if conflicts == nil {
-		conflicts = []string{}
-	}
-	v["changes"], v["filesWithConflicts"] = changes, conflicts
 	if !truth(c.URL.Query().Get("diff")) {
 		return nil
 	}

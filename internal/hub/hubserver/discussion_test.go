@@ -594,6 +594,26 @@ func TestDiscussionsMove(t *testing.T) {
 	}
 }
 
+// A pull request for a branch that is gone can be read and closed, not merged.
+func TestPullRequestWithoutTarget(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, hubserver.Options{})
+	s.create("x")
+	s.do("POST", "/api/models/me/x/branch/dev", "")
+	s.commit("dev?create_pr=1", fileLine("f", "1"))
+	s.do("DELETE", "/api/models/me/x/branch/dev", "")
+	a := s.do("GET", "/api/models/me/x/discussions/1?diff=1", "")
+	if a.status != 200 || !strings.Contains(a.body, `"filesWithConflicts":true`) || !strings.Contains(a.body, "+1") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if a := s.merge(1); a.status != 404 || a.header.Get("X-Error-Code") != "RevisionNotFound" {
+		t.Errorf("merge: %d %s", a.status, a.body)
+	}
+	if a := s.do("POST", "/api/models/me/x/discussions/1/status", `{"status":"closed"}`); a.status != 200 {
+		t.Errorf("close: %d %s", a.status, a.body)
+	}
+}
+
 // A pull request begins where it says.
 func TestPullRequestFromParent(t *testing.T) {
 	t.Parallel()

@@ -433,6 +433,56 @@ func TestSearchFilters(t *testing.T) {
 	}
 }
 
+func TestSearchOfOtherKinds(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, hubserver.Options{})
+	for _, r := range []struct{ kind, name, card string }{
+		{"dataset", "qa", "language: en\ntask_categories: [question-answering]\nsize_categories: 1K<n<10K\nlicense: mit\n"},
+		{"dataset", "other", "language: fr\n"},
+		{"space", "demo", "sdk: static\nmodels: [me/m]\ndatasets: [me/qa]\n"},
+		{"space", "alone", "sdk: gradio\n"},
+	} {
+		s.do("POST", "/api/repos/create", fmt.Sprintf(`{"name":%q,"type":%q,"sdk":"static"}`, r.name, r.kind))
+		if a := s.do("POST", "/api/"+r.kind+"s/me/"+r.name+"/commit/main", commitBody("", fileLine("README.md", "---\n"+r.card+"---\n"))); a.status != 200 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	for query, want := range map[string]string{
+		"datasets?filter=language:en":                        "qa",
+		"datasets?filter=task_categories:question-answering": "qa",
+		"datasets?filter=size_categories:1K%3Cn%3C10K":       "qa",
+		"datasets?filter=license:mit&filter=language:fr":     "",
+		"datasets?language=fr":                               "other",
+		"spaces?models=me/m":                                 "demo",
+		"spaces?datasets=me/qa&models=me/m":                  "demo",
+		"spaces?datasets=me/other":                           "",
+		"spaces?linked=true":                                 "demo",
+		"spaces?filter=gradio":                               "alone",
+		"spaces?expand=models&search=demo":                   "demo",
+	} {
+		if a := s.do("GET", "/api/"+query, ""); !s.isList(a, want) {
+			t.Errorf("%s: %d %s, want %q", query, a.status, a.body, want)
+		}
+	}
+	for _, query := range []string{"datasets?expand=gguf", "spaces?expand=downloads", "spaces?sort=odd"} {
+		if a := s.do("GET", "/api/"+query, ""); a.status != 400 {
+			t.Errorf("%s: %d", query, a.status)
+		}
+	}
+	for _, kind := range []string{"datasets/me/qa", "spaces/me/demo"} {
+		a := s.do("POST", "/api/"+kind+"/commit/main?create_pr=1", commitBody("", fileLine("f", "1")))
+		if !strings.Contains(a.body, s.url+"/"+kind+"/discussions/1") {
+			t.Errorf("%s: %d %s", kind, a.status, a.body)
+		}
+		if a := s.do("POST", "/api/"+kind+"/discussions/1/merge", ""); a.status != 200 {
+			t.Errorf("%s: %d %s", kind, a.status, a.body)
+		}
+		if a := s.do("GET", "/"+kind+"/raw/main/f", ""); a.body != "1" {
+			t.Errorf("%s: %d %s", kind, a.status, a.body)
+		}
+	}
+}
+
 // isList reports whether an answer names these models: in this order after a
 // ">", and with a next page if a "+" is at the end.
 func (s site) isList(a answer, want string) bool {
