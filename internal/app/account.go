@@ -37,12 +37,15 @@ func (a *App) keyring(base string) *login.Keyring {
 	return a.keys.ring
 }
 
-// renewLogin gives the router's models a token that does not end in the middle
-// of their work. If that fails, the model's own refusal says what is wrong.
-func (a *App) renewLogin(ctx context.Context, model string) {
-	e, err := resolve(a.cfg, cmp.Or(a.cfg.Model, model))
-	if err == nil && e.Provider == catalog.Router {
-		_, _ = keyring(a.cfg, publicHub).Token(ctx)
+// renewLogin gives the router's models, if one of these is, a token that does
+// not end in the middle of their work. If that fails, the model's own refusal
+// says what is wrong.
+func renewLogin(ctx context.Context, cfg *config.Config, models ...string) {
+	for _, id := range models {
+		if e, err := resolve(cfg, id); err == nil && e.Provider == catalog.Router {
+			_, _ = keyring(cfg, publicHub).Token(ctx)
+			return
+		}
 	}
 }
 
@@ -81,6 +84,7 @@ type Account struct {
 	Hub        string       `json:"hub"`
 	Plan       string       `json:"plan"`
 	CanPay     bool         `json:"can_pay"`
+	Billing    string       `json:"billing_mode,omitempty"` // prepaid or postpaid
 	CanPublish bool         `json:"can_publish"`
 	Token      AccountToken `json:"token"`
 	Orgs       []AccountOrg `json:"orgs"`
@@ -106,7 +110,7 @@ type AccountOrg struct {
 
 func newAccount(base string, a hub.Account, asked time.Time) Account {
 	out := Account{
-		Name: a.Name, FullName: a.FullName, Type: a.Type, Hub: base, Plan: a.Plan(), CanPay: a.CanPay, CanPublish: a.CanPublish(),
+		Name: a.Name, FullName: a.FullName, Type: a.Type, Hub: base, Plan: a.Plan(), CanPay: a.CanPay, Billing: a.BillingMode, CanPublish: a.CanPublish(),
 		Token: AccountToken{Name: a.Auth.AccessToken.DisplayName, Role: a.Role(), Expires: a.Auth.ExpiresAt.Time},
 		Orgs:  []AccountOrg{}, Asked: asked,
 	}

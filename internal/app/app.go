@@ -5,6 +5,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -90,7 +91,7 @@ func (a *App) Start(ctx context.Context, prompt string) (*Conversation, error) {
 	if err := a.record(opened.ID, prompt); err != nil {
 		return nil, err
 	}
-	a.renewLogin(ctx, opened.Model)
+	renewLogin(ctx, a.cfg, append([]string{cmp.Or(a.cfg.Model, opened.Model)}, a.cfg.Fallback...)...)
 	ag, err := a.agent(opened, nil)
 	if err != nil {
 		return nil, err
@@ -141,7 +142,7 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 	if err := a.record(opened.ID, prompt); err != nil {
 		return nil, errors.Join(err, release())
 	}
-	a.renewLogin(ctx, opened.Model)
+	renewLogin(ctx, a.cfg, append([]string{cmp.Or(a.cfg.Model, opened.Model)}, a.cfg.Fallback...)...)
 	ag, err := a.agent(opened, s.Events())
 	if err != nil {
 		return nil, errors.Join(err, release())

@@ -42,6 +42,7 @@ const checkOutput = 1024
 // streaming, a tool call, effort and caching. The error is that of the first
 // call: a model that gives no text is of no use.
 func CheckModel(ctx context.Context, cfg *config.Config, id string) (ModelCheck, error) {
+	renewLogin(ctx, cfg, id)
 	m, err := model(cfg, id)
 	if err != nil {
 		return ModelCheck{}, err

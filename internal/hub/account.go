@@ -29,13 +29,24 @@ type Account struct {
 
 // An Org is an organization of an account.
 type Org struct {
-	ID           string   `json:"id"`
-	Name         string   `json:"name"`
-	FullName     string   `json:"fullname"`
-	CanPay       bool     `json:"canPay"`
-	Plan         string   `json:"plan,omitempty"`      // team, enterprise, plus or academia
-	Role         string   `json:"roleInOrg,omitempty"` // admin, write, contributor, read, no_access or custom
-	Restrictions []string `json:"securityRestrictions,omitempty"`
+	ID             string          `json:"id"`
+	Name           string          `json:"name"`
+	FullName       string          `json:"fullname"`
+	Email          string          `json:"email,omitempty"`
+	CanPay         bool            `json:"canPay"`
+	PeriodEnd      int64           `json:"periodEnd,omitempty"` // of the plan, in Unix seconds
+	AvatarURL      string          `json:"avatarUrl"`
+	Plan           string          `json:"plan,omitempty"`                 // team, enterprise, plus or academia
+	Role           string          `json:"roleInOrg,omitempty"`            // admin, write, contributor, read, no_access or custom
+	Restrictions   []string        `json:"securityRestrictions,omitempty"` // what it asks of its members: mfa, sso …
+	ResourceGroups []ResourceGroup `json:"resourceGroups,omitempty"`
+}
+
+// A ResourceGroup is a part of an organization with rights of its own.
+type ResourceGroup struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	Role string `json:"role"`
 }
 
 // A Credential is how the account showed who it is.

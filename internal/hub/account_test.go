@@ -23,7 +23,7 @@ func TestAccountIsReadWhole(t *testing.T) {
 	}
 	token := a.Auth.AccessToken
 	if a.Name != "ada" || a.Plan() != "PRO" || !a.CanPay || a.BillingMode != "postpaid" || a.PeriodEnd != 1790000000 ||
-		len(a.Orgs) != 2 || a.Orgs[0].Plan != "team" || a.Orgs[0].Restrictions[0] != "mfa" || a.Auth.ExpiresAt.Year() != 2027 ||
+		len(a.Orgs) != 2 || a.Orgs[0].Plan != "team" || a.Orgs[0].Restrictions[0] != "mfa" || a.Orgs[0].ResourceGroups[0].Role != "read" || a.Auth.ExpiresAt.Year() != 2027 ||
 		token.DisplayName != "laptop" || !token.FineGrained.CanReadGatedRepos || token.FineGrained.Scoped[0].Entity.Name != "acme" {
 		t.Errorf("the account is read as %+v", a)
 	}
