@@ -75,12 +75,8 @@ func (s *Server) known(user string) bool {
 	if !s.opts.Auth {
 		return user != ""
 	}
-	for _, a := range s.opts.Tokens {
-		if a.Name == user {
-			return true
-		}
-	}
-	return false
+	_, ok := s.named(user)
+	return ok
 }
 
 // open finds a repository that the one who asks may know of.

@@ -124,6 +124,7 @@ func (s *Server) duplicate(c *repoCall) error {
 		Repository string `json:"repository"`
 		Private    *bool  `json:"private"`
 		Visibility string `json:"visibility"`
+		spaceRequest
 	}
 	if err := decode(c.exchange, &in); err != nil {
 		return err
@@ -145,6 +146,11 @@ func (s *Server) duplicate(c *repoCall) error {
 	if in.Visibility != "" {
 		if state.Private, err = readVisibility(in.Visibility, to.Type); err != nil {
 			return badRequest(err.Error())
+		}
+	}
+	if to.Type == hub.Space { // secrets of the original stay with it
+		if state.Space, err = s.newSpace(in.spaceRequest, state.SDK); err != nil {
+			return err
 		}
 	}
 	ctx, cancel := c.detached()
