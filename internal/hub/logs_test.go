@@ -46,6 +46,15 @@ func says(from int, lines ...string) string {
 	return b.String()
 }
 
+// same are events of one time.
+func same(lines ...string) string {
+	var b strings.Builder
+	for _, line := range lines {
+		b.WriteString(says(7, line))
+	}
+	return b.String()
+}
+
 type answer = func(w http.ResponseWriter, r *http.Request)
 
 // whole is an answer that ends as it should; cut one that breaks off.
@@ -130,6 +139,7 @@ func TestJobLogs(t *testing.T) {
 		"another log":           {answers: []answer{broken(says(0, "a", "b")), whole(says(60, "x", "y"))}, done: 1, want: []string{"a", "b", "x", "y"}, asked: 2},
 		"the beginning is gone": {answers: []answer{broken(says(0, "a", "b", "c")), whole(says(1, "b", "c", "d"))}, done: 1, want: []string{"a", "b", "c", "d"}, asked: 2},
 		"gone twice":            {answers: []answer{broken(says(0, "a", "b")), broken(says(1, "b", "c")), whole(says(1, "b", "c", "d"))}, done: 1, want: []string{"a", "b", "c", "d"}, asked: 3},
+		"one time":              {answers: []answer{broken(says(0, "a") + same("b", "c")), whole(same("b", "c", "d"))}, done: 1, want: []string{"a", "b", "c", "d"}, asked: 2},
 		"tail":                  {answers: []answer{broken(says(3, "b")), whole(all)}, done: 1, opts: hub.LogOptions{Tail: 1}, want: []string{"b", "c"}, asked: 2},
 		"without times":         {answers: []answer{broken("data: {\"data\":\"a\"}\n\n"), whole("data: {\"data\":\"a\"}\n\ndata: {\"data\":\"b\"}\n\n")}, done: 1, want: []string{"a", "b"}, asked: 2},
 	} {

@@ -138,8 +138,16 @@ func (c *Client) CreateSpace(ctx context.Context, spec SpaceSpec) (string, error
 		URL string `json:"url"`
 	}
 	_, err := c.api(ctx, call{method: "POST", path: "/api/repos/create", once: !spec.ExistOK}, in, &out)
-	if e, ok := errors.AsType[*Error](err); ok && e.Status == http.StatusConflict && spec.ExistOK && spec.Repo.Namespace != "" {
-		return c.RepoURL(spaceID(spec.Repo)), nil
+	if e, ok := errors.AsType[*Error](err); ok && e.Status == http.StatusConflict && spec.ExistOK {
+		there := spaceID(spec.Repo)
+		if there.Namespace == "" {
+			var who Account
+			who, err = c.WhoAmI(ctx)
+			there.Namespace = who.Name
+		} else {
+			err = nil
+		}
+		out.URL = c.RepoURL(there)
 	}
 	if err != nil {
 		return "", fmt.Errorf("create Space %s: %w", spec.Repo, err)

@@ -20,7 +20,9 @@ var app = hub.RepoID{Type: hub.Space, Namespace: "me", Name: "app"}
 // direct serves a Hub without a network, for a test in which time is not real.
 func direct(t *testing.T, opts hubserver.Options) *hub.Client {
 	t.Helper()
-	opts.Dir = t.TempDir()
+	if opts.Dir == "" {
+		opts.Dir = t.TempDir()
+	}
 	s, err := hubserver.Open(opts)
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +64,7 @@ func TestSpaceLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := direct(t, hubserver.Options{})
 		ctx := t.Context()
-		newSpace(t, c, hub.SpaceSpec{SDK: "docker", Private: true, Sleep: time.Hour}, file("Dockerfile", "FROM x"))
+		newSpace(t, c, hub.SpaceSpec{SDK: "docker", Private: true, Sleep: time.Hour}, textFile("Dockerfile", "FROM x"))
 		if now := stageOf(t, c); now.Stage != hub.Building || now.Hardware != "" || now.Requested != "cpu-basic" || now.Sleep != time.Hour {
 			t.Errorf("a new Space is %+v", now)
 		}
@@ -107,7 +109,7 @@ func TestSpaceLife(t *testing.T) {
 	})
 }
 
-func file(path, text string) hub.File { return hub.File{Path: path, Content: []byte(text)} }
+func textFile(path, text string) hub.File { return hub.File{Path: path, Content: []byte(text)} }
 
 // A Space that cannot run is an error that says why.
 func TestSpaceThatCannotRun(t *testing.T) {
@@ -118,10 +120,10 @@ func TestSpaceThatCannotRun(t *testing.T) {
 		why   string
 	}{
 		"no program":  {nil, hub.NoAppFile, "there is no app.py"},
-		"own program": {[]hub.File{file("README.md", "---\nsdk: gradio\napp_file: run.py\n---\n"), file("app.py", "")}, hub.NoAppFile, "there is no run.py"},
-		"a folder":    {[]hub.File{file("app.py/x", "")}, hub.NoAppFile, "there is no app.py"},
-		"no card":     {[]hub.File{file("README.md", "hello"), file("app.py", "")}, hub.ConfigError, "Missing configuration"},
-		"no sdk":      {[]hub.File{file("README.md", "---\ntitle: x\n---\n"), file("app.py", "")}, hub.ConfigError, "Missing sdk"},
+		"own program": {[]hub.File{textFile("README.md", "---\nsdk: gradio\napp_file: run.py\n---\n"), textFile("app.py", "")}, hub.NoAppFile, "there is no run.py"},
+		"a folder":    {[]hub.File{textFile("app.py/x", "")}, hub.NoAppFile, "there is no app.py"},
+		"no card":     {[]hub.File{textFile("README.md", "hello"), textFile("app.py", "")}, hub.ConfigError, "Missing configuration"},
+		"no sdk":      {[]hub.File{textFile("README.md", "---\ntitle: x\n---\n"), textFile("app.py", "")}, hub.ConfigError, "Missing sdk"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -176,8 +178,10 @@ func TestSpaceSettings(t *testing.T) {
 	if _, err := c.RequestHardware(ctx, app, "t4-small", 0); !errors.Is(err, hub.ErrPaymentRequired) {
 		t.Errorf("hardware that costs: %v", err)
 	}
-	if _, err := c.CreateSpace(ctx, hub.SpaceSpec{Repo: app, SDK: "gradio", ExistOK: true}); err != nil {
-		t.Errorf("a Space that is there: %v", err)
+	for _, name := range []hub.RepoID{app, {Name: app.Name}} {
+		if url, err := c.CreateSpace(ctx, hub.SpaceSpec{Repo: name, SDK: "gradio", ExistOK: true}); err != nil || url != c.RepoURL(app) {
+			t.Errorf("a Space that is there: %s, %v", url, err)
+		}
 	}
 	if _, err := c.CreateSpace(ctx, hub.SpaceSpec{Repo: app, SDK: "gradio"}); !errors.Is(err, hub.ErrConflict) {
 		t.Errorf("a Space that is there: %v", err)
@@ -190,14 +194,22 @@ func TestSpaceSettings(t *testing.T) {
 func TestPaidHardware(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c := direct(t, hubserver.Options{PaidHardware: true})
-		newSpace(t, c, hub.SpaceSpec{SDK: "gradio", Hardware: "l4x1"}, file("app.py", ""))
+		dir := t.TempDir()
+		c := direct(t, hubserver.Options{Dir: dir, PaidHardware: true})
+		newSpace(t, c, hub.SpaceSpec{SDK: "gradio", Hardware: "l4x1"}, textFile("app.py", ""))
 		now, err := c.WaitSpace(t.Context(), app, nil)
 		if err != nil || now.Hardware != "l4x1" || now.Sleep != 0 {
 			t.Errorf("WaitSpace = %+v, %v", now, err)
 		}
 		now, err = c.RequestHardware(t.Context(), app, "a10g-small", 10*time.Minute)
 		if err != nil || now.Requested != "a10g-small" || now.Sleep != 10*time.Minute {
+			t.Errorf("RequestHardware = %+v, %v", now, err)
+		}
+		c = direct(t, hubserver.Options{Dir: dir}) // the money is gone
+		if now := stageOf(t, c); now.Stage != hub.Stopped || now.Hardware != "" || now.Error == "" {
+			t.Errorf("a Space that cannot be paid is %+v", now)
+		}
+		if now, err := c.RequestHardware(t.Context(), app, "cpu-basic", 0); err != nil || now.Stage != hub.AppStarting {
 			t.Errorf("RequestHardware = %+v, %v", now, err)
 		}
 	})
@@ -222,7 +234,7 @@ func TestSpaceLog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := direct(t, hubserver.Options{})
-		newSpace(t, c, hub.SpaceSpec{SDK: "docker"}, file("Dockerfile", ""))
+		newSpace(t, c, hub.SpaceSpec{SDK: "docker"}, textFile("Dockerfile", ""))
 		build, err := logText(c.SpaceLogs(t.Context(), app, true, hub.LogOptions{}))
 		if err != nil || len(build) == 0 || !strings.Contains(build[0], "Build Queued") {
 			t.Errorf("the build's log is %q, %v", build, err)

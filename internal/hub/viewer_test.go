@@ -19,6 +19,8 @@ import (
 	"ml-intern/internal/hub/hubtest"
 )
 
+func file(path, text string) hub.File { return hub.File{Path: path, Content: []byte(text)} }
+
 // chats is a data set with a CSV configuration of two splits, and a JSON one
 // with lists of structs.
 func chats(t *testing.T, h *hubtest.Hub) hub.RepoID {

@@ -48,11 +48,8 @@ func (t *transcript) reply(r llm.Reply) {
 		return // providers refuse an empty message
 	}
 	t.messages = append(t.messages, r.Message)
-	clear(t.slots)
+	t.slots = make(map[string]int)
 	for _, call := range r.Message.Calls() {
-		if t.slots == nil {
-			t.slots = make(map[string]int)
-		}
 		t.slots[call.ID] = len(t.messages)
 		t.messages = append(t.messages, resultMessage(llm.ToolResult{CallID: call.ID, Text: unknownOutcome, IsError: true}))
 	}

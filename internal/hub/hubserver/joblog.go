@@ -18,6 +18,7 @@ func (s *Server) jobLogs(c *jobCall) error {
 		return err
 	}
 	log := &jobLog{jobCall: c, out: s.stream(c.exchange)}
+	defer log.out.close()
 	if tail >= 0 {
 		if err := log.skip(tail); err != nil {
 			return err
@@ -28,7 +29,7 @@ func (s *Server) jobLogs(c *jobCall) error {
 		if err := log.send(done); err != nil || done {
 			return err
 		}
-		if !log.out.wait(logPoll) {
+		if !log.out.wait() {
 			return nil
 		}
 		if err := c.again(); err != nil {
@@ -72,7 +73,7 @@ func (l *jobLog) send(done bool) error {
 	if !l.begun && !l.job.Started.IsZero() {
 		l.begun = true
 		start := hubStartLine + " at " + l.job.Started.UTC().Format(time.DateTime) + " ====="
-		if err := l.out.send("", newLogEvent(l.job.Started, start)); err != nil {
+		if err := l.out.send(newLogEvent(l.job.Started, start)); err != nil {
 			return err
 		}
 	}
@@ -84,7 +85,7 @@ func (l *jobLog) send(done bool) error {
 			return nil
 		}
 		l.from = line.Next
-		if err := l.out.send("", newLogEvent(l.stampOf(line), line.Text)); err != nil {
+		if err := l.out.send(newLogEvent(l.stampOf(line), line.Text)); err != nil {
 			return err
 		}
 	}
@@ -103,6 +104,7 @@ func (l *jobLog) stampOf(line JobLine) time.Time {
 // jobEvents sends the stages that a job reaches.
 func (s *Server) jobEvents(c *jobCall) error {
 	out := s.stream(c.exchange)
+	defer out.close()
 	sent := map[hub.JobStage]bool{}
 	for {
 		type step struct {
@@ -121,11 +123,11 @@ func (s *Server) jobEvents(c *jobCall) error {
 				continue
 			}
 			sent[p.stage] = true
-			if err := out.send("", map[string]any{"stage": p.stage, "timestamp": stamp(p.at)}); err != nil {
+			if err := out.send(map[string]any{"stage": p.stage, "timestamp": stamp(p.at)}); err != nil {
 				return err
 			}
 		}
-		if c.job.Stage.Done() || !out.wait(logPoll) {
+		if c.job.Stage.Done() || !out.wait() {
 			return nil
 		}
 		if err := c.again(); err != nil {
@@ -141,7 +143,8 @@ func (s *Server) jobMetrics(c *jobCall) error {
 		return refuse(http.StatusNotAcceptable, "NotAcceptable", "the job has ended")
 	}
 	out := s.stream(c.exchange)
-	for !c.job.Stage.Done() && out.wait(logPoll) {
+	defer out.close()
+	for !c.job.Stage.Done() && out.wait() {
 		if err := c.again(); err != nil {
 			return jobRefusal(err)
 		}

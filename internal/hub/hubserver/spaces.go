@@ -94,7 +94,7 @@ func spaceState(repo *gitstore.Repo) (space.State, error) {
 // spaceSource is what a Space's repository says at a commit, whose card is
 // given.
 func (s *Server) spaceSource(repo *gitstore.Repo, commit gitstore.Commit, c card) (space.Source, error) {
-	src := space.Source{SHA: commit.ID, Changed: repo.Modified}
+	src := space.Source{SHA: commit.ID, Changed: repo.Modified, Paid: s.opts.PaidHardware}
 	src.SDK, _ = c.data["sdk"].(string)
 	src.AppFile, _ = c.data["app_file"].(string)
 	standard := map[string]string{"gradio": "app.py", "streamlit": "app.py", "docker": "Dockerfile", "static": "index.html"}
@@ -332,9 +332,6 @@ func (s *Server) deleteVariable(c *repoCall) error {
 	return s.tellVariables(c, st)
 }
 
-// logPoll is how often a log looks for more.
-const logPoll = 500 * time.Millisecond
-
 // spaceLogs sends a Space's log, which never ends.
 func (s *Server) spaceLogs(c *repoCall) error {
 	kind := c.args[0]
@@ -346,6 +343,7 @@ func (s *Server) spaceLogs(c *repoCall) error {
 		return err
 	}
 	out := s.stream(c.exchange)
+	defer out.close()
 	var last time.Time
 	for {
 		lines := st.RunLog(src, time.Now())
@@ -357,11 +355,11 @@ func (s *Server) spaceLogs(c *repoCall) error {
 				continue
 			}
 			last = l.Time
-			if err := out.send("", newLogEvent(l.Time, l.Text+"\n")); err != nil {
+			if err := out.send(newLogEvent(l.Time, l.Text+"\n")); err != nil {
 				return err
 			}
 		}
-		if !out.wait(logPoll) {
+		if !out.wait() {
 			return nil
 		}
 		repo, err := s.store.Repo(c.repo.RepoID)

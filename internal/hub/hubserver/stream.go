@@ -9,6 +9,7 @@ import (
 
 const (
 	keepAlive   = 30 * time.Second // between signs of life in a stream without events
+	streamPoll  = 500 * time.Millisecond
 	streamStall = 30 * time.Second // for a client that does not read
 )
 
@@ -36,25 +37,30 @@ func (s *Server) stream(x *exchange) *stream {
 func (st *stream) patience() { _ = st.conn.SetWriteDeadline(time.Now().Add(streamStall)) }
 
 // send writes an event; wait sends it on its way.
-func (st *stream) send(name string, v any) error {
+func (st *stream) send(v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encode event: %w", err)
 	}
 	st.patience()
-	if name != "" {
-		name = "event: " + name + "\n"
-	}
 	st.spoken = time.Now()
-	if _, err := fmt.Fprintf(st.x, "%sdata: %s\n\n", name, data); err != nil {
+	if _, err := fmt.Fprintf(st.x, "data: %s\n\n", data); err != nil {
 		return http.ErrAbortHandler // nobody is there to be told
 	}
 	return nil
 }
 
-// wait lets some time pass, and says at times that the server is still there.
-// It returns false when there is nobody to go on for.
-func (st *stream) wait(d time.Duration) bool {
+// close ends the stream. The connection may serve other requests, which have
+// all the time that they need.
+func (st *stream) close() {
+	_ = st.conn.Flush() // a client that is gone cannot be told
+	_ = st.conn.SetWriteDeadline(time.Time{})
+}
+
+// wait lets some time pass until it is worth looking for more, and says now
+// and then that the server is still there. It returns false when there is
+// nobody to go on for.
+func (st *stream) wait() bool {
 	if st.x.Method == http.MethodHead {
 		return false
 	}
@@ -66,7 +72,7 @@ func (st *stream) wait(d time.Duration) bool {
 	if st.conn.Flush() != nil {
 		return false
 	}
-	t := time.NewTimer(d)
+	t := time.NewTimer(streamPoll)
 	defer t.Stop()
 	select {
 	case <-t.C:

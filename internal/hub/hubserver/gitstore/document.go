@@ -22,18 +22,15 @@ func (s *Store) documentPath(kind, name string) string {
 	return s.path("documents", kind, name+".json")
 }
 
-// checkDocument allows what an account may be called.
-func checkDocument(name string) error {
-	if err := (hub.RepoID{Type: hub.Model, Namespace: name, Name: "x"}).Check(); err != nil || name == "" {
-		return fmt.Errorf("document %q: %w", name, ErrInvalid)
-	}
-	return nil
+// isDocument allows what an account may be called.
+func isDocument(name string) bool {
+	return name != "" && (hub.RepoID{Type: hub.Model, Namespace: name, Name: "x"}).Check() == nil
 }
 
 // Document reads a document into v, which stays as it is if there is none.
 func (s *Store) Document(kind, name string, v any) error {
-	if checkDocument(name) != nil {
-		return nil // nothing can have that name
+	if !isDocument(name) { // nothing can have that name
+		return nil
 	}
 	data, err := os.ReadFile(s.documentPath(kind, name))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -51,8 +48,8 @@ func (s *Store) Document(kind, name string, v any) error {
 // UpdateDocument reads a document into v, lets change change it, and saves it,
 // while nobody else does. An error of change saves nothing.
 func (s *Store) UpdateDocument(ctx context.Context, kind, name string, v any, change func() error) error {
-	if err := checkDocument(name); err != nil {
-		return err
+	if !isDocument(name) {
+		return fmt.Errorf("save %s of %q: %w", kind, name, ErrInvalid)
 	}
 	unlock, err := s.lock(ctx, "documents/"+kind+"/"+name)
 	if err != nil {
@@ -84,7 +81,7 @@ func (s *Store) Documents(kind string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), ".json"); ok && checkDocument(name) == nil {
+		if name, ok := strings.CutSuffix(e.Name(), ".json"); ok && isDocument(name) {
 			names = append(names, name)
 		}
 	}

@@ -27,6 +27,10 @@ type Accelerator struct {
 // Flavors lists the hardware that a Space can ask for.
 func Flavors() []Hardware { return slices.Clone(flavors) }
 
+func costs(flavor string) bool {
+	return slices.ContainsFunc(flavors, func(h Hardware) bool { return h.Name == flavor && h.CostMicroUSD > 0 })
+}
+
 // flavors has what the Hub has, at about its prices: millionths of a dollar
 // for each minute.
 var flavors = []Hardware{

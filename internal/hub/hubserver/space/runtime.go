@@ -23,6 +23,7 @@ type Source struct {
 	HasApp  bool      // that file is there
 	SHA     string    // the last commit
 	Changed time.Time // when that was made
+	Paid    bool      // the account can have hardware that costs
 }
 
 // A Runtime is what clients are told of a Space.
@@ -99,6 +100,8 @@ func (s State) stage(src Source, now time.Time) (stage, why string) {
 		return running, ""
 	case s.Paused:
 		return "PAUSED", ""
+	case !src.Paid && costs(s.Flavor):
+		return "STOPPED", "there is no credit for " + s.Flavor
 	case now.Before(starting):
 		return "BUILDING", ""
 	case now.Before(ready):

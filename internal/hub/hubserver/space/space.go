@@ -122,21 +122,15 @@ func (s *State) unset(values map[string]Value, key string, now time.Time) {
 	}
 }
 
-// start is what any change but a pause leads to; a Space that is paused stays
-// so.
-func (s *State) start(now time.Time) {
-	if !s.Paused {
-		s.Started = now
-	}
-}
+// start is what any change leads to. A Space that is paused stays so.
+func (s *State) start(now time.Time) { s.Started = now }
 
 // SetHardware moves the Space. With paid, the account can have what costs.
 func (s *State) SetHardware(flavor string, paid bool, now time.Time) error {
-	i := slices.IndexFunc(flavors, func(h Hardware) bool { return h.Name == flavor })
-	if i < 0 {
+	if !slices.ContainsFunc(flavors, func(h Hardware) bool { return h.Name == flavor }) {
 		return fmt.Errorf("%w: there is no hardware %.40q", ErrInvalid, flavor)
 	}
-	if flavors[i].CostMicroUSD > 0 && !paid {
+	if costs(flavor) && !paid {
 		return fmt.Errorf("%w for %s: this account has no credit", ErrPayment, flavor)
 	}
 	s.Flavor = flavor
