@@ -128,12 +128,26 @@ type Split struct {
 
 // A Failure is a part of a dataset that the viewer could not read.
 type Failure struct {
-	Config string `json:"config"`
-	Split  string `json:"split"`
-	Error  struct {
-		Error string `json:"error"`
-		Cause string `json:"cause_message"`
-	} `json:"error"`
+	Config string
+	Split  string
+	Reason string
+}
+
+// UnmarshalJSON reads a failure, whose reason may have several shapes.
+func (f *Failure) UnmarshalJSON(data []byte) error {
+	var v struct {
+		Config string `json:"config"`
+		Split  string `json:"split"`
+		Error  raw    `json:"error"`
+	}
+	if err := json.Unmarshal(data, &v); err != nil {
+		return err
+	}
+	*f = Failure{v.Config, v.Split, bodyMessage(v.Error)}
+	if f.Reason == "" {
+		f.Reason = strings.Join(nonEmpty(errorTexts(v.Error)), "; ")
+	}
+	return nil
 }
 
 // Splits are the configurations and splits of a dataset.

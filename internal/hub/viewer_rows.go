@@ -112,17 +112,21 @@ type ConfigInfo struct {
 type DatasetInfo struct {
 	Configs  map[string]ConfigInfo
 	Partial  bool
+	Pending  []Split
+	Failed   []Failure
 	Revision string
 }
 
 // Info describes one configuration, or all if config is "".
 func (v Viewer) Info(ctx context.Context, config string) (DatasetInfo, error) {
 	var answer struct {
-		Info    raw  `json:"dataset_info"`
-		Partial bool `json:"partial"`
+		Info    raw       `json:"dataset_info"`
+		Partial bool      `json:"partial"`
+		Pending []Split   `json:"pending"`
+		Failed  []Failure `json:"failed"`
 	}
 	revision, err := v.get(ctx, "info", configQuery(config), &answer)
-	out := DatasetInfo{Configs: map[string]ConfigInfo{}, Partial: answer.Partial, Revision: revision}
+	out := DatasetInfo{map[string]ConfigInfo{}, answer.Partial, answer.Pending, answer.Failed, revision}
 	if err != nil {
 		return out, err
 	}

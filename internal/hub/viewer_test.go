@@ -163,6 +163,17 @@ func TestViewerSaysNo(t *testing.T) {
 			t.Errorf("the data set is public: %v", err)
 		}
 	}
+	secret := hub.RepoID{Type: hub.Dataset, Namespace: "me", Name: "secret"}
+	if _, err := h.Client.CreateRepo(ctx, secret, hub.CreateOptions{Private: true}); err != nil {
+		t.Fatal(err)
+	}
+	upload(t, h, secret, file("a.csv", "a\n1\n"))
+	for token, want := range map[string]error{"hf_me": nil, "hf_you": hub.ErrNotFound, "": hub.ErrUnauthorized} {
+		client := &hub.Client{BaseURL: h.URL, Token: token}
+		if _, err := client.Viewer(secret).Splits(ctx); !errors.Is(err, want) {
+			t.Errorf("the private data set, by %q: %v", token, err)
+		}
+	}
 	none := h.Client.Viewer(hub.RepoID{Type: hub.Dataset, Namespace: "me", Name: "none"})
 	if _, err := none.Splits(ctx); !errors.Is(err, hub.ErrNotFound) {
 		t.Errorf("a data set that is not there: %v", err)
@@ -206,6 +217,17 @@ func TestViewerTellsGated(t *testing.T) {
 	h.Break(hubtest.Fault{Path: "/auth-check", Times: -1, Status: http.StatusForbidden, Header: map[string]string{"X-Error-Code": "GatedRepo"}})
 	if _, err := h.Client.Viewer(repo).Splits(t.Context()); !errors.Is(err, hub.ErrGated) {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestViewerTellsWhatFailed(t *testing.T) {
+	t.Parallel()
+	h := hubtest.Start(t)
+	repo := newRepo(t, h, hub.Dataset)
+	upload(t, h, repo, file("train.csv", "a\n1\n"), file("test.csv", "a\n1,2\n"))
+	info, err := h.Client.Viewer(repo).Info(t.Context(), "")
+	if err != nil || len(info.Failed) != 1 || info.Failed[0].Split != "test" || !strings.Contains(info.Failed[0].Reason, "expected 1 fields, saw 2") || info.Configs["default"].Splits["train"].Rows != 1 {
+		t.Errorf("Info = %+v, %v", info, err)
 	}
 }
 

@@ -204,7 +204,7 @@ func (r *datasetReport) structure(b *strings.Builder) {
 		b.WriteByte('\n')
 	}
 	for _, f := range r.splits.Failed {
-		fmt.Fprintf(b, "  %s / %s cannot be read: %s\n", f.Config, f.Split, oneLine(f.Error.Error))
+		fmt.Fprintf(b, "  %s / %s cannot be read: %s\n", f.Config, f.Split, oneLine(f.Reason))
 	}
 	if r.sizes.Partial {
 		b.WriteString("  the viewer has read only the first part of it: there are more rows\n")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -109,6 +110,16 @@ func TestCardsThatCannotBeChangedAreLeftAlone(t *testing.T) {
 			t.Errorf("%q becomes %q, %v", in, out.Bytes(), err)
 		}
 	}
+	// Lines that look like comments and are not.
+	for _, meta := range []string{"a: \"x\n# y\"\nb: 1\n", "a: 'x\n\n# y'\nb: 1\n"} {
+		in := "---\n" + meta + "---\n"
+		c := card.Parse([]byte(in))
+		if out, err := c.Set("a", "z"); err != nil && string(out.Bytes()) != in {
+			t.Errorf("%q becomes %q, %v", in, out.Bytes(), err)
+		} else if b, _ := out.Get("b"); err == nil && fmt.Sprint(b) != "1" {
+			t.Errorf("%q becomes %q", in, out.Bytes())
+		}
+	}
 	if _, err := card.Parse([]byte("---\na: [1\n---\n")).Data(); !errors.Is(err, card.ErrUnreadable) {
 		t.Errorf("the error is %v", err)
 	}
@@ -118,7 +129,11 @@ func TestValuesAreReadAsTheyWereSet(t *testing.T) {
 	t.Parallel()
 	values := []any{
 		"no", "1.0", "2024-01-01", "a: b", "# x", "", " a ", "it's \"so\"", "zwei\nZeilen\t", "ü € 😀", "-", "null", "1e5", "~", "0x1f", "@a", "a #b", "[", "\u2028",
-		true, 1, -3.5, 1e-05, 1e300, []string{}, []string{"a", "no"}, map[string]any{}, map[string]any{"b": []any{1, map[string]any{"c": nil}}},
+		true, 1, -3.5, 1e-05, 1e300,
+		[]string{},
+		[]string{"a", "no"},
+		map[string]any{},
+		map[string]any{"b": []any{1, map[string]any{"c": nil}}},
 		[]any{[]any{"x"}, map[string]any{"k": "v", "l": []string{"m"}}},
 	}
 	for _, v := range values {
@@ -159,6 +174,78 @@ func TestResults(t *testing.T) {
 	}
 	if c, err = c.SetResults(nil); err != nil || string(c.Bytes()) != readme {
 		t.Errorf("the results went with a trace: %v\n%s", err, c.Bytes())
+	}
+}
+
+func TestAddResults(t *testing.T) {
+	t.Parallel()
+	const before = `---
+license: mit
+model-index:
+- name: m
+  extra: kept
+  results:
+  - task:
+      type: t
+      name: T
+    dataset:
+      type: d
+      name: D
+      args:
+        x: 1
+    metrics:
+    - type: f1
+      value: 0.1
+  - task:
+      type: t
+    dataset:
+      name: D
+      type: d
+    metrics:
+    - type: f1
+      value: 0.2
+      verified: true
+tags: [a]
+---
+text
+`
+	r := card.Result{Model: "m", Task: "t", Dataset: card.Reference{Type: "d"}, Metric: card.Metric{Type: "f1", Value: 0.3}}
+	acc, other := r, r
+	acc.Metric = card.Metric{Type: "acc", Name: "Acc", Value: 1}
+	other.Model = "two"
+	c, err := card.Parse([]byte(before)).AddResults(r, acc, other)
+	want := strings.Replace(before, "      value: 0.2\n      verified: true\n", `      value: 0.3
+      verified: true
+    - type: acc
+      value: 1
+      name: Acc
+- name: two
+  results:
+  - task:
+      type: t
+    dataset:
+      name: d
+      type: d
+    metrics:
+    - type: f1
+      value: 0.3
+`, 1)
+	if err != nil || string(c.Bytes()) != want {
+		t.Errorf("%v\n%s", err, c.Bytes())
+	}
+	if again, err := c.AddResults(acc); err != nil || string(again.Bytes()) != want {
+		t.Errorf("once more: %v\n%s", err, again.Bytes())
+	}
+	if c, err = card.Parse([]byte("# Hi")).AddResults(r); err != nil || len(c.Check("model")) != 0 {
+		t.Errorf("a new card: %v %v\n%s", err, c.Check("model"), c.Bytes())
+	}
+	for _, bad := range []string{"model-index: 3", "model-index: {a: b}"} {
+		if _, err := card.Parse([]byte("---\n" + bad + "\n---\n")).AddResults(r); err == nil {
+			t.Errorf("%s was changed", bad)
+		}
+	}
+	if _, err := c.AddResults(card.Result{}); err == nil {
+		t.Error("an empty result was added")
 	}
 }
 

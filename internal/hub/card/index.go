@@ -128,8 +128,8 @@ func (c Card) SetResults(results []Result) (Card, error) {
 	var models Pairs // name -> results, in order
 	groups := map[string][][]Result{}
 	for _, r := range results {
-		if r.Model == "" || r.Task == "" || r.Dataset.Type == "" || r.Metric.Type == "" || r.Metric.Value == nil {
-			return c, fmt.Errorf("set the results in the card: a result needs a model, a task, a data set, a metric and its value: %+v", r)
+		if err := r.check(); err != nil {
+			return c, fmt.Errorf("set the results in the card: %w", err)
 		}
 		if groups[r.Model] == nil {
 			models = append(models, Pair{Key: r.Model})
@@ -148,6 +148,14 @@ func (c Card) SetResults(results []Result) (Card, error) {
 		return c.Delete("model-index")
 	}
 	return c.Set("model-index", index)
+}
+
+// check says what a result lacks.
+func (r Result) check() error {
+	if r.Model == "" || r.Task == "" || r.Dataset.Type == "" || r.Metric.Type == "" || r.Metric.Value == nil {
+		return fmt.Errorf("a result needs a model, a task, a data set, a metric and its value: %+v", r)
+	}
+	return nil
 }
 
 // join puts a result with those that were measured the same way.
@@ -174,11 +182,7 @@ func resultPairs(group []Result) Pairs {
 	}
 	metrics := []any{}
 	for _, r := range group {
-		m := Pairs{{"type", r.Metric.Type}, {"value", r.Metric.Value}}
-		if r.Metric.Name != "" {
-			m = append(m, Pair{"name", r.Metric.Name})
-		}
-		metrics = append(metrics, m)
+		metrics = append(metrics, metricPairs(r.Metric))
 	}
 	out := Pairs{{"task", Pairs{{"type", group[0].Task}}}, {"dataset", data}, {"metrics", metrics}}
 	if s := group[0].Source; s.URL != "" {
@@ -187,6 +191,14 @@ func resultPairs(group []Result) Pairs {
 			source = append(Pairs{{"name", s.Name}}, source...)
 		}
 		out = append(out, Pair{"source", source})
+	}
+	return out
+}
+
+func metricPairs(m Metric) Pairs {
+	out := Pairs{{"type", m.Type}, {"value", m.Value}}
+	if m.Name != "" {
+		out = append(out, Pair{"name", m.Name})
 	}
 	return out
 }

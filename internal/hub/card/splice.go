@@ -8,10 +8,10 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
-// An entry is a key of the metadata and the lines that it takes.
+// An entry is a key of the metadata and the line that it begins on.
 type entry struct {
-	key      string
-	from, to int
+	key  string
+	from int
 }
 
 var (

@@ -18,6 +18,7 @@ const (
 	Image       = "Image"
 	Audio       = "Audio"
 	Video       = "Video"
+	JSON        = "Json"        // anything, for values of several kinds
 	Translation = "Translation" // a struct of texts by language
 )
 

@@ -7,7 +7,7 @@ import (
 
 const (
 	maxTables = 64 // that are remembered
-	maxBusy   = 2  // that are looked through at once
+	maxBusy   = 2  // that are gone through at once
 )
 
 // A Cache remembers the tables of commits, the last ones used. A commit never
@@ -51,7 +51,7 @@ func (c *Cache) Table(ctx context.Context, key string, config Config, split Spli
 		return nil, ctx.Err()
 	}
 	defer func() { <-c.busy }()
-	t, err := open(ctx, config, split)
+	t, err := open(ctx, config, split, c.busy)
 	if err == nil {
 		e.table = t
 	}

@@ -87,14 +87,8 @@ func encodeJSON(raw json.RawMessage, typ feature.Type) any {
 	case len(raw) == 0 || raw[0] == 'n':
 		return nil
 	case raw[0] == '[' && typ.IsList() && typ.Item != nil:
-		var items []json.RawMessage
-		if json.Unmarshal(raw, &items) != nil {
-			return nil
-		}
-		out := make([]any, len(items))
-		for i, item := range items {
-			out[i] = encodeJSON(item, *typ.Item)
-		}
+		out := []any{}
+		walk(raw, '[', func(_, item []byte) { out = append(out, encodeJSON(item, *typ.Item)) })
 		return out
 	case raw[0] == '{' && typ.Kind == feature.Struct:
 		values := map[string]json.RawMessage{}

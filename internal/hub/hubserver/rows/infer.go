@@ -63,13 +63,7 @@ func (s *shape) addList(raw json.RawMessage, depth int) {
 	if depth > maxShapeDepth {
 		return
 	}
-	var items []json.RawMessage
-	if json.Unmarshal(raw, &items) != nil {
-		return
-	}
-	for _, v := range items {
-		s.item.add(v, depth+1)
-	}
+	walk(raw, '[', func(_, v []byte) { s.item.add(v, depth+1) })
 }
 
 func (s *shape) addObject(raw json.RawMessage, depth int) {
@@ -102,28 +96,6 @@ func (s *shape) field(name string) *shape {
 	return f
 }
 
-// members calls do for each member of an object, in order, and reports whether
-// it was one.
-func members(raw []byte, do func(name string, value json.RawMessage)) bool {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	if tok, err := dec.Token(); err != nil || tok != json.Delim('{') {
-		return false
-	}
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return false
-		}
-		var value json.RawMessage
-		if dec.Decode(&value) != nil {
-			return false
-		}
-		word, _ := name.(string)
-		do(word, value)
-	}
-	return true
-}
-
 // typ is the narrowest type that all values have.
 func (s *shape) typ() feature.Type {
 	list, object := s.item != nil, s.index != nil
@@ -136,13 +108,16 @@ func (s *shape) typ() feature.Type {
 	case !scalar && !list && !object:
 		return feature.Scalar("null")
 	case list || object: // and something else
+		return feature.Type{Kind: feature.JSON}
 	case s.boolean && !s.whole && !s.real && !s.text && !s.time:
 		return feature.Scalar("bool")
 	case !s.boolean && !s.text && !s.time && !s.real:
 		return feature.Scalar("int64")
 	case !s.boolean && !s.text && !s.time:
 		return feature.Scalar("float64")
-	case s.time && !s.boolean && !s.whole && !s.real && !s.text:
+	case s.boolean || s.whole || s.real: // and texts, or truths and numbers
+		return feature.Type{Kind: feature.JSON}
+	case !s.text:
 		return feature.Scalar("timestamp[s]")
 	}
 	return feature.Scalar("string")
@@ -208,6 +183,8 @@ func (s *csvShape) add(cell string) {
 func (s csvShape) dtype() string {
 	number := s.whole || s.real
 	switch {
+	case s == csvShape{}: // no rows
+		return "null"
 	case s.text || s.boolean && (number || s.missing):
 		if s.boolean && !s.text && !number {
 			return "bool" // with nulls: an object to pandas, a bool to Arrow

@@ -72,6 +72,11 @@ func (t *Table) Find(ctx context.Context, q Query, offset int64, length int) (Pa
 	if err != nil {
 		return Page{}, err
 	}
+	done, err := t.turn(ctx)
+	if err != nil {
+		return Page{}, err
+	}
+	defer done()
 	if order != nil {
 		return t.findSorted(ctx, match, order, offset, length)
 	}

@@ -19,7 +19,6 @@ type splitter struct {
 	offset int64 // behind the last record
 	buf    []byte
 	comma  byte // of csv
-	lines  bool // of json: one record a line
 	closed bool // of a json array
 	inside bool
 }

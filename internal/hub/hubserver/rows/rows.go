@@ -44,16 +44,8 @@ func (e *Error) Error() string {
 	return e.Text
 }
 
-func missing(parameter string) *Error {
-	return &Error{http.StatusUnprocessableEntity, "MissingRequiredParameter", "Parameter '" + parameter + "' is required", ""}
-}
-
 func invalid(format string, args ...any) *Error {
 	return &Error{http.StatusUnprocessableEntity, "InvalidParameter", fmt.Sprintf(format, args...), ""}
-}
-
-func notFound(format string, args ...any) *Error {
-	return &Error{http.StatusNotFound, "ResponseNotFound", fmt.Sprintf(format, args...), ""}
 }
 
 // unreadable says that a file is not what it should be.

@@ -34,9 +34,26 @@ type Statistics struct {
 	Partial bool        `json:"partial"`
 }
 
-// Statistics measures the columns: once for what there is, and once more for
-// how it is spread.
+// Statistics measures the columns. What was measured once is remembered.
 func (t *Table) Statistics(ctx context.Context) (Statistics, error) {
+	if known := t.stats.Load(); known != nil {
+		return *known, nil
+	}
+	done, err := t.turn(ctx)
+	if err != nil {
+		return Statistics{}, err
+	}
+	defer done()
+	out, err := t.measure(ctx)
+	if err == nil {
+		t.stats.Store(&out)
+	}
+	return out, err
+}
+
+// measure goes through the rows once for what there is, and once more for how
+// it is spread.
+func (t *Table) measure(ctx context.Context) (Statistics, error) {
 	out := Statistics{Columns: []Statistic{}, Partial: t.Partial}
 	n := min(len(t.Features), maxMeasured)
 	columns := make([]*measure, n)
@@ -136,9 +153,8 @@ func (m *measure) number(v any) (float64, bool) {
 	case []any:
 		return float64(len(v)), true
 	case json.RawMessage:
-		var items []json.RawMessage
-		err := json.Unmarshal(v, &items)
-		return float64(len(items)), err == nil && m.typ.IsList()
+		n := elements(v)
+		return float64(n), n >= 0 && m.typ.IsList()
 	case time.Time:
 		return float64(v.UnixMicro()) / 1e6, true
 	case date:

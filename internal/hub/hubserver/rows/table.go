@@ -8,6 +8,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"ml-intern/internal/hub/feature"
 )
@@ -22,6 +23,18 @@ type Table struct {
 	Memory   int64 // of the data, decompressed
 	parts    []part
 	columns  map[string]int
+	busy     chan struct{} // of the cache: how many may go through tables at once
+	stats    atomic.Pointer[Statistics]
+}
+
+// turn waits until there is time to go through the table.
+func (t *Table) turn(ctx context.Context) (done func(), err error) {
+	select {
+	case t.busy <- struct{}{}:
+		return func() { <-t.busy }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // A part is a file of a table.
@@ -33,8 +46,8 @@ type part struct {
 }
 
 // open looks through the files of a split.
-func open(ctx context.Context, c Config, s Split) (*Table, error) {
-	t := &Table{}
+func open(ctx context.Context, c Config, s Split, busy chan struct{}) (*Table, error) {
+	t := &Table{busy: busy}
 	b := newBudget()
 	left := int64(maxScanned)
 	in := inference{csv: map[string]*csvShape{}}
@@ -130,10 +143,12 @@ func (in *inference) see(p *textFile) func([]byte) (bool, error) {
 	}
 }
 
+var errNotJSON = errors.New("the row is no JSON")
+
 func (in *inference) seeJSON(record []byte) error {
 	record = plainNaN(record)
 	if !json.Valid(record) {
-		return errors.New("the row is no JSON")
+		return errNotJSON
 	}
 	if !members(record, func(name string, value json.RawMessage) {
 		if f := in.json.field(name); f != nil {
@@ -266,7 +281,9 @@ func (t *Table) scanText(ctx context.Context, p part, at, from int64, row []any,
 		if index < from {
 			continue
 		}
-		cells = t.fill(p, record, cells, row)
+		if cells, err = t.fill(p, record, cells, row); err != nil {
+			return false, fmt.Errorf("row %d: %w", index+1, err)
+		}
 		if more, err := do(at+index, row); err != nil || !more {
 			return false, err
 		}
@@ -275,7 +292,7 @@ func (t *Table) scanText(ctx context.Context, p part, at, from int64, row []any,
 }
 
 // fill reads a record into a row.
-func (t *Table) fill(p part, record []byte, cells []string, row []any) []string {
+func (t *Table) fill(p part, record []byte, cells []string, row []any) ([]string, error) {
 	for i := range row {
 		row[i] = nil
 	}
@@ -290,13 +307,17 @@ func (t *Table) fill(p part, record []byte, cells []string, row []any) []string 
 			}
 		}
 	default:
-		members(plainNaN(record), func(name string, raw json.RawMessage) {
+		record = plainNaN(record)
+		if !json.Valid(record) {
+			return cells, errNotJSON
+		}
+		members(record, func(name string, raw json.RawMessage) {
 			if c := t.column(name); c >= 0 {
 				row[c] = jsonCell(raw, t.Features[c].Type)
 			}
 		})
 	}
-	return cells
+	return cells, nil
 }
 
 // csvValue reads a cell as a value of the type. What does not fit stays text.

@@ -19,7 +19,6 @@ type textFile struct {
 	comma  byte     // csv
 	names  []string // csv
 	first  int64    // where the first record begins
-	bom    bool
 	rows   int64
 	marks  []int64 // where each markEvery-th record begins
 }
