@@ -37,6 +37,9 @@ func (s *Server) commit(c *repoCall) error {
 		return err
 	}
 	out := map[string]any{"success": true, "hookOutput": ""}
+	may, done := s.mayName(c.repo)
+	defer done()
+	spec.MayName = may
 	ctx, cancel := c.detached()
 	defer cancel()
 	var commit gitstore.Commit

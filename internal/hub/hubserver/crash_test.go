@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +22,7 @@ import (
 const (
 	childDir   = "HUBSERVER_TEST_CHILD_DIR"   // serve this folder until killed
 	childLimit = "HUBSERVER_TEST_CHILD_LIMIT" // files may not become larger than this
+	childPart  = "HUBSERVER_TEST_CHILD_PART"  // larger files come in parts
 )
 
 func TestMain(m *testing.M) {
@@ -36,7 +38,8 @@ func serveChild(dir string) {
 		fmt.Println("error:", err)
 		os.Exit(1)
 	}
-	s, err := hubserver.Open(hubserver.Options{Dir: dir})
+	part, _ := strconv.ParseInt(os.Getenv(childPart), 10, 64) // the default, if it is not there
+	s, err := hubserver.Open(hubserver.Options{Dir: dir, PartSize: part})
 	if err != nil {
 		fmt.Println("error:", err)
 		os.Exit(1)
@@ -72,6 +75,18 @@ func child(t *testing.T, dir string, env ...string) (*exec.Cmd, *hub.Client) {
 // repository is as after one of them, whole; and what was confirmed is there.
 func TestKilledServer(t *testing.T) {
 	t.Parallel()
+	for name, c := range map[string]struct {
+		pad  int // bytes of each large file
+		part string
+	}{"small files": {0, ""}, "files in parts": {300_000, "65536"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			killAndCheck(t, c.pad, childPart+"="+c.part)
+		})
+	}
+}
+
+func killAndCheck(t *testing.T, pad int, env string) {
 	rounds := 25
 	if testing.Short() {
 		rounds = 5
@@ -80,7 +95,7 @@ func TestKilledServer(t *testing.T) {
 	repo := hub.RepoID{Type: hub.Model, Namespace: "me", Name: "x"}
 	generation, kills := 0, 0
 	for round := range rounds {
-		cmd, client := child(t, dir)
+		cmd, client := child(t, dir, env)
 		if round == 0 {
 			if _, err := client.CreateRepo(t.Context(), repo, hub.CreateOptions{}); err != nil {
 				t.Fatal(err)
@@ -92,7 +107,7 @@ func TestKilledServer(t *testing.T) {
 		wg.Go(func() {
 			for ctx.Err() == nil {
 				sent++
-				if _, err := client.Upload(ctx, repo, generationFiles(sent)); err != nil {
+				if _, err := client.Upload(ctx, repo, generationFiles(sent, pad)); err != nil {
 					return
 				}
 				confirmed = sent
@@ -120,12 +135,12 @@ func TestKilledServer(t *testing.T) {
 }
 
 // generationFiles is a commit whose files all say n.
-func generationFiles(n int) hub.Commit {
+func generationFiles(n, pad int) hub.Commit {
 	var c hub.Commit
 	for i := range 3 {
 		c.Files = append(c.Files,
 			hub.File{Path: fmt.Sprintf("d%d/text", i), Content: fmt.Appendf(nil, "%d\n", n)},
-			hub.File{Path: fmt.Sprintf("d%d/large.bin", i), Content: fmt.Appendf(nil, "%d\n\x00%d", n, i)})
+			hub.File{Path: fmt.Sprintf("d%d/large.bin", i), Content: fmt.Appendf(nil, "%d\n\x00%d%s", n, i, strings.Repeat(" ", pad))})
 	}
 	return c
 }
@@ -200,4 +215,70 @@ func readGeneration(t *testing.T, s *gitstore.Store, f gitstore.File) int {
 	}
 	fmt.Sscan(text, &n)
 	return n
+}
+
+// The same with git's push: a branch is where it was or where it was pushed
+// to, and what it leads to is whole.
+func TestKilledPush(t *testing.T) {
+	t.Parallel()
+	rounds := 12
+	if testing.Short() {
+		rounds = 3
+	}
+	dir := t.TempDir()
+	g := newGit(t)
+	g.run("", "init", "-q", "x")
+	repo := hub.RepoID{Type: hub.Model, Namespace: "me", Name: "x"}
+	confirmed, kills := "", 0
+	for round := range rounds {
+		cmd, client := child(t, dir)
+		url := client.BaseURL + "/me/x"
+		if round == 0 {
+			if _, err := client.CreateRepo(t.Context(), repo, hub.CreateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			g.run("x", "pull", "-q", url, "main")
+			confirmed = g.run("x", "rev-parse", "HEAD")
+		}
+		kill := time.AfterFunc(time.Duration(100+rand.IntN(1200))*time.Millisecond, func() { _ = cmd.Process.Kill() })
+		sent := confirmed
+		for n := 0; ; n++ {
+			for i := range 30 {
+				g.write(fmt.Sprintf("x/d%d/f", i), fmt.Sprint(round, n, i))
+			}
+			g.write("x/large.bin", fmt.Sprint("\x00", round, n))
+			g.run("x", "add", ".")
+			g.run("x", "commit", "-qm", fmt.Sprint(round, n))
+			sent = g.run("x", "rev-parse", "HEAD")
+			if _, err := g.try("x", "push", "-q", url, "HEAD:main"); err != nil {
+				break
+			}
+			confirmed = sent
+		}
+		kill.Stop()
+		_ = cmd.Process.Kill() // a push that failed for another reason ends the round too
+		_ = cmd.Wait()
+		s, err := gitstore.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := s.Repo(repo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch head := r.Refs[gitstore.MainBranch]; head {
+		case sent:
+			confirmed = sent
+		case confirmed:
+			kills++
+		default:
+			t.Fatalf("round %d: the branch is at %s; %s was confirmed and %s sent", round, head, confirmed, sent)
+		}
+		g.run("x", "reset", "-q", "--hard", confirmed)
+	}
+	_, client := child(t, dir)
+	g.run("", "clone", "-q", client.BaseURL+"/me/x", "clone")
+	g.whole("clone")
+	g.run("clone", "diff", "--exit-code", confirmed)
+	t.Logf("%d of %d kills lost what was on its way", kills, rounds)
 }

@@ -13,7 +13,37 @@ import (
 
 // git is the server of git's own protocol.
 func (s *Server) git() *githttp.Server {
-	return &githttp.Server{Store: s.store, Check: func(repo *gitstore.Repo, readme []byte) error { return checkCard(repo.Type, readme) }}
+	return &githttp.Server{
+		Store:   s.store,
+		Check:   func(repo *gitstore.Repo, readme []byte) error { return checkCard(repo.Type, readme) },
+		MayName: func(repo *gitstore.Repo, l gitstore.Large) bool { return s.brought(repo.Namespace, l) },
+	}
+}
+
+// brought reports whether the owner of a repository has brought a large file
+// here. Without Auth everything is everyone's.
+func (s *Server) brought(namespace string, l gitstore.Large) bool {
+	return !s.opts.Auth || s.store.Claimed(namespace, l.OID)
+}
+
+// mayName reports whether a commit to a repository may name a large file: its
+// owner brought it, or it is there already.
+func (s *Server) mayName(repo *gitstore.Repo) (may func(gitstore.Large) (bool, error), done func()) {
+	var own *githttp.Inventory
+	may = func(l gitstore.Large) (bool, error) {
+		if s.brought(repo.Namespace, l) {
+			return true, nil
+		}
+		if own == nil {
+			own = s.git().Inventory(repo)
+		}
+		return own.Has(gitstore.OID(l.Pointer()))
+	}
+	return may, func() {
+		if own != nil {
+			own.Close()
+		}
+	}
 }
 
 // gitCall reports whether what is behind a repository's name is git's.

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"ml-intern/internal/hub"
@@ -114,14 +115,19 @@ func TestGitClone(t *testing.T) {
 			t.Fatal(err)
 		}
 		files := []hub.File{
-			{Path: "a/b/c.txt", Content: []byte("deep\n")}, {Path: "ünï cødé.txt", Content: []byte("name\n")},
-			{Path: "empty", Content: nil}, {Path: "w.bin", Content: big},
+			{Path: "a/b/c.txt", Content: []byte("deep\n")},
+			{Path: "ünï cødé.txt", Content: []byte("name\n")},
+			{Path: "empty", Content: nil},
+			{Path: "w.bin", Content: big},
 		}
 		if _, err := client.Upload(t.Context(), id, hub.Commit{Message: "first", Files: files}); err != nil {
 			t.Fatal(err)
 		}
 		for version := range 3 {
 			for _, suffix := range []string{"", ".git"} {
+				if typ != hub.Model && (version == 1 || suffix == "") {
+					continue // said for the others
+				}
 				g := newGit(t)
 				g.run("", "-c", fmt.Sprint("protocol.version=", version), "clone", "-q", server.URL+"/"+id.Path()+suffix, "x")
 				g.whole("x")
@@ -493,4 +499,101 @@ func TestGitManyFiles(t *testing.T) {
 	g.run("", "clone", "-q", server.URL+"/datasets/me/many", "again")
 	g.run("again", "diff", "--exit-code", g.run("many", "rev-parse", "HEAD"))
 	g.whole("again")
+}
+
+// Of many who push on one commit, by git and by the API, one wins.
+func TestConcurrentPush(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, hubserver.Options{})
+	s.create("x")
+	base := s.head("me/x")
+	g := newGit(t)
+	const n = 4
+	for i := range n {
+		dir := fmt.Sprint("c", i)
+		g.run("", "clone", "-q", s.url+"/me/x", dir)
+		g.write(dir+"/mine", dir)
+		g.run(dir, "add", ".")
+		g.run(dir, "commit", "-qm", dir)
+	}
+	won := make(chan string, 2*n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			if _, err := g.try(fmt.Sprint("c", i), "push", "-q"); err == nil {
+				won <- fmt.Sprint("c", i)
+			}
+		})
+		wg.Go(func() {
+			a := s.do("POST", "/api/models/me/x/commit/main", commitBody(fmt.Sprintf(`,"parentCommit":%q`, base), fileLine("mine", fmt.Sprint("api", i))))
+			switch a.status {
+			case http.StatusOK:
+				won <- fmt.Sprint("api", i)
+			case http.StatusPreconditionFailed:
+			default:
+				t.Errorf("a commit is answered %d %s", a.status, a.body)
+			}
+		})
+	}
+	wg.Wait()
+	close(won)
+	if len(won) != 1 {
+		t.Fatalf("%d won", len(won))
+	}
+	if name, got := <-won, s.do("GET", "/me/x/resolve/main/mine", "").body; got != name {
+		t.Errorf("%s won, but the file is %s", name, got)
+	}
+}
+
+// Who knows the hash of a large file, which the list of a gated repository
+// shows, does not get at its content by that.
+func TestLargeFilesAreNotHadByHash(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, hubserver.Options{Auth: true, Tokens: map[string]hubserver.Account{"hf_me": {Name: "me"}, "hf_other": {Name: "other"}}})
+	id := hub.RepoID{Type: hub.Model, Namespace: "me", Name: "x"}
+	me, other := &hub.Client{BaseURL: s.url, Token: "hf_me"}, &hub.Client{BaseURL: s.url, Token: "hf_other"}
+	content := "large\x00secret"
+	file := []hub.File{{Path: "w.bin", Content: []byte(content)}}
+	if _, err := me.CreateRepo(t.Context(), id, hub.CreateOptions{Private: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := me.Upload(t.Context(), id, hub.Commit{Files: file}); err != nil {
+		t.Fatal(err)
+	}
+	mine := hub.RepoID{Type: hub.Model, Namespace: "other", Name: "y"}
+	if _, err := other.CreateRepo(t.Context(), mine, hub.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.token = "hf_other"
+	oid := sum(content)
+	pointer := fmt.Sprintf("version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize %d\n", oid, len(content))
+	refused := func(way string) {
+		t.Helper()
+		for name, line := range map[string]string{
+			"a large file": fmt.Sprintf(`{"key":"lfsFile","value":{"path":"w.bin","algo":"sha256","oid":%q,"size":%d}}`, oid, len(content)),
+			"a pointer":    fileLine("w.bin", pointer),
+		} {
+			if a := s.do("POST", "/api/models/other/y/commit/main", commitBody("", line)); a.status != http.StatusBadRequest {
+				t.Errorf("%s: %s is answered %d %s", way, name, a.status, a.body)
+			}
+		}
+	}
+	refused("not brought")
+	ask := fmt.Sprintf(`{"operation":"upload","objects":[{"oid":%q,"size":%d}]}`, oid, len(content))
+	if a := s.do("POST", "/other/y.git/info/lfs/objects/batch", ask); !strings.Contains(a.body, "/api/storage/large/") {
+		t.Errorf("an upload is not asked for: %s", a.body)
+	}
+	refused("asked where to")
+	g := newGit(t)
+	url := strings.Replace(s.url, "http://", "http://other:hf_other@", 1) + "/other/y"
+	g.run("", "clone", "-q", url, "y")
+	g.write("y/w.txt", pointer)
+	g.run("y", "add", ".")
+	g.run("y", "commit", "-qm", "steal")
+	g.refused("does not exist", "y", "-c", "core.hooksPath=/nowhere", "push", "-q")
+	if _, err := other.Upload(t.Context(), mine, hub.Commit{Files: file}); err != nil {
+		t.Errorf("one who has the content: %v", err)
+	}
+	g.run("y", "pull", "-q", "--rebase")
+	g.run("y", "-c", "core.hooksPath=/nowhere", "push", "-q")
 }

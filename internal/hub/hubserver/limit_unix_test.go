@@ -68,3 +68,44 @@ func TestFullDisk(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Likewise when the parts of a file are joined, and when git pushes.
+func TestFullDiskElsewhere(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cmd, client := child(t, dir, childLimit+"=65536", childPart+"=49152")
+	defer func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}()
+	repo := hub.RepoID{Type: hub.Model, Namespace: "me", Name: "x"}
+	if _, err := client.CreateRepo(t.Context(), repo, hub.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s := site{t: t, url: client.BaseURL}
+	before := s.head("me/x")
+	noise := sampleFiles()["big.dat"][:200_000]
+	_, err := client.Upload(t.Context(), repo, hub.Commit{Files: []hub.File{{Path: "m.bin", Content: noise}}})
+	if e, ok := errors.AsType[*hub.Error](err); !ok || e.Status != http.StatusInsufficientStorage {
+		t.Errorf("a file in parts that does not fit is %v", err)
+	}
+	g := newGit(t)
+	g.run("", "clone", "-q", client.BaseURL+"/me/x", "x")
+	g.write("x/t.txt", string(bytes.ToValidUTF8(bytes.ReplaceAll(noise, []byte{0}, nil), []byte("?"))))
+	g.run("x", "add", ".")
+	g.run("x", "commit", "-qm", "too much")
+	g.refused("507", "x", "push", "-q")
+	if after := s.head("me/x"); after != before {
+		t.Errorf("afterwards the repository is at %s", after)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "tmp", "*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left are %v, %v", left, err)
+	}
+	g.run("x", "reset", "-q", "--hard", before)
+	g.write("x/small", "fits\n")
+	g.run("x", "add", ".")
+	g.run("x", "commit", "-qm", "fits")
+	g.run("x", "push", "-q")
+	g.whole("x")
+}

@@ -130,7 +130,9 @@ func (s *Server) makeRepo(x *exchange, id hub.RepoID, state gitstore.State, in r
 	if err := checkCard(id.Type, files["README.md"]); err != nil {
 		return nil, err
 	}
-	spec := gitstore.CommitSpec{Author: x.who.Name, Message: "initial commit"}
+	spec := gitstore.CommitSpec{Author: x.who.Name, Message: "initial commit", MayName: func(l gitstore.Large) (bool, error) {
+		return s.brought(id.Namespace, l), nil
+	}}
 	for path, data := range files {
 		oid, err := b.Blob(data)
 		if err != nil {

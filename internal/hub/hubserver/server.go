@@ -188,6 +188,7 @@ func (x *exchange) WriteHeader(status int) {
 
 func (x *exchange) Write(p []byte) (int, error) {
 	x.wrote = true
+	_ = http.NewResponseController(x.ResponseWriter).SetWriteDeadline(time.Now().Add(stall)) // a connection that cannot has none
 	return x.ResponseWriter.Write(p)
 }
 
@@ -212,6 +213,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.Header().Set("X-Content-Type-Options", "nosniff")
 	x.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
 	defer func() {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // the next answer has its own
 		if v := recover(); v != nil {
 			if v == http.ErrAbortHandler { //nolint:errorlint // a panic's value, not an error that was wrapped
 				panic(v)
@@ -220,7 +222,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.fail(x, refuse(http.StatusInternalServerError, "InternalError", "the server made a mistake"))
 		}
 	}()
-	x.Body = &patientBody{ReadCloser: x.Body, conn: http.NewResponseController(w)}
+	conn := http.NewResponseController(w)
+	if r.ContentLength != 0 {
+		_ = conn.SetReadDeadline(time.Now().Add(stall)) // for what net/http reads if nobody here does
+	}
+	x.Body = &patientBody{ReadCloser: x.Body, conn: conn}
 	if err := s.serve(x); err != nil {
 		s.fail(x, err)
 	}
@@ -309,12 +315,14 @@ type patientBody struct {
 	conn *http.ResponseController
 }
 
-const bodyStall = 2 * time.Minute
+// stall is how long a client may send nothing of its request, or take nothing
+// of its answer.
+const stall = 2 * time.Minute
 
 func (b *patientBody) Read(p []byte) (int, error) {
-	_ = b.conn.SetReadDeadline(time.Now().Add(bodyStall)) // a connection that cannot has none
+	_ = b.conn.SetReadDeadline(time.Now().Add(stall)) // a connection that cannot has none
 	n, err := b.ReadCloser.Read(p)
-	if err != nil {
+	if err == io.EOF { //nolint:errorlint // as Read returns it; after another error net/http reads on, and must not wait
 		_ = b.conn.SetReadDeadline(time.Time{}) // what waits for the client to hang up must not be hurried
 	}
 	return n, err

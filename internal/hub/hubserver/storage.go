@@ -57,7 +57,7 @@ func (s *Server) readTicket(x *exchange) (ticket, error) {
 }
 
 // partActions are the addresses of an upload in parts.
-func (s *Server) partActions(x *exchange, o largeObject) map[string]any {
+func (s *Server) partActions(x *exchange, o largeObject, owner string) map[string]any {
 	id := make([]byte, 16)
 	rand.Read(id)
 	upload := hex.EncodeToString(id)
@@ -69,7 +69,7 @@ func (s *Server) partActions(x *exchange, o largeObject) map[string]any {
 		path := fmt.Sprintf("/api/storage/part/%s/%d", upload, n)
 		header[fmt.Sprintf("%05d", n)] = x.base() + s.sign(ticket{path: path, size: min(left, chunk)})
 	}
-	done := fmt.Sprintf("/api/storage/complete/%s/%d/%s", upload, n, o.OID)
+	done := fmt.Sprintf("/api/storage/complete/%s/%d/%s/%s", upload, n, o.OID, owner)
 	return map[string]any{"href": x.base() + s.sign(ticket{path: done, size: o.Size}), "header": header}
 }
 
@@ -82,11 +82,14 @@ func (s *Server) storage(x *exchange, seg []string) error {
 	switch {
 	case len(seg) == 2 && seg[0] == "get":
 		return s.sendLarge(x, t, seg[1])
-	case x.Method == http.MethodPut && len(seg) == 2 && seg[0] == "large":
+	case x.Method == http.MethodPut && len(seg) == 3 && seg[0] == "large":
 		if x.ContentLength > t.size {
 			return badRequest(fmt.Sprintf("%d bytes are more than the %d that were announced", x.ContentLength, t.size))
 		}
 		if err := s.store.PutLarge(gitstore.Large{OID: seg[1], Size: t.size}, x.Body); err != nil {
+			return err
+		}
+		if err := s.store.Claim(seg[2], seg[1]); err != nil {
 			return err
 		}
 		x.Header().Set("ETag", `"`+seg[1]+`"`)
@@ -101,7 +104,7 @@ func (s *Server) storage(x *exchange, seg []string) error {
 		x.Header().Set("ETag", `"`+tag+`"`)
 		x.WriteHeader(http.StatusOK)
 		return nil
-	case x.Method == http.MethodPost && len(seg) == 4 && seg[0] == "complete":
+	case x.Method == http.MethodPost && len(seg) == 5 && seg[0] == "complete":
 		return s.complete(x, t, seg[1:])
 	}
 	return noRoute(x)
@@ -132,6 +135,9 @@ func (s *Server) complete(x *exchange, t ticket, seg []string) error {
 		tags[p.Number-1] = strings.Trim(strings.TrimPrefix(p.Tag, "W/"), `"`)
 	}
 	if err := s.store.Assemble(gitstore.Large{OID: oid, Size: t.size}, upload, tags); err != nil {
+		return err
+	}
+	if err := s.store.Claim(seg[3], oid); err != nil {
 		return err
 	}
 	return s.ok(x, map[string]any{"message": "ok"})

@@ -172,21 +172,30 @@ func (s *Server) batch(c *repoCall) error {
 	}
 	transfer := "basic"
 	out := []map[string]any{}
+	may, done := s.mayName(c.repo)
+	defer done()
 	for _, o := range in.Objects {
 		v := map[string]any{"oid": o.OID, "size": o.Size}
+		here := s.store.KeepLarge(o.large())
+		if here {
+			var err error
+			if here, err = may(o.large()); err != nil {
+				return err
+			}
+		}
 		switch {
 		case !isSHA256(o.OID) || o.Size < 0 || o.Size > maxLargeFile:
 			v["error"] = map[string]any{"code": http.StatusUnprocessableEntity, "message": "the oid is not a sha256, or the size is not between 0 and 200 GB"}
-		case s.store.KeepLarge(o.large()):
+		case here:
 		default:
 			actions := map[string]any{"verify": map[string]any{
 				"href": c.base() + "/" + c.repo.Path() + ".git/info/lfs/objects/verify", "header": map[string]any{},
 			}}
 			if multipart && o.Size > s.opts.PartSize {
 				transfer = "multipart"
-				actions["upload"] = s.partActions(c.exchange, o)
+				actions["upload"] = s.partActions(c.exchange, o, c.repo.Namespace)
 			} else {
-				actions["upload"] = map[string]any{"href": c.base() + s.sign(ticket{path: "/api/storage/large/" + o.OID, size: o.Size}), "header": map[string]any{}}
+				actions["upload"] = map[string]any{"href": c.base() + s.sign(ticket{path: "/api/storage/large/" + o.OID + "/" + c.repo.Namespace, size: o.Size}), "header": map[string]any{}}
 			}
 			v["actions"] = actions
 		}

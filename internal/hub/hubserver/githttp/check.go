@@ -301,13 +301,26 @@ func (c *checker) blob(oid, path string) error {
 	if err != nil {
 		return err
 	}
-	if l, ok := c.pack.pointers[i]; ok && !c.s.Store.KeepLarge(l) {
+	if l, ok := c.pack.pointers[i]; ok && !c.mayName(oid, l) {
 		return fmt.Errorf("%s: LFS pointer pointed to a file that does not exist: %s", path, l.OID)
 	}
 	if n, ok := c.pack.binaries[i]; ok {
 		return fmt.Errorf("%s: binary files larger than 1 MiB (this has %d bytes) must be large files: git lfs track %q", path, n, path)
 	}
 	return nil
+}
+
+// mayName reports whether a pointer is to a file that is here for this
+// repository: it has it already, or may have it.
+func (c *checker) mayName(oid string, l gitstore.Large) bool {
+	if !c.s.Store.KeepLarge(l) {
+		return false
+	}
+	if c.s.MayName == nil || c.s.MayName(c.repo, l) {
+		return true
+	}
+	has, err := c.known.Has(oid)
+	return has && err == nil
 }
 
 // card checks the README.md that a ref will show.

@@ -30,6 +30,9 @@ type Server struct {
 
 	// Check says what is wrong with a README.md that is pushed; nil for no check.
 	Check func(repo *gitstore.Repo, readme []byte) error
+
+	// MayName says whether new files may be pointers to a large one; nil for all.
+	MayName func(repo *gitstore.Repo, l gitstore.Large) bool
 }
 
 // ErrRequest is what a client sent that no git client sends.

@@ -37,6 +37,9 @@ type CommitSpec struct {
 	Author  string
 	Message string
 	Changes []Change // in order
+
+	// MayName says whether a large file may be named by this commit; nil for all.
+	MayName func(Large) (bool, error)
 }
 
 // A Commit is a commit of the store.
@@ -113,7 +116,7 @@ func (s *Store) commit(repo *Repo, spec CommitSpec, b *Batch) (Commit, error) {
 			return Commit{}, err
 		}
 	}
-	if err := s.apply(b, root, spec.Changes); err != nil {
+	if err := s.apply(b, root, spec.Changes, spec.MayName); err != nil {
 		return Commit{}, err
 	}
 	c := Commit{Author: spec.Author, Time: time.Now().UTC().Truncate(time.Second), Message: spec.Message}
@@ -153,7 +156,7 @@ func (s *Store) head(repo *Repo, ref string) (Commit, error) {
 
 // apply edits a tree. Deletions come first, so that a file can be deleted and
 // written again in one commit, and a folder can become a file.
-func (s *Store) apply(b *Batch, root *tree, changes []Change) error {
+func (s *Store) apply(b *Batch, root *tree, changes []Change, mayName func(Large) (bool, error)) error {
 	for _, ch := range changes {
 		if err := hub.CheckPath(strings.TrimSuffix(ch.Path, "/")); err != nil {
 			return fmt.Errorf("%w: %w", ErrInvalid, err)
@@ -169,7 +172,7 @@ func (s *Store) apply(b *Batch, root *tree, changes []Change) error {
 		if ch.Delete != Nothing {
 			continue
 		}
-		oid, isLarge, err := s.content(b, root, ch)
+		oid, isLarge, err := s.content(b, root, ch, mayName)
 		if err != nil {
 			return err
 		}
@@ -198,7 +201,7 @@ func remove(b *Batch, root *tree, ch Change) error {
 }
 
 // content is the blob of a change, and whether it is a pointer.
-func (s *Store) content(b *Batch, root *tree, ch Change) (oid string, large bool, err error) {
+func (s *Store) content(b *Batch, root *tree, ch Change, mayName func(Large) (bool, error)) (oid string, large bool, err error) {
 	switch {
 	case ch.Source != "":
 		n, err := root.find(b, ch.Source)
@@ -225,8 +228,8 @@ func (s *Store) content(b *Batch, root *tree, ch Change) (oid string, large bool
 			return "", false, fmt.Errorf("write %s: %w: the large file has %d bytes, not %d", ch.Path, ErrInvalid, size, l.Size)
 		}
 		l.Size = size
-		if !s.KeepLarge(l) {
-			return "", false, fmt.Errorf("write %s: %w", ch.Path, ErrNoLarge)
+		if err := s.name(l, mayName); err != nil {
+			return "", false, fmt.Errorf("write %s: %w", ch.Path, err)
 		}
 		oid, err := b.Blob(l.Pointer())
 		return oid, true, err
@@ -238,10 +241,27 @@ func (s *Store) content(b *Batch, root *tree, ch Change) (oid string, large bool
 	if err != nil {
 		return "", false, err
 	}
-	if l, ok := ParsePointer(text); ok && !s.KeepLarge(l) {
-		return "", false, fmt.Errorf("write %s: %w", ch.Path, ErrNoLarge)
+	if l, ok := ParsePointer(text); ok {
+		if err := s.name(l, mayName); err != nil {
+			return "", false, fmt.Errorf("write %s: %w", ch.Path, err)
+		}
 	}
 	return ch.Blob, false, nil
+}
+
+// name keeps a large file for a commit that may name it.
+func (s *Store) name(l Large, mayName func(Large) (bool, error)) error {
+	if mayName != nil {
+		if may, err := mayName(l); err != nil {
+			return err
+		} else if !may {
+			return ErrNoLarge
+		}
+	}
+	if !s.KeepLarge(l) {
+		return ErrNoLarge
+	}
+	return nil
 }
 
 // markLarge has git treat the large files as such: each is matched by a line

@@ -107,11 +107,11 @@ var identity = regexp.MustCompile(`^[^<>\n\x00]* <[^<>\n\x00]*> [0-9]{1,12} [+-]
 // CheckCommit reads a commit that comes from outside. It takes no liberties:
 // what a later reader could take for something else is refused.
 func CheckCommit(id string, data []byte) (Commit, error) {
-	head, message, ok := strings.Cut(string(data), "\n\n")
-	bad := func(why string) (Commit, error) {
+	head, _, ok := strings.Cut(string(data), "\n\n")
+	bad := func(why string) (Commit, error) { //nolint:unparam // what CheckCommit returns
 		return Commit{}, fmt.Errorf("%w: commit %s: %s", ErrInvalid, id, why)
 	}
-	if !ok || strings.Contains(string(data), "\x00") {
+	if !ok || bytes.IndexByte(data, 0) >= 0 {
 		return bad("it is damaged")
 	}
 	order := []string{"tree", "parent", "author", "committer"}
@@ -137,7 +137,6 @@ func CheckCommit(id string, data []byte) (Commit, error) {
 	if seen["tree"] == 0 || seen["author"] == 0 || seen["committer"] == 0 || seen["parent"] > 64 {
 		return bad("a line is missing, or there are too many parents")
 	}
-	_ = message
 	return parseCommit(id, data)
 }
 

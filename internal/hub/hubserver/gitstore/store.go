@@ -57,7 +57,7 @@ func Open(dir string) (*Store, error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s := &Store{dir: abs}
-	for _, sub := range []string{"objects", "large", "repos", "moved", "locks", "tmp", "parts", "journals"} {
+	for _, sub := range []string{"objects", "large", "repos", "moved", "locks", "tmp", "parts", "journals", "claims"} {
 		if err := os.MkdirAll(s.path(sub), 0o700); err != nil {
 			return nil, fmt.Errorf("open store: %w", err)
 		}

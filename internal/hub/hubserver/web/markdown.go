@@ -33,7 +33,7 @@ type Markdown struct {
 // repository; pictures come from the repository only.
 func (m Markdown) HTML(source []byte) template.HTML {
 	source = bytes.ToValidUTF8(source, []byte("\ufffd"))
-	if nested(source) {
+	if hard(source) {
 		return template.HTML("<pre>" + html.EscapeString(string(source)) + "</pre>")
 	}
 	md := goldmark.New(
@@ -48,41 +48,72 @@ func (m Markdown) HTML(source []byte) template.HTML {
 	return template.HTML(out.String())
 }
 
-// nested guesses whether a line begins many blocks in each other, or opens
-// brackets as no writer does.
-func nested(source []byte) bool {
+// Bounds of the signs that can open or close something, in a paragraph and in
+// all, and of lines: the time that a parser takes grows with their square.
+const (
+	maxSignsRun = 2000
+	maxSigns    = 20_000
+	maxLines    = 10_000
+)
+
+// hard guesses whether a text would take a parser of Markdown long: a line that
+// begins many blocks in each other, or signs as no writer sets them.
+func hard(source []byte) bool {
+	if bytes.Count(source, []byte("\n")) > maxLines {
+		return true
+	}
+	run, all := 0, 0
 	for line := range bytes.Lines(source) {
-		depth := 0
+		if len(bytes.TrimSpace(line)) == 0 {
+			run = 0
+		}
+		if nested(line) {
+			return true
+		}
 		for _, b := range line {
-			if strings.IndexByte(">-*+0123456789.) \t", b) < 0 {
-				break
-			}
-			if b == '>' || b == '-' || b == '*' || b == '+' {
-				depth++
+			if strings.IndexByte("[]*_~`<&", b) >= 0 {
+				run, all = run+1, all+1
 			}
 		}
-		rule := len(bytes.Trim(line, "-* \t\r\n")) == 0
-		if depth > maxNest && !rule || len(line)-len(bytes.TrimLeft(line, " \t")) > 16*maxNest {
+		if run > maxSignsRun || all > maxSigns {
 			return true
 		}
 	}
-	return bytes.Count(source, []byte("[")) > 20_000
+	return false
+}
+
+func nested(line []byte) bool {
+	depth := 0
+	for _, b := range line {
+		if strings.IndexByte(">-*+0123456789.) \t", b) < 0 {
+			break
+		}
+		if strings.IndexByte(">-*+.)", b) >= 0 {
+			depth++
+		}
+	}
+	rule := len(bytes.Trim(line, "-* \t\r\n")) == 0 && len(line) < 200
+	return depth > maxNest && !rule || len(line)-len(bytes.TrimLeft(line, " \t")) > 16*maxNest
 }
 
 // Transform mends the addresses of links and pictures.
 func (m Markdown) Transform(doc *ast.Document, reader text.Reader, _ parser.Context) {
 	var pictures []*ast.Image
+	var dead []*ast.Link
+	var bare []*ast.AutoLink
 	_ = ast.Walk(doc, func(n ast.Node, entering bool) (ast.WalkStatus, error) { // nothing in it fails
 		if !entering {
 			return ast.WalkContinue, nil
 		}
 		switch n := n.(type) {
 		case *ast.Link:
-			n.Destination = []byte(m.link(string(n.Destination)))
+			if n.Destination = []byte(m.link(string(n.Destination))); len(n.Destination) == 0 {
+				dead = append(dead, n)
+			}
 			n.SetAttributeString("rel", []byte("nofollow noopener noreferrer"))
 		case *ast.AutoLink:
 			if n.AutoLinkType == ast.AutoLinkURL && outside(string(n.URL(reader.Source()))) == "" {
-				n.Protocol = []byte("https") // what it names cannot be reached by it
+				bare = append(bare, n)
 			}
 		case *ast.Image:
 			pictures = append(pictures, n)
@@ -92,6 +123,21 @@ func (m Markdown) Transform(doc *ast.Document, reader text.Reader, _ parser.Cont
 	for _, n := range pictures {
 		m.picture(n)
 	}
+	for _, n := range bare {
+		n.Parent().ReplaceChild(n.Parent(), n, ast.NewString(n.Label(reader.Source())))
+	}
+	for _, n := range dead {
+		unwrap(n, n)
+	}
+}
+
+// unwrap puts what is in a node in its place.
+func unwrap(n, from ast.Node) {
+	parent := n.Parent()
+	for child := from.FirstChild(); child != nil; child = from.FirstChild() {
+		parent.InsertBefore(parent, n, child)
+	}
+	parent.RemoveChild(parent, n)
 }
 
 // picture shows a picture of the repository. For one from elsewhere, which the
@@ -112,15 +158,12 @@ func (m Markdown) picture(n *ast.Image) {
 	for child := n.FirstChild(); child != nil; child = n.FirstChild() {
 		link.AppendChild(link, child)
 	}
-	parent := n.Parent()
-	if _, inLink := parent.(*ast.Link); inLink { // a badge: the link that is there is enough
-		for child := link.FirstChild(); child != nil; child = link.FirstChild() {
-			parent.InsertBefore(parent, n, child)
-		}
-		parent.RemoveChild(parent, n)
+	_, inLink := n.Parent().(*ast.Link)
+	if inLink || len(link.Destination) == 0 { // of a badge in a link, the words are enough
+		unwrap(n, link)
 		return
 	}
-	parent.ReplaceChild(parent, n, link)
+	n.Parent().ReplaceChild(n.Parent(), n, link)
 }
 
 func (m Markdown) link(to string) string {
