@@ -53,9 +53,10 @@ func TestHub(t *testing.T) {
 		t.Skip("this is `make bench-hub`")
 	}
 	w := newHubWorld(t, program)
+	mb := number("BENCH_HUB_MB", 2000)
 	loads := []load{
 		{"2,000 × 20 KB", 2000, 20_000, number("BENCH_HUB_ROUNDS", 5)},
-		{"1 × 2 GB", 1, int64(number("BENCH_HUB_MB", 2000)) * 1_000_000, number("BENCH_HUB_BIG_ROUNDS", 3)},
+		{fmt.Sprintf("1 × %d MB", mb), 1, int64(mb) * 1_000_000, number("BENCH_HUB_BIG_ROUNDS", 3)},
 	}
 	fmt.Printf("%s\n\n", machine())
 	fmt.Println("| what | ml-intern | Python | ratio | client's peak, MB | Python's | server's, with ml-intern | with Python |")
@@ -77,11 +78,9 @@ func number(name string, otherwise int) int {
 func newHubWorld(t *testing.T, program string) *hubWorld {
 	t.Helper()
 	w := &hubWorld{T: t, dir: t.TempDir(), work: t.TempDir(), python: hubtest.Python(t)}
-	w.client = filepath.Join(w.work, "hubclient")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", w.client, "./hubclient")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build hubclient: %v\n%s", err, out)
+	var err error
+	if w.client, err = os.Executable(); err != nil {
+		t.Fatal(err)
 	}
 	addr := filepath.Join(w.work, "addr")
 	serve := exec.CommandContext(t.Context(), program, "hub", "serve", "--dir", w.dir, "--addr", "127.0.0.1:0", "--addr-file", addr)
@@ -145,11 +144,11 @@ func (w *hubWorld) run(who, action, repo, dir string) transfer {
 	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", w.pid), []byte("5"), 0); err != nil {
 		w.Logf("the server's peak is of all runs: %v", err)
 	}
-	cmd := exec.CommandContext(w.Context(), w.client, action, w.url, repo, dir)
+	cmd := exec.CommandContext(w.Context(), w.client)
 	if who == "python" {
 		cmd = exec.CommandContext(w.Context(), w.python, "testdata/hub_client.py", action, repo, dir)
 	}
-	cmd.Env = hubtest.PythonEnv(w, w.url)
+	cmd.Env = hubtest.PythonEnv(w, w.url, hubClient+"="+strings.Join([]string{action, w.url, repo, dir}, "|"))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

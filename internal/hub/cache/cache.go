@@ -150,19 +150,21 @@ func (f *folder) find(rev, path string) (string, error) {
 	if commit == "" {
 		return "", fmt.Errorf("revision %s: %w", rev, ErrNotCached)
 	}
-	size := int64(-1)
-	if tree, ok := f.readTree(commit); ok {
-		if e, ok := tree[path]; ok {
-			size = e.Size
-		}
-	}
-	if name := f.pointer(commit, path); isWhole(name, size) {
+	if name := f.pointer(commit, path); isWhole(name, -1) && !(isWhole(name, 0) && f.emptied(commit, path)) {
 		return name, nil
 	}
 	if exists(f.missing(commit, path)) {
 		return "", fmt.Errorf("%s in %s: %w", path, commit, hub.ErrNotFound)
 	}
 	return "", fmt.Errorf("%s in %s: %w", path, commit, ErrNotCached)
+}
+
+// emptied reports whether a file that has nothing in it should have: the
+// machine crashed before it was on the disk. Only then is the listing read,
+// which can be long.
+func (f *folder) emptied(commit, path string) bool {
+	tree, _ := f.readTree(commit)
+	return tree[path].Size > 0
 }
 
 // checkPath refuses names that lead out of a folder on any system.

@@ -252,11 +252,11 @@ func TestDamagedCache(t *testing.T) {
 	}
 	for _, rev := range []string{"main", head} {
 		name := get(t, c, rev, "w.safetensors", files["w.safetensors"])
-		if err := os.Truncate(name, 10); err != nil {
+		if err := os.Truncate(name, 0); err != nil {
 			t.Fatal(err)
 		}
 		get(t, c, rev, "w.safetensors", files["w.safetensors"])
-		if err := os.Truncate(name, 0); err != nil {
+		if err := os.Truncate(name, 10); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := c.Snapshot(t.Context(), model, cache.SnapshotOptions{Revision: rev}); err != nil {

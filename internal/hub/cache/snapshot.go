@@ -94,11 +94,11 @@ func (f *folder) bringListed(ctx context.Context, commit string, e hub.Entry, pr
 
 // look asks which commit a revision is, and what is in it.
 func (f *folder) look(ctx context.Context, rev string, hurry bool) (string, listing, error) {
-	ctx, cancel := f.cache.patience(ctx, hurry)
-	defer cancel()
 	commit := rev
 	if !commitHash.MatchString(rev) {
-		info, err := f.cache.Client.RepoInfo(ctx, f.repo, rev)
+		hurried, cancel := f.cache.patience(ctx, hurry)
+		info, err := f.cache.Client.RepoInfo(hurried, f.repo, rev)
+		cancel()
 		if err != nil {
 			return "", nil, err
 		}

@@ -40,7 +40,7 @@ type Options struct {
 	User     string             // who everyone is without Auth; "me" if ""
 	Auth     bool               // writing, and reading what is private, takes a token
 	Tokens   map[string]Account // with Auth, whose token it is; so says the folder's users.yaml, too
-	PartSize int64              // larger files come in parts if the client can; 512 MiB if 0
+	PartSize int64              // larger files come in parts if the client can; 64 MiB if 0
 	Log      *slog.Logger       // failures of the server itself; nil for none
 
 	PaidHardware bool     // Spaces may ask for hardware that costs on the Hub; otherwise that is 402
@@ -85,7 +85,7 @@ func Open(opts Options) (*Server, error) {
 		opts.User = "me"
 	}
 	if opts.PartSize <= 0 {
-		opts.PartSize = 512 << 20
+		opts.PartSize = 64 << 20
 	}
 	names := []string{opts.User}
 	for token, a := range opts.Tokens {

@@ -1,6 +1,7 @@
 package hubserver
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -64,10 +65,10 @@ func (s *Server) partActions(x *exchange, o largeObject, owner string) map[strin
 	chunk := max(s.opts.PartSize, (o.Size+maxMultiparts-1)/maxMultiparts)
 	header := map[string]string{"chunk_size": strconv.FormatInt(chunk, 10)}
 	n := 0
-	for left := o.Size; left > 0; left -= chunk {
+	for at := int64(0); at < o.Size; at += chunk {
 		n++
-		path := fmt.Sprintf("/api/storage/part/%s/%d", upload, n)
-		header[fmt.Sprintf("%05d", n)] = x.base() + s.sign(ticket{path: path, size: min(left, chunk)})
+		path := fmt.Sprintf("/api/storage/part/%s/%d/%d", upload, n, at)
+		header[fmt.Sprintf("%05d", n)] = x.base() + s.sign(ticket{path: path, size: min(o.Size-at, chunk)})
 	}
 	done := fmt.Sprintf("/api/storage/complete/%s/%d/%s/%s", upload, n, o.OID, owner)
 	return map[string]any{"href": x.base() + s.sign(ticket{path: done, size: o.Size}), "header": header}
@@ -95,9 +96,13 @@ func (s *Server) storage(x *exchange, seg []string) error {
 		x.Header().Set("ETag", `"`+seg[1]+`"`)
 		x.WriteHeader(http.StatusOK)
 		return nil
-	case x.Method == http.MethodPut && len(seg) == 3 && seg[0] == "part":
-		n, _ := strconv.Atoi(seg[2]) // signed: it is a number
-		tag, err := s.store.PutPart(gitstore.Part{Upload: seg[1], Number: n, Size: t.size}, x.Body)
+	case x.Method == http.MethodPut && len(seg) == 4 && seg[0] == "part":
+		if x.ContentLength >= 0 && x.ContentLength != t.size { // before it replaces what is there
+			return badRequest(fmt.Sprintf("the part has %d bytes, not %d", t.size, x.ContentLength))
+		}
+		n, _ := strconv.Atoi(seg[2]) // signed: they are numbers
+		at, _ := strconv.ParseInt(seg[3], 10, 64)
+		tag, err := s.store.PutPart(x.Context(), gitstore.Part{Upload: seg[1], Number: n, Offset: at, Size: t.size}, x.Body)
 		if err != nil {
 			return err
 		}
@@ -109,6 +114,10 @@ func (s *Server) storage(x *exchange, seg []string) error {
 	}
 	return noRoute(x)
 }
+
+// assembleLimit is how long the end of an upload waits for parts that are still
+// being sent.
+const assembleLimit = 10 * time.Minute
 
 // complete joins the parts of a file.
 func (s *Server) complete(x *exchange, t ticket, seg []string) error {
@@ -134,7 +143,9 @@ func (s *Server) complete(x *exchange, t ticket, seg []string) error {
 		}
 		tags[p.Number-1] = strings.Trim(strings.TrimPrefix(p.Tag, "W/"), `"`)
 	}
-	if err := s.store.Assemble(gitstore.Large{OID: oid, Size: t.size}, upload, tags); err != nil {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.Context()), assembleLimit)
+	defer cancel()
+	if err := s.store.Assemble(ctx, gitstore.Large{OID: oid, Size: t.size}, upload, tags); err != nil {
 		return err
 	}
 	if err := s.store.Claim(seg[3], oid); err != nil {

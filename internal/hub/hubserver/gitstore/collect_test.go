@@ -59,7 +59,7 @@ func TestCollect(t *testing.T) {
 		t.Fatal(err)
 	}
 	part := gitstore.Part{Upload: strings.Repeat("a", 32), Number: 1, Size: 3}
-	if _, err := s.PutPart(part, strings.NewReader("abc")); err != nil {
+	if _, err := s.PutPart(t.Context(), part, strings.NewReader("abc")); err != nil {
 		t.Fatal(err)
 	}
 	if gone, err := s.Collect(t.Context()); err != nil || gone.Files != 0 {

@@ -2,7 +2,6 @@ package gitstore
 
 import (
 	"bytes"
-	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -116,6 +115,8 @@ func (s *Store) OpenLarge(oid string) (*os.File, error) {
 	return f, nil
 }
 
+const copySize = 256 << 10 // at a time
+
 // PutLarge stores a file. It is not there before all of it has come and its
 // size and hash are those of l.
 func (s *Store) PutLarge(l Large, r io.Reader) error {
@@ -128,7 +129,7 @@ func (s *Store) PutLarge(l Large, r io.Reader) error {
 	}
 	defer os.Remove(f.Name())
 	h := sha256.New()
-	n, err := io.Copy(io.MultiWriter(f, h), io.LimitReader(r, l.Size+1))
+	n, err := io.CopyBuffer(io.MultiWriter(f, h), io.LimitReader(r, l.Size+1), make([]byte, copySize))
 	if err == nil {
 		err = checkLarge(l, n, hex.EncodeToString(h.Sum(nil)))
 	}
@@ -138,15 +139,23 @@ func (s *Store) PutLarge(l Large, r io.Reader) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("store large file: %w", full(err))
 	}
+	if err := s.adopt(l, f.Name()); err != nil {
+		return fmt.Errorf("store large file: %w", full(err))
+	}
+	return nil
+}
+
+// adopt gives a file that was checked and synced its place.
+func (s *Store) adopt(l Large, file string) error {
 	path := s.largePath(l.OID)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("store large file: %w", full(err))
+		return err
 	}
 	if s.KeepLarge(l) { // somebody else brought the same
 		return nil
 	}
-	if err := rename(f.Name(), path); err != nil {
-		return fmt.Errorf("store large file: %w", full(err))
+	if err := rename(file, path); err != nil {
+		return err
 	}
 	for dir := filepath.Dir(path); dir != s.dir; dir = filepath.Dir(dir) {
 		if err := syncDir(dir); err != nil {
@@ -166,113 +175,4 @@ func checkLarge(l Large, size int64, oid string) error {
 		return fmt.Errorf("%w: the content has sha256 %s, not %s", ErrInvalid, oid, l.OID)
 	}
 	return nil
-}
-
-// A Part is one piece of a file that comes in pieces.
-type Part struct {
-	Upload string // the name of the upload, hex
-	Number int    // from 1
-	Size   int64
-}
-
-func (s *Store) partPath(upload string, n int) string {
-	return s.path("parts", upload, strconv.Itoa(n))
-}
-
-// PutPart stores a piece and returns its tag, which Assemble wants back.
-func (s *Store) PutPart(p Part, r io.Reader) (string, error) {
-	if !isHex(p.Upload, 32) || p.Number < 1 || p.Size < 0 {
-		return "", fmt.Errorf("store part: %w", ErrInvalid)
-	}
-	f, err := s.temp()
-	if err != nil {
-		return "", fmt.Errorf("store part: %w", err)
-	}
-	defer os.Remove(f.Name())
-	h := md5.New()
-	n, err := io.Copy(io.MultiWriter(f, h), io.LimitReader(r, p.Size+1))
-	if err == nil && n != p.Size {
-		err = fmt.Errorf("%w: part %d must have %d bytes", ErrInvalid, p.Number, p.Size)
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return "", fmt.Errorf("store part: %w", full(err))
-	}
-	tag := hex.EncodeToString(h.Sum(nil))
-	path := s.partPath(p.Upload, p.Number) + "-" + tag
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return "", fmt.Errorf("store part: %w", full(err))
-	}
-	if err := rename(f.Name(), path); err != nil {
-		return "", fmt.Errorf("store part: %w", full(err))
-	}
-	return tag, nil
-}
-
-// Assemble joins the pieces of an upload, given by their tags in order, to the
-// file l. Asked again after it succeeded, it succeeds.
-func (s *Store) Assemble(l Large, upload string, tags []string) error {
-	if !isHex(upload, 32) {
-		return fmt.Errorf("assemble large file: %w", ErrInvalid)
-	}
-	files := &fileChain{}
-	defer files.Close()
-	for i, tag := range tags {
-		if !isHex(tag, 32) {
-			return fmt.Errorf("assemble large file: %w: tag of part %d", ErrInvalid, i+1)
-		}
-		files.paths = append(files.paths, s.partPath(upload, i+1)+"-"+tag)
-	}
-	err := s.PutLarge(l, files)
-	if err != nil && !s.HasLarge(l) {
-		if missing(err) {
-			return fmt.Errorf("assemble large file: %w: a part is missing", ErrInvalid)
-		}
-		return err
-	}
-	return s.dropParts(upload)
-}
-
-func (s *Store) dropParts(upload string) error {
-	if err := os.RemoveAll(s.path("parts", upload)); err != nil {
-		return fmt.Errorf("remove parts: %w", err)
-	}
-	return nil
-}
-
-// A fileChain reads files one after the other, with one open at a time.
-type fileChain struct {
-	paths []string
-	open  *os.File
-}
-
-func (c *fileChain) Read(p []byte) (int, error) {
-	for {
-		if c.open == nil {
-			if len(c.paths) == 0 {
-				return 0, io.EOF
-			}
-			f, err := os.Open(c.paths[0])
-			if err != nil {
-				return 0, err
-			}
-			c.open, c.paths = f, c.paths[1:]
-		}
-		n, err := c.open.Read(p)
-		if err != io.EOF {
-			return n, err
-		}
-		if err := c.Close(); err != nil || n > 0 {
-			return n, err
-		}
-	}
-}
-
-// Close closes the file that is open.
-func (c *fileChain) Close() error {
-	if c.open == nil {
-		return nil
-	}
-	err := c.open.Close()
-	c.open = nil
-	return err
 }
