@@ -111,7 +111,7 @@ func goldenUploads() []golden {
 			return err
 		}},
 		{name: "upload-empty", ours: put(hub.Commit{}, "empty")},
-		{name: "upload-odd-name", ours: put(hub.Commit{}, "ünï/日本 #1 100%?.txt")},
+		{name: "upload-odd-name", ours: put(hub.Commit{}, "ünï/日本 #1 100%.txt")},
 		{name: "upload-to-branch", ours: put(hub.Commit{Revision: "feat/x"}, "a.txt")},
 		{name: "upload-with-parent", ours: func(ctx context.Context, c *hub.Client, source string) error {
 			info, err := c.RepoInfo(ctx, goldenRepo, "main")

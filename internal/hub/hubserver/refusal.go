@@ -16,6 +16,7 @@ const (
 	noPassword   = "Invalid username or password."
 	disabledText = "Access to this resource is disabled."
 	movedOnText  = "A commit has happened since. Please refresh and try again."
+	noXetText    = "this server has no Xet storage: set HF_HUB_DISABLE_XET=1"
 	noLargeText  = "LFS pointer pointed to a file that does not exist"
 )
 

@@ -103,8 +103,11 @@ func (s *Server) api(x *exchange, seg []string) error {
 	case "POST repos/move":
 		return s.moveRepo(x)
 	}
-	if seg[0] == "storage" {
+	switch seg[0] {
+	case "storage":
 		return s.storage(x, seg[1:])
+	case "no-xet-here":
+		return refuse(http.StatusNotFound, "XetNotAvailable", noXetText)
 	}
 	if len(seg) == 3 && seg[0] == "users" && seg[2] == "likes" && method == http.MethodGet {
 		return s.userLikes(x, seg[1])
@@ -199,9 +202,12 @@ func (s *Server) repoCall(x *exchange, id hub.RepoID, needs access) (*repoCall, 
 	return &repoCall{exchange: x, repo: repo}, nil
 }
 
-// noXet tells the clients that do not ask first.
-func (s *Server) noXet(*repoCall) error {
-	return refuse(http.StatusNotFound, "XetNotAvailable", "this server has no Xet storage: set HF_HUB_DISABLE_XET=1")
+// noXet tells the clients that do not ask first. The library of the official
+// one shows the address of an answer that says no, and nothing else of it, so
+// the address says what to do.
+func (s *Server) noXet(c *repoCall) error {
+	c.Header().Set("Location", "/api/no-xet-here/set-HF_HUB_DISABLE_XET=1")
+	return refuse(http.StatusTemporaryRedirect, "XetNotAvailable", noXetText)
 }
 
 // sendOn leads a call of a repository's old name to the new one. The address

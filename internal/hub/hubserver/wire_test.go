@@ -38,5 +38,13 @@ func TestOddRequests(t *testing.T) {
 		if got := read(t, resp.Body); !strings.Contains(got, tt.want) {
 			t.Errorf("GET %s: %s does not have %s", tt.path, got, tt.want)
 		}
+	}	// The library behind Xet shows the last address and nothing else.
+	resp, err := http.Get(server.URL + "/api/models/me/odd/xet-write-token/main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	read(t, resp.Body)
+	if at := resp.Request.URL.String(); resp.StatusCode != http.StatusNotFound || !strings.HasSuffix(at, "HF_HUB_DISABLE_XET=1") {
+		t.Errorf("a client that wants Xet ends at %s with %s", at, resp.Status)
 	}
 }

@@ -23,7 +23,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import HFValidationError
 
-from scenario import equal, needs, raises, scenario
+from scenario import Absent, equal, needs, raises, scenario
 
 KINDS = ("model", "dataset", "space")
 
@@ -727,7 +727,25 @@ def preupload(b):
 
 
 @scenario()
-def command_line(b):
+def xet_refused(b):
+    """A client that has not been told to leave Xet alone uploads all the same, or learns what to set."""
+    import subprocess
+    import sys
+
+    repo = make(b)
+    local = b.folder("src", {"w.bin": noise(1 << 20)}) / "w.bin"
+    code = f"from huggingface_hub import HfApi; HfApi().upload_file(path_or_fileobj={str(local)!r}, path_in_repo='w.bin', repo_id={repo!r})"
+    env = {k: v for k, v in os.environ.items() if k != "HF_HUB_DISABLE_XET"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=120)
+    if done.returncode == 0:
+        equal(files(repo), ["w.bin"], "files")
+    else:
+        assert "HF_HUB_DISABLE_XET=1" in done.stderr, done.stderr[-1000:]
+    assert hf_hub_download(repo, ".gitattributes", cache_dir=b.work)
+
+
+def shell(b):
+    """Runs the command hf."""
     import subprocess
     import sys
 
@@ -738,6 +756,32 @@ def command_line(b):
         assert done.returncode == 0, f"hf {' '.join(args)}: {done.stdout[-700:]}{done.stderr[-700:]}"
         return done.stdout + done.stderr
 
+    return run
+
+
+@scenario(auth=False)
+def command_line_repos(b):
+    import huggingface_hub
+
+    if int(huggingface_hub.__version__.split(".")[0]) < 1:
+        raise Absent("hf repos")
+    run, repo = shell(b), b.id()
+    run("repos", "create", repo, "--private")
+    put(repo, "a.txt")
+    put(repo, "b.txt")
+    run("repos", "tag", "create", repo, "v1")
+    equal([t.name for t in HfApi().list_repo_refs(repo).tags], ["v1"], "tags")
+    run("repos", "delete-files", repo, "a.txt")
+    equal(files(repo), ["b.txt"], "files")
+    listed = run("models", "ls", "--author", b.user, "--search", repo.split("/")[1], "--format", "json")
+    assert repo in listed, listed
+    run("repos", "delete", repo, "--yes")
+    assert not HfApi().repo_exists(repo)
+
+
+@scenario()
+def command_line(b):
+    run = shell(b)
     assert b.user in run("auth", "whoami")
     b.folder("src", {"a.txt": b"a", "sub/w.bin": noise(1 << 20), "skip.log": b"x"})
     run("upload", b.id(), "src", ".", "--exclude", "*.log")
