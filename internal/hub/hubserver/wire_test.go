@@ -38,7 +38,7 @@ func TestOddRequests(t *testing.T) {
 		if got := read(t, resp.Body); !strings.Contains(got, tt.want) {
 			t.Errorf("GET %s: %s does not have %s", tt.path, got, tt.want)
 		}
-	}	// The library behind Xet shows the last address and nothing else.
+	} // The library behind Xet shows the last address and nothing else.
 	resp, err := http.Get(server.URL + "/api/models/me/odd/xet-write-token/main")
 	if err != nil {
 		t.Fatal(err)
