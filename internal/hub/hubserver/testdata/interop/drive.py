@@ -41,6 +41,10 @@ class Server:
         args = [program, "hub", "serve", "--dir", str(folder / "hub"), "--addr", "127.0.0.1:0", "--addr-file", str(address)]
         args += ["--auth"] if auth else ["--part-size", str(5 << 20)]  # large files in parts here, whole there
         env = {**os.environ, "HF_TOKEN": TOKEN, "HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+        self.other = ""  # the token of a second user
+        if auth:
+            add = [program, "hub", "user", "add", "other", "--org", "team", "--dir", str(folder / "hub")]
+            self.other = subprocess.run(add, env=env, capture_output=True, text=True, check=False).stdout.strip()
         self.process = subprocess.Popen(args, stdout=self.log, stderr=self.log, env=env)
         end = time.monotonic() + 30
         while not address.exists() or not address.read_text().strip():
@@ -64,13 +68,13 @@ class Server:
 def environment(server, auth, work, extra):
     """What a client sees: nothing of the person's own settings."""
     keep = ("PATH", "SYSTEMROOT", "LANG", "INTEROP_ALL", "INTEROP_RUN", "INTEROP_TRACE")
-    env = {k: v for k, v in os.environ.items() if k in keep}
+    env = {k: v for k, v in os.environ.items() if k in keep and v}
     env |= {
         "HOME": str(work), "HF_HOME": str(work / "hf"), "TMPDIR": str(work), "HF_ENDPOINT": server.url, "HF_TOKEN": TOKEN,
         "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "HF_HUB_DISABLE_UPDATE_CHECK": "1", "PYTHONUTF8": "1", "PYTHONWARNINGS": "ignore", "PYTHONDONTWRITEBYTECODE": "1",
         "NO_PROXY": "*", "no_proxy": "*", "INTEROP_AUTH": "1" if auth else "0", "TOKENIZERS_PARALLELISM": "false",
-        "GIT_CONFIG_GLOBAL": "/dev/null", "TRACKIO_DIR": str(work / "trackio"),
+        "GIT_CONFIG_GLOBAL": "/dev/null", "INTEROP_OTHER": server.other, "TRACKIO_DIR": str(work / "trackio"),
     }
     if "INTEROP_RUN" in env and "INTEROP_RUN" in extra:
         extra = {k: v for k, v in extra.items() if k != "INTEROP_RUN"}

@@ -6,6 +6,7 @@ Each has an area that says who it waits for.
 import json
 import os
 import subprocess
+import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -28,7 +29,9 @@ def ask(b, path, body=None, form=None, headers=None, method=None, base=None):
     request = urllib.request.Request((base or b.endpoint) + path, data, headers, method=method)
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
-            return answer.status, json.loads(answer.read() or b"null")
+            text = answer.read()
+            page = "json" not in answer.headers.get("Content-Type", "")
+            return answer.status, text if page else json.loads(text or b"null")
     except urllib.error.HTTPError as e:
         text = e.read().decode("utf-8", "replace")
         nothing = e.headers.get("X-Error-Code") == "RepoNotFound" and not path.startswith("/api/")  # taken for a repository
@@ -205,6 +208,67 @@ def access_requests(b):
     api.update_repo_settings(repo, gated="manual")
     equal((list(api.list_pending_access_requests(repo)), list(api.list_accepted_access_requests(repo)), list(api.list_rejected_access_requests(repo))), ([], [], []), "none yet")
     raises(HfHubHTTPError, api.accept_access_request, repo, "nobody-here", status=404)
+
+
+def second_user():
+    if not os.environ.get("INTEROP_OTHER"):
+        raise RuntimeError("this server has no users but one")
+    return HfApi(token=os.environ["INTEROP_OTHER"])
+
+
+@scenario("repos", auth=True)
+def two_users(b):
+    api, other = HfApi(), second_user()
+    who = other.whoami()
+    equal((who["name"], [o["name"] for o in who["orgs"]]), ("other", ["team"]), "whoami")
+    hidden, plain = make(b, "-hidden", private=True), make(b, "-plain")
+    put(plain, "a.txt", b"a")
+    raises(RepositoryNotFoundError, other.repo_info, hidden, status=404)
+    raises(RepositoryNotFoundError, hf_hub_download, hidden, "a.txt", token=other.token, cache_dir=b.work)
+    assert hidden not in [m.id for m in other.list_models(author=b.user)]
+    raises(HfHubHTTPError, other.upload_file, path_or_fileobj=b"x", path_in_repo="x", repo_id=plain, status=403)
+    raises(HfHubHTTPError, other.delete_repo, plain, status=403)
+    raises(HfHubHTTPError, other.create_repo, b.id("-theirs"), status=403)
+    shared = "team/" + b.id().split("/")[1]
+    equal(other.create_repo(shared, private=True).repo_id, shared, "a repository of the organization")
+    raises(RepositoryNotFoundError, api.repo_info, shared, status=404)
+    pr = other.upload_file(path_or_fileobj=b"b", path_in_repo="b.txt", repo_id=plain, create_pr=True)  # takes no right to write
+    equal(api.get_discussion_details(plain, pr.pr_num).author, "other", "author")
+    raises(HfHubHTTPError, other.merge_pull_request, plain, pr.pr_num, status=403)
+    api.merge_pull_request(plain, pr.pr_num)
+    equal(files(plain), ["a.txt", "b.txt"], "merged")
+
+
+@scenario("repos", auth=True)
+def gated_asks(b):
+    api, other = HfApi(), second_user()
+    repo = make(b)
+    put(repo, "a.txt", b"a")
+    api.update_repo_settings(repo, gated="manual")
+
+    def reads():
+        return hf_hub_download(repo, "a.txt", token=other.token, cache_dir=tempfile.mkdtemp(dir=b.work))
+
+    e = raises(errors.GatedRepoError, reads, status=403)
+    assert "ask for access" in str(e) or "authorized list" in str(e), e
+    ask(b, f"/{repo}/ask-access", form={}, headers={"Authorization": "Bearer " + other.token})
+    equal([r.username for r in api.list_pending_access_requests(repo)], ["other"], "pending")
+    raises(errors.GatedRepoError, reads)
+    api.accept_access_request(repo, "other")
+    assert reads()
+    raises(HfHubHTTPError, api.accept_access_request, repo, "other", status=404)  # it is handled
+    equal([r.username for r in api.list_accepted_access_requests(repo)], ["other"], "accepted")
+    api.reject_access_request(repo, "other", rejection_reason="no longer")
+    raises(errors.GatedRepoError, reads)
+    equal([r.username for r in api.list_rejected_access_requests(repo)], ["other"], "rejected")
+    api.cancel_access_request(repo, "other")
+    equal([r.username for r in api.list_pending_access_requests(repo)], ["other"], "pending again")
+    api.update_repo_settings(repo, gated="auto")
+    fresh = make(b, "-granted")
+    api.update_repo_settings(fresh, gated="manual")
+    api.grant_access(fresh, "other")
+    equal([r.username for r in api.list_accepted_access_requests(fresh)], ["other"], "granted")
+    raises(HfHubHTTPError, lambda: list(other.list_pending_access_requests(repo)))
 
 
 @scenario("repos")
