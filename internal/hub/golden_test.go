@@ -266,17 +266,16 @@ func (tp *tape) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 var (
 	commitID   = regexp.MustCompile(`\b[0-9a-f]{40}\b`)
-	uploadID   = regexp.MustCompile(`/(part|complete)/[0-9a-f]{32}/`)
 	eventID    = regexp.MustCompile(`/comment/[^/]+/`)
 	partETag   = regexp.MustCompile(`"etag":"[^,}]*"`)
-	signedPath = regexp.MustCompile(`^/api/storage/`)
+	signedPath = regexp.MustCompile(`^(/api/storage/[a-z]+)/.*`) // what follows is the server's affair
 )
 
 // step is the request without commit ids, signatures and random names.
 func (tp *tape) step(r *http.Request, body []byte) step {
 	path := r.URL.EscapedPath()
 	if signedPath.MatchString(path) {
-		path = uploadID.ReplaceAllString(path, "/$1/{upload}/") + "?{signature}"
+		path = signedPath.ReplaceAllString(path, "$1/{signed}")
 	} else if q := r.URL.Query().Encode(); q != "" { // in the order of the names
 		path += "?" + q
 	}
