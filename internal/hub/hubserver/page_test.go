@@ -20,7 +20,9 @@ func TestPages(t *testing.T) {
 	s.create("base")
 	card := "---\nlicense: mit\nbase_model: me/base\ndatasets: [someone/else]\nmodel-index:\n- name: m\n  results:\n  - task: {type: t}\n    dataset: {name: D, type: d}\n" +
 		"    metrics:\n    - {type: acc, value: 0.5}\n---\n# Title\n[f](d/f.py) <img src=x onerror=alert(1)>\n"
-	s.do("POST", "/api/models/me/x/commit/main", commitBody(`,"description":"<b>why</b>"`, fileLine("README.md", card), fileLine("d/f.py", "one\n<b>two</b>\n"), fileLine("p.png", "\x89PNG\x00"), fileLine("b.dat", "\x00\x01")))
+	if a := s.do("POST", "/api/models/me/x/commit/main", commitBody(`,"description":"<b>why</b>"`, fileLine("README.md", card), fileLine("d/f.py", "one\n<b>two</b>\n"), fileLine("p.png", "\x89PNG\x00"), fileLine("b.dat", "\x00\x01"))); a.status != http.StatusOK {
+		t.Fatal(a)
+	}
 	s.do("POST", "/api/models/me/x/commit/main", commitBody("", fileLine("d/f.py", "one\nthree\n"), `{"key":"deletedFile","value":{"path":"b.dat"}}`))
 	s.do("POST", "/api/models/me/x/branch/a%2Fb", "")
 	head := s.head("me/x")
