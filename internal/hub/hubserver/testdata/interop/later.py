@@ -346,6 +346,30 @@ def space_settings(b):
 
 
 @scenario("spaces")
+def space_logs(b):
+    api, repo = HfApi(), make(b, kind="space", space_sdk="docker")
+    put(repo, "Dockerfile", b"FROM python:3.12\n", repo_type="space")
+    read = needs(api, "fetch_space_logs")
+    for build in (False, True):
+        lines = list(read(repo, build=build, follow=False))
+        assert all(isinstance(line, str) for line in lines), lines
+    raises(RepositoryNotFoundError, lambda: list(read(b.id("-nope"), follow=False)))
+
+
+@scenario("spaces")
+def webhooks(b):
+    api, repo = HfApi(), make(b)
+    hook = api.create_webhook(url="http://127.0.0.1:9/hook", watched=[{"type": "model", "name": repo}], domains=["repo"], secret="s")
+    equal((hook.url, hook.disabled, [(w.type, w.name) for w in hook.watched]), ("http://127.0.0.1:9/hook", False, [("model", repo)]), "webhook")
+    assert hook.id in [w.id for w in api.list_webhooks()]
+    equal(api.disable_webhook(hook.id).disabled, True, "disabled")
+    equal(api.enable_webhook(hook.id).disabled, False, "enabled")
+    equal([d.rstrip("s") for d in api.update_webhook(hook.id, domains=["repo", "discussions"]).domains], ["repo", "discussion"], "domains")
+    api.delete_webhook(hook.id)
+    raises(HfHubHTTPError, api.get_webhook, hook.id, status=404)
+
+
+@scenario("spaces")
 def space_created_with_all(b):
     api, repo = HfApi(), b.id()
     api.create_repo(repo, repo_type="space", space_sdk="gradio", space_hardware="cpu-basic",
