@@ -19,6 +19,7 @@ type Session struct {
 	transcript
 	turn
 	biller
+	callIDs idSet
 }
 
 // New begins a session with its first prompt. Both are saved together, so that

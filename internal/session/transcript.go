@@ -48,8 +48,11 @@ func (t *transcript) reply(r llm.Reply) {
 		return // providers refuse an empty message
 	}
 	t.messages = append(t.messages, r.Message)
-	t.slots = make(map[string]int)
+	clear(t.slots)
 	for _, call := range r.Message.Calls() {
+		if t.slots == nil {
+			t.slots = make(map[string]int)
+		}
 		t.slots[call.ID] = len(t.messages)
 		t.messages = append(t.messages, resultMessage(llm.ToolResult{CallID: call.ID, Text: unknownOutcome, IsError: true}))
 	}

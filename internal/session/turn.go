@@ -19,7 +19,6 @@ type turn struct {
 	pending []PendingCall // of the last reply, in order
 	steps   int           // replies since the last prompt
 	notes   map[string]int
-	seen    map[string]bool // every call id of the session
 	model   string          // that took over in this turn; "" for none
 	calls   int             // of the last reply
 	notices map[string]bool // kinds that the person was told
@@ -70,10 +69,6 @@ func (t *turn) reply(calls []llm.ToolCall) {
 	t.steps++
 	t.compactions, t.refusals, t.calls, t.pending = 0, 0, len(calls), nil
 	for _, call := range calls {
-		if t.seen == nil {
-			t.seen = make(map[string]bool)
-		}
-		t.seen[call.ID] = true
 		t.pending = append(t.pending, PendingCall{ToolCall: call})
 	}
 }
@@ -110,18 +105,42 @@ func (t *turn) Compactions() (all, refused int) { return t.compactions, t.refusa
 // Notes counts the notes of the guard since the last prompt.
 func (t *turn) Notes(guard string) int { return t.notes[guard] }
 
+// An idSet has the ids of all calls of a log, as far as it has read it. A log
+// that is resumed is read when the first reply comes.
+type idSet struct {
+	ids  map[string]bool
+	read int // events
+}
+
+func (c *idSet) update(events []Event) {
+	if c.ids == nil {
+		c.ids = make(map[string]bool)
+	}
+	for _, ev := range events[c.read:] {
+		if ev.Reply == nil {
+			continue
+		}
+		for _, call := range ev.Reply.Message.Calls() {
+			c.ids[call.ID] = true
+		}
+	}
+	c.read = len(events)
+}
+
 // UniqueCalls gives every call of the reply an id that no other call of the
 // session has: providers leave ids out and use them twice.
 func (s *Session) UniqueCalls(reply *llm.Reply) {
+	s.callIDs.update(s.events)
 	mine := make(map[string]bool)
+	taken := func(id string) bool { return s.callIDs.ids[id] || mine[id] }
 	for i, p := range reply.Message.Parts {
 		if p.Call == nil {
 			continue
 		}
-		if id := p.Call.ID; id == "" || s.seen[id] || mine[id] {
+		if id := p.Call.ID; id == "" || taken(id) {
 			call := *p.Call
 			call.ID = fmt.Sprintf("call_%d_%d", len(s.events)+1, i)
-			for s.seen[call.ID] || mine[call.ID] {
+			for taken(call.ID) {
 				call.ID += "x"
 			}
 			reply.Message.Parts[i].Call = &call

@@ -82,7 +82,7 @@ func (c *Client) attempt(ctx context.Context, req llm.Request, yield func(llm.Ch
 		return c.failure(ctx, err)
 	}
 	defer res.Body.Close()
-	r := reader{promptBytes: len(body), yield: yield}
+	r := reader{promptBytes: len(body), alive: watch.Alive, yield: yield}
 	if err := r.read(res); err != nil && !errors.Is(err, errStopped) {
 		return c.failure(ctx, err)
 	}

@@ -26,6 +26,15 @@ func TestModel(t *testing.T) {
 	llmtest.RunModel(t, func(_ *testing.T, s *llmtest.Server) llm.Model { return client(s) })
 }
 
+func TestPings(t *testing.T) {
+	t.Parallel()
+	llmtest.RunPings(t, func(_ *testing.T, s *llmtest.Server) llm.Model {
+		c := client(s)
+		c.Idle = time.Second / 2
+		return c
+	})
+}
+
 // sent is a request as it arrived.
 type sent struct {
 	MaxTokens int `json:"max_tokens"`

@@ -26,6 +26,7 @@ var errStopped = errors.New("the caller stopped ranging")
 // A reader turns one answer into chunks.
 type reader struct {
 	promptBytes int
+	alive       func() // is told of every event that is not a ping
 	yield       func(llm.Chunk, error) bool
 
 	open     map[int]*content // blocks that have begun
@@ -127,6 +128,9 @@ func (r *reader) event(raw ssestream.Event) error {
 	var ev wireEvent
 	if err := json.Unmarshal(raw.Data, &ev); err != nil {
 		return &llm.TransportError{Err: fmt.Errorf("read reply: %w in %.200q", err, raw.Data)}
+	}
+	if ev.Type != "ping" {
+		r.alive()
 	}
 	switch ev.Type {
 	case "message_start":

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -29,6 +30,7 @@ type Turn struct {
 	CutAfter   int    `json:"cut_after"`   // the connection breaks after so many chunks
 	EndAfter   int    `json:"end_after"`   // the answer ends in good order after so many chunks
 	StallAfter int    `json:"stall_after"` // the answer stops for ever after so many chunks
+	Ping       bool   `json:"ping"`        // a stalled answer shows signs of life
 	ErrorAfter int    `json:"error_after"` // an error takes the place of the chunk after so many
 	Hang       bool   `json:"hang"`        // nothing is ever sent
 	Whole      bool   `json:"whole"`       // one JSON object, not a stream
@@ -242,6 +244,14 @@ func (a *answer) write(text []byte) {
 // stall keeps the client waiting until it, or the server, gives up.
 func (a *answer) stall() {
 	a.flush()
+	for a.turn.Ping && pause(a.ctx, 20*time.Millisecond) {
+		ping := ": keep-alive\n\n"
+		if a.wire == messagesWire {
+			ping = "event: ping\ndata: {\"type\": \"ping\"}\n\n"
+		}
+		_, _ = io.WriteString(a.w, ping)
+		a.flush()
+	}
 	<-a.ctx.Done()
 	panic(http.ErrAbortHandler)
 }

@@ -27,6 +27,27 @@ func RunModel(t *testing.T, newModel func(t *testing.T, s *Server) llm.Model) {
 	t.Run("EarlyStop", func(t *testing.T) { t.Parallel(); earlyStop(t, newModel) })
 }
 
+// RunPings tests that a reply is given up when only signs of life come, and
+// not when words do. The models have an idle limit of half a second.
+func RunPings(t *testing.T, newModel func(t *testing.T, s *Server) llm.Model) {
+	t.Run("DeadButPinging", func(t *testing.T) {
+		t.Parallel()
+		s := NewServer(Turn{Text: strings.Repeat("x", 100), Chunk: 10, StallAfter: 3, Ping: true})
+		defer s.Close()
+		if reply, err := Ask(t.Context(), newModel(t, s), Go()); !llm.Temporary(err) {
+			t.Errorf("got %+v, %v", reply, err)
+		}
+	})
+	t.Run("SlowButAlive", func(t *testing.T) {
+		t.Parallel()
+		s := NewServer(Turn{Text: strings.Repeat("x", 80), Chunk: 1, PaceMS: 80})
+		defer s.Close()
+		if reply, err := Ask(t.Context(), newModel(t, s), Go()); err != nil || len(reply.Message.Text()) != 80 {
+			t.Errorf("got %+v, %v", reply, err)
+		}
+	})
+}
+
 // Ask collects the reply to one request. A stream that ends without an error
 // and without an End is an error here.
 func Ask(ctx context.Context, m llm.Model, req llm.Request) (llm.Reply, error) {

@@ -124,6 +124,7 @@ func (e *encoded) update(c *Client, req llm.Request, options []byte) error {
 	if keep < len(e.messages) {
 		e.truncate(keep)
 	}
+	e.bytes = slices.Grow(e.bytes, size(req.Messages[keep:]))
 	for i, m := range req.Messages[keep:] {
 		wireMessages := c.wire(m)
 		if i += keep; m.Role == llm.Tool && (i+1 == len(req.Messages) || req.Messages[i+1].Role != llm.Tool) {
@@ -178,6 +179,24 @@ func (e *encoded) add(messages ...wireMessage) error {
 		e.bytes = append(append(e.bytes, ','), bytes.TrimSuffix(e.buffer.Bytes(), []byte("\n"))...)
 	}
 	return nil
+}
+
+// size is about what the messages take, so that a long history is not copied
+// over and over while it is encoded.
+func size(messages []llm.Message) (n int) {
+	for _, m := range messages {
+		n += 64
+		for _, p := range m.Parts {
+			n += len(p.Text) + len(p.Reasoning)
+			if p.Call != nil {
+				n += len(p.Call.Args) + 128
+			}
+			if p.Result != nil {
+				n += len(p.Result.Text)
+			}
+		}
+	}
+	return n + n/8 // what JSON escapes
 }
 
 // truncate keeps the first n messages.

@@ -94,7 +94,7 @@ func (c *Client) attempt(ctx context.Context, req llm.Request, yield func(llm.Ch
 	if res.StatusCode != http.StatusOK {
 		return wire.Failure(ctx, refusal(res, answer, c.key()), c.key())
 	}
-	r := reader{promptBytes: body.size, tools: req.Tools, hangUp: func() { _ = res.Body.Close() }, yield: yield}
+	r := reader{promptBytes: body.size, tools: req.Tools, alive: watch.Alive, hangUp: func() { _ = res.Body.Close() }, yield: yield}
 	if err := r.read(answer); err != nil && !errors.Is(err, errStopped) {
 		return wire.Failure(ctx, err, c.key())
 	}

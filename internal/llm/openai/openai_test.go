@@ -33,6 +33,13 @@ func TestModel(t *testing.T) {
 	})
 }
 
+func TestPings(t *testing.T) {
+	t.Parallel()
+	llmtest.RunPings(t, func(_ *testing.T, s *llmtest.Server) llm.Model {
+		return &openai.Client{Model: "m", BaseURL: s.URL, Idle: time.Second / 2}
+	})
+}
+
 const done = `data: {"choices":[{"finish_reason":"tool_calls"}]}` + "\n\n"
 
 // piece is an event with one piece of a call.

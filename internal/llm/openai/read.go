@@ -21,6 +21,7 @@ var errStopped = errors.New("the caller stopped ranging")
 type reader struct {
 	promptBytes int
 	tools       []llm.ToolSpec
+	alive       func() // is told of every piece
 	hangUp      func() // gives the connection up
 	yield       func(llm.Chunk, error) bool
 
@@ -198,6 +199,7 @@ func (r *reader) pieces(br *bufio.Reader) error {
 			r.drain(br)
 			return nil
 		}
+		r.alive()
 		if err := r.event(data); err != nil {
 			if _, cut := errors.AsType[*llm.TransportError](err); cut && r.finish != "" {
 				return nil // all but the usage is there

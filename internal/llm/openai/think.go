@@ -79,7 +79,10 @@ func partial(s, mark string) int {
 // A detailList puts reasoning_details together from their pieces. Pieces with
 // one index and type are one detail: their texts are joined, other fields kept
 // from whichever has them.
-type detailList []map[string]any
+type detailList struct {
+	list  []map[string]any
+	texts map[string]*strings.Builder // of the last detail, which may grow
+}
 
 func (l *detailList) add(pieces []json.RawMessage) {
 	for _, raw := range pieces {
@@ -87,21 +90,32 @@ func (l *detailList) add(pieces []json.RawMessage) {
 		if json.Unmarshal(raw, &piece) != nil || piece == nil {
 			continue
 		}
-		last := len(*l) - 1
-		if last < 0 || !sameField((*l)[last], piece, "index") || !sameField((*l)[last], piece, "type") {
-			*l = append(*l, piece)
-			continue
+		last := len(l.list) - 1
+		if last < 0 || !sameField(l.list[last], piece, "index") || !sameField(l.list[last], piece, "type") {
+			l.finish()
+			l.list, l.texts = append(l.list, map[string]any{}), make(map[string]*strings.Builder)
+			last++
 		}
 		for key, value := range piece {
-			text, isText := value.(string)
-			old, wasText := (*l)[last][key].(string)
-			if (key == "text" || key == "summary" || key == "data") && isText && wasText {
-				(*l)[last][key] = old + text
-			} else if value != nil {
-				(*l)[last][key] = value
+			switch text, isText := value.(string); {
+			case isText && (key == "text" || key == "summary" || key == "data"):
+				if l.texts[key] == nil {
+					l.texts[key] = new(strings.Builder)
+				}
+				l.texts[key].WriteString(text)
+			case value != nil || l.list[last][key] == nil:
+				l.list[last][key] = value
 			}
 		}
 	}
+}
+
+// finish puts the texts of the last detail in their places.
+func (l *detailList) finish() {
+	for key, text := range l.texts {
+		l.list[len(l.list)-1][key] = text.String()
+	}
+	l.texts = nil
 }
 
 // sameField reports whether both have the field, with one number or text.
@@ -117,11 +131,12 @@ func sameField(a, b map[string]any, key string) bool {
 	return false
 }
 
-func (l detailList) join() string {
-	if len(l) == 0 {
+func (l *detailList) join() string {
+	if len(l.list) == 0 {
 		return ""
 	}
-	text, err := json.Marshal(l)
+	l.finish()
+	text, err := json.Marshal(l.list)
 	if err != nil {
 		return ""
 	}

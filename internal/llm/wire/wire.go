@@ -49,7 +49,8 @@ func SameHost(req *http.Request, via []*http.Request) error {
 var errStall = errors.New("the server fell silent")
 
 // A Watch cancels a request whose answer falls silent: the first byte must
-// come within one limit, every other within another. The time that the caller
+// come within one limit, every other within another, and a word of the answer,
+// which Alive tells of, within pings times that. The time that the caller
 // takes between reads is the caller's. It is the http.RoundTripper of one
 // request.
 type Watch struct {
@@ -58,12 +59,20 @@ type Watch struct {
 	cancel  context.CancelCauseFunc
 	waiting *time.Timer // for the first byte
 	limit   time.Duration
+	pinged  time.Duration // waited for since the last word
 }
+
+// pings is how much longer than silence a server's bytes without a word are
+// borne: a model may think for minutes behind them, a dead one for ever.
+const pings = 10
 
 // NewWatch starts to wait for the first byte. Stop it.
 func NewWatch(cancel context.CancelCauseFunc, firstByte, idle time.Duration) *Watch {
 	return &Watch{cancel: cancel, limit: idle, waiting: alarm(cancel, firstByte)}
 }
+
+// Alive says that a word of the answer came, and not just a sign of life.
+func (w *Watch) Alive() { w.pinged = 0 }
 
 // Stop ends the watch.
 func (w *Watch) Stop() { w.waiting.Stop() }
@@ -93,13 +102,21 @@ type watchedBody struct {
 }
 
 func (b *watchedBody) Read(p []byte) (int, error) {
+	w := b.watch
+	if w.pinged > pings*w.limit {
+		err := fmt.Errorf("%w: nothing but signs of life for %s", errStall, w.pinged.Round(time.Second))
+		w.cancel(err)
+		return 0, err
+	}
+	start := time.Now()
 	if b.idle != nil {
-		b.idle.Reset(b.watch.limit)
+		b.idle.Reset(w.limit)
 	}
 	n, err := b.ReadCloser.Read(p)
+	w.pinged += time.Since(start)
 	if b.idle == nil && n > 0 {
-		b.watch.waiting.Stop()
-		b.idle = alarm(b.watch.cancel, b.watch.limit)
+		w.waiting.Stop()
+		b.idle, w.pinged = alarm(w.cancel, w.limit), 0
 	}
 	if b.idle != nil {
 		b.idle.Stop()

@@ -11,7 +11,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -23,6 +22,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/go-json-experiment/json" // reads twice as fast as encoding/json, which resumes feel
 	"github.com/gofrs/flock"
 
 	"ml-intern/internal/session"
