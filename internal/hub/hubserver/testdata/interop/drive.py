@@ -3,7 +3,7 @@
 Arguments: the program, the folder with the environments. Prints a table of
 client and scenario, then what failed. Exit status 1 if anything did.
 INTEROP_RUN names the scenarios to run, INTEROP_CLIENTS the clients;
-INTEROP_ALL=1 makes what the server does not have yet a failure, too.
+What the server does not have is a failure; with INTEROP_ALL=0 it is "not yet".
 """
 
 import concurrent.futures
