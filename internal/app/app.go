@@ -20,6 +20,8 @@ import (
 	"ml-intern/internal/agent"
 	"ml-intern/internal/approval"
 	"ml-intern/internal/config"
+	"ml-intern/internal/hub"
+	"ml-intern/internal/hub/cache"
 	"ml-intern/internal/job"
 	"ml-intern/internal/job/local"
 	"ml-intern/internal/ledger"
@@ -271,7 +273,9 @@ func retry(cfg *config.Config) llm.RetryOptions {
 // tools lists every built-in tool, for the session of that id.
 func (a *App) tools(id string) (*tool.Router, error) {
 	sb := sandbox.Local{Dir: a.cfg.Dir, Env: sandbox.Environ(a.cfg.Environ())}
-	remote := a.hubClient
+	remote, kept := a.hubClient, a.newCollection(id)
+	uploads := filepath.Join(a.cfg.Paths.State, "uploads")
+	shared := func(c *hub.Client) *cache.Cache { return cache.FromEnv(a.cfg.Getenv, c) }
 	return tool.NewRouter(
 		tools.Plan(),
 		tools.InspectDataset(sb),
@@ -284,13 +288,13 @@ func (a *App) tools(id string) (*tool.Router, error) {
 		tools.JobLogs(a.jobs),
 		tools.JobCancel(a.jobs),
 		tools.CompareRuns(a.jobs, sb),
-		tools.Publish(remote, sb, a.jobs, tools.Provenance{Session: id, Version: Version()}),
-		tools.HubDownload(remote, sb),
+		kept.collect(tools.Publish(remote, sb, a.jobs, tools.Provenance{Session: id, Version: Version(), Memory: uploads})),
+		tools.HubDownload(remote, sb, shared),
 		tools.HubSearch(remote),
 		tools.RepoDetails(remote),
 		tools.InspectHubDataset(remote),
-		tools.HubFiles(remote, sb),
-		tools.HubGit(remote),
+		kept.collect(tools.HubFiles(remote, sb, uploads)),
+		kept.collect(tools.HubGit(remote)),
 	)
 }
 

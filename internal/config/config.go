@@ -33,6 +33,7 @@ type Config struct {
 	FirstByte    time.Duration // how long a model may keep one waiting; 0 for the default
 	Idle         time.Duration // how long it may pause in a reply; 0 for the default
 	BillTo       string        // organization that pays on the Hugging Face router
+	Collect      bool          // what a session makes on the Hub goes into a collection there
 	Models       map[string]ModelFacts
 	Record       string // file that model traffic is written to
 	ReplayTools  bool   // calls are answered from the recording that the model plays

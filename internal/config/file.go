@@ -69,6 +69,7 @@ func settings() []setting {
 		{"time_budget", "how long a run may take, such as 90m", tighten, func(c *Config) any { return &c.TimeBudget }},
 		{"first_byte_timeout", "how long a model may keep one waiting for the first byte, such as 120s", free, func(c *Config) any { return &c.FirstByte }},
 		{"idle_timeout", "how long a model may pause in a reply, such as 60s", free, func(c *Config) any { return &c.Idle }},
+		{"hub_collection", "true to keep what a session makes on the Hub in a private collection there", never, func(c *Config) any { return &c.Collect }},
 		{"bill_to", "organization that pays on the Hugging Face router", never, func(c *Config) any { return &c.BillTo }},
 		{"models", "facts of models by id: context_window, max_output, price, efforts, images", never, func(c *Config) any { return &c.Models }},
 	}
@@ -263,6 +264,13 @@ func (c *Config) decode(to any, node ast.Node) error {
 			return fmt.Errorf("must be a duration such as 90s or 2h, not %q", text)
 		}
 		*to = v
+		return nil
+	case *bool:
+		v, ok := node.(*ast.BoolNode)
+		if !ok {
+			return fmt.Errorf("must be true or false, not %s", node)
+		}
+		*to = v.Value
 		return nil
 	case **bool:
 		v, ok := node.(*ast.BoolNode)

@@ -51,6 +51,8 @@ func show(field any) string {
 		return *v
 	case *int:
 		return fmt.Sprint(*v)
+	case *bool:
+		return fmt.Sprint(*v)
 	case *float64:
 		return fmt.Sprint(*v)
 	case *time.Duration:
@@ -73,6 +75,8 @@ func Schema() ([]byte, error) {
 			p["type"] = "string"
 		case *int:
 			p["type"], p["minimum"] = "integer", 0
+		case *bool:
+			p["type"] = "boolean"
 		case *float64:
 			p["type"], p["minimum"] = "number", 0
 		case *time.Duration:

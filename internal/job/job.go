@@ -97,6 +97,7 @@ type Status struct {
 
 	OutputDir    string `json:"output_dir,omitempty"`    // absolute folder of its results, OUTPUT_DIR in the job
 	ScriptSHA256 string `json:"script_sha256,omitempty"` // of the script that ran, in hex
+	Hardware     string `json:"hardware,omitempty"`      // what it runs on, in words
 	PID          int    `json:"pid,omitempty"`           // on this machine, of a job that has started
 }
 

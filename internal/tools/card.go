@@ -8,9 +8,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-
 	"ml-intern/internal/experiment"
+	"ml-intern/internal/hub"
+	hubcard "ml-intern/internal/hub/card"
 )
 
 // A CardText is what the model says about its model. The numbers of a card
@@ -18,7 +18,8 @@ import (
 type CardText struct {
 	Title   string   `json:"title" jsonschema:"a title for people"`
 	Summary string   `json:"summary" jsonschema:"what the model does and how it was made, in a few sentences, without numbers"`
-	Dataset string   `json:"dataset" jsonschema:"the name of the data set"`
+	Dataset string   `json:"dataset" jsonschema:"the data set: OWNER/NAME if it is on the Hub, else its name"`
+	Base    string   `json:"base_model,omitempty" jsonschema:"OWNER/NAME of the model that training began with"`
 	License string   `json:"license,omitempty" jsonschema:"a licence id of the Hub, such as mit"`
 	Task    string   `json:"task" jsonschema:"a task of the Hub, such as tabular-classification"`
 	Library string   `json:"library,omitempty" jsonschema:"a library id of the Hub, such as sklearn"`
@@ -30,6 +31,7 @@ type CardText struct {
 type Provenance struct {
 	Session string
 	Version string // of ml-intern
+	Memory  string // folder for what an upload must remember to be taken up again
 }
 
 // An evaluation is the eval.json of one model on one split.
@@ -49,19 +51,53 @@ type card struct {
 	made    Provenance
 	job     string
 	script  string // sha256
+	machine string // that the job ran on
 	metrics experiment.Metrics
 	eval    *evaluation // nil if there is none
 	files   []string
 }
 
-// markdown renders the card: metadata by the Hub's model-index, then prose.
-func (c card) markdown() (string, error) {
-	front, err := yaml.Marshal(c.front())
-	if err != nil {
-		return "", fmt.Errorf("encode card: %w", err)
+// The marks around the text of a card that is ours: what a person wrote before
+// or after them stays when the model is published again.
+const (
+	textBegins = "<!-- ml-intern: written from the record -->"
+	textEnds   = "<!-- /ml-intern -->"
+)
+
+// markdown puts the record into the card that is there, nil if there is none:
+// metadata by the Hub's model-index, then our part of the text.
+func (c card) markdown(before []byte) ([]byte, error) {
+	out := hubcard.Parse(before)
+	for _, f := range c.front(out) {
+		var err error
+		if out, err = out.Set(f.Key, f.Value); err != nil {
+			return nil, fmt.Errorf("write %s into the card that is there: %w", f.Key, err)
+		}
 	}
+	out, err := out.AddResults(c.index()...)
+	if err != nil {
+		return nil, fmt.Errorf("write the results into the card that is there: %w", err)
+	}
+	return out.WithBody([]byte(joined(string(out.Body()), c.prose()))).Bytes(), nil
+}
+
+// joined puts our text in the place of its older form.
+func joined(body, ours string) string {
+	ours = textBegins + "\n" + ours + textEnds + "\n"
+	before, rest, found := strings.Cut(body, textBegins)
+	_, after, closed := strings.Cut(rest, textEnds)
+	switch {
+	case found && closed:
+		return before + ours + strings.TrimPrefix(after, "\n")
+	case strings.TrimSpace(body) == "":
+		return "\n" + ours
+	}
+	return strings.TrimRight(body, "\n") + "\n\n" + ours
+}
+
+func (c card) prose() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "---\n%s---\n\n# %s\n\n%s\n", front, oneLine(c.text.Title), c.text.Summary)
+	fmt.Fprintf(&b, "\n# %s\n\n%s\n", oneLine(c.text.Title), c.text.Summary)
 	c.results(&b)
 	c.training(&b)
 	if c.text.Limits != "" {
@@ -71,43 +107,54 @@ func (c card) markdown() (string, error) {
 	for _, name := range c.files {
 		fmt.Fprintf(&b, "- `%s`\n", name)
 	}
-	fmt.Fprintf(&b, "\nMade by ml-intern %s in session %s. Every number above was written from the record of the run.\n", c.made.Version, c.made.Session)
-	return b.String(), nil
+	fmt.Fprintf(&b, "\nMade by ml-intern %s in session %s. Every number above was written from the record of the run.\n\n", c.made.Version, c.made.Session)
+	return b.String()
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// front is the card's metadata in the order in which people read it.
-func (c card) front() yaml.MapSlice {
-	m := yaml.MapSlice{}
+// front is what the metadata say, in the order in which people read it. Tags
+// that are there stay.
+func (c card) front(before hubcard.Card) hubcard.Pairs {
+	var out hubcard.Pairs
 	add := func(key string, value any) {
 		if value != "" {
-			m = append(m, yaml.MapItem{Key: key, Value: value})
+			out = append(out, hubcard.Pair{Key: key, Value: value})
 		}
 	}
 	add("library_name", c.text.Library)
 	add("pipeline_tag", c.text.Task)
 	add("license", c.text.License)
-	add("tags", append([]string{"ml-intern"}, c.text.Tags...))
-	if c.eval == nil {
-		return m
+	add("base_model", c.text.Base)
+	if _, err := hub.ParseRepo(hub.Dataset, c.text.Dataset); err == nil && strings.Contains(c.text.Dataset, "/") {
+		add("datasets", []any{c.text.Dataset})
 	}
-	var metrics []yaml.MapSlice
+	data, _ := before.Data() // a card that cannot be read is refused when it is written to
+	tags, _ := hubcard.Words(data, "tags")
+	var all []any
+	for _, tag := range append(append(tags, "ml-intern"), c.text.Tags...) {
+		if !slices.Contains(all, any(tag)) {
+			all = append(all, tag)
+		}
+	}
+	add("tags", all)
+	return out
+}
+
+// index is the evaluation in the terms of the Hub's model-index.
+func (c card) index() []hubcard.Result {
+	if c.eval == nil {
+		return nil
+	}
+	var out []hubcard.Result
 	for _, name := range c.evalNames() {
-		metrics = append(metrics, yaml.MapSlice{
-			{Key: "type", Value: name}, {Key: "name", Value: name + " (" + c.eval.Split + ")"}, {Key: "value", Value: c.eval.Metrics[name]},
+		out = append(out, hubcard.Result{
+			Model: c.repo, Task: c.text.Task,
+			Dataset: hubcard.Reference{Type: slug(c.text.Dataset), Name: oneLine(c.text.Dataset), Split: c.eval.Split},
+			Metric:  hubcard.Metric{Type: name, Name: name + " (" + c.eval.Split + ")", Value: c.eval.Metrics[name]},
 		})
 	}
-	return append(m, yaml.MapItem{Key: "model-index", Value: []yaml.MapSlice{{
-		{Key: "name", Value: c.repo},
-		{Key: "results", Value: []yaml.MapSlice{{
-			{Key: "task", Value: yaml.MapSlice{{Key: "type", Value: c.text.Task}}},
-			{Key: "dataset", Value: yaml.MapSlice{
-				{Key: "name", Value: oneLine(c.text.Dataset)}, {Key: "type", Value: slug(c.text.Dataset)}, {Key: "split", Value: c.eval.Split},
-			}},
-			{Key: "metrics", Value: metrics},
-		}}},
-	}}})
+	return out
 }
 
 // slug is a data set's name as an id.
@@ -198,6 +245,12 @@ func number(v float64) string {
 
 func (c card) training(b *strings.Builder) {
 	fmt.Fprintf(b, "\n## Training\n\nData: %s. Job `%s`, script sha256 `%s`.\n", oneLine(c.text.Dataset), c.job, c.script)
+	if c.text.Base != "" {
+		fmt.Fprintf(b, "Base model: %s.\n", oneLine(c.text.Base))
+	}
+	if c.machine != "" {
+		fmt.Fprintf(b, "Hardware: %s.\n", oneLine(c.machine))
+	}
 	list := func(title string, values map[string]string) {
 		if len(values) == 0 {
 			return

@@ -31,9 +31,10 @@ type hubFilesInput struct {
 	Public    bool     `json:"public,omitempty" jsonschema:"upload: the repository is public, and the person wants these files there"`
 }
 
-// HubFiles lists, reads, uploads and deletes files of repositories.
-func HubFiles(connect dialer, sb files) tool.Tool {
-	h := hubFiles{connect, sb}
+// HubFiles lists, reads, uploads and deletes files of repositories. Memory is a
+// folder for what an upload must remember to be taken up again.
+func HubFiles(connect dialer, sb files, memory string) tool.Tool {
+	h := hubFiles{connect, sb, memory}
 	s := spec("hf_repo_files", tool.Publishes)
 	s.Impact = impact(tool.Publishes, func(in hubFilesInput, i *tool.Impact) {
 		switch in.Operation {
@@ -54,6 +55,7 @@ func HubFiles(connect dialer, sb files) tool.Tool {
 type hubFiles struct {
 	connect dialer
 	sb      files
+	memory  string
 }
 
 func (h hubFiles) run(ctx context.Context, in hubFilesInput, call tool.Call) (tool.Output, error) {
@@ -203,7 +205,7 @@ func (h hubFiles) upload(ctx context.Context, c *hub.Client, repo hub.RepoID, in
 	}
 	call.Log(fmt.Sprintf("uploading %d files to %s", len(sources), repo))
 	made, err := c.Upload(ctx, repo, hub.Commit{
-		Revision: in.Revision, Message: cmp.Or(in.Message, "Upload "+cmp.Or(in.Path, in.Source)), Files: sources, Pull: in.CreatePR,
+		Revision: in.Revision, Message: cmp.Or(in.Message, "Upload "+cmp.Or(in.Path, in.Source)), Files: sources, Pull: in.CreatePR, Memory: h.memory,
 	})
 	if err != nil {
 		return tool.Output{}, err

@@ -33,7 +33,7 @@ func (b bench) shelf(t *testing.T, name string, private bool, files map[string]s
 
 func (b bench) hubFiles(t *testing.T, a args) tool.Output {
 	t.Helper()
-	return call(t, tools.HubFiles(b.connect, b.Local), a)
+	return call(t, tools.HubFiles(b.connect, b.Local, ""), a)
 }
 
 // wantText fails unless the output says all of it, and none of what begins
@@ -183,7 +183,7 @@ func TestHubFilesDelete(t *testing.T) {
 func TestHubFilesImpact(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	router, err := tool.NewRouter(tools.HubFiles(b.connect, b.Local))
+	router, err := tool.NewRouter(tools.HubFiles(b.connect, b.Local, ""))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package tools
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -91,16 +92,21 @@ func (p publisher) run(ctx context.Context, in publishInput, call tool.Call) (to
 	if err != nil {
 		return tool.Output{}, err
 	}
-	readme, err := p.readme(ctx, in, repo, status)
+	before, err := cardOf(ctx, client, repo)
 	if err != nil {
 		return tool.Output{}, err
 	}
-	sources = append(sources, hub.File{Path: "README.md", Content: []byte(readme)})
+	readme, err := p.readme(ctx, in, repo, status, before)
+	if err != nil {
+		return tool.Output{}, err
+	}
+	sources = append(sources, hub.File{Path: "README.md", Content: readme})
 	call.Log(fmt.Sprintf("uploading %d files to %s", len(sources), repo))
 	commit, err := client.Upload(ctx, repo, hub.Commit{
 		Message:     "Publish " + repo.Name,
 		Description: fmt.Sprintf("ml-intern session %s, job %s", p.made.Session, in.Job),
 		Files:       sources,
+		Memory:      p.made.Memory,
 	})
 	if err != nil {
 		return tool.Output{}, fmt.Errorf("publish %s: %w", repo, err)
@@ -124,12 +130,13 @@ func (p publisher) repository(ctx context.Context, client *hub.Client, in publis
 	if repo.Type != hub.Model {
 		return repo, hub.Info{}, fmt.Errorf("%s is a %s; publish makes models", in.Repo, repo.Type)
 	}
-	if repo.Namespace == "" {
-		account, err := client.WhoAmI(ctx)
-		if err != nil {
-			return repo, hub.Info{}, err
-		}
-		repo.Namespace = account.Name
+	account, err := client.WhoAmI(ctx)
+	if err != nil {
+		return repo, hub.Info{}, err
+	}
+	repo.Namespace = cmp.Or(repo.Namespace, account.Name)
+	if !account.CanWriteRepo(repo) {
+		return repo, hub.Info{}, fmt.Errorf("the token of %s may not write to %s: the person must log in with one that may (ml-intern login)", account.Name, repo)
 	}
 	if _, err := client.CreateRepo(ctx, repo, hub.CreateOptions{Private: in.private(), ExistOK: true}); err != nil {
 		return repo, hub.Info{}, err
@@ -190,31 +197,41 @@ func hashFile(path string) (sum string, size int64, err error) {
 	return fmt.Sprintf("%x", h.Sum(nil)), size, err
 }
 
-// readme writes the model card.
-func (p publisher) readme(ctx context.Context, in publishInput, repo hub.RepoID, status job.Status) (string, error) {
+// cardOf reads the card that a repository has, nil if there is none.
+func cardOf(ctx context.Context, client *hub.Client, repo hub.RepoID) ([]byte, error) {
+	var b limitedBuffer
+	_, err := client.Download(ctx, repo, "", "README.md", &b)
+	if errors.Is(err, hub.ErrNotFound) {
+		return nil, nil
+	}
+	return b.text, err
+}
+
+// readme writes the model card, over the one that is there.
+func (p publisher) readme(ctx context.Context, in publishInput, repo hub.RepoID, status job.Status, before []byte) ([]byte, error) {
 	metrics, err := readMetrics(ctx, p.sb, status)
 	if err != nil {
-		return "", fmt.Errorf("metrics of job %s: %w", in.Job, err)
+		return nil, fmt.Errorf("metrics of job %s: %w", in.Job, err)
 	}
-	c := card{repo: repo.Name, text: in.Card, made: p.made, job: in.Job, script: status.ScriptSHA256, metrics: metrics}
+	c := card{repo: repo.Name, text: in.Card, made: p.made, job: in.Job, script: status.ScriptSHA256, machine: status.Hardware, metrics: metrics}
 	for _, path := range in.Files {
 		c.files = append(c.files, filepath.Base(path))
 	}
 	if in.Evaluation != "" {
 		data, err := p.sb.ReadFile(ctx, in.Evaluation, maxMetricsFile)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		dec := json.NewDecoder(bytes.NewReader(data))
 		c.eval = new(evaluation)
 		if err := dec.Decode(c.eval); err != nil {
-			return "", fmt.Errorf("read evaluation %s: %w", in.Evaluation, err)
+			return nil, fmt.Errorf("read evaluation %s: %w", in.Evaluation, err)
 		}
 		if err := c.eval.check(); err != nil {
-			return "", fmt.Errorf("read evaluation %s: %w", in.Evaluation, err)
+			return nil, fmt.Errorf("read evaluation %s: %w", in.Evaluation, err)
 		}
 	}
-	return c.markdown()
+	return c.markdown(before)
 }
 
 func (e *evaluation) check() error {
@@ -232,68 +249,4 @@ func (e *evaluation) check() error {
 	}
 	e.Metrics[e.Metric] = e.Value
 	return nil
-}
-
-// HubDownload fetches a repository into the workspace.
-func HubDownload(connect dialer, sb files) tool.Tool {
-	type input struct {
-		Repo     string `json:"repo" jsonschema:"OWNER/NAME; datasets/OWNER/NAME for a data set"`
-		Dir      string `json:"dir" jsonschema:"workspace folder for the files"`
-		Revision string `json:"revision,omitempty" jsonschema:"branch, tag or commit: main if not given"`
-	}
-	type result struct {
-		Repo   string          `json:"repo"`
-		Commit string          `json:"commit"`
-		Dir    string          `json:"dir"`
-		Files  []publishedFile `json:"files"`
-	}
-	s := spec("hub_download", tool.Writes)
-	s.Resumable = true
-	return tool.New(s, func(ctx context.Context, in input, call tool.Call) (tool.Output, error) {
-		abs, inside := sb.Resolve(in.Dir)
-		if !inside {
-			return tool.Output{}, fmt.Errorf("%s is outside the workspace", in.Dir)
-		}
-		repo, err := hub.ParseRepo(hub.Model, in.Repo)
-		if err != nil {
-			return tool.Output{}, err
-		}
-		client, err := connect(ctx)
-		if err != nil {
-			return tool.Output{}, err
-		}
-		res := result{Repo: repo.String(), Dir: in.Dir}
-		if res.Commit, err = client.Snapshot(ctx, repo, hub.SnapshotOptions{Revision: in.Revision, Dir: abs}); err != nil {
-			return tool.Output{}, err
-		}
-		if res.Files, err = downloaded(ctx, client, repo, res.Commit, abs); err != nil {
-			return tool.Output{}, err
-		}
-		return object(res, fmt.Sprintf("downloaded %s: %d files", repo, len(res.Files)))
-	})
-}
-
-// maxListed is how many files of a download the model is told about.
-const maxListed = 100
-
-// downloaded lists the files of a snapshot as they are on the disk.
-func downloaded(ctx context.Context, client *hub.Client, repo hub.RepoID, commit, dir string) ([]publishedFile, error) {
-	var list []publishedFile
-	for entry, err := range client.ListTree(ctx, repo, hub.TreeOptions{Revision: commit, Recursive: true}) {
-		if err != nil {
-			return nil, err
-		}
-		if entry.Dir {
-			continue
-		}
-		if len(list) == maxListed {
-			break
-		}
-		sum, size, err := hashFile(filepath.Join(dir, filepath.FromSlash(entry.Path)))
-		if err != nil {
-			return nil, fmt.Errorf("check download of %s: %w", entry.Path, err)
-		}
-		list = append(list, publishedFile{entry.Path, size, sum})
-	}
-	return list, nil
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"ml-intern/internal/hub"
+	"ml-intern/internal/hub/cache"
+	"ml-intern/internal/hub/hubserver"
 	"ml-intern/internal/hub/hubtest"
 	"ml-intern/internal/job"
 	"ml-intern/internal/sandbox"
@@ -64,6 +66,13 @@ func (b bench) publish() tool.Tool {
 	return tools.Publish(b.connect, b.Local, b, tools.Provenance{Session: "s1", Version: "test"})
 }
 
+// download is the tool with a cache of the test's own.
+func (b bench) download() tool.Tool {
+	return tools.HubDownload(b.connect, b.Local, func(c *hub.Client) *cache.Cache {
+		return &cache.Cache{Client: c, Dir: filepath.Join(b.Dir, "hf-cache")}
+	})
+}
+
 func (b bench) args(change args) args {
 	a := args{
 		"repo": "forest", "job": "j1", "files": []string{"runs/j1/model.bin", "runs/j1/metrics.json", "train.py"}, "evaluation": "eval.json",
@@ -102,7 +111,7 @@ func TestPublish(t *testing.T) {
 	if !again.Unchanged || again.Commit != first.Commit {
 		t.Errorf("published twice: %+v, then %+v", first, again)
 	}
-	out := call(t, tools.HubDownload(b.connect, b.Local), args{"repo": "me/forest", "dir": "copy"})
+	out := call(t, b.download(), args{"repo": "me/forest", "dir": "copy"})
 	if out.IsError || !strings.Contains(out.Text, first.Commit) {
 		t.Fatalf("got %+v", out)
 	}
@@ -200,6 +209,89 @@ func TestImpactOfPublishing(t *testing.T) {
 	b := newBench(t)
 	for text, public := range map[string]bool{`{}`: false, `{"private":true}`: false, `{"private":false}`: true, `{"private":"no"}`: false, `[`: false} {
 		if i := b.publish().Spec().Impact(text); i.Public != public || i.Effect != tool.Publishes {
+			t.Errorf("%s: %+v", text, i)
+		}
+	}
+}
+
+// Publishing again over a card that a person has edited changes what is ours
+// and keeps the rest, byte by byte.
+func TestPublishKeepsWhatPeopleWrote(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.status.Hardware = "8 cores, 1 × H100"
+	words := args{"title": "A forest", "summary": "It predicts.", "dataset": "me/trees", "task": "tabular-classification", "base_model": "me/seed"}
+	decode(t, call(t, b.publish(), b.args(args{"card": words})))
+	repo := hub.RepoID{Type: hub.Model, Namespace: "me", Name: "forest"}
+	first := readCard(t, b, repo)
+	for _, want := range []string{"base_model: me/seed", "datasets:", "me/trees", "Hardware: 8 cores, 1 × H100.", "Base model: me/seed."} {
+		if !strings.Contains(first, want) {
+			t.Errorf("the card does not say %q:\n%s", want, first)
+		}
+	}
+	edited := strings.Replace(first, "---\n", "---\n# our own remark\nx_own: [1, 2] # kept\n", 1) + "\n## A word of mine\n\nThanks.\n"
+	edited = strings.Replace(edited, "- ml-intern", "- ml-intern\n- mine", 1)
+	if _, err := b.hub.Client.Upload(t.Context(), repo, hub.Commit{Files: []hub.File{{Path: "README.md", Content: []byte(edited)}}}); err != nil {
+		t.Fatal(err)
+	}
+	words["summary"] = "It predicts better."
+	if again := decode(t, call(t, b.publish(), b.args(args{"card": words}))); again.Unchanged {
+		t.Error("nothing was published")
+	}
+	if got, want := readCard(t, b, repo), strings.Replace(edited, "It predicts.", "It predicts better.", 1); got != want {
+		t.Errorf("the card is\n%s\nwant\n%s", got, want)
+	}
+	if again := decode(t, call(t, b.publish(), b.args(args{"card": words}))); !again.Unchanged {
+		t.Error("the same was published again")
+	}
+}
+
+func readCard(t *testing.T, b bench, repo hub.RepoID) string {
+	t.Helper()
+	var text strings.Builder
+	if _, err := b.hub.Client.Download(t.Context(), repo, "", "README.md", &text); err != nil {
+		t.Fatal(err)
+	}
+	return text.String()
+}
+
+// A token that may not write is found out before anything is sent.
+func TestPublishWithATokenThatReads(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.hub = hubtest.StartWith(t, hubserver.Options{Auth: true, Tokens: map[string]hubserver.Account{"hf_reads": {Name: "me", ReadOnly: true}}})
+	b.hub.Client.Token = "hf_reads"
+	out := call(t, b.publish(), b.args(nil))
+	if !out.IsError || !strings.Contains(out.Text, "may not write to me/forest") {
+		t.Errorf("got %+v", out)
+	}
+	for _, r := range b.hub.Requests() {
+		if r.Method != "GET" {
+			t.Errorf("it sent %s %s", r.Method, r.Path)
+		}
+	}
+}
+
+// Without a folder, a download lands where Python programs look, and only the
+// files that are wanted are fetched.
+func TestHubDownload(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.shelf(t, "lib", true, map[string]string{"config.json": "{}", "sub/a.txt": "a", "w.bin": "\x00weights"})
+	out := call(t, b.download(), args{"repo": "me/lib", "files": []string{"*.json", "sub/"}})
+	wantText(t, out, false, `"count":2`, "models--me--lib", "config.json", "sub/a.txt", "!w.bin")
+	b.hub.Requests() // which forgets them
+	again := call(t, b.download(), args{"repo": "me/lib", "files": []string{"*.json", "sub/"}})
+	wantText(t, again, false, `"count":2`)
+	for _, r := range b.hub.Requests() {
+		if strings.Contains(r.Path, "/resolve/") && r.Method == "GET" {
+			t.Errorf("it was fetched again: %s", r.Path)
+		}
+	}
+	wantText(t, call(t, b.download(), args{"repo": "me/lib", "dir": "here", "files": []string{"w.*"}}), false, `"count":1`, "w.bin")
+	wantText(t, call(t, b.download(), args{"repo": "me/li"}), true, "there are: me/lib")
+	for text, outside := range map[string]bool{`{"repo":"a/b"}`: true, `{"repo":"a/b","dir":"x"}`: false} {
+		if i := b.download().Spec().Impact(text); (i.Outside != "") != outside || i.Effect != tool.Writes {
 			t.Errorf("%s: %+v", text, i)
 		}
 	}

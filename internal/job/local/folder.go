@@ -40,6 +40,7 @@ type record struct {
 	OutputDir    string    `json:"output_dir"`
 	Submitted    time.Time `json:"submitted"`
 	Slots        int       `json:"slots"`
+	Hardware     string    `json:"hardware,omitempty"`
 }
 
 // A start is started.json: it identifies the job's first process.
@@ -94,7 +95,7 @@ func (f folder) status() (job.Status, error) {
 	s := job.Status{
 		ID: rec.ID, Label: rec.Spec.Label, Name: rec.Spec.Name,
 		State: job.Queued, ExitCode: -1, Submitted: rec.Submitted,
-		OutputDir: rec.OutputDir, ScriptSHA256: rec.ScriptSHA256,
+		OutputDir: rec.OutputDir, ScriptSHA256: rec.ScriptSHA256, Hardware: rec.Hardware,
 	}
 	// The end first: when it is there, so is the start.
 	var e end

@@ -38,7 +38,7 @@ func (b Backend) Submit(ctx context.Context, spec job.Spec) (job.Status, error) 
 	id := newID(time.Now())
 	written := folder(filepath.Join(b.Dir, tmpDir, id))
 	defer os.RemoveAll(string(written)) // nothing is left there once it is accepted
-	if err := b.prepare(written, id, spec); err != nil {
+	if err := b.prepare(ctx, written, id, spec); err != nil {
 		return job.Status{}, fmt.Errorf("submit job: %w", err)
 	}
 	accepted, err := b.accept(ctx, written, spec.Label)
@@ -78,14 +78,14 @@ func (b Backend) check(spec job.Spec) error {
 }
 
 // prepare writes a job's folder.
-func (b Backend) prepare(f folder, id string, spec job.Spec) error {
+func (b Backend) prepare(ctx context.Context, f folder, id string, spec job.Spec) error {
 	spec.CPUs = max(spec.CPUs, 1)
 	if spec.TimeLimit == 0 {
 		spec.TimeLimit = defaultTimeLimit
 	}
 	rec := record{
 		ID: id, Spec: spec, Slots: b.slots(), Submitted: time.Now().UTC(),
-		OutputDir: filepath.Join(spec.Dir, "runs", id),
+		OutputDir: filepath.Join(spec.Dir, "runs", id), Hardware: hardware(ctx),
 	}
 	if err := os.Mkdir(string(f), 0o700); err != nil {
 		return err
