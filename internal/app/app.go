@@ -149,7 +149,11 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 	if err != nil {
 		return nil, errors.Join(err, release())
 	}
-	ag.Ledger.Spend(s.Bill().Cost)
+	bill, err := a.Bill(ctx, s)
+	if err != nil {
+		return nil, errors.Join(err, release())
+	}
+	ag.Ledger.Spend(bill.Cost)
 	return &Conversation{s, ag, release}, nil
 }
 
@@ -184,7 +188,7 @@ func (a *App) find(ctx context.Context, prefix string) (string, error) {
 		if s.ID == prefix {
 			return prefix, nil
 		}
-		if strings.HasPrefix(s.ID, prefix) {
+		if strings.HasPrefix(s.ID, prefix) && s.Parent == "" {
 			found = append(found, s.ID)
 		}
 	}
@@ -204,7 +208,7 @@ func (a *App) Latest(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("list sessions: %w", err)
 	}
 	for _, s := range sessions {
-		if rel, err := filepath.Rel(a.cfg.Dir, s.Dir); err == nil && filepath.IsLocal(rel) {
+		if rel, err := filepath.Rel(a.cfg.Dir, s.Dir); err == nil && filepath.IsLocal(rel) && s.Parent == "" {
 			return s.ID, nil
 		}
 	}
@@ -236,20 +240,10 @@ func (a *App) agent(opened session.Opened, before []session.Event) (*agent.Agent
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
-	router, err := a.tools(opened.ID)
-	if err != nil {
-		return nil, err
-	}
-	if a.cfg.ReplayTools {
-		if router, err = recordedTools(a.cfg, router, before); err != nil {
-			return nil, err
-		}
-	}
-	return &agent.Agent{
+	ag := &agent.Agent{
 		System:   agent.System(a.cfg.Dir, a.cfg.SystemAppend),
 		Models:   models,
 		Effort:   a.cfg.Effort,
-		Tools:    router,
 		Policy:   mode,
 		Approver: agent.Nobody{},
 		Ledger:   &ledger.Account{Cap: ledger.Amount{USD: a.cfg.MaxCost, Tokens: a.cfg.MaxTokens}},
@@ -258,7 +252,18 @@ func (a *App) agent(opened session.Opened, before []session.Event) (*agent.Agent
 		MaxSteps: a.cfg.MaxSteps,
 		Spill:    a.spill(opened.ID),
 		Reason:   func(err error) string { return Classify(err).Reason },
-	}, nil
+	}
+	router, err := a.tools(opened.ID, a.research(ag, opened))
+	if err != nil {
+		return nil, err
+	}
+	if a.cfg.ReplayTools {
+		if router, err = recordedTools(a.cfg, router, before); err != nil {
+			return nil, err
+		}
+	}
+	ag.Tools = router
+	return ag, nil
 }
 
 // retry is how often a failed call is made again. A recording does not mend
@@ -271,15 +276,13 @@ func retry(cfg *config.Config) llm.RetryOptions {
 }
 
 // tools lists every built-in tool, for the session of that id.
-func (a *App) tools(id string) (*tool.Router, error) {
-	sb := sandbox.Local{Dir: a.cfg.Dir, Env: sandbox.Environ(a.cfg.Environ())}
+func (a *App) tools(id string, research tool.Tool) (*tool.Router, error) {
+	sb := a.sandbox()
 	remote, kept := a.hubClient, a.newCollection(id)
 	uploads := filepath.Join(a.cfg.Paths.State, "uploads")
 	shared := func(c *hub.Client) *cache.Cache { return cache.FromEnv(a.cfg.Getenv, c) }
-	return tool.NewRouter(
+	return tool.NewRouter(append([]tool.Tool{
 		tools.Plan(),
-		tools.InspectDataset(sb),
-		tools.Read(sb),
 		tools.Write(sb),
 		tools.Edit(sb),
 		tools.Bash(sb),
@@ -290,12 +293,26 @@ func (a *App) tools(id string) (*tool.Router, error) {
 		tools.CompareRuns(a.jobs, sb),
 		kept.collect(tools.Publish(remote, sb, a.jobs, tools.Provenance{Session: id, Version: Version(), Memory: uploads})),
 		tools.HubDownload(remote, sb, shared),
-		tools.HubSearch(remote),
-		tools.RepoDetails(remote),
-		tools.InspectHubDataset(remote),
 		kept.collect(tools.HubFiles(remote, sb, uploads)),
 		kept.collect(tools.HubGit(remote)),
-	)
+		research,
+	}, a.readers()...)...)
+}
+
+// readers are the tools that only read: a sub-agent has them too.
+func (a *App) readers() []tool.Tool {
+	sb := a.sandbox()
+	return []tool.Tool{
+		tools.Read(sb),
+		tools.InspectDataset(sb),
+		tools.HubSearch(a.hubClient),
+		tools.RepoDetails(a.hubClient),
+		tools.InspectHubDataset(a.hubClient),
+	}
+}
+
+func (a *App) sandbox() sandbox.Local {
+	return sandbox.Local{Dir: a.cfg.Dir, Env: sandbox.Environ(a.cfg.Environ())}
 }
 
 // spill keeps tool results that are too long for the transcript in the

@@ -41,6 +41,9 @@ func ListSessions(ctx context.Context, cfg *config.Config, std Streams) error {
 		w := tabwriter.NewWriter(std.Out, 0, 8, 2, ' ', 0)
 		fmt.Fprintln(w, "ID\tWHEN\tSTEPS\tSTATE\tFOLDER\tPROMPT")
 		for _, s := range list {
+			if s.Parent != "" {
+				continue // a sub-agent's; its parent's log names it
+			}
 			fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", s.ID, s.Updated.Local().Format(time.DateTime), s.Steps, s.State, s.Dir, shorten(s.Title, 60))
 		}
 		return w.Flush()
@@ -91,7 +94,10 @@ func ShowCost(ctx context.Context, cfg *config.Config, id string, std Streams) e
 		if err != nil {
 			return err
 		}
-		bill := s.Bill()
+		bill, err := a.Bill(ctx, s)
+		if err != nil {
+			return err
+		}
 		if cfg.Output == "json" {
 			return printJSON(std.Out, struct {
 				SessionID string             `json:"session_id"`

@@ -17,28 +17,29 @@ import (
 
 // Config is one run's settings.
 type Config struct {
-	Model        string        // id; "" for the first that has a key
-	Fallback     []string      // ids of the models that take over, in order
-	Effort       string        // how hard the model thinks; "" for its own default
-	Approve      string        // approval mode
-	Output       string        // text, json, stream-json or events
-	Dir          string        // the workspace, absolute
-	Hub          string        // URL, or "local" for the embedded server
-	Compute      string        // job backend
-	SystemAppend string        // added to the system prompt
-	MaxSteps     int           // of one turn
-	MaxCost      float64       // US dollars; 0 for no cap
-	MaxTokens    int           // of models whose price is unknown
-	TimeBudget   time.Duration // of one run; 0 for none
-	FirstByte    time.Duration // how long a model may keep one waiting; 0 for the default
-	Idle         time.Duration // how long it may pause in a reply; 0 for the default
-	BillTo       string        // organization that pays on the Hugging Face router
-	Collect      bool          // what a session makes on the Hub goes into a collection there
-	Models       map[string]ModelFacts
-	Record       string // file that model traffic is written to
-	ReplayTools  bool   // calls are answered from the recording that the model plays
-	Quiet        bool
-	Verbose      bool
+	Model         string        // id; "" for the first that has a key
+	Fallback      []string      // ids of the models that take over, in order
+	Effort        string        // how hard the model thinks; "" for its own default
+	Approve       string        // approval mode
+	Output        string        // text, json, stream-json or events
+	Dir           string        // the workspace, absolute
+	Hub           string        // URL, or "local" for the embedded server
+	Compute       string        // job backend
+	SystemAppend  string        // added to the system prompt
+	MaxSteps      int           // of one turn
+	MaxCost       float64       // US dollars; 0 for no cap
+	MaxTokens     int           // of models whose price is unknown
+	TimeBudget    time.Duration // of one run; 0 for none
+	FirstByte     time.Duration // how long a model may keep one waiting; 0 for the default
+	Idle          time.Duration // how long it may pause in a reply; 0 for the default
+	BillTo        string        // organization that pays on the Hugging Face router
+	ResearchModel string        // id of the model of sub-agents; "" for the session's own
+	Collect       bool          // what a session makes on the Hub goes into a collection there
+	Models        map[string]ModelFacts
+	Record        string // file that model traffic is written to
+	ReplayTools   bool   // calls are answered from the recording that the model plays
+	Quiet         bool
+	Verbose       bool
 
 	Paths  Paths
 	env    map[string]string

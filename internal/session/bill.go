@@ -5,6 +5,7 @@ import (
 
 	"ml-intern/internal/ledger"
 	"ml-intern/internal/llm"
+	"ml-intern/internal/tool"
 )
 
 // A Bill is what the log says of money and tokens.
@@ -14,10 +15,10 @@ type Bill struct {
 	Lines []BillLine    // the same by what it was for, in order of first use
 }
 
-// A BillLine is one model or tool on the bill.
+// A BillLine is one model, tool or sub-agent on the bill.
 type BillLine struct {
-	For   string        `json:"for"`   // ForStep, ForSummary or "tool"
-	Name  string        `json:"name"`  // of the model or the tool
+	For   string        `json:"for"`   // ForStep, ForSummary, "tool" or "sub-agent"
+	Name  string        `json:"name"`  // of the model or the tool; of a sub-agent its session
 	Calls int           `json:"calls"` // that were begun
 	Usage llm.Usage     `json:"usage"`
 	Cost  ledger.Amount `json:"cost"`
@@ -59,7 +60,23 @@ func (b *biller) add(ev Event) {
 		if usd := ev.Result.CostUSD; usd > 0 {
 			b.book("tool", b.calls[ev.Result.CallID], llm.Usage{}, ledger.Amount{USD: usd})
 		}
+		if spent := ev.Result.Spent; spent != nil {
+			b.sub(*spent)
+		}
 	}
+}
+
+// sub books what a sub-agent cost.
+func (b *biller) sub(spent tool.Spent) {
+	line := b.book("sub-agent", spent.Session, spent.Usage, ledger.Amount{USD: spent.USD, Tokens: spent.Tokens})
+	line.Calls += spent.Calls - 1 // it is one line, not one call
+}
+
+// Add returns the bill with what a sub-agent cost whose result the log lacks.
+func (b Bill) Add(spent tool.Spent) Bill {
+	sum := biller{usage: b.Usage, cost: b.Cost, lines: slices.Clone(b.Lines)}
+	sum.sub(spent)
+	return sum.Bill()
 }
 
 // settle closes the reservation with what the call cost.

@@ -44,8 +44,9 @@ type Opened struct {
 	ID      string `json:"id"`
 	Dir     string `json:"dir"` // the workspace, absolute
 	Model   string `json:"model"`
-	Hub     string `json:"hub"`     // URL, or "local"
-	Version string `json:"version"` // of ml-intern
+	Hub     string `json:"hub"`              // URL, or "local"
+	Version string `json:"version"`          // of ml-intern
+	Parent  string `json:"parent,omitempty"` // the session that this one works for, as a sub-agent
 }
 
 // Prompt is what the person said.

@@ -47,9 +47,10 @@ type Summary struct {
 	Model   string    `json:"model"`
 	Created time.Time `json:"created"`
 	Updated time.Time `json:"updated"`
-	Steps   int       `json:"steps"`  // model replies
-	State   string    `json:"state"`  // "answered", "failed: REASON", or "unfinished"
-	Events  int64     `json:"events"` // saved so far
+	Steps   int       `json:"steps"`            // model replies
+	State   string    `json:"state"`            // "answered", "failed: REASON", or "unfinished"
+	Events  int64     `json:"events"`           // saved so far
+	Parent  string    `json:"parent,omitempty"` // of a sub-agent: the session that it works for
 }
 
 // Add folds one saved event into the summary.
@@ -61,7 +62,7 @@ func (s *Summary) Add(ev Event) {
 	s.State = "unfinished"
 	switch {
 	case ev.Opened != nil:
-		s.ID, s.Dir, s.Model = ev.Opened.ID, ev.Opened.Dir, ev.Opened.Model
+		s.ID, s.Dir, s.Model, s.Parent = ev.Opened.ID, ev.Opened.Dir, ev.Opened.Model, ev.Opened.Parent
 	case ev.Prompt != nil && s.Title == "":
 		s.Title = title(ev.Prompt.Text)
 	case ev.Reply != nil:

@@ -66,6 +66,16 @@ type Output struct {
 	Facts     []Fact     `json:"facts,omitempty"` // what a summary of the conversation must keep
 	Image     *llm.Image `json:"image,omitempty"` // for the model to see, beside Text
 	CostUSD   float64    `json:"cost_usd,omitempty"`
+	Spent     *Spent     `json:"spent,omitempty"` // by a session of its own, which the account has booked already
+}
+
+// Spent is what a session cost that worked for a call: a sub-agent.
+type Spent struct {
+	Session string    `json:"session"`
+	Calls   int       `json:"calls"` // of models, that were answered
+	Usage   llm.Usage `json:"usage"`
+	USD     float64   `json:"usd"`
+	Tokens  int       `json:"unpriced_tokens,omitempty"`
 }
 
 // A Fact is something that must outlive a summary of the conversation: a job
