@@ -240,7 +240,7 @@ func (h hubFiles) upload(ctx context.Context, c *hub.Client, repo hub.RepoID, in
 	if len(made.Skipped) > 0 {
 		text += fmt.Sprintf("\nleft out by the repository's .gitignore: %s", strings.Join(made.Skipped, ", "))
 	}
-	return changed(repo, text, proposed(c, repo, made)), nil
+	return changed(repo, text, left(c, repo, made)...), nil
 }
 
 func (in hubFilesInput) uploadProblem() string {
@@ -322,7 +322,7 @@ func (h hubFiles) remove(ctx context.Context, c *hub.Client, repo hub.RepoID, in
 		verb = "proposed to delete"
 	}
 	text := fmt.Sprintf("%s %s of %s: %s\n%s", verb, plural(len(doomed), "file"), repo, cmp.Or(made.PullURL, made.URL), strings.Join(doomed[:min(len(doomed), 50)], "\n"))
-	return changed(repo, text, proposed(c, repo, made)), nil
+	return changed(repo, text, left(c, repo, made)...), nil
 }
 
 // matches compares as the Hub's own clients do: * crosses folders, and a
@@ -346,11 +346,11 @@ func changed(repo hub.RepoID, text string, made ...tool.Artifact) tool.Output {
 	}
 }
 
-// proposed is the artifact of a change: the repository, or the pull request
-// that proposes it.
-func proposed(c *hub.Client, repo hub.RepoID, made hub.Committed) tool.Artifact {
+// left is what a commit left behind: the repository and the commit in it, or
+// the pull request that proposes it.
+func left(c *hub.Client, repo hub.RepoID, made hub.Committed) []tool.Artifact {
 	if made.PullURL != "" {
-		return tool.Artifact{Kind: "pull request", URL: made.PullURL}
+		return []tool.Artifact{{Kind: "pull request", URL: made.PullURL}}
 	}
-	return tool.Artifact{Kind: string(repo.Type), URL: c.RepoURL(repo)}
+	return []tool.Artifact{{Kind: string(repo.Type), URL: c.RepoURL(repo)}, {Kind: "commit", URL: made.URL}}
 }

@@ -120,7 +120,7 @@ func TestHubFilesUpload(t *testing.T) {
 	}
 	out := upload(args{"path": "notes/a.txt", "content": "hello\n"})
 	wantText(t, out, false, "uploaded 1 file to me/box", "/me/box/commit/")
-	if len(out.Artifacts) != 1 || !strings.HasSuffix(out.Artifacts[0].URL, "/me/box") || len(out.Facts) != 1 {
+	if len(out.Artifacts) != 2 || !strings.HasSuffix(out.Artifacts[0].URL, "/me/box") || !strings.Contains(out.Artifacts[1].URL, "/commit/") || len(out.Facts) != 1 {
 		t.Errorf("no record: %+v", out)
 	}
 	wantText(t, upload(args{"path": "notes/a.txt", "content": "hello\n"}), false, "no commit was made")
