@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"path"
 	"regexp"
 	"slices"
@@ -153,11 +154,17 @@ func (h hubFiles) list(ctx context.Context, c *hub.Client, repo hub.RepoID, in h
 }
 
 func treeURL(c *hub.Client, repo hub.RepoID, rev, sub string) string {
-	return strings.TrimSuffix(c.RepoURL(repo)+"/tree/"+cmp.Or(rev, "main")+"/"+sub, "/")
+	return strings.TrimSuffix(pageURL(c, repo, "tree", rev, sub), "/")
 }
 
 func blobURL(c *hub.Client, repo hub.RepoID, rev, file string) string {
-	return c.RepoURL(repo) + "/blob/" + cmp.Or(rev, "main") + "/" + file
+	return pageURL(c, repo, "blob", rev, file)
+}
+
+// pageURL is the address of a page about a path, escaped for a browser.
+func pageURL(c *hub.Client, repo hub.RepoID, kind, rev, sub string) string {
+	at := &url.URL{Path: "/" + kind + "/" + cmp.Or(rev, "main") + "/" + sub}
+	return c.RepoURL(repo) + at.EscapedPath()
 }
 
 // plural counts things.
@@ -218,7 +225,7 @@ func (h hubFiles) upload(ctx context.Context, c *hub.Client, repo hub.RepoID, in
 	if err != nil {
 		return tool.Output{}, err
 	}
-	problem, err := secretIn(sources)
+	problem, err := secretIn(append(slices.Clone(sources), hub.File{Path: "the commit message", Content: []byte(in.Message)}))
 	if err != nil {
 		return tool.Output{}, err
 	}

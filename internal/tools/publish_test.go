@@ -298,6 +298,17 @@ func TestHubDownload(t *testing.T) {
 	}
 	wantText(t, call(t, b.download(), args{"repo": "me/lib", "dir": "here", "files": []string{"w.*"}}), false, `"count":1`, "w.bin")
 	wantText(t, call(t, b.download(), args{"repo": "me/li"}), true, "there are: me/lib")
+	wantText(t, call(t, b.download(), args{"repo": "me/lbi"}), true, "there are: me/lib")
+	wantText(t, call(t, b.download(), args{"repo": "datasets/me/lib"}), true, "me/lib, which is a model")
+	wantText(t, call(t, b.download(), args{"repo": "me/lib", "files": []string{"nope*"}}), true, "no file of me/lib matches nope*", "config.json")
+	wantText(t, call(t, b.download(), args{"repo": "me/lib", "dir": ".git/hooks"}), true, "belongs to git")
+	for path, text := range map[string]string{"mine/config.json": "mine", "mine/w.bin": "\x00wEIGHTS"} {
+		if err := b.WriteFile(t.Context(), path, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantText(t, call(t, b.download(), args{"repo": "me/lib", "dir": "mine"}), true, "2 files in mine have other content", "config.json, w.bin")
+	wantText(t, call(t, b.download(), args{"repo": "me/lib", "dir": "here"}), false, `"count":4`) // what is there already is the same
 	for text, outside := range map[string]bool{`{"repo":"a/b"}`: true, `{"repo":"a/b","dir":"x"}`: false} {
 		if i := b.download().Spec().Impact(text); (i.Outside != "") != outside || i.Effect != tool.Writes {
 			t.Errorf("%s: %+v", text, i)
