@@ -18,6 +18,7 @@ const floors = `
 llm:
 config:
 ledger:
+secret:
 hub/feature:
 hub/weights:
 hub:            hub/feature hub/weights
@@ -40,7 +41,7 @@ hub/hubserver:  hub hub/card hub/feature hub/weights hub/hubserver/gitstore hub/
 llm/wire:       llm
 llm/openai:     llm llm/wire
 llm/anthropic:  llm llm/wire
-llm/replay:     llm llm/wire
+llm/replay:     llm llm/wire secret
 llm/baseline:   llm
 llm/catalog:    llm config
 tool:           llm
@@ -52,7 +53,7 @@ job:            hub ledger
 job/local:      job hub sandbox
 experiment:     job
 agent:          llm tool session approval ledger
-tools:          llm tool sandbox dataset dataset/format job experiment hub hub/card hub/cache
+tools:          llm tool secret sandbox dataset dataset/format job experiment hub hub/card hub/cache
 app:            llm config ledger hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval sandbox job job/local experiment agent tools
 cli:            llm tool session approval agent app config ledger
 cmd/ml-intern:  config cli app

@@ -51,7 +51,7 @@ func Classify(err error) Exit {
 	case is(ErrTimeBudget):
 		return Exit{7, "time_budget", "go on with: ml-intern --continue --time-budget DURATION"}
 	case is(agent.ErrApproval):
-		return Exit{3, "approval", "decide with: ml-intern --continue --approve auto, or leave it"}
+		return Exit{3, "approval", "decide at a terminal: ml-intern --continue --approve ask; or leave it"}
 	case is(login.ErrNoToken, login.ErrExpired):
 		return Exit{4, "auth", "log in with: ml-intern login"}
 	case is(login.ErrIdentity) && !is(context.Canceled, hub.ErrUnreachable):

@@ -90,21 +90,25 @@ func (m Mode) Decide(r Request) Decision {
 func auto(r Request) Decision {
 	switch {
 	case r.Impact.Deletes:
-		return Decision{Deny, "with --approve auto nothing is deleted beyond the workspace; a person must do that or run with --approve ask"}
+		return Decision{Deny, "with --approve auto nothing is deleted beyond the workspace; a person must do that, or run with --approve ask at a terminal"}
 	case r.Impact.Public:
-		return Decision{Deny, "with --approve auto nothing is made public; keep it private, or a person must run with --approve ask"}
+		return Decision{Deny, "with --approve auto nothing is made public; keep it private, or a person must run with --approve ask at a terminal"}
 	case r.Impact.Recurring:
-		return Decision{Deny, "with --approve auto nothing is started that goes on by itself; run it once, or a person must run with --approve ask"}
+		return Decision{Deny, "with --approve auto nothing is started that goes on by itself; run it once, or a person must run with --approve ask at a terminal"}
 	}
 	return Decision{Verdict: Allow}
 }
 
 func publishes(i tool.Impact) string {
+	what := "publishes something"
 	switch {
 	case i.Deletes:
-		return "deletes something on the Hub"
+		what = "deletes something on the Hub"
 	case i.Public:
-		return "makes something public"
+		what = "makes something public"
 	}
-	return "publishes something"
+	if i.Object != "" {
+		what += fmt.Sprintf(" (%.200s)", strings.ToValidUTF8(i.Object, "?"))
+	}
+	return what
 }

@@ -24,6 +24,7 @@ type outcome struct {
 	costUSD  float64
 	arts     []tool.Artifact
 	duration time.Duration
+	localHub bool
 }
 
 func newOutcome(c *app.Conversation, err error, duration time.Duration) outcome {
@@ -38,6 +39,7 @@ func newOutcome(c *app.Conversation, err error, duration time.Duration) outcome 
 		costUSD:  math.Round(bill.Cost.USD*1e9) / 1e9, // without the noise of adding up
 		arts:     c.Session.Artifacts(),
 		duration: duration,
+		localHub: c.Session.Opened().Hub == app.LocalHub,
 	}
 }
 

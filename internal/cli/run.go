@@ -54,6 +54,9 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions, std Streams) 
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
+	if who, here := personAt(std); here {
+		c.Agent.Approver = who
+	}
 	if cfg.TimeBudget > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, cfg.TimeBudget, app.ErrTimeBudget)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,8 +29,12 @@ func (p *textPrinter) end(o outcome) error {
 		return err
 	}
 	if p.showSession {
-		_, err := fmt.Fprintf(p.out, "Session: %s (ml-intern sessions show %s)\n", o.session, o.session)
-		return err
+		if _, err := fmt.Fprintf(p.out, "Session: %s (ml-intern sessions show %s)\n", o.session, o.session); err != nil {
+			return err
+		}
+	}
+	if o.localHub && slices.ContainsFunc(o.arts, func(a tool.Artifact) bool { return a.URL != "" }) {
+		p.printf("pages of the embedded Hub are there while it runs: ml-intern hub serve\n")
 	}
 	return nil
 }

@@ -31,6 +31,7 @@ type Impact struct {
 	Deletes   bool    `json:"deletes,omitempty"`   // removes something that is not a workspace file
 	Recurring bool    `json:"recurring,omitempty"` // goes on by itself
 	CostUSD   float64 `json:"cost_usd,omitempty"`  // at worst; 0 when free
+	Object    string  `json:"object,omitempty"`    // what is published, opened or deleted, for the person who decides
 }
 
 // A Spec describes a tool to the model and to the policy.

@@ -116,7 +116,18 @@ func plain(err error) error {
 	if i := strings.LastIndex(text, "validating "); i >= 0 {
 		text = text[i+len("validating "):]
 	}
-	return errors.New(strings.TrimPrefix(text, "root: "))
+	text = strings.TrimPrefix(text, "root: ")
+	if before, rest, ok := strings.Cut(text, "type: "); ok { // type: VALUE has type "A", want one of "null, B"
+		if value, kinds, ok := strings.Cut(rest, " has type "); ok {
+			is, want, _ := strings.Cut(kinds, ", want ")
+			want = strings.NewReplacer("one of ", "", `"null, `, `"`).Replace(want)
+			if is == `"null"` {
+				value = "null"
+			}
+			text = fmt.Sprintf("%s%s is a %s, want a %s", before, value, strings.Trim(is, `"`), strings.Trim(want, `"`))
+		}
+	}
+	return errors.New(text)
 }
 
 // syntaxError says where JSON broke, with what stands there.

@@ -74,9 +74,11 @@ func (c card) markdown(before []byte) ([]byte, error) {
 			return nil, fmt.Errorf("write %s into the card that is there: %w", f.Key, err)
 		}
 	}
-	out, err := out.AddResults(c.index()...)
-	if err != nil {
-		return nil, fmt.Errorf("write the results into the card that is there: %w", err)
+	if results := c.index(); len(results) > 0 {
+		var err error
+		if out, err = out.AddResults(results...); err != nil {
+			return nil, fmt.Errorf("write the results into the card that is there: %w", err)
+		}
 	}
 	return out.WithBody([]byte(joined(string(out.Body()), c.prose()))).Bytes(), nil
 }
@@ -183,7 +185,7 @@ func (c card) results(b *strings.Builder) {
 	}
 	fmt.Fprintf(b, "\n## Results\n\n| metric | in training: mean [95 %% interval] | values |%s\n|---|---|---|%s\n", c.evalHead(), strings.Repeat("---|", c.evalColumns()))
 	for _, name := range names {
-		fmt.Fprintf(b, "| %s | %s |", name, c.interval(name))
+		fmt.Fprintf(b, "| %s | %s |", strings.ReplaceAll(oneLine(name), "|", `\|`), c.interval(name))
 		if c.eval != nil {
 			if v, ok := c.eval.Metrics[name]; ok {
 				fmt.Fprintf(b, " %s |", number(v))

@@ -199,7 +199,10 @@ func (r *datasetReport) structure(b *strings.Builder) {
 		}
 		fmt.Fprintf(b, "  %s / %s", s.Config, s.Split)
 		if z := r.sizeOf(s); z != nil {
-			fmt.Fprintf(b, ": %d rows, %s", z.Rows, bytesOf(max(z.OriginalBytes, z.ParquetBytes)))
+			fmt.Fprintf(b, ": %d rows", z.Rows)
+			if size := max(z.OriginalBytes, z.ParquetBytes); size > 0 {
+				fmt.Fprintf(b, ", %s", bytesOf(size))
+			}
 		}
 		b.WriteByte('\n')
 	}
@@ -221,7 +224,11 @@ func (r *datasetReport) sample(b *strings.Builder) {
 	for _, row := range r.rows.Rows[:min(r.samples, len(r.rows.Rows))] {
 		fmt.Fprintf(b, "\nrow %d:\n", row.Index)
 		for _, name := range r.rows.Features.Columns() {
-			fmt.Fprintf(b, "  %s: %s\n", name, oneLine(cutText(string(row.Cells[name]), maxCell)))
+			cell := oneLine(cutText(string(row.Cells[name]), maxCell))
+			if slices.Contains(row.Truncated, name) {
+				cell += " [… the viewer has cut this cell]"
+			}
+			fmt.Fprintf(b, "  %s: %s\n", name, cell)
 		}
 	}
 }

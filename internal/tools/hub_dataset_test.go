@@ -128,7 +128,7 @@ func TestRepoDetails(t *testing.T) {
 	show := func(a args) tool.Output { return call(t, tools.RepoDetails(b.connect), a) }
 	wantText(t, show(args{"repo_id": "me/llm"}), false,
 		"model: me/llm", "licence: mit", "base model: a/b, c/d", "architecture: LlamaForCausalLM", "model type: llama", "context length: 8192",
-		"declared type: bfloat16", "layers, hidden size, vocabulary: 2, 64, 1000", "parameters: 12 (12), BF16 12",
+		"declared type: bfloat16", "layers: 2", "hidden size: 64", "vocabulary: 1000", "parameters: 12 (12), BF16 12",
 		"tokenizer: PreTrainedTokenizerFast", "chat template: yes", "visibility: private", "config.json (")
 	wantText(t, show(args{"repo_id": "me/odd"}), false, "model: me/odd", "weights.bin", "!architecture", "!parameters")
 	wantText(t, show(args{"repo_id": "me/chats", "repo_type": "dataset"}), false,

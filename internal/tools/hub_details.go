@@ -129,9 +129,9 @@ func (d *details) architecture(config map[string]any) {
 	d.line("model type", "%s", first("model_type"))
 	d.line("context length", "%s", first("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx"))
 	d.line("declared type", "%s", first("torch_dtype", "dtype"))
-	d.line("layers, hidden size, vocabulary", "%s", strings.Join([]string{
-		first("num_hidden_layers", "n_layer", "num_layers"), first("hidden_size", "n_embd", "d_model"), first("vocab_size"),
-	}, ", "))
+	d.line("layers", "%s", first("num_hidden_layers", "n_layer", "num_layers"))
+	d.line("hidden size", "%s", first("hidden_size", "n_embd", "d_model"))
+	d.line("vocabulary", "%s", first("vocab_size"))
 	if quant, ok := config["quantization_config"].(map[string]any); ok {
 		d.line("quantized", "%s", cardText(quant["quant_method"]))
 	}

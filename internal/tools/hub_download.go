@@ -2,8 +2,13 @@ package tools
 
 import (
 	"context"
+	"crypto/sha1" // of git
+	"encoding/hex"
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"ml-intern/internal/hub"
 	"ml-intern/internal/hub/cache"
@@ -45,6 +50,9 @@ func HubDownload(connect dialer, sb files, shared cacher) tool.Tool {
 		}
 		wanted := hub.Filter{Allow: in.Files}
 		res := downloadResult{Repo: repo.String(), Dir: in.Dir}
+		if err := free(ctx, client, repo, in, abs); err != nil {
+			return tool.Output{}, explain(ctx, client, repo, err)
+		}
 		if in.Dir == "" {
 			opts := cache.SnapshotOptions{Revision: in.Revision, Filter: wanted}
 			if abs, err = shared(client).Snapshot(ctx, repo, opts); err == nil {
@@ -71,8 +79,69 @@ type downloadResult struct {
 	Files  []publishedFile `json:"files"` // the first of them
 }
 
+// free says why the files must not be put where they are to go: some are there
+// with other content, or there are none to put there.
+func free(ctx context.Context, client *hub.Client, repo hub.RepoID, in downloadInput, dir string) error {
+	if slices.Contains(strings.Split(filepath.ToSlash(in.Dir), "/"), ".git") {
+		return fmt.Errorf("%s belongs to git", in.Dir)
+	}
+	wanted, n := hub.Filter{Allow: in.Files}, 0
+	var others, names []string
+	for entry, err := range client.ListTree(ctx, repo, hub.TreeOptions{Revision: in.Revision, Recursive: true}) {
+		if err != nil {
+			return err
+		}
+		if entry.Dir {
+			continue
+		}
+		if !wanted.Match(entry.Path) {
+			names = append(names, entry.Path)
+			continue
+		}
+		n++
+		if in.Dir != "" && differs(filepath.Join(dir, filepath.FromSlash(entry.Path)), entry) {
+			others = append(others, entry.Path)
+		}
+	}
+	switch {
+	case len(others) > 0:
+		return fmt.Errorf("%s in %s have other content, and nothing was downloaded: take another folder (%s)", plural(len(others), "file"), in.Dir, few(others))
+	case n == 0 && len(in.Files) > 0:
+		return fmt.Errorf("no file of %s matches %s; there are %s", repo, strings.Join(in.Files, ", "), few(names))
+	}
+	return nil
+}
+
+// few names the first of many.
+func few(names []string) string {
+	const most = 10
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+// differs reports whether a file is there that is not the one of the
+// repository.
+func differs(path string, want hub.Entry) bool {
+	info, err := os.Lstat(path)
+	switch {
+	case err != nil:
+		return false
+	case !info.Mode().IsRegular() || info.Size() != want.Size:
+		return true
+	}
+	sum, size, err := hashFile(path)
+	if want.LFS != "" {
+		return err != nil || sum != want.LFS
+	}
+	data, err := os.ReadFile(path) // small: it is no large file
+	blob := sha1.Sum(append(fmt.Appendf(nil, "blob %d\x00", size), data...))
+	return err != nil || hex.EncodeToString(blob[:]) != want.OID
+}
+
 // maxListed is how many files of a download the model is told about.
-const maxListed = 100
+const maxListed = 20
 
 // list names the files as they are on the disk. Large ones were held against
 // their hash as they came, and are not read again.

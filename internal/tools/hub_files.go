@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"path"
 	"regexp"
 	"slices"
@@ -25,10 +26,11 @@ type hubFilesInput struct {
 	Limit     int      `json:"limit,omitempty" jsonschema:"list: entries; read: lines"`
 	Content   *string  `json:"content,omitempty" jsonschema:"upload: the text"`
 	Source    string   `json:"source,omitempty" jsonschema:"upload: a file or folder of the workspace, instead of content"`
+	Ignore    []string `json:"ignore,omitempty" jsonschema:"upload of a folder: leave these out; * stands for anything, folder/ for all in it"`
 	Patterns  []string `json:"patterns,omitempty" jsonschema:"delete: files; * stands for anything, folder/ for all in it"`
 	CreatePR  bool     `json:"create_pr,omitempty" jsonschema:"upload, delete: propose the change in a pull request"`
 	Message   string   `json:"commit_message,omitempty"`
-	Public    bool     `json:"public,omitempty" jsonschema:"upload: the repository is public, and the person wants these files there"`
+	Public    bool     `json:"public,omitempty" jsonschema:"the repository is public, and the person wants this upload or pull request there"`
 }
 
 // HubFiles lists, reads, uploads and deletes files of repositories. Memory is a
@@ -37,13 +39,14 @@ func HubFiles(connect dialer, sb files, memory string) tool.Tool {
 	h := hubFiles{connect, sb, memory}
 	s := spec("hf_repo_files", tool.Publishes)
 	s.Impact = impact(tool.Publishes, func(in hubFilesInput, i *tool.Impact) {
-		switch in.Operation {
+		switch operation(in.Operation) {
 		case "list", "read":
 			i.Effect = tool.Reads
 		case "delete":
-			i.Deletes = !in.CreatePR
-		case "upload":
 			i.Public = in.Public
+			i.Deletes, i.Object = !in.CreatePR, in.Repo+": "+strings.Join(in.Patterns, ", ")
+		case "upload":
+			i.Public, i.Object = in.Public, in.Repo+": "+cmp.Or(in.Path, in.Source)
 			if abs, inside := sb.Resolve(cmp.Or(in.Source, ".")); !inside {
 				i.Outside = "it uploads " + abs + ", outside the workspace"
 			}
@@ -62,9 +65,9 @@ func (h hubFiles) run(ctx context.Context, in hubFilesInput, call tool.Call) (to
 	operations := map[string]func(context.Context, *hub.Client, hub.RepoID, hubFilesInput, tool.Call) (tool.Output, error){
 		"list": h.list, "read": h.read, "upload": h.upload, "delete": h.remove,
 	}
-	do, ok := operations[in.Operation]
+	do, ok := operations[operation(in.Operation)]
 	if !ok {
-		return badArgs("there is no operation %q: list, read, upload and delete are there", in.Operation), nil
+		return badArgs("there is no operation %.40q: list, read, upload and delete are there", in.Operation), nil
 	}
 	repo, err := repository(in.Repo, in.Type)
 	if err != nil {
@@ -84,10 +87,18 @@ func badArgs(format string, args ...any) tool.Output {
 	return tool.Output{Text: text, IsError: true, BadArgs: true, Summary: text}
 }
 
-// repository reads what the model calls a repository.
+// operation reads the name of an operation as models write it.
+func operation(name string) string { return strings.ToLower(strings.TrimSpace(name)) }
+
+// repository reads what the model calls a repository: its id, or the address of
+// its page.
 func repository(id, typ string) (hub.RepoID, error) {
-	if id == "" {
-		return hub.RepoID{}, errors.New("repo_id is missing: OWNER/NAME")
+	id = strings.Trim(strings.TrimPrefix(strings.TrimSpace(id), "https://huggingface.co/"), "/")
+	switch {
+	case id == "":
+		return hub.RepoID{}, errors.New("the repository is missing: OWNER/NAME")
+	case len(id) > 200:
+		return hub.RepoID{}, fmt.Errorf("%d characters are no repository: OWNER/NAME", len(id))
 	}
 	return hub.ParseRepo(hub.RepoType(strings.TrimSuffix(strings.ToLower(typ), "s")), id)
 }
@@ -131,7 +142,7 @@ func (h hubFiles) list(ctx context.Context, c *hub.Client, repo hub.RepoID, in h
 			fmt.Fprintln(&shown, line)
 		}
 	}
-	head := fmt.Sprintf("%s: %d files (%s) and %d folders in %s", repo.Path(), files, bytesOf(total), folders, cmp.Or(opts.Path, "the root"))
+	head := fmt.Sprintf("%s: %s (%s) and %s in %s", repo.Path(), plural(files, "file"), bytesOf(total), plural(folders, "folder"), cmp.Or(opts.Path, "the root"))
 	if !complete {
 		head += fmt.Sprintf("; only the first %d entries were counted", maxScanned)
 	}
@@ -143,11 +154,25 @@ func (h hubFiles) list(ctx context.Context, c *hub.Client, repo hub.RepoID, in h
 }
 
 func treeURL(c *hub.Client, repo hub.RepoID, rev, sub string) string {
-	return strings.TrimSuffix(c.RepoURL(repo)+"/tree/"+cmp.Or(rev, "main")+"/"+sub, "/")
+	return strings.TrimSuffix(pageURL(c, repo, "tree", rev, sub), "/")
 }
 
 func blobURL(c *hub.Client, repo hub.RepoID, rev, file string) string {
-	return c.RepoURL(repo) + "/blob/" + cmp.Or(rev, "main") + "/" + file
+	return pageURL(c, repo, "blob", rev, file)
+}
+
+// pageURL is the address of a page about a path, escaped for a browser.
+func pageURL(c *hub.Client, repo hub.RepoID, kind, rev, sub string) string {
+	at := &url.URL{Path: "/" + kind + "/" + cmp.Or(rev, "main") + "/" + sub}
+	return c.RepoURL(repo) + at.EscapedPath()
+}
+
+// plural counts things.
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // bytesOf is a size as people read it.
@@ -200,7 +225,11 @@ func (h hubFiles) upload(ctx context.Context, c *hub.Client, repo hub.RepoID, in
 	if err != nil {
 		return tool.Output{}, err
 	}
-	if problem := secretIn(sources); problem != "" {
+	problem, err := secretIn(append(slices.Clone(sources), hub.File{Path: "the commit message", Content: []byte(in.Message)}))
+	if err != nil {
+		return tool.Output{}, err
+	}
+	if problem != "" {
 		return tool.Output{}, fmt.Errorf("%s; nothing was uploaded: leave it out", problem)
 	}
 	call.Log(fmt.Sprintf("uploading %d files to %s", len(sources), repo))
@@ -214,11 +243,11 @@ func (h hubFiles) upload(ctx context.Context, c *hub.Client, repo hub.RepoID, in
 		text := fmt.Sprintf("%s has all of it already: no commit was made", repo)
 		return tool.Output{Text: text, Summary: text}, nil
 	}
-	text := fmt.Sprintf("uploaded %d files to %s: %s", len(sources)-len(made.Skipped), repo, cmp.Or(made.PullURL, made.URL))
+	text := fmt.Sprintf("uploaded %s to %s: %s", plural(len(sources)-len(made.Skipped), "file"), repo, cmp.Or(made.PullURL, made.URL))
 	if len(made.Skipped) > 0 {
 		text += fmt.Sprintf("\nleft out by the repository's .gitignore: %s", strings.Join(made.Skipped, ", "))
 	}
-	return changed(repo, text, proposed(c, repo, made)), nil
+	return changed(repo, text, left(c, repo, made)...), nil
 }
 
 func (in hubFilesInput) uploadProblem() string {
@@ -247,6 +276,13 @@ func (h hubFiles) sources(in hubFilesInput) ([]hub.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("upload %s: %w", in.Source, err)
 	}
+	if isFolder {
+		unwanted := hub.Filter{Ignore: in.Ignore}
+		list = slices.DeleteFunc(list, func(f hub.File) bool { return !unwanted.Match(f.Path) })
+		if len(list) == 0 {
+			return nil, fmt.Errorf("upload %s: nothing is left of it", in.Source)
+		}
+	}
 	for i := range list {
 		if isFolder {
 			list[i].Path = path.Join(to, list[i].Path)
@@ -265,6 +301,9 @@ func (h hubFiles) remove(ctx context.Context, c *hub.Client, repo hub.RepoID, in
 	info, err := c.RepoInfo(ctx, repo, in.Revision)
 	if err != nil {
 		return tool.Output{}, err
+	}
+	if in.CreatePR && !info.Private && !in.Public {
+		return tool.Output{}, fmt.Errorf("%s is public, and so are its pull requests; if the person wants that, call again with public", repo)
 	}
 	var doomed []string
 	for e, err := range c.ListTree(ctx, repo, hub.TreeOptions{Revision: info.SHA, Recursive: true}) {
@@ -289,8 +328,8 @@ func (h hubFiles) remove(ctx context.Context, c *hub.Client, repo hub.RepoID, in
 	if in.CreatePR {
 		verb = "proposed to delete"
 	}
-	text := fmt.Sprintf("%s %d files of %s: %s\n%s", verb, len(doomed), repo, cmp.Or(made.PullURL, made.URL), strings.Join(doomed[:min(len(doomed), 50)], "\n"))
-	return changed(repo, text, proposed(c, repo, made)), nil
+	text := fmt.Sprintf("%s %s of %s: %s\n%s", verb, plural(len(doomed), "file"), repo, cmp.Or(made.PullURL, made.URL), strings.Join(doomed[:min(len(doomed), 50)], "\n"))
+	return changed(repo, text, left(c, repo, made)...), nil
 }
 
 // matches compares as the Hub's own clients do: * crosses folders, and a
@@ -314,11 +353,11 @@ func changed(repo hub.RepoID, text string, made ...tool.Artifact) tool.Output {
 	}
 }
 
-// proposed is the artifact of a change: the repository, or the pull request
-// that proposes it.
-func proposed(c *hub.Client, repo hub.RepoID, made hub.Committed) tool.Artifact {
+// left is what a commit left behind: the repository and the commit in it, or
+// the pull request that proposes it.
+func left(c *hub.Client, repo hub.RepoID, made hub.Committed) []tool.Artifact {
 	if made.PullURL != "" {
-		return tool.Artifact{Kind: "pull request", URL: made.PullURL}
+		return []tool.Artifact{{Kind: "pull request", URL: made.PullURL}}
 	}
-	return tool.Artifact{Kind: string(repo.Type), URL: c.RepoURL(repo)}
+	return []tool.Artifact{{Kind: string(repo.Type), URL: c.RepoURL(repo)}, {Kind: "commit", URL: made.URL}}
 }

@@ -69,6 +69,7 @@ func TestHubFilesList(t *testing.T) {
 	wantText(t, b.hubFiles(t, args{"operation": "list", "repo_id": "me/man"}), true, "not found", "there are: me/many")
 	wantText(t, b.hubFiles(t, args{"operation": "list", "repo_id": "a/b/c"}), true, "parse repository id")
 	wantText(t, b.hubFiles(t, args{"operation": "browse", "repo_id": "me/many"}), true, `no operation "browse"`)
+	wantText(t, b.hubFiles(t, args{"operation": " LIST", "repo_id": "https://huggingface.co/me/many/"}), false, "me/many: 3 files")
 }
 
 func TestHubFilesRead(t *testing.T) {
@@ -118,20 +119,22 @@ func TestHubFilesUpload(t *testing.T) {
 		return b.hubFiles(t, a)
 	}
 	out := upload(args{"path": "notes/a.txt", "content": "hello\n"})
-	wantText(t, out, false, "uploaded 1 files to me/box", "/me/box/commit/")
-	if len(out.Artifacts) != 1 || !strings.HasSuffix(out.Artifacts[0].URL, "/me/box") || len(out.Facts) != 1 {
+	wantText(t, out, false, "uploaded 1 file to me/box", "/me/box/commit/")
+	if len(out.Artifacts) != 2 || !strings.HasSuffix(out.Artifacts[0].URL, "/me/box") || !strings.Contains(out.Artifacts[1].URL, "/commit/") || len(out.Facts) != 1 {
 		t.Errorf("no record: %+v", out)
 	}
 	wantText(t, upload(args{"path": "notes/a.txt", "content": "hello\n"}), false, "no commit was made")
 	wantText(t, upload(args{"source": "runs", "path": "out"}), false, "uploaded 2 files")
-	wantText(t, upload(args{"source": "train.py"}), false, "uploaded 1 files")
+	wantText(t, upload(args{"source": ".", "path": "all", "ignore": []string{"*", "!"}}), true, "nothing is left")
+	wantText(t, upload(args{"source": "runs", "path": "some", "ignore": []string{"*.bin"}}), false, "uploaded 1 file ")
+	wantText(t, upload(args{"source": "train.py"}), false, "uploaded 1 file")
 	wantText(t, b.hubFiles(t, args{"operation": "list", "repo_id": "me/box", "recursive": true}), false,
 		"notes/a.txt", "out/j1/model.bin", "train.py", "old.txt")
 	before, err := b.hub.Client.RepoInfo(t.Context(), repo, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string]string{"leak/.env": "X=1", "leaky/t.txt": "token hf_" + strings.Repeat("a", 34)} {
+	for name, content := range map[string]string{"leak/.env": "X=1", "gone/server.pem": "x", ".git/config": "[core]", "leaky/t.txt": "token hf_" + strings.Repeat("a", 34)} {
 		if err := b.WriteFile(t.Context(), name, []byte(content)); err != nil {
 			t.Fatal(err)
 		}
@@ -151,7 +154,10 @@ func TestHubFilesUpload(t *testing.T) {
 		{args{"source": "void"}, "empty"},
 		{args{"source": "leak"}, "file of secrets"},
 		{args{"source": "leak/.env", "path": "env.txt"}, "file of secrets"},
-		{args{"source": "leaky"}, "holds an access token"},
+		{args{"source": "leaky"}, "what looks like a key"},
+		{args{"source": "gone"}, "file of secrets"},
+		{args{"content": "-----BEGIN RSA PRIVATE KEY-----\nMII", "path": "notes.txt"}, "what looks like a key"},
+		{args{"source": ".git"}, "file of secrets"},
 		{args{"content": "x", "path": "../up"}, "part .."},
 		{args{"content": "x", "path": "a", "repo_id": "me/open"}, "is public"},
 		{args{"content": "x", "path": "a", "repo_id": "me/absent"}, "not found"},
@@ -162,7 +168,7 @@ func TestHubFilesUpload(t *testing.T) {
 	if err != nil || after.SHA != before.SHA {
 		t.Errorf("a refused upload changed the repository: %v", err)
 	}
-	wantText(t, upload(args{"content": "x", "path": "a", "repo_id": "me/open", "public": true}), false, "uploaded 1 files")
+	wantText(t, upload(args{"content": "x", "path": "a", "repo_id": "me/open", "public": true}), false, "uploaded 1 file")
 }
 
 func TestHubFilesDelete(t *testing.T) {
@@ -176,7 +182,7 @@ func TestHubFilesDelete(t *testing.T) {
 	wantText(t, remove(), true, "patterns is missing")
 	wantText(t, remove("logs/", "a.*"), false, "deleted 3 files", "logs/deep/y.log", "/commit/")
 	wantText(t, b.hubFiles(t, args{"operation": "list", "repo_id": "me/bin"}), false, "keep.py", ".gitattributes", "!a.txt", "!logs")
-	wantText(t, remove("*"), false, "deleted 1 files", "!.gitattributes")
+	wantText(t, remove("*"), false, "deleted 1 file ", "!.gitattributes")
 }
 
 // What an operation may change is said before it runs.

@@ -28,6 +28,7 @@ type hubGitInput struct {
 	NewStatus   string `json:"new_status,omitempty" jsonschema:"open or closed"`
 	Private     *bool  `json:"private,omitempty" jsonschema:"create_repo: true if not given"`
 	Gated       any    `json:"gated,omitempty" jsonschema:"update_repo: auto, manual or false"`
+	Public      bool   `json:"public,omitempty" jsonschema:"create_pr, comment_pr, change_pr_status, close_pr, merge_pr: the repository is public, and the person wants it"`
 	SDK         string `json:"space_sdk,omitempty" jsonschema:"create_repo of a Space: gradio, docker or static"`
 }
 
@@ -35,29 +36,30 @@ type hubGitInput struct {
 type gitOperation struct {
 	effect  tool.Effect
 	deletes bool
+	speaks  bool     // says or merges something that readers see
 	needs   []string // arguments that must be there
 	do      func(hubGit, context.Context, *hub.Client, hub.RepoID, hubGitInput) (tool.Output, error)
 }
 
 func gitOperations() map[string]gitOperation {
 	return map[string]gitOperation{
-		"list_refs":        {tool.Reads, false, nil, hubGit.listRefs},
-		"list_commits":     {tool.Reads, false, nil, hubGit.listCommits},
-		"compare":          {tool.Reads, false, []string{"revision"}, hubGit.compare},
-		"list_prs":         {tool.Reads, false, nil, hubGit.listPulls},
-		"get_pr":           {tool.Reads, false, []string{"pr_num"}, hubGit.getPull},
-		"create_branch":    {tool.Publishes, false, []string{"branch"}, hubGit.createBranch},
-		"delete_branch":    {tool.Publishes, true, []string{"branch"}, hubGit.deleteBranch},
-		"create_tag":       {tool.Publishes, false, []string{"tag"}, hubGit.createTag},
-		"delete_tag":       {tool.Publishes, true, []string{"tag"}, hubGit.deleteTag},
-		"create_pr":        {tool.Publishes, false, []string{"title"}, hubGit.createPull},
-		"comment_pr":       {tool.Publishes, false, []string{"pr_num", "comment"}, hubGit.commentPull},
-		"change_pr_status": {tool.Publishes, false, []string{"pr_num", "new_status"}, hubGit.setStatus},
-		"close_pr":         {tool.Publishes, false, []string{"pr_num"}, hubGit.closePull},
-		"merge_pr":         {tool.Publishes, false, []string{"pr_num"}, hubGit.mergePull},
-		"create_repo":      {tool.Publishes, false, nil, hubGit.createRepo},
-		"update_repo":      {tool.Publishes, false, nil, hubGit.updateRepo},
-		"delete_repo":      {tool.Publishes, true, nil, hubGit.deleteRepo},
+		"list_refs":        {tool.Reads, false, false, nil, hubGit.listRefs},
+		"list_commits":     {tool.Reads, false, false, nil, hubGit.listCommits},
+		"compare":          {tool.Reads, false, false, nil, hubGit.compare},
+		"list_prs":         {tool.Reads, false, false, nil, hubGit.listPulls},
+		"get_pr":           {tool.Reads, false, false, []string{"pr_num"}, hubGit.getPull},
+		"create_branch":    {tool.Publishes, false, false, []string{"branch"}, hubGit.createBranch},
+		"delete_branch":    {tool.Publishes, true, false, []string{"branch"}, hubGit.deleteBranch},
+		"create_tag":       {tool.Publishes, false, false, []string{"tag"}, hubGit.createTag},
+		"delete_tag":       {tool.Publishes, true, false, []string{"tag"}, hubGit.deleteTag},
+		"create_pr":        {tool.Publishes, false, true, []string{"title"}, hubGit.createPull},
+		"comment_pr":       {tool.Publishes, false, true, []string{"pr_num", "comment"}, hubGit.commentPull},
+		"change_pr_status": {tool.Publishes, false, true, []string{"pr_num", "new_status"}, hubGit.setStatus},
+		"close_pr":         {tool.Publishes, false, true, []string{"pr_num"}, hubGit.closePull},
+		"merge_pr":         {tool.Publishes, false, true, []string{"pr_num"}, hubGit.mergePull},
+		"create_repo":      {tool.Publishes, false, false, nil, hubGit.createRepo},
+		"update_repo":      {tool.Publishes, false, false, nil, hubGit.updateRepo},
+		"delete_repo":      {tool.Publishes, true, false, nil, hubGit.deleteRepo},
 	}
 }
 
@@ -67,16 +69,18 @@ func HubGit(connect dialer) tool.Tool {
 	operations := gitOperations()
 	s := spec("hf_repo_git", tool.Publishes)
 	s.Impact = impact(tool.Publishes, func(in hubGitInput, i *tool.Impact) {
-		op, known := operations[in.Operation]
+		op, known := operations[operation(in.Operation)]
 		if !known {
 			return
 		}
-		i.Effect, i.Deletes, i.Public = op.effect, op.deletes, in.opens()
+		i.Effect, i.Deletes, i.Public = op.effect, op.deletes, in.opens() || in.Public && op.effect != tool.Reads
+		i.Object = strings.TrimSpace(strings.Join([]string{operation(in.Operation), in.Repo, in.Branch, in.Tag}, " "))
 	})
 	return tool.New(s, func(ctx context.Context, in hubGitInput, _ tool.Call) (tool.Output, error) {
+		in.Operation = operation(in.Operation)
 		op, known := operations[in.Operation]
 		if !known {
-			return badArgs("there is no operation %q; see the tool's description", in.Operation), nil
+			return badArgs("there is no operation %.40q; see the tool's description", in.Operation), nil
 		}
 		if missing := in.missing(op.needs); missing != "" {
 			return badArgs("%s needs %s", in.Operation, missing), nil
@@ -89,9 +93,24 @@ func HubGit(connect dialer) tool.Tool {
 		if err != nil {
 			return tool.Output{}, err
 		}
+		if op.speaks && !in.Public {
+			if err := private(ctx, client, repo); err != nil {
+				return tool.Output{}, explain(ctx, client, repo, err)
+			}
+		}
 		out, err := op.do(hubGit{}, ctx, client, repo, in)
 		return out, explain(ctx, client, repo, err)
 	})
+}
+
+// private refuses words and merges where everybody can read them, unless a
+// person has allowed it.
+func private(ctx context.Context, c *hub.Client, repo hub.RepoID) error {
+	info, err := c.RepoInfo(ctx, repo, "")
+	if err == nil && !info.Private {
+		err = fmt.Errorf("%s is public: what is said or merged there, everybody can read; if the person wants that, call again with public", repo)
+	}
+	return err
 }
 
 // opens reports whether the call lets more people in: a repository that is
@@ -101,7 +120,7 @@ func (in hubGitInput) opens() bool {
 		return false
 	}
 	gate, given, err := in.gate()
-	return in.Private != nil && !*in.Private || given && gate == "" && err == nil
+	return in.Private != nil && !*in.Private || given && gate != "manual" && err == nil // "auto" lets in who waits for "manual"
 }
 
 func (in hubGitInput) missing(needs []string) string {
@@ -181,6 +200,9 @@ func (hubGit) listCommits(ctx context.Context, c *hub.Client, repo hub.RepoID, i
 }
 
 func (hubGit) compare(ctx context.Context, c *hub.Client, repo hub.RepoID, in hubGitInput) (tool.Output, error) {
+	if in.From == "" && in.Revision == "" {
+		return badArgs("compare needs revision, or from_rev, or both"), nil
+	}
 	diff, err := c.Compare(ctx, repo, in.From, in.Revision)
 	if err != nil {
 		return tool.Output{}, err
@@ -188,7 +210,7 @@ func (hubGit) compare(ctx context.Context, c *hub.Client, repo hub.RepoID, in hu
 	if diff == "" {
 		diff = "no difference\n"
 	}
-	return told(cutText(diff, maxDiff), "compared %s with %s in %s", cmp.Or(in.From, "main"), in.Revision, repo), nil
+	return told(cutText(diff, maxDiff), "compared %s with %s in %s", cmp.Or(in.From, "main"), cmp.Or(in.Revision, "main"), repo), nil
 }
 
 // cutText keeps the beginning of a long text.
@@ -234,7 +256,7 @@ func (hubGit) deleteTag(ctx context.Context, c *hub.Client, repo hub.RepoID, in 
 }
 
 func (hubGit) createRepo(ctx context.Context, c *hub.Client, repo hub.RepoID, in hubGitInput) (tool.Output, error) {
-	if repo.Type == hub.Space && in.SDK == "" {
+	if repo.Type == hub.Space && !slices.Contains([]string{"gradio", "docker", "static"}, in.SDK) {
 		return badArgs("a Space needs space_sdk: gradio, docker or static"), nil
 	}
 	private := in.Private == nil || *in.Private

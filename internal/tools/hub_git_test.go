@@ -31,6 +31,7 @@ func TestHubGitRefs(t *testing.T) {
 	wantText(t, b.git(t, "list_refs", nil), false, "2 branches", "refs/heads/try/x", "1 tags", "refs/tags/v1")
 	wantText(t, b.git(t, "compare", args{"revision": "try/x"}), false, "-one", "+two")
 	wantText(t, b.git(t, "compare", nil), true, "needs revision")
+	wantText(t, b.git(t, "compare", args{"from_rev": "try/x"}), false, "+one", "-two")
 	wantText(t, b.git(t, "list_commits", args{"revision": "try/x"}), false, "Upload a.txt", "initial commit")
 	wantText(t, b.git(t, "delete_tag", args{"tag": "v1"}), false, "deleted the tag v1")
 	wantText(t, b.git(t, "delete_branch", args{"branch": "main"}), true, "main")
@@ -44,27 +45,31 @@ func TestHubGitPullRequests(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.shelf(t, "repo", false, map[string]string{"a.txt": "one\n"})
-	out := b.git(t, "create_pr", args{"title": "Better words", "description": "They are better."})
+	for _, op := range []string{"create_pr", "comment_pr", "close_pr", "merge_pr"} { // nobody said that the words may be public
+		wantText(t, b.git(t, op, args{"title": "Better words", "pr_num": 1, "comment": "x"}), true, "me/repo is public")
+	}
+	wantText(t, b.hubFiles(t, args{"operation": "delete", "repo_id": "me/repo", "patterns": []string{"a.txt"}, "create_pr": true}), true, "is public")
+	out := b.git(t, "create_pr", args{"public": true, "title": "Better words", "description": "They are better."})
 	wantText(t, out, false, "draft pull request #1", "/discussions/1", "refs/pr/1")
 	if len(out.Artifacts) != 1 || out.Artifacts[0].Kind != "pull request" {
 		t.Errorf("no record: %+v", out.Artifacts)
 	}
 	wantText(t, b.hubFiles(t, args{"operation": "upload", "repo_id": "me/repo", "revision": "refs/pr/1", "path": "a.txt", "content": "two\n", "public": true}), false, "uploaded")
-	wantText(t, b.git(t, "change_pr_status", args{"pr_num": 1, "new_status": "open"}), false, "now open")
-	wantText(t, b.git(t, "change_pr_status", args{"pr_num": 1, "new_status": "merged"}), true, "must be open or closed")
-	wantText(t, b.git(t, "comment_pr", args{"pr_num": 1, "comment": "Looks good."}), false, "commented on #1")
+	wantText(t, b.git(t, "change_pr_status", args{"public": true, "pr_num": 1, "new_status": "open"}), false, "now open")
+	wantText(t, b.git(t, "change_pr_status", args{"public": true, "pr_num": 1, "new_status": "merged"}), true, "must be open or closed")
+	wantText(t, b.git(t, "comment_pr", args{"public": true, "pr_num": 1, "comment": "Looks good."}), false, "commented on #1")
 	wantText(t, b.git(t, "get_pr", args{"pr_num": 1}), false, "Better words", "They are better.", "Looks good.", "+two", "refs/pr/1")
 	wantText(t, b.git(t, "list_prs", nil), false, "#1 pull request, open")
-	wantText(t, b.git(t, "merge_pr", args{"pr_num": 1}), false, "merged #1")
+	wantText(t, b.git(t, "merge_pr", args{"public": true, "pr_num": 1}), false, "merged #1")
 	wantText(t, b.hubFiles(t, args{"operation": "read", "repo_id": "me/repo", "path": "a.txt"}), false, "two")
 	wantText(t, b.git(t, "list_prs", nil), false, "0 pull requests")
 	wantText(t, b.git(t, "list_prs", args{"status": "all"}), false, "#1 pull request, merged")
 	wantText(t, b.git(t, "get_pr", args{"pr_num": 9}), true, "not found")
-	wantText(t, b.git(t, "comment_pr", args{"pr_num": 1}), true, "needs comment")
+	wantText(t, b.git(t, "comment_pr", args{"public": true, "pr_num": 1}), true, "needs comment")
 
-	made := b.hubFiles(t, args{"operation": "delete", "repo_id": "me/repo", "patterns": []string{"a.txt"}, "create_pr": true})
-	wantText(t, made, false, "proposed to delete 1 files", "/discussions/2")
-	wantText(t, b.git(t, "close_pr", args{"pr_num": 2}), false, "now closed")
+	made := b.hubFiles(t, args{"operation": "delete", "repo_id": "me/repo", "patterns": []string{"a.txt"}, "create_pr": true, "public": true})
+	wantText(t, made, false, "proposed to delete 1 file ", "/discussions/2")
+	wantText(t, b.git(t, "close_pr", args{"public": true, "pr_num": 2}), false, "now closed")
 }
 
 func TestHubGitSettings(t *testing.T) {
@@ -102,7 +107,10 @@ func TestHubGitImpact(t *testing.T) {
 		{`{"operation":"update_repo","private":false}`, approval.Deny, approval.Deny},
 		{`{"operation":"update_repo","gated":"false"}`, approval.Deny, approval.Deny},
 		{`{"operation":"update_repo","gated":false}`, approval.Deny, approval.Deny},
-		{`{"operation":"update_repo","gated":"auto"}`, approval.Allow, approval.Deny},
+		{`{"operation":"update_repo","gated":"auto"}`, approval.Deny, approval.Deny}, // who waited gets in
+		{`{"operation":"update_repo","gated":"manual"}`, approval.Allow, approval.Deny},
+		{`{"operation":"comment_pr","pr_num":1,"comment":"x","public":true}`, approval.Deny, approval.Deny},
+		{`{"operation":"list_refs","public":true}`, approval.Allow, approval.Allow},
 		{`{"operation":"delete_branch","branch":"x"}`, approval.Deny, approval.Deny},
 		{`{"operation":"delete_tag","tag":"x"}`, approval.Deny, approval.Deny},
 		{`{"operation":"delete_repo"}`, approval.Deny, approval.Deny},

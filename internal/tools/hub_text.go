@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"ml-intern/internal/hub"
 	"ml-intern/internal/sandbox"
+	"ml-intern/internal/secret"
 )
 
 // Why a download of a text ends early.
@@ -107,34 +107,33 @@ func localFiles(abs string) (list []hub.File, isFolder bool, err error) {
 	return list, true, err
 }
 
-// hubToken is what access tokens of the Hub look like.
-var hubToken = regexp.MustCompile(`\bhf_[A-Za-z0-9]{30,}\b`)
-
-// secretFile is the name of a file that nobody means to upload.
-var secretFile = regexp.MustCompile(`(^|/)(\.env(\..*)?|\.netrc|id_(rsa|ecdsa|ed25519)|stored_tokens|[^/]*\.pem)$`)
-
-// maxSearched is the size up to which files are searched for tokens: those
-// that are larger are data.
-const maxSearched = 4 << 20
-
 // secretIn says what in the files must not leave this machine, "" for nothing.
-func secretIn(list []hub.File) string {
+func secretIn(list []hub.File) (string, error) {
 	for _, f := range list {
-		if secretFile.MatchString(f.Path) || secretFile.MatchString(filepath.ToSlash(f.Local)) {
-			return f.Path + " is a file of secrets by its name"
+		if secret.File(f.Path) || secret.File(filepath.ToSlash(f.Local)) {
+			return f.Path + " is a file of secrets by its name", nil
 		}
-		text := f.Content
-		if f.Local != "" {
-			if info, err := os.Stat(f.Local); err != nil || info.Size() > maxSearched {
-				continue
-			}
-			text, _ = os.ReadFile(f.Local) // what cannot be read, the upload will report
+		found, err := holdsKey(f)
+		if err != nil {
+			return "", fmt.Errorf("look for keys in %s: %w", f.Path, err)
 		}
-		if hubToken.Match(text) {
-			return f.Path + " holds an access token of the Hub"
+		if found {
+			return f.Path + " holds what looks like a key", nil
 		}
 	}
-	return ""
+	return "", nil
+}
+
+func holdsKey(f hub.File) (bool, error) {
+	if f.Local == "" {
+		return secret.In(bytes.NewReader(f.Content))
+	}
+	file, err := os.Open(f.Local)
+	if err != nil {
+		return false, err
+	}
+	defer file.Close()
+	return secret.In(file)
 }
 
 // explain adds to a failure what the model can do about it: a repository that
@@ -157,7 +156,8 @@ func explain(ctx context.Context, c *hub.Client, repo hub.RepoID, err error) err
 	return err
 }
 
-// nearby lists repositories with a similar name.
+// nearby lists repositories that may be meant: those with the name in theirs,
+// those of the owner that are called almost so, and one of another type.
 func nearby(ctx context.Context, c *hub.Client, repo hub.RepoID) []string {
 	var names []string
 	for info, err := range c.Search(ctx, hub.SearchOptions{Type: repo.Type, Search: repo.Name, Sort: "downloads", Limit: 5}) {
@@ -166,5 +166,48 @@ func nearby(ctx context.Context, c *hub.Client, repo hub.RepoID) []string {
 		}
 		names = append(names, info.ID)
 	}
+	if len(names) == 0 && repo.Namespace != "" {
+		for info, err := range c.Search(ctx, hub.SearchOptions{Type: repo.Type, Author: repo.Namespace, Limit: 100}) {
+			if err != nil {
+				break
+			}
+			if _, name, _ := strings.Cut(info.ID, "/"); alike(name, repo.Name) && len(names) < 5 {
+				names = append(names, info.ID)
+			}
+		}
+	}
+	for _, typ := range []hub.RepoType{hub.Model, hub.Dataset, hub.Space} {
+		other := repo
+		if other.Type = typ; typ == repo.Type {
+			continue
+		}
+		if ok, err := c.RepoExists(ctx, other); ok && err == nil {
+			names = append(names, fmt.Sprintf("%s, which is a %s", repo, typ))
+		}
+	}
 	return names
+}
+
+// alike reports whether two names differ by two letters at most.
+func alike(a, b string) bool {
+	if max(len(a), len(b)) > 96 {
+		return false
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := before
+			if a[i] != b[j] {
+				cost++
+			}
+			before = row[j+1]
+			row[j+1] = min(cost, row[j+1]+1, row[j]+1)
+		}
+	}
+	return row[len(b)] <= 2
 }

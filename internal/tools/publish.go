@@ -15,6 +15,7 @@ import (
 	"slices"
 
 	"ml-intern/internal/hub"
+	hubcard "ml-intern/internal/hub/card"
 	"ml-intern/internal/job"
 	"ml-intern/internal/tool"
 )
@@ -45,7 +46,7 @@ func Publish(connect dialer, sb files, jobs statuses, made Provenance) tool.Tool
 	p := publisher{connect, sb, jobs, made}
 	s := spec("publish", tool.Publishes)
 	s.Resumable = true
-	s.Impact = impact(tool.Publishes, func(in publishInput, i *tool.Impact) { i.Public = !in.private() })
+	s.Impact = impact(tool.Publishes, func(in publishInput, i *tool.Impact) { i.Public, i.Object = !in.private(), in.Repo })
 	return tool.New(s, p.run)
 }
 
@@ -84,19 +85,31 @@ func (p publisher) run(ctx context.Context, in publishInput, call tool.Call) (to
 	if err != nil {
 		return tool.Output{}, err
 	}
+	problem, err := secretIn(sources)
+	if err != nil {
+		return tool.Output{}, err
+	}
+	if problem != "" {
+		return tool.Output{}, fmt.Errorf("%s; nothing was published: leave it out", problem)
+	}
 	client, err := p.connect(ctx)
 	if err != nil {
 		return tool.Output{}, err
 	}
-	repo, info, err := p.repository(ctx, client, in)
+	repo, err := p.repository(ctx, client, in)
 	if err != nil {
 		return tool.Output{}, err
 	}
-	before, err := cardOf(ctx, client, repo)
+	readme, there, err := p.readme(ctx, client, repo, in, status)
 	if err != nil {
 		return tool.Output{}, err
 	}
-	readme, err := p.readme(ctx, in, repo, status, before)
+	if !there {
+		if _, err := client.CreateRepo(ctx, repo, hub.CreateOptions{Private: in.private(), ExistOK: true}); err != nil {
+			return tool.Output{}, err
+		}
+	}
+	info, err := client.RepoInfo(ctx, repo, "")
 	if err != nil {
 		return tool.Output{}, err
 	}
@@ -120,35 +133,24 @@ func (p publisher) run(ctx context.Context, in publishInput, call tool.Call) (to
 	return out, err
 }
 
-// repository makes the repository, or checks the one that is there: what was
-// meant to be private must not land where everybody can read it.
-func (p publisher) repository(ctx context.Context, client *hub.Client, in publishInput) (hub.RepoID, hub.Info, error) {
+// repository is where to publish, if the account may.
+func (p publisher) repository(ctx context.Context, client *hub.Client, in publishInput) (hub.RepoID, error) {
 	repo, err := hub.ParseRepo(hub.Model, in.Repo)
 	if err != nil {
-		return repo, hub.Info{}, err
+		return repo, err
 	}
 	if repo.Type != hub.Model {
-		return repo, hub.Info{}, fmt.Errorf("%s is a %s; publish makes models", in.Repo, repo.Type)
+		return repo, fmt.Errorf("%s is a %s; publish makes models", in.Repo, repo.Type)
 	}
 	account, err := client.WhoAmI(ctx)
 	if err != nil {
-		return repo, hub.Info{}, err
+		return repo, err
 	}
 	repo.Namespace = cmp.Or(repo.Namespace, account.Name)
 	if !account.CanWriteRepo(repo) {
-		return repo, hub.Info{}, fmt.Errorf("the token of %s may not write to %s: the person must log in with one that may (ml-intern login)", account.Name, repo)
+		return repo, fmt.Errorf("the token of %s may not write to %s: the person must log in with one that may (ml-intern login)", account.Name, repo)
 	}
-	if _, err := client.CreateRepo(ctx, repo, hub.CreateOptions{Private: in.private(), ExistOK: true}); err != nil {
-		return repo, hub.Info{}, err
-	}
-	info, err := client.RepoInfo(ctx, repo, "main")
-	if err != nil {
-		return repo, hub.Info{}, err
-	}
-	if in.private() && !info.Private {
-		return repo, info, fmt.Errorf("%s exists and is public; take another name, or the person must ask for public", repo)
-	}
-	return repo, info, nil
+	return repo, nil
 }
 
 // collect checks the files: inside the workspace, each name once, and among
@@ -197,18 +199,45 @@ func hashFile(path string) (sum string, size int64, err error) {
 	return fmt.Sprintf("%x", h.Sum(nil)), size, err
 }
 
-// cardOf reads the card that a repository has, nil if there is none.
-func cardOf(ctx context.Context, client *hub.Client, repo hub.RepoID) ([]byte, error) {
-	var b limitedBuffer
-	_, err := client.Download(ctx, repo, "", "README.md", &b)
-	if errors.Is(err, hub.ErrNotFound) {
-		return nil, nil
+// cardOf reads the card that a repository has, nil if there is none. What was
+// meant to be private must not land where everybody can read it.
+func cardOf(ctx context.Context, client *hub.Client, repo hub.RepoID, private bool) (text []byte, there bool, err error) {
+	info, err := client.RepoInfo(ctx, repo, "")
+	switch {
+	case errors.Is(err, hub.ErrNotFound):
+		return nil, false, nil
+	case err != nil:
+		return nil, false, err
+	case private && !info.Private:
+		return nil, true, fmt.Errorf("%s exists and is public; take another name, or the person must ask for public", repo)
 	}
-	return b.text, err
+	var b limitedBuffer
+	_, err = client.Download(ctx, repo, "", "README.md", &b)
+	if errors.Is(err, hub.ErrNotFound) {
+		err = nil
+	}
+	return b.text, true, err
 }
 
-// readme writes the model card, over the one that is there.
-func (p publisher) readme(ctx context.Context, in publishInput, repo hub.RepoID, status job.Status, before []byte) ([]byte, error) {
+// readme writes the model card over the one that is there, and holds it against
+// the Hub's rules before anything is made.
+func (p publisher) readme(ctx context.Context, client *hub.Client, repo hub.RepoID, in publishInput, status job.Status) (text []byte, there bool, err error) {
+	before, there, err := cardOf(ctx, client, repo, in.private())
+	if err != nil {
+		return nil, there, err
+	}
+	text, err = p.write(ctx, in, repo, status, before)
+	if err != nil {
+		return nil, there, err
+	}
+	if problems := hubcard.Parse(text).Check(string(hub.Model)); hubcard.Failed(problems) {
+		return nil, there, fmt.Errorf("the Hub would not take the card: %s; nothing was made", problems[0])
+	}
+	return text, there, nil
+}
+
+// write renders the model card.
+func (p publisher) write(ctx context.Context, in publishInput, repo hub.RepoID, status job.Status, before []byte) ([]byte, error) {
 	metrics, err := readMetrics(ctx, p.sb, status)
 	if err != nil {
 		return nil, fmt.Errorf("metrics of job %s: %w", in.Job, err)

@@ -173,17 +173,25 @@ func TestPublishRefuses(t *testing.T) {
 		{"a bad name", args{"repo": "a/b/c"}, "parse repository id"},
 		{"a data set", args{"repo": "datasets/me/x"}, "publish makes models"},
 		{"an evaluation without a metric", args{"evaluation": "bad.json"}, `"metric" is missing`},
+		{"a file of keys", args{"files": []string{"train.py", "server.pem"}}, "file of secrets"},
+		{"a key in a file", args{"files": []string{"train.py", "notes.txt"}}, "what looks like a key"},
+		{"a base model that is a path", args{"card": args{"title": "T", "summary": "S", "dataset": "D", "task": "tabular-classification", "base_model": "../x"}}, "nothing was made"},
 		{"no evaluation file", args{"evaluation": "nope.json"}, "there is no file nope.json"},
 	}
 	b := newBench(t)
-	if err := b.WriteFile(t.Context(), "copy/train.py", []byte("x")); err != nil {
-		t.Fatal(err)
+	for path, text := range map[string]string{"copy/train.py": "x", "server.pem": "x", "notes.txt": "ghp_" + strings.Repeat("c3", 18)} {
+		if err := b.WriteFile(t.Context(), path, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, tt := range tests {
 		out := call(t, b.publish(), b.args(tt.change))
 		if !out.IsError || !strings.Contains(out.Text, tt.want) {
 			t.Errorf("%s: got %+v, want %q", tt.name, out, tt.want)
 		}
+	}
+	if ok, err := b.hub.Client.RepoExists(t.Context(), hub.RepoID{Type: hub.Model, Namespace: "me", Name: "forest"}); ok || err != nil {
+		t.Errorf("a refused call left a repository behind: %v", err)
 	}
 	b.status.State = job.Failed
 	if out := call(t, b.publish(), b.args(nil)); !out.IsError || !strings.Contains(out.Text, "only what a job that succeeded made") {
@@ -290,6 +298,17 @@ func TestHubDownload(t *testing.T) {
 	}
 	wantText(t, call(t, b.download(), args{"repo": "me/lib", "dir": "here", "files": []string{"w.*"}}), false, `"count":1`, "w.bin")
 	wantText(t, call(t, b.download(), args{"repo": "me/li"}), true, "there are: me/lib")
+	wantText(t, call(t, b.download(), args{"repo": "me/lbi"}), true, "there are: me/lib")
+	wantText(t, call(t, b.download(), args{"repo": "datasets/me/lib"}), true, "me/lib, which is a model")
+	wantText(t, call(t, b.download(), args{"repo": "me/lib", "files": []string{"nope*"}}), true, "no file of me/lib matches nope*", "config.json")
+	wantText(t, call(t, b.download(), args{"repo": "me/lib", "dir": ".git/hooks"}), true, "belongs to git")
+	for path, text := range map[string]string{"mine/config.json": "mine", "mine/w.bin": "\x00wEIGHTS"} {
+		if err := b.WriteFile(t.Context(), path, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantText(t, call(t, b.download(), args{"repo": "me/lib", "dir": "mine"}), true, "2 files in mine have other content", "config.json, w.bin")
+	wantText(t, call(t, b.download(), args{"repo": "me/lib", "dir": "here"}), false, `"count":4`) // what is there already is the same
 	for text, outside := range map[string]bool{`{"repo":"a/b"}`: true, `{"repo":"a/b","dir":"x"}`: false} {
 		if i := b.download().Spec().Impact(text); (i.Outside != "") != outside || i.Effect != tool.Writes {
 			t.Errorf("%s: %+v", text, i)

@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
+
+	"ml-intern/internal/secret"
 )
 
 // A redactor takes secrets out of the texts of a line of JSON: the values it
@@ -16,18 +17,6 @@ import (
 type redactor struct {
 	values []string // longest first
 }
-
-// keyShapes match a key with what stands before it: nothing that a word may
-// hold, or an escape, for texts that are JSON themselves.
-var keyShapes = regexp.MustCompile(`(^|[^A-Za-z0-9_-]|\\[nrtbf]|\\u[0-9a-fA-F]{4})(` +
-	`hf_[A-Za-z0-9]{30,}|api_org_[A-Za-z0-9]{30,}|` + // Hugging Face
-	`sk-[A-Za-z0-9_-]{20,}|` + // OpenAI, Anthropic, OpenRouter
-	`gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,}|glpat-[A-Za-z0-9_-]{20,}|` +
-	`xox[abprs]-[A-Za-z0-9-]{10,}|` + // Slack
-	`AKIA[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{35}|` + // AWS, Google
-	`npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{40,}|` +
-	`(?i:bearer) [A-Za-z0-9._~+/-]{20,}=*` +
-	`)|-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.*?)-----END [A-Z ]*PRIVATE KEY-----`)
 
 // redacted stands where a secret was.
 const redacted = "[redacted]"
@@ -87,11 +76,5 @@ func (r redactor) text(s string) string {
 	for _, v := range r.values {
 		s = strings.ReplaceAll(s, v, redacted)
 	}
-	return keyShapes.ReplaceAllStringFunc(s, func(match string) string {
-		parts := keyShapes.FindStringSubmatch(match)
-		if strings.HasPrefix(parts[2], "sk-") && !strings.ContainsAny(parts[2], "0123456789") {
-			return match // words with dashes, and no key
-		}
-		return parts[1] + redacted
-	})
+	return secret.Replace(s, redacted)
 }
