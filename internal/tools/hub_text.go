@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"ml-intern/internal/hub"
+	hubcard "ml-intern/internal/hub/card"
 	"ml-intern/internal/sandbox"
 	"ml-intern/internal/secret"
 )
@@ -171,7 +172,7 @@ func nearby(ctx context.Context, c *hub.Client, repo hub.RepoID) []string {
 			if err != nil {
 				break
 			}
-			if _, name, _ := strings.Cut(info.ID, "/"); alike(name, repo.Name) && len(names) < 5 {
+			if _, name, _ := strings.Cut(info.ID, "/"); hubcard.Distance(name, repo.Name, 2) <= 2 && len(names) < 5 {
 				names = append(names, info.ID)
 			}
 		}
@@ -186,28 +187,4 @@ func nearby(ctx context.Context, c *hub.Client, repo hub.RepoID) []string {
 		}
 	}
 	return names
-}
-
-// alike reports whether two names differ by two letters at most.
-func alike(a, b string) bool {
-	if max(len(a), len(b)) > 96 {
-		return false
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := before
-			if a[i] != b[j] {
-				cost++
-			}
-			before = row[j+1]
-			row[j+1] = min(cost, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)] <= 2
 }

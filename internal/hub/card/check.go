@@ -259,7 +259,7 @@ func (c *check) unknownKeys() {
 			continue
 		}
 		for _, k := range known {
-			if len(p.Key) > 3 && distance(strings.ToLower(p.Key), k, 1) <= 1 || strings.ReplaceAll(strings.ToLower(p.Key), "-", "_") == k {
+			if len(p.Key) > 3 && Distance(strings.ToLower(p.Key), k, 1) <= 1 || strings.ReplaceAll(strings.ToLower(p.Key), "-", "_") == k {
 				c.warn(p.Key, "did you mean "+k+"?", "the Hub does not read %q", p.Key)
 				break
 			}
@@ -272,7 +272,7 @@ func near(word string, known []string) string {
 	plain := strings.NewReplacer(" ", "-", "_", "-").Replace(strings.ToLower(strings.TrimSpace(word)))
 	best, least := "", len(plain)/3+1
 	for _, k := range known {
-		if d := distance(plain, k, least); d < least || d == least && best == "" {
+		if d := Distance(plain, k, least); d < least || d == least && best == "" {
 			best, least = k, d
 		}
 	}
@@ -290,9 +290,9 @@ func near(word string, known []string) string {
 	return "did you mean " + best + "?"
 }
 
-// distance is how many letters two words differ by, anything above most if
+// Distance is how many letters two words differ by, anything above most if
 // they differ by more.
-func distance(a, b string, most int) int {
+func Distance(a, b string, most int) int {
 	if len(a)-len(b) > most || len(b)-len(a) > most || len(a) > 200 {
 		return most + 1
 	}
