@@ -20,8 +20,6 @@ import (
 	"ml-intern/internal/agent"
 	"ml-intern/internal/approval"
 	"ml-intern/internal/config"
-	"ml-intern/internal/hub"
-	"ml-intern/internal/hub/cache"
 	"ml-intern/internal/job"
 	"ml-intern/internal/job/local"
 	"ml-intern/internal/ledger"
@@ -280,7 +278,6 @@ func (a *App) tools(id string, research tool.Tool) (*tool.Router, error) {
 	sb := a.sandbox()
 	remote, kept := a.hubClient, a.newCollection(id)
 	uploads := filepath.Join(a.cfg.Paths.State, "uploads")
-	shared := func(c *hub.Client) *cache.Cache { return cache.FromEnv(a.cfg.Getenv, c) }
 	return tool.NewRouter(append([]tool.Tool{
 		tools.Plan(),
 		tools.Write(sb),
@@ -292,7 +289,7 @@ func (a *App) tools(id string, research tool.Tool) (*tool.Router, error) {
 		tools.JobCancel(a.jobs),
 		tools.CompareRuns(a.jobs, sb),
 		kept.collect(tools.Publish(remote, sb, a.jobs, tools.Provenance{Session: id, Version: Version(), Memory: uploads})),
-		tools.HubDownload(remote, sb, shared),
+		tools.HubDownload(remote, sb, a.shared),
 		kept.collect(tools.HubFiles(remote, sb, uploads)),
 		kept.collect(tools.HubGit(remote)),
 		research,

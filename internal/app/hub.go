@@ -12,6 +12,7 @@ import (
 
 	"ml-intern/internal/config"
 	"ml-intern/internal/hub"
+	"ml-intern/internal/hub/cache"
 	"ml-intern/internal/hub/hubserver"
 	"ml-intern/internal/hub/login"
 	"ml-intern/internal/llm/catalog"
@@ -49,6 +50,9 @@ func (a *App) hubChoice() string {
 // is first needed.
 func (a *App) hubClient(ctx context.Context) (*hub.Client, error) {
 	choice := a.hubChoice()
+	if choice != LocalHub && offline(a.cfg) {
+		return nil, errOffline
+	}
 	if choice != LocalHub {
 		token, err := a.keyring(choice).Token(ctx)
 		if err != nil {
@@ -66,6 +70,16 @@ func (a *App) hubClient(ctx context.Context) (*hub.Client, error) {
 		return nil, fmt.Errorf("start the local Hub: %w", err)
 	}
 	return &hub.Client{BaseURL: url}, nil
+}
+
+// shared is the cache of downloads that Python programs share. Offline it asks
+// nobody.
+func (a *App) shared(ctx context.Context) (*cache.Cache, error) {
+	client, err := a.hubClient(ctx)
+	if errors.Is(err, errOffline) {
+		client, err = &hub.Client{}, nil
+	}
+	return cache.FromEnv(a.cfg.Getenv, client), err
 }
 
 // A localHub is the embedded Hub of this process.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha1" // of git
 	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,7 +17,7 @@ import (
 )
 
 // cacher is where downloads are shared with other programs.
-type cacher func(*hub.Client) *cache.Cache
+type cacher func(context.Context) (*cache.Cache, error)
 
 type downloadInput struct {
 	Repo     string   `json:"repo" jsonschema:"OWNER/NAME; datasets/OWNER/NAME for a data set"`
@@ -35,40 +36,76 @@ func HubDownload(connect dialer, sb files, shared cacher) tool.Tool {
 			i.Outside = "it writes to the Hugging Face cache, outside the workspace"
 		}
 	})
-	return tool.New(s, func(ctx context.Context, in downloadInput, call tool.Call) (tool.Output, error) {
-		abs, inside := sb.Resolve(in.Dir)
-		if !inside {
-			return tool.Output{}, fmt.Errorf("%s is outside the workspace", in.Dir)
-		}
+	return tool.New(s, func(ctx context.Context, in downloadInput, _ tool.Call) (tool.Output, error) {
 		repo, err := hub.ParseRepo(hub.Model, in.Repo)
 		if err != nil {
-			return tool.Output{}, err
+			return badArgs("%v", err), nil
 		}
-		client, err := connect(ctx)
-		if err != nil {
-			return tool.Output{}, err
-		}
-		wanted := hub.Filter{Allow: in.Files}
-		res := downloadResult{Repo: repo.String(), Dir: in.Dir}
-		if err := free(ctx, client, repo, in, abs); err != nil {
-			return tool.Output{}, explain(ctx, client, repo, err)
-		}
+		res := downloadResult{Repo: repo.String()}
 		if in.Dir == "" {
-			opts := cache.SnapshotOptions{Revision: in.Revision, Filter: wanted}
-			if abs, err = shared(client).Snapshot(ctx, repo, opts); err == nil {
-				res.Dir, res.Commit = abs, filepath.Base(abs)
-			}
+			err = res.share(ctx, shared, repo, in)
 		} else {
-			res.Commit, err = client.Snapshot(ctx, repo, hub.SnapshotOptions{Revision: in.Revision, Dir: abs, Match: wanted.Match})
+			err = res.save(ctx, connect, sb, repo, in)
 		}
 		if err != nil {
-			return tool.Output{}, explain(ctx, client, repo, err)
-		}
-		if err := res.list(ctx, client, repo, abs, wanted); err != nil {
 			return tool.Output{}, err
 		}
 		return object(res, fmt.Sprintf("downloaded %s: %d files", repo, res.Count))
 	})
+}
+
+// share fetches into the cache. A Hub that cannot be asked leaves what is there.
+func (r *downloadResult) share(ctx context.Context, shared cacher, repo hub.RepoID, in downloadInput) error {
+	c, err := shared(ctx)
+	if err != nil {
+		return err
+	}
+	wanted := hub.Filter{Allow: in.Files}
+	dir, err := c.Snapshot(ctx, repo, cache.SnapshotOptions{Revision: in.Revision, Filter: wanted})
+	if err != nil {
+		return explain(ctx, c.Client, repo, err)
+	}
+	r.Dir, r.Commit = dir, filepath.Base(dir)
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil || !wanted.Match(filepath.ToSlash(rel)) {
+			return err
+		}
+		info, err := os.Stat(path) // of what the link leads to
+		if err != nil {
+			return err
+		}
+		r.add(publishedFile{Path: filepath.ToSlash(rel), Size: info.Size()})
+		return nil
+	})
+	if err == nil && r.Count == 0 && len(in.Files) > 0 {
+		err = fmt.Errorf("no file of %s matches %s; list them with hf_repo_files", repo, strings.Join(in.Files, ", "))
+	}
+	return err
+}
+
+// save fetches into a folder of the workspace.
+func (r *downloadResult) save(ctx context.Context, connect dialer, sb files, repo hub.RepoID, in downloadInput) error {
+	abs, inside := sb.Resolve(in.Dir)
+	if !inside {
+		return fmt.Errorf("%s is outside the workspace", in.Dir)
+	}
+	client, err := connect(ctx)
+	if err != nil {
+		return err
+	}
+	if err := free(ctx, client, repo, in, abs); err != nil {
+		return explain(ctx, client, repo, err)
+	}
+	wanted := hub.Filter{Allow: in.Files}
+	r.Dir = in.Dir
+	if r.Commit, err = client.Snapshot(ctx, repo, hub.SnapshotOptions{Revision: in.Revision, Dir: abs, Match: wanted.Match}); err != nil {
+		return explain(ctx, client, repo, err)
+	}
+	return r.list(ctx, client, repo, abs, wanted)
 }
 
 type downloadResult struct {
@@ -99,7 +136,7 @@ func free(ctx context.Context, client *hub.Client, repo hub.RepoID, in downloadI
 			continue
 		}
 		n++
-		if in.Dir != "" && differs(filepath.Join(dir, filepath.FromSlash(entry.Path)), entry) {
+		if differs(filepath.Join(dir, filepath.FromSlash(entry.Path)), entry) {
 			others = append(others, entry.Path)
 		}
 	}
@@ -153,16 +190,19 @@ func (r *downloadResult) list(ctx context.Context, client *hub.Client, repo hub.
 		if entry.Dir || !wanted.Match(entry.Path) {
 			continue
 		}
-		if r.Count++; len(r.Files) == maxListed {
-			continue
-		}
 		file := publishedFile{entry.Path, entry.Size, entry.LFS}
-		if entry.LFS == "" {
+		if entry.LFS == "" && len(r.Files) < maxListed {
 			if file.SHA256, file.Size, err = hashFile(filepath.Join(dir, filepath.FromSlash(entry.Path))); err != nil {
 				return fmt.Errorf("check download of %s: %w", entry.Path, err)
 			}
 		}
-		r.Files = append(r.Files, file)
+		r.add(file)
 	}
 	return nil
+}
+
+func (r *downloadResult) add(file publishedFile) {
+	if r.Count++; len(r.Files) < maxListed {
+		r.Files = append(r.Files, file)
+	}
 }

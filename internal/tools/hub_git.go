@@ -3,11 +3,13 @@ package tools
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"ml-intern/internal/hub"
+	"ml-intern/internal/secret"
 	"ml-intern/internal/tool"
 )
 
@@ -29,6 +31,7 @@ type hubGitInput struct {
 	Private     *bool  `json:"private,omitempty" jsonschema:"create_repo: true if not given"`
 	Gated       any    `json:"gated,omitempty" jsonschema:"update_repo: auto, manual or false"`
 	Public      bool   `json:"public,omitempty" jsonschema:"create_pr, comment_pr, change_pr_status, close_pr, merge_pr: the repository is public, and the person wants it"`
+	Deletes     bool   `json:"deletes,omitempty" jsonschema:"merge_pr: the pull request deletes files, and the person wants it"`
 	SDK         string `json:"space_sdk,omitempty" jsonschema:"create_repo of a Space: gradio, docker or static"`
 }
 
@@ -73,7 +76,7 @@ func HubGit(connect dialer) tool.Tool {
 		if !known {
 			return
 		}
-		i.Effect, i.Deletes, i.Public = op.effect, op.deletes, in.opens() || in.Public && op.effect != tool.Reads
+		i.Effect, i.Deletes, i.Public = op.effect, op.deletes || in.Deletes && op.effect != tool.Reads, in.opens() || in.Public && op.effect != tool.Reads
 		i.Object = strings.TrimSpace(strings.Join([]string{operation(in.Operation), in.Repo, in.Branch, in.Tag}, " "))
 	})
 	return tool.New(s, func(ctx context.Context, in hubGitInput, _ tool.Call) (tool.Output, error) {
@@ -92,6 +95,9 @@ func HubGit(connect dialer) tool.Tool {
 		client, err := connect(ctx)
 		if err != nil {
 			return tool.Output{}, err
+		}
+		if found, err := secret.In(strings.NewReader(strings.Join([]string{in.Title, in.Description, in.Comment, in.TagMessage}, "\n"))); found || err != nil {
+			return tool.Output{}, errors.New("the words hold what looks like a key; nothing was done: take it out")
 		}
 		if op.speaks && !in.Public {
 			if err := private(ctx, client, repo); err != nil {

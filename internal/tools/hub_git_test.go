@@ -69,6 +69,8 @@ func TestHubGitPullRequests(t *testing.T) {
 
 	made := b.hubFiles(t, args{"operation": "delete", "repo_id": "me/repo", "patterns": []string{"a.txt"}, "create_pr": true, "public": true})
 	wantText(t, made, false, "proposed to delete 1 file ", "/discussions/2")
+	wantText(t, b.git(t, "merge_pr", args{"public": true, "pr_num": 2}), true, "#2 deletes 1 file of me/repo")
+	wantText(t, b.git(t, "comment_pr", args{"public": true, "pr_num": 2, "comment": "use hf_" + strings.Repeat("a1", 17)}), true, "what looks like a key")
 	wantText(t, b.git(t, "close_pr", args{"public": true, "pr_num": 2}), false, "now closed")
 }
 
@@ -110,6 +112,7 @@ func TestHubGitImpact(t *testing.T) {
 		{`{"operation":"update_repo","gated":"auto"}`, approval.Deny, approval.Deny}, // who waited gets in
 		{`{"operation":"update_repo","gated":"manual"}`, approval.Allow, approval.Deny},
 		{`{"operation":"comment_pr","pr_num":1,"comment":"x","public":true}`, approval.Deny, approval.Deny},
+		{`{"operation":"merge_pr","pr_num":1,"deletes":true}`, approval.Deny, approval.Deny},
 		{`{"operation":"list_refs","public":true}`, approval.Allow, approval.Allow},
 		{`{"operation":"delete_branch","branch":"x"}`, approval.Deny, approval.Deny},
 		{`{"operation":"delete_tag","tag":"x"}`, approval.Deny, approval.Deny},

@@ -126,7 +126,14 @@ func (hubGit) setStatus(ctx context.Context, c *hub.Client, repo hub.RepoID, in 
 }
 
 func (hubGit) mergePull(ctx context.Context, c *hub.Client, repo hub.RepoID, in hubGitInput) (tool.Output, error) {
-	err := c.MergePullRequest(ctx, repo, in.Num, in.Comment)
+	d, err := c.GetDiscussion(ctx, repo, in.Num)
+	if err != nil {
+		return tool.Output{}, err
+	}
+	if n := strings.Count("\n"+d.Diff, "\ndeleted file mode "); n > 0 && !in.Deletes {
+		return tool.Output{}, fmt.Errorf("#%d deletes %s of %s; if the person wants that, call again with deletes", in.Num, plural(n, "file"), repo)
+	}
+	err = c.MergePullRequest(ctx, repo, in.Num, in.Comment)
 	if errors.Is(err, hub.ErrConflict) {
 		return tool.Output{}, fmt.Errorf("%w; look at it with get_pr", err)
 	}

@@ -70,7 +70,7 @@ type publishResult struct {
 type publishedFile struct {
 	Path   string `json:"path"`
 	Size   int64  `json:"size"`
-	SHA256 string `json:"sha256"`
+	SHA256 string `json:"sha256,omitempty"`
 }
 
 func (p publisher) run(ctx context.Context, in publishInput, call tool.Call) (tool.Output, error) {

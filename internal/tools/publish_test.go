@@ -27,6 +27,8 @@ type bench struct {
 	sandbox.Local
 	hub    *hubtest.Hub
 	status job.Status
+
+	offline bool
 }
 
 // Status is what Publish asks a job backend.
@@ -68,8 +70,8 @@ func (b bench) publish() tool.Tool {
 
 // download is the tool with a cache of the test's own.
 func (b bench) download() tool.Tool {
-	return tools.HubDownload(b.connect, b.Local, func(c *hub.Client) *cache.Cache {
-		return &cache.Cache{Client: c, Dir: filepath.Join(b.Dir, "hf-cache")}
+	return tools.HubDownload(b.connect, b.Local, func(context.Context) (*cache.Cache, error) {
+		return &cache.Cache{Client: b.hub.Client, Dir: filepath.Join(b.Dir, "hf-cache"), Offline: b.offline}, nil
 	})
 }
 
@@ -296,11 +298,15 @@ func TestHubDownload(t *testing.T) {
 			t.Errorf("it was fetched again: %s", r.Path)
 		}
 	}
+	b.offline = true // what is there is there
+	wantText(t, call(t, b.download(), args{"repo": "me/lib", "files": []string{"*.json", "sub/"}}), false, `"count":2`, "config.json")
+	b.offline = false
 	wantText(t, call(t, b.download(), args{"repo": "me/lib", "dir": "here", "files": []string{"w.*"}}), false, `"count":1`, "w.bin")
 	wantText(t, call(t, b.download(), args{"repo": "me/li"}), true, "there are: me/lib")
 	wantText(t, call(t, b.download(), args{"repo": "me/lbi"}), true, "there are: me/lib")
 	wantText(t, call(t, b.download(), args{"repo": "datasets/me/lib"}), true, "me/lib, which is a model")
-	wantText(t, call(t, b.download(), args{"repo": "me/lib", "files": []string{"nope*"}}), true, "no file of me/lib matches nope*", "config.json")
+	wantText(t, call(t, b.download(), args{"repo": "me/lib", "files": []string{"nope*"}}), true, "no file of me/lib matches nope*")
+	wantText(t, call(t, b.download(), args{"repo": "me/lib", "dir": "x", "files": []string{"nope*"}}), true, "no file of me/lib matches nope*", "config.json")
 	wantText(t, call(t, b.download(), args{"repo": "me/lib", "dir": ".git/hooks"}), true, "belongs to git")
 	for path, text := range map[string]string{"mine/config.json": "mine", "mine/w.bin": "\x00wEIGHTS"} {
 		if err := b.WriteFile(t.Context(), path, []byte(text)); err != nil {

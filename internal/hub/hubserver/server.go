@@ -236,6 +236,9 @@ func (s *Server) serve(x *exchange) error {
 	if err := s.admit(x); err != nil {
 		return err
 	}
+	if _, err := url.ParseQuery(x.URL.RawQuery); err != nil { // half a query is another question
+		return refuse(http.StatusBadRequest, "BadRequest", "the query is not escaped correctly")
+	}
 	var seg []string
 	for part := range strings.SplitSeq(strings.Trim(x.URL.EscapedPath(), "/"), "/") {
 		plain, err := url.PathUnescape(part)
