@@ -263,7 +263,11 @@ print("".join("1" if match(p) else "0" for p in pairs))
 	if len(answer) != len(pairs) {
 		t.Fatalf("%d answers to %d pairs", len(answer), len(pairs))
 	}
+	plainSlash := old(t, h) // takes a backslash for a letter
 	for i, p := range pairs {
+		if plainSlash && strings.Contains(p.Pattern, `\`) {
+			continue
+		}
 		if got := (hub.Filter{Allow: []string{p.Pattern}}).Match(p.Path); got != (answer[i] == '1') {
 			t.Errorf("%q matches %q: %v, in Python %c", p.Pattern, p.Path, got, answer[i])
 		}
