@@ -237,6 +237,9 @@ func (s *Server) site(x *exchange, seg []string) error {
 		typ, seg = t, seg[1:]
 	}
 	get := x.Method == http.MethodGet || x.Method == http.MethodHead
+	if len(seg) == 1 && seg[0] == "login" && get && s.opts.Auth {
+		return s.login(x)
+	}
 	if len(seg) == 1 && get {
 		return s.indexPage(x, seg[0])
 	}
@@ -266,7 +269,7 @@ func (s *Server) site(x *exchange, seg []string) error {
 		return noRoute(x)
 	}
 	switch action {
-	case "", "tree", "blob", "commit", "commits":
+	case "", "tree", "blob", "commit", "commits", "discussions", "ask-access":
 		return s.repoPage(x, id, rest)
 	case "resolve", "raw":
 		if len(rest) < 3 {
