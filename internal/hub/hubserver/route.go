@@ -63,6 +63,8 @@ var routes = []route{
 	{"GET", "compare", 1, true, read, (*Server).compare},
 	{"GET", "treesize", 1, true, see, (*Server).treeSize},
 	{"GET", "lfs-files", 0, false, write, (*Server).largeFiles},
+	{"DELETE", "lfs-files", 1, false, write, (*Server).forgetLarge},
+	{"POST", "lfs-files", 1, false, write, (*Server).forgetLargeFiles},
 	{"POST", "like", 0, false, see, (*Server).like},
 	{"DELETE", "like", 0, false, see, (*Server).like},
 	{"GET", "likers", 0, false, see, (*Server).likers},
