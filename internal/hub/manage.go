@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"net/url"
+	"slices"
 	"time"
 )
 
@@ -134,11 +135,28 @@ func (c *Client) TreeSize(ctx context.Context, repo RepoID, rev, path string) (i
 
 // A LargeFile is a large file that a repository keeps, in its history too.
 type LargeFile struct {
+	ID     string    `json:"fileOid"`
 	OID    string    `json:"oid"` // its sha256
 	Path   string    `json:"filename"`
 	Size   int64     `json:"size"`
 	Ref    string    `json:"ref"`
 	Pushed time.Time `json:"pushedAt"`
+}
+
+// DeleteLargeFiles takes large files out of all branches of a repository and
+// out of their histories, for good: the commits get other ids.
+func (c *Client) DeleteLargeFiles(ctx context.Context, repo RepoID, files ...LargeFile) error {
+	for part := range slices.Chunk(files, 1000) { // what the Hub takes at once
+		var ids []string
+		for _, f := range part {
+			ids = append(ids, f.ID)
+		}
+		body := map[string]any{"deletions": map[string]any{"sha": ids, "rewriteHistory": true}}
+		if _, err := c.api(ctx, call{method: "POST", path: repo.api() + "/lfs-files/batch"}, body, nil); err != nil {
+			return fmt.Errorf("delete large files of %s: %w", repo, err)
+		}
+	}
+	return nil
 }
 
 // ListLargeFiles lists the large files that take a repository's storage.

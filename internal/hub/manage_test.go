@@ -191,6 +191,18 @@ func TestExists(t *testing.T) {
 	if large := collect(t, mine.ListLargeFiles(ctx, repo)); len(large) != 1 || large[0].Path != "w.bin" || large[0].Size != 5000 || large[0].Pushed.IsZero() {
 		t.Errorf("ListLargeFiles = %+v", large)
 	}
+	commit(t, mine, repo, hub.Commit{Files: []hub.File{{Path: "gone.bin", Content: noise(6000, 2)}}})
+	for f := range mine.ListLargeFiles(ctx, repo) {
+		if f.Path != "gone.bin" {
+			continue
+		}
+		if err := mine.DeleteLargeFiles(ctx, repo, f); err != nil {
+			t.Error(err)
+		}
+	}
+	if large := collect(t, mine.ListLargeFiles(ctx, repo)); len(large) != 1 || large[0].Path != "w.bin" {
+		t.Errorf("after DeleteLargeFiles, ListLargeFiles = %+v", large)
+	}
 	list := collect(t, mine.ListTree(ctx, repo, hub.TreeOptions{Recursive: true, Commits: true}))
 	if len(list) != 4 || list[0].Last == nil {
 		t.Errorf("ListTree = %+v", list)

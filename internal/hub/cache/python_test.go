@@ -29,6 +29,15 @@ func python(t *testing.T, h *hubtest.Hub, dir, script string, args ...string) st
 	return strings.TrimSpace(string(out))
 }
 
+// old reports whether the client is of the releases before 1, which keep no
+// list of a commit's files, ask for the revision of every snapshot, and do not
+// know the file that marks a cache.
+func old(t *testing.T, h *hubtest.Hub) bool {
+	t.Helper()
+	version := python(t, h, t.TempDir(), "import huggingface_hub; print(huggingface_hub.__version__)")
+	return strings.HasPrefix(version, "0.")
+}
+
 // transfers leaves out what Python asks once a process.
 func transfers(h *hubtest.Hub) []string {
 	var out []string
@@ -46,6 +55,7 @@ func TestGoReadsPythonsCache(t *testing.T) {
 	files := content()
 	h, head := hubWith(t, files)
 	c := open(t, h)
+	keepsLists := !old(t, h)
 	dir := python(t, h, c.Dir, `
 from huggingface_hub import snapshot_download, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
@@ -68,7 +78,7 @@ except EntryNotFoundError:
 	if _, err := c.Find(model, "main", "nope.json"); err == nil || strings.Contains(err.Error(), cache.ErrNotCached.Error()) {
 		t.Errorf("what Python knows to be missing is %v", err)
 	}
-	if got := transfers(h); len(got) > 0 {
+	if got := transfers(h); len(got) > 0 && (keepsLists || len(got) > 1 || !strings.Contains(got[0], "/tree/"+head)) {
 		t.Errorf("Go asked %v", got)
 	}
 	if _, err := c.Snapshot(t.Context(), model, cache.SnapshotOptions{}); err != nil {
@@ -84,6 +94,7 @@ func TestPythonReadsGosCache(t *testing.T) {
 	t.Parallel()
 	files := content()
 	h, head := hubWith(t, files)
+	asks := old(t, h)
 	for _, noLinks := range []bool{false, true} {
 		c := open(t, h)
 		c.NoLinks = noLinks
@@ -97,7 +108,7 @@ func TestPythonReadsGosCache(t *testing.T) {
 		h.Requests()
 		got := python(t, h, c.Dir, `
 import os, sys, json
-from huggingface_hub import constants, snapshot_download, hf_hub_download, try_to_load_from_cache, scan_cache_dir, _CACHED_NO_EXIST
+from huggingface_hub import snapshot_download, hf_hub_download, try_to_load_from_cache, scan_cache_dir, _CACHED_NO_EXIST
 head, files = sys.argv[1], json.loads(sys.argv[2])
 dir = snapshot_download("me/x", revision=head)
 for path, size in files.items():
@@ -105,18 +116,25 @@ for path, size in files.items():
     assert os.path.getsize(name) == size and name == os.path.join(dir, path), name
     assert try_to_load_from_cache("me/x", path) == name, path
 assert try_to_load_from_cache("me/x", "nope.json") is _CACHED_NO_EXIST
-constants.HF_HUB_OFFLINE = True
-assert snapshot_download("me/x") == dir
-assert hf_hub_download("me/x", "config.json") == os.path.join(dir, "config.json")
-scan = scan_cache_dir()
-assert not scan.warnings, scan.warnings
+warnings = [w for w in scan_cache_dir().warnings if "CACHEDIR.TAG" not in str(w)] # as of a cache of a newer release
+assert not warnings, warnings
 print(dir)
 `, head, sizes(t, files))
 		if got != dir {
 			t.Errorf("Python's snapshot is %s, Go's %s", got, dir)
 		}
-		if got := transfers(h); len(got) > 0 {
+		if got := transfers(h); len(got) > 0 && (!asks || len(got) > 1 || got[0] != "GET /api/models/me/x/revision/"+head) {
 			t.Errorf("links %v: Python asked %v", !noLinks, got)
+		}
+		python(t, h, c.Dir, `
+import os, sys
+os.environ["HF_HUB_OFFLINE"] = "1"
+from huggingface_hub import snapshot_download, hf_hub_download
+assert snapshot_download("me/x") == sys.argv[1]
+assert hf_hub_download("me/x", "config.json") == os.path.join(sys.argv[1], "config.json")
+`, dir)
+		if got := transfers(h); len(got) > 0 {
+			t.Errorf("links %v: offline Python asked %v", !noLinks, got)
 		}
 	}
 }
@@ -238,12 +256,18 @@ func TestFilterAsInPython(t *testing.T) {
 import json, sys
 from huggingface_hub.utils import filter_repo_objects
 pairs = json.load(open(sys.argv[1]))
-print("".join("1" if list(filter_repo_objects([p["Path"]], allow_patterns=[p["Pattern"]])) else "0" for p in pairs))
+def match(p): # of an empty pattern the releases before 1 make an error
+    return list(filter_repo_objects([p["Path"]], allow_patterns=[p["Pattern"]])) if p["Pattern"] else not p["Path"]
+print("".join("1" if match(p) else "0" for p in pairs))
 `, in)
 	if len(answer) != len(pairs) {
 		t.Fatalf("%d answers to %d pairs", len(answer), len(pairs))
 	}
+	plainSlash := old(t, h) // takes a backslash for a letter
 	for i, p := range pairs {
+		if plainSlash && strings.Contains(p.Pattern, `\`) {
+			continue
+		}
 		if got := (hub.Filter{Allow: []string{p.Pattern}}).Match(p.Path); got != (answer[i] == '1') {
 			t.Errorf("%q matches %q: %v, in Python %c", p.Pattern, p.Path, got, answer[i])
 		}

@@ -34,7 +34,7 @@ func (s *Server) largeFiles(c *repoCall) error {
 	out := []map[string]any{}
 	for _, l := range cut(c.exchange, p, k.all, c.URL.EscapedPath()) {
 		out = append(out, map[string]any{
-			"fileOid": l.file.Large.OID[:24], "oid": l.file.Large.OID, "size": l.file.Size, "filename": l.path,
+			"fileOid": l.file.Large.OID[:lengthOfFileID], "oid": l.file.Large.OID, "size": l.file.Size, "filename": l.path,
 			"pushedAt": stamp(l.in.Time), "ref": l.ref, "pusher": authorJSON(l.in.Author),
 		})
 	}

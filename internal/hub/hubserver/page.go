@@ -38,7 +38,12 @@ func (x *exchange) forPeople() bool {
 // sorry shows a refusal to people. Browsers then ask for a name and a token.
 func (s *Server) sorry(x *exchange, r *refusal) error {
 	_ = x.challenge(r)
-	f := web.Frame{Title: http.StatusText(r.status), View: web.Sorry{Status: r.status, Message: r.message}}
+	view := web.Sorry{Status: r.status, Message: r.message}
+	if s.opts.Auth && x.who == nil && r.code == "RepoNotFound" {
+		view.Message = "There is nothing here, or it is private."
+		view.Login = loginURL(x.URL.RequestURI())
+	}
+	f := web.Frame{Title: http.StatusText(r.status), View: view, Person: s.person(x)}
 	return s.pages.Write(x, x.Request, r.status, f)
 }
 
@@ -52,8 +57,9 @@ type repoView struct {
 	base   string // /datasets/me/x
 }
 
-// repoPage shows a repository to people: rest is empty, or tree, blob, commit
-// or commits with a revision, and perhaps a path.
+// repoPage shows a repository to people: rest is empty, or discussions and
+// perhaps a number, or tree, blob, commit or commits with a revision, and
+// perhaps a path.
 func (s *Server) repoPage(x *exchange, id hub.RepoID, rest []string) error {
 	c, err := s.repoCall(x, id, see)
 	if err != nil {
@@ -64,7 +70,7 @@ func (s *Server) repoPage(x *exchange, id hub.RepoID, rest []string) error {
 	if len(rest) > 0 {
 		action = rest[0]
 	}
-	if len(rest) > 1 {
+	if len(rest) > 1 && action != "discussions" {
 		v.rev, v.path = rest[1], strings.Trim(strings.Join(rest[2:], "/"), "/")
 	}
 	if v.commit, err = s.store.Resolve(c.repo, v.rev); err != nil {
@@ -73,6 +79,10 @@ func (s *Server) repoPage(x *exchange, id hub.RepoID, rest []string) error {
 	switch action {
 	case "":
 		return v.card()
+	case "ask-access":
+		return s.askPage(x, c.repo)
+	case "discussions":
+		return v.talk(rest[1:])
 	case "tree":
 		return v.files()
 	case "blob":
@@ -99,17 +109,21 @@ func (v *repoView) show(tab, action string, view web.View) error {
 	if v.path != "" {
 		title = v.path + " · " + title
 	}
-	return v.s.pages.Write(v.exchange, v.Request, http.StatusOK, web.Frame{Title: title, Repo: repo, Tab: tab, View: view})
+	return v.s.pages.Write(v.exchange, v.Request, http.StatusOK, web.Frame{Title: title, Repo: repo, Tab: tab, View: view, Person: v.s.person(v.exchange)})
 }
 
 // tabs are the kinds of pages that a repository has.
 func (v *repoView) tabs() []web.Tab {
 	at := "/" + url.PathEscape(v.rev)
-	return []web.Tab{
+	out := []web.Tab{
 		{Name: "Card", URL: v.base},
 		{Name: "Files", URL: v.base + "/tree" + at},
 		{Name: "Commits", URL: v.base + "/commits" + at},
 	}
+	if v.talks() == nil {
+		out = append(out, web.Tab{Name: "Discussions", URL: v.base + "/discussions"})
+	}
+	return out
 }
 
 // others leads to the same page of other branches and tags.
@@ -238,7 +252,7 @@ func (s *Server) indexPage(x *exchange, owner string) error {
 	if !found && view.Owner != "" {
 		return refuse(http.StatusNotFound, "NotFound", "nobody here is called "+owner)
 	}
-	return s.pages.Write(x, x.Request, http.StatusOK, web.Frame{Title: title, View: view})
+	return s.pages.Write(x, x.Request, http.StatusOK, web.Frame{Title: title, View: view, Person: s.person(x)})
 }
 
 // group is one page of repositories of a type, newest first.

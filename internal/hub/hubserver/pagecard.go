@@ -15,13 +15,16 @@ const maxMetrics = 100
 // card shows a repository's first page.
 func (v *repoView) card() error {
 	view := web.Card{
-		Gated: v.gated(), Commit: v.describe(v.commit), Clone: v.exchange.base() + v.base, MoreURL: v.at("tree", v.rev, ""),
+		Commit: v.describe(v.commit), Clone: v.exchange.base() + v.base, MoreURL: v.at("tree", v.rev, ""),
 	}
 	var err error
+	if view.Gate, err = v.gate(); err != nil {
+		return err
+	}
 	if view.Files, view.Siblings, err = v.list("", pageBeside); err != nil {
 		return err
 	}
-	if view.Gated == "" {
+	if view.Gate == nil {
 		text, err := v.s.readFile(v.commit, "README.md")
 		if err != nil {
 			return err
@@ -34,6 +37,16 @@ func (v *repoView) card() error {
 			view.Text = v.markdown("").HTML(body)
 		}
 		view.Facts, view.Metrics = v.facts(c.data), metrics(c.data)
+		more, err := v.ofFiles()
+		if err != nil {
+			return err
+		}
+		view.Facts = append(more, view.Facts...)
+		if v.repo.Type == hub.Dataset {
+			if view.Table, err = v.preview(); err != nil {
+				return err
+			}
+		}
 	}
 	return v.show("Card", "", view)
 }

@@ -142,26 +142,36 @@ func (v *repoView) change() error {
 			}
 		}
 	}
+	var err error
+	if view.Diff, err = v.differences(before, v.commit); err != nil {
+		return err
+	}
+	v.path = ""
+	return v.show("Commits", "", view)
+}
+
+// differences shows what is different between two commits, within bounds.
+func (v *repoView) differences(from, to gitstore.Commit) (web.Diffs, error) {
+	var out web.Diffs
 	hidden := v.gated()
 	left := pageDiff
-	for d, err := range v.s.store.Differences(before, v.commit) {
+	for d, err := range v.s.store.Differences(from, to) {
 		if err != nil {
-			return err
+			return out, err
 		}
-		if len(view.Files) == pageChanged {
-			view.More++
+		if len(out.Files) == pageChanged {
+			out.More++
 			continue
 		}
 		c, err := v.changed(d, hidden, &left)
 		if err != nil {
-			return err
+			return out, err
 		}
-		view.Files = append(view.Files, c)
-		view.Added += c.Added
-		view.Removed += c.Removed
+		out.Files = append(out.Files, c)
+		out.Added += c.Added
+		out.Removed += c.Removed
 	}
-	v.path = ""
-	return v.show("Commits", "", view)
+	return out, nil
 }
 
 // changed compares the two versions of a file. Left is how many bytes may

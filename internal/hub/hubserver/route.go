@@ -63,6 +63,8 @@ var routes = []route{
 	{"GET", "compare", 1, true, read, (*Server).compare},
 	{"GET", "treesize", 1, true, see, (*Server).treeSize},
 	{"GET", "lfs-files", 0, false, write, (*Server).largeFiles},
+	{"DELETE", "lfs-files", 1, false, write, (*Server).forgetLarge},
+	{"POST", "lfs-files", 1, false, write, (*Server).forgetLargeFiles},
 	{"POST", "like", 0, false, see, (*Server).like},
 	{"DELETE", "like", 0, false, see, (*Server).like},
 	{"GET", "likers", 0, false, see, (*Server).likers},
@@ -237,6 +239,9 @@ func (s *Server) site(x *exchange, seg []string) error {
 		typ, seg = t, seg[1:]
 	}
 	get := x.Method == http.MethodGet || x.Method == http.MethodHead
+	if len(seg) == 1 && seg[0] == "login" && get && s.opts.Auth {
+		return s.login(x)
+	}
 	if len(seg) == 1 && get {
 		return s.indexPage(x, seg[0])
 	}
@@ -266,7 +271,7 @@ func (s *Server) site(x *exchange, seg []string) error {
 		return noRoute(x)
 	}
 	switch action {
-	case "", "tree", "blob", "commit", "commits":
+	case "", "tree", "blob", "commit", "commits", "discussions", "ask-access":
 		return s.repoPage(x, id, rest)
 	case "resolve", "raw":
 		if len(rest) < 3 {

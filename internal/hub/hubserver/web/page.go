@@ -32,7 +32,12 @@ type Frame struct {
 	Repo  *Repo // nil on pages that are not of a repository
 	Tab   string
 	View  View
+	Person
 }
+
+// A Person is who looks at a page: by name, or with the way to say who one is.
+// Where there are no users it is empty.
+type Person struct{ Name, Login string }
 
 // A Repo is the head of a repository's pages.
 type Repo struct {
@@ -58,7 +63,7 @@ type Switch struct {
 }
 
 // Policy is the Content-Security-Policy of all pages.
-const Policy = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+const Policy = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
 // A Maker makes pages. It holds nothing that changes.
 type Maker struct {
@@ -97,7 +102,7 @@ func (m *Maker) Write(w http.ResponseWriter, r *http.Request, status int, f Fram
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", Policy)
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Referrer-Policy", "same-origin") // with none a form has no origin to check
 	h.Set("Content-Length", strconv.Itoa(out.Len()))
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {

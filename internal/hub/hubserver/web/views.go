@@ -31,9 +31,10 @@ func (Index) template() string { return "index.html" }
 // Card is what a repository says about itself.
 type Card struct {
 	Text     template.HTML // made by Markdown
-	Gated    string        // why it is not shown
+	Gate     *Gate         // instead of it
 	Cut      bool
 	Problem  string // with the data
+	Table    *Table // of a data set
 	Facts    []Fact
 	Metrics  []Metric
 	Files    []File // the first of them
@@ -43,6 +44,35 @@ type Card struct {
 	Commit   Commit // the newest
 	Siblings int
 }
+
+// A Gate is the way into a gated repository. What the owner does not say is "".
+type Gate struct {
+	Heading, Description, Button string
+	Prompt                       template.HTML // made by Markdown
+	URL                          string        // where the form goes
+	Login                        string        // where to say who one is, if one must
+	Auto                         bool          // who asks is let in
+	Pending, Rejected            bool          // how the request stands
+	Questions                    []Question
+}
+
+// A Question is a field of a form: text, checkbox, date or select.
+type Question struct {
+	Name, Kind string
+	Options    []string
+}
+
+// A Table is the first rows of a data set.
+type Table struct {
+	Name          string // of the configuration and the split
+	Columns       []Column
+	Rows          [][]string
+	Note          string
+	HiddenColumns int
+}
+
+// A Column is a column's name and type.
+type Column struct{ Name, Type string }
 
 // A Fact is a line of a card's data.
 type Fact struct {
@@ -111,10 +141,8 @@ func (Commits) template() string { return "commits.html" }
 // Change is a commit with what it changed.
 type Change struct {
 	Commit
-	Files          []Changed
-	More           int // files that are not shown
-	Added, Removed int
-	Browse         string
+	Diff   Diffs
+	Browse string
 }
 
 // Changed is a file of a commit.
@@ -129,31 +157,54 @@ type Changed struct {
 
 func (Change) template() string { return "change.html" }
 
-// Threads is a list of discussions and pull requests.
+// Threads is a list of discussions and pull requests, of those that are open or
+// of those that are over.
 type Threads struct {
-	Open, Closed []Thread
+	Threads      []Thread
+	Over         bool
+	URL          string
+	Open, Closed int // how many there are
+	Newer, Older string
 }
 
-// A Thread is a discussion or a pull request. Only Events is left empty in a
-// list.
+// A Thread is a discussion or a pull request. What is below Comments is empty
+// in a list.
 type Thread struct {
-	Number int
-	URL    string
-	Title  string
-	Author string
-	Status string // open, closed, merged or draft
-	Pull   bool
-	Time   time.Time
-	Events []Event
-	Files  []Changed // of a pull request
+	Number   int
+	URL      string
+	Title    string
+	Author   string
+	Status   string // open, closed, merged or draft
+	Pull     bool
+	Time     time.Time
+	Comments int
+
+	Events     []Event
+	More       int // events that are not shown
+	From, Into Link
+	Merged     Link     // the commit of the merge
+	Conflicts  []string // paths that keep it from being merged
+	Problem    string   // something else that does
+	Diff       Diffs
+}
+
+// Diffs are the changes of files, as far as they are shown.
+type Diffs struct {
+	Files          []Changed
+	More           int
+	Added, Removed int
 }
 
 // An Event is a comment, or what happened, in a thread.
 type Event struct {
-	Author string
-	Time   time.Time
-	Text   template.HTML // of a comment, made by Markdown
-	What   string        // otherwise, such as "closed this"
+	Author  string
+	Time    time.Time
+	Comment bool
+	Edited  bool
+	Text    template.HTML // of a comment, made by Markdown
+	Note    string        // instead of its text
+	What    string        // otherwise, such as "closed this"
+	Link    Link
 }
 
 func (Threads) template() string { return "threads.html" }
@@ -163,6 +214,7 @@ func (Thread) template() string  { return "thread.html" }
 type Sorry struct {
 	Status  int
 	Message string
+	Login   string // where to say who one is, if that may help
 }
 
 func (Sorry) template() string { return "sorry.html" }

@@ -167,9 +167,9 @@ func TestThreads(t *testing.T) {
 	}
 	one := web.Thread{
 		Number: 3, URL: "/me/x/discussions/3", Title: "<b>title", Author: "you", Status: "open", Pull: true,
-		Events: []web.Event{{Author: "you", Text: place.HTML([]byte("**hi**"))}, {Author: "me", What: "closed this"}},
+		Events: []web.Event{{Author: "you", Comment: true, Text: place.HTML([]byte("**hi**"))}, {Author: "me", What: "closed this"}},
 	}
-	for _, view := range []web.View{web.Threads{Open: []web.Thread{one}}, web.Threads{}, one} {
+	for _, view := range []web.View{web.Threads{Threads: []web.Thread{one}}, web.Threads{}, one} {
 		w := httptest.NewRecorder()
 		repo := &web.Repo{Owner: "me", Name: "x", Type: "model", Path: "/me/x", Tabs: []web.Tab{{Name: "Discussions", URL: "/me/x/discussions", Count: "1"}}}
 		err := m.Write(w, httptest.NewRequest("GET", "/", nil), 200, web.Frame{Title: "t", Repo: repo, Tab: "Discussions", View: view})

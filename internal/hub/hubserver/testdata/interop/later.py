@@ -198,7 +198,11 @@ def large_files(b):
     put(repo, "v.bin", noise(1 << 20))
     found = list(api.list_lfs_files(repo))
     equal({f.filename for f in found}, {"w.bin", "v.bin"}, "names")
-    equal({f.size for f in found}, {1 << 20}, "sizes")  # deleting them for ever is not served
+    equal({f.size for f in found}, {1 << 20}, "sizes")
+    api.permanently_delete_lfs_files(repo, [f for f in found if f.filename == "w.bin"])
+    equal([f.filename for f in api.list_lfs_files(repo)], ["v.bin"], "names after the deletion")
+    equal(api.file_exists(repo, "w.bin"), False, "the deleted file is there")
+    hf_hub_download(repo, "v.bin", cache_dir=b.work)
 
 
 @scenario("repos")
