@@ -100,6 +100,7 @@ func TestFindsTheTokenInOrder(t *testing.T) {
 		{[]string{"XDG_CACHE_HOME=" + at("xdg"), "HOME=" + at("u")}, "from-xdg"},
 		{[]string{"HOME=" + at("u")}, "from-user"},
 		{[]string{"HF_HOME=~/.cache/huggingface", "HOME=" + at("u")}, "from-user"},
+		{[]string{"HF_HOME=$PLACE/home", "PLACE=" + dir}, "from-home"},
 		{[]string{"HF_TOKEN=a", "HF_HUB_DISABLE_IMPLICIT_TOKEN=1"}, ""},
 	}
 	for _, c := range cases {
