@@ -85,6 +85,24 @@ func folderAt(path string) error {
 	return errors.Join(os.RemoveAll(path), os.MkdirAll(filepath.Join(path, "x"), 0o700))
 }
 
+// Python may finish, under a name of its own, what we had begun.
+func TestRestOfWhatIsThere(t *testing.T) {
+	t.Parallel()
+	files := content()
+	h, head := hubWith(t, files)
+	c := open(t, h)
+	pointer := get(t, c, head, "w.safetensors", files["w.safetensors"])
+	blob, err := filepath.EvalSymlinks(pointer)
+	if err != nil || blob == pointer {
+		t.Skip("there are no links here")
+	}
+	if err := errors.Join(os.Remove(pointer), os.WriteFile(blob+".incomplete", []byte("x"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	get(t, c, head, "w.safetensors", files["w.safetensors"])
+	leftovers(t, c.Dir)
+}
+
 // Names that are as long as they can be, and as odd.
 func TestOddNames(t *testing.T) {
 	t.Parallel()
