@@ -24,7 +24,9 @@ func TestOddThingsInTheCache(t *testing.T) {
 		do   func(repo, pointer, blob string) error
 		fail bool // it cannot be mended
 	}{
-		"ref cut off": {do: func(repo, _, _ string) error { return os.WriteFile(filepath.Join(repo, "refs", "main"), []byte("abc"), 0o600) }},
+		"ref cut off": {do: func(repo, _, _ string) error {
+			return os.WriteFile(filepath.Join(repo, "refs", "main"), []byte("abc"), 0o600)
+		}},
 		"ref of nothing": {do: func(repo, _, _ string) error {
 			return os.WriteFile(filepath.Join(repo, "refs", "main"), []byte(strings.Repeat("f", 40)), 0o600)
 		}},

@@ -125,6 +125,16 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 	return func() { _ = l.Close() }, nil // the file stays: others wait on it
 }
 
+// settle waits until nobody is between the two files: who renews a token writes
+// the stored ones first, and for a moment the active one is in none of them.
+func settle(stored string) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if unlock, err := lock(ctx, stored+".lock"); err == nil { // where nothing can be written, nobody writes
+		unlock()
+	}
+}
+
 func writeOrRemove(path, text string) error {
 	if text == "" {
 		return remove(path)
