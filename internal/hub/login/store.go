@@ -128,10 +128,13 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 // settle waits until nobody is between the two files: who renews a token writes
 // the stored ones first, and for a moment the active one is in none of them.
 func settle(stored string) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if unlock, err := lock(ctx, stored+".lock"); err == nil { // where nothing can be written, nobody writes
-		unlock()
+	l := flock.New(stored+".lock", flock.SetPermissions(0o664))
+	defer l.Close()
+	for range 50 { // a second; what is written meanwhile takes no longer
+		if locked, err := l.TryLock(); locked || err != nil { // where nothing can be locked, nobody writes
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 
