@@ -34,21 +34,22 @@ func run() int {
 		}()
 	}
 	root := newRoot(cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
-	err := root.ExecuteContext(ctx)
+	command, err := root.ExecuteContextC(ctx)
 	if cause := context.Cause(ctx); err != nil && errors.Is(err, context.Canceled) && cause != nil {
 		err = cause
 	}
-	return report(err)
+	return report(err, command.Flags().Lookup("continue") != nil)
 }
 
-// report tells the person what went wrong and what to do about it.
-func report(err error) int {
+// report tells the person what went wrong and what to do about it. Only what
+// has a session can be gone on with after an interruption.
+func report(err error, session bool) int {
 	exit := app.Classify(err)
 	if err == nil {
 		return 0
 	}
 	fmt.Fprintf(os.Stderr, "ml-intern: %v\n", err)
-	if exit.Hint != "" {
+	if exit.Hint != "" && (session || exit.Code != 130) {
 		fmt.Fprintln(os.Stderr, "ml-intern: "+exit.Hint)
 	}
 	return exit.Code

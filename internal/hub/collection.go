@@ -199,15 +199,5 @@ func (c *Client) Collections(ctx context.Context, filter CollectionFilter) iter.
 		q.Set("limit", strconv.Itoa(min(filter.Limit, 100)))
 	}
 	path := strings.TrimSuffix("/api/collections?"+q.Encode(), "?")
-	return func(yield func(Collection, error) bool) {
-		n := 0
-		for v, err := range pages[Collection](ctx, c, path) {
-			if err != nil {
-				err = fmt.Errorf("list collections: %w", err)
-			}
-			if n++; !yield(v, err) || n == filter.Limit {
-				return
-			}
-		}
-	}
+	return paged[Collection](ctx, c, "list collections", path, filter.Limit)
 }

@@ -56,6 +56,9 @@ func (c *Client) commit(ctx context.Context, repo RepoID, in Commit, changed []*
 		once:  true,
 		limit: slowLimit,
 	}, nil, &made)
+	if err == nil && made.OID == "" {
+		err = errors.New("the Hub does not say which commit it made")
+	}
 	return made, err
 }
 

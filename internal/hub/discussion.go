@@ -153,12 +153,11 @@ func (c *Client) ListDiscussions(ctx context.Context, repo RepoID, f DiscussionF
 		}
 	}
 	return func(yield func(Discussion, error) bool) {
-		for p := 0; ; p++ {
+		for p, n := 0, 0; ; p++ {
 			q.Set("p", strconv.Itoa(p))
 			var page struct {
 				Discussions []Discussion `json:"discussions"`
 				Count       int          `json:"count"`
-				Start       int          `json:"start"`
 			}
 			if _, err := c.api(ctx, call{method: "GET", path: repo.discussions(0) + "?" + q.Encode()}, nil, &page); err != nil {
 				yield(Discussion{}, fmt.Errorf("list discussions of %s: %w", repo, err))
@@ -169,7 +168,8 @@ func (c *Client) ListDiscussions(ctx context.Context, repo RepoID, f DiscussionF
 					return
 				}
 			}
-			if len(page.Discussions) == 0 || page.Start+len(page.Discussions) >= page.Count {
+			n += len(page.Discussions)
+			if len(page.Discussions) == 0 || n >= page.Count {
 				return
 			}
 		}

@@ -239,8 +239,12 @@ func (f *fetch) align(resp *reply) error {
 	return nil
 }
 
-// receive writes what comes, and counts and hashes it.
+// receive writes what comes, and counts and hashes it. A file that does not end
+// where it should is noticed one byte later.
 func (f *fetch) receive(w io.Writer, r io.Reader) error {
+	if f.info.Size >= 0 {
+		r = io.LimitReader(r, f.info.Size-f.done+1)
+	}
 	return pump(r, f.hash, f.info.Size-f.done, func(p []byte) error {
 		n, err := w.Write(p)
 		if err != nil {

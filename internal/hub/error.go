@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // What went wrong, for errors.Is on an error of a Client.
@@ -113,10 +114,28 @@ func (c *Client) responseError(resp *http.Response) *Error {
 	if resp.Request != nil {
 		c.explain(e, resp.Request.URL)
 	}
-	if c.Token != "" {
-		e.Message = strings.ReplaceAll(e.Message, c.Token, "[token]")
-	}
+	e.Code, e.Message, e.RequestID = c.said(e.Code), c.said(e.Message), c.said(e.RequestID)
 	return e
+}
+
+// maxSaid bounds what an error quotes of the Hub's words, in bytes.
+const maxSaid = 4 << 10
+
+// said makes the Hub's words fit to be shown: without the token, without what
+// a terminal would obey, and not endless.
+func (c *Client) said(text string) string {
+	if c.Token != "" {
+		text = strings.ReplaceAll(text, c.Token, "[token]")
+	}
+	if len(text) > maxSaid {
+		text = text[:maxSaid] + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, ""))
 }
 
 // explain adds what the address says about an error that is of a repository:
@@ -221,10 +240,37 @@ func nonEmpty(in []string) []string {
 // retryWait is how long the Hub asks to wait: until its window of requests
 // starts anew if that is used up, else what Retry-After says.
 func retryWait(h http.Header) time.Duration {
-	remaining, reset := -1, -1
-	for part := range strings.SplitSeq(h.Get("RateLimit"), ";") {
+	wait := time.Duration(0)
+	for limit := range strings.SplitSeq(h.Get("RateLimit"), ",") { // it may name several windows
+		if remaining, reset := rateLimit(limit); remaining == 0 && reset >= 0 {
+			wait = max(wait, seconds(reset+1))
+		}
+	}
+	if wait > 0 {
+		return wait
+	}
+	after := h.Get("Retry-After")
+	if n, err := strconv.ParseInt(after, 10, 32); err == nil {
+		return seconds(n)
+	}
+	at, err := http.ParseTime(after)
+	if err != nil {
+		return 0
+	}
+	now, err := http.ParseTime(h.Get("Date")) // our clock may be another
+	if err != nil {
+		now = time.Now()
+	}
+	return max(0, at.Sub(now).Round(time.Second))
+}
+
+// rateLimit reads a window: what remains of it, and after how many seconds it
+// starts anew; -1 for what it does not say.
+func rateLimit(limit string) (remaining, reset int64) {
+	remaining, reset = -1, -1
+	for part := range strings.SplitSeq(limit, ";") {
 		key, value, _ := strings.Cut(strings.TrimSpace(part), "=")
-		n, err := strconv.Atoi(value)
+		n, err := strconv.ParseInt(strings.TrimSpace(value), 10, 32)
 		switch {
 		case err != nil || n < 0:
 		case key == "r":
@@ -233,14 +279,10 @@ func retryWait(h http.Header) time.Duration {
 			reset = n
 		}
 	}
-	if remaining == 0 && reset >= 0 {
-		return time.Duration(reset+1) * time.Second
-	}
-	if n, err := strconv.Atoi(h.Get("Retry-After")); err == nil && n > 0 {
-		return time.Duration(n) * time.Second
-	}
-	return 0
+	return remaining, reset
 }
+
+func seconds(n int64) time.Duration { return time.Duration(max(n, 0)) * time.Second }
 
 // plainURL leaves out what may be secret: the query, which can be a signature,
 // and the user.

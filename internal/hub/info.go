@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"reflect"
@@ -66,6 +67,15 @@ func (i *Info) UnmarshalJSON(data []byte) error {
 		}
 		_ = json.Unmarshal(data, &old) // there may be none
 		i.ID = old.ID
+	}
+	return nil
+}
+
+// checkSHA is for those who go on with the commit: without one they would go on
+// with whatever the branch is by then.
+func (i Info) checkSHA() error {
+	if i.SHA == "" {
+		return errors.New("the Hub does not say which commit it is")
 	}
 	return nil
 }

@@ -195,35 +195,7 @@ func (c *Client) ListJobs(ctx context.Context, namespace string, filter JobFilte
 		if len(q) > 0 {
 			path += "?" + q.Encode()
 		}
-		for job, err := range pages[Job](ctx, c, path) {
-			if err != nil {
-				err = fmt.Errorf("list jobs: %w", err)
-			}
-			if !yield(job, err) {
-				return
-			}
-		}
-	}
-}
-
-// pages lists what is behind an address, page by page.
-func pages[T any](ctx context.Context, c *Client, path string) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		for path != "" {
-			var page []T
-			header, err := c.api(ctx, call{method: "GET", path: path}, nil, &page)
-			if err != nil {
-				var none T
-				yield(none, err)
-				return
-			}
-			for _, v := range page {
-				if !yield(v, nil) {
-					return
-				}
-			}
-			path = nextPage(header)
-		}
+		paged[Job](ctx, c, "list jobs", path, 0)(yield)
 	}
 }
 

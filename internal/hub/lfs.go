@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -176,6 +178,9 @@ func (p *push) verify(ctx context.Context, o lfsObject, u *upload) error {
 // put sends a section of a file to a storage, which the address alone gives
 // the right to. It returns the storage's tag.
 func (p *push) put(ctx context.Context, to lfsAction, u *upload, from, size int64) (string, error) {
+	if err := p.client.safe(to.Href); err != nil {
+		return "", err
+	}
 	header := http.Header{}
 	for name, v := range to.Header {
 		header.Set(name, v)
@@ -200,6 +205,19 @@ func (p *push) put(ctx context.Context, to lfsAction, u *upload, from, size int6
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20)) // so that the connection can be used again
 	return resp.Header.Get("ETag"), nil
+}
+
+// safe refuses an address without encryption where the Hub has it: what is sent
+// there may be private.
+func (c *Client) safe(address string) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return errors.New("the Hub names an address to send to that is not a URL")
+	}
+	if u.Scheme != "https" && strings.HasPrefix(c.base(), "https:") {
+		return fmt.Errorf("the Hub wants the content sent to %s, which is not encrypted", u.Host)
+	}
+	return nil
 }
 
 // counted tells how much of a file has been read to be sent.

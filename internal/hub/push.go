@@ -50,6 +50,9 @@ func (p *push) run(ctx context.Context) (Committed, error) {
 func (p *push) atHead(ctx context.Context, head string, out Committed) (Committed, error) {
 	if head == "" {
 		info, err := p.client.RepoInfo(ctx, p.repo, p.in.Revision)
+		if err == nil {
+			err = info.checkSHA()
+		}
 		if err != nil {
 			return Committed{}, err
 		}

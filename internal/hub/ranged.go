@@ -171,6 +171,9 @@ func (c *Client) Weights(ctx context.Context, repo RepoID, rev string) (*weights
 	ctx, cancel := context.WithTimeout(ctx, apiLimit)
 	defer cancel()
 	info, err := c.RepoInfo(ctx, repo, rev)
+	if err == nil {
+		err = info.checkSHA()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the weights of %s: %w", repo, err)
 	}

@@ -1,13 +1,13 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 )
 
@@ -50,7 +50,7 @@ func (c *Client) CreateRepo(ctx context.Context, repo RepoID, opts CreateOptions
 	if err != nil {
 		return "", fmt.Errorf("create repository %s: %w", repo, err)
 	}
-	return out.URL, nil
+	return cmp.Or(out.URL, c.RepoURL(repo)), nil
 }
 
 // DeleteRepo deletes a repository for ever. A missing one is ErrNotFound.
@@ -129,47 +129,10 @@ func (c *Client) ListTree(ctx context.Context, repo RepoID, opts TreeOptions) it
 		path += "?" + q.Encode()
 	}
 	return func(yield func(Entry, error) bool) {
-		for path != "" {
-			page, next, err := c.treePage(ctx, path)
-			if err != nil {
-				yield(Entry{}, fmt.Errorf("list files of %s: %w", repo, err))
+		for raw, err := range paged[rawEntry](ctx, c, "list files of "+repo.String(), path, 0) {
+			if !yield(raw.entry(), err) {
 				return
 			}
-			for _, e := range page {
-				if !yield(e, nil) {
-					return
-				}
-			}
-			path = next
 		}
 	}
-}
-
-func (c *Client) treePage(ctx context.Context, path string) ([]Entry, string, error) {
-	var raw []rawEntry
-	header, err := c.api(ctx, call{method: "GET", path: path}, nil, &raw)
-	if err != nil {
-		return nil, "", err
-	}
-	entries := make([]Entry, 0, len(raw))
-	for _, r := range raw {
-		entries = append(entries, r.entry())
-	}
-	return entries, nextPage(header), nil
-}
-
-// nextPage finds the address of the next page in a Link header.
-func nextPage(h http.Header) string {
-	for _, line := range h.Values("Link") {
-		for line != "" {
-			_, rest, _ := strings.Cut(line, "<")
-			target, rest, closed := strings.Cut(rest, ">")
-			params, after, _ := strings.Cut(rest, ",")
-			if closed && (strings.Contains(params, `rel="next"`) || strings.Contains(params, "rel=next")) {
-				return target
-			}
-			line = after
-		}
-	}
-	return ""
 }

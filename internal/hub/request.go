@@ -190,8 +190,11 @@ func (c *Client) hop(ctx context.Context, in call, u *url.URL, watch *watchdog) 
 	}
 	resp, err := c.http().Do(req)
 	if err != nil {
-		if errors.Is(context.Cause(ctx), errStalled) {
+		switch {
+		case errors.Is(context.Cause(ctx), errStalled):
 			err = errStalled
+		case strings.Contains(err.Error(), "parse Location header"): // net/http quotes it, with its signature
+			return nil, errFinal{fmt.Errorf("%s: redirect to nowhere", plainURL(u))}
 		}
 		return nil, unreachable{plainError(u, err)}
 	}
@@ -250,6 +253,9 @@ func (in call) redirect(from *url.URL, resp *http.Response) (*url.URL, error) {
 	}
 	if in.stay && next.Host != from.Host {
 		return nil, nil
+	}
+	if from.Scheme == "https" && next.Scheme != "https" {
+		return nil, fmt.Errorf("%s: redirect to %s, which is not encrypted", plainURL(from), next.Host)
 	}
 	if in.method == http.MethodGet || in.method == http.MethodHead {
 		return next, nil

@@ -52,6 +52,9 @@ type SnapshotOptions struct {
 // folder, whatever the repository calls its files and wherever links lead.
 func (c *Client) Snapshot(ctx context.Context, repo RepoID, opts SnapshotOptions) (string, error) {
 	info, err := c.RepoInfo(ctx, repo, opts.Revision)
+	if err == nil {
+		err = info.checkSHA()
+	}
 	if err != nil {
 		return "", err
 	}

@@ -46,11 +46,18 @@ func TestRetryWait(t *testing.T) {
 		{`"api";r=3;t=12`, "7", 7 * time.Second},
 		{`"api";r=0;t=12`, "7", 13 * time.Second},
 		{"nonsense;r;t=x", "-5", 0},
+		{`"api";r=9;t=2, "pages";r=0;t=40`, "", 41 * time.Second},
+		{`"api";r=0;t=40, "pages";r=9;t=2`, "", 41 * time.Second},
+		{`"api";r=0;t=9223372036854775807`, "99999999999999999999", 0},
+		{"", "Thu, 26 Nov 2026 12:00:30 GMT", 30 * time.Second},
+		{"", "Thu, 26 Nov 2026 11:00:00 GMT", 0},
+		{"", "soon", 0},
 	}
 	for _, c := range cases {
 		h := http.Header{}
 		h.Set("RateLimit", c.limit)
 		h.Set("Retry-After", c.after)
+		h.Set("Date", "Thu, 26 Nov 2026 12:00:00 GMT")
 		if got := retryWait(h); got != c.want {
 			t.Errorf("RateLimit %q, Retry-After %q: %s, want %s", c.limit, c.after, got, c.want)
 		}

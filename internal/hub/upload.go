@@ -74,6 +74,9 @@ func moved(err error) bool {
 // rebase uploads on top of what the branch is now.
 func (c *Client) rebase(ctx context.Context, repo RepoID, in Commit) (Committed, error) {
 	info, err := c.RepoDetails(ctx, repo, InfoOptions{Revision: in.Revision, Expand: []string{"sha"}})
+	if err == nil {
+		err = info.checkSHA()
+	}
 	if err != nil {
 		return Committed{}, err
 	}

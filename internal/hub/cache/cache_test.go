@@ -496,6 +496,8 @@ func TestDir(t *testing.T) {
 		{map[string]string{"HF_HOME": "/f", "HUGGINGFACE_HUB_CACHE": "/g"}, "/g"},
 		{map[string]string{"HUGGINGFACE_HUB_CACHE": "/g", "HF_HUB_CACHE": "$D/c", "D": "/d"}, "/d/c"},
 		{map[string]string{"HF_HUB_CACHE": "/a$NOT"}, "/a$NOT"},
+		{map[string]string{"HF_HOME": "$D/f", "D": "/d"}, "/d/f/hub"},
+		{map[string]string{"HOME": "/h", "XDG_CACHE_HOME": "~/$D", "D": "d"}, "/h/d/huggingface/hub"},
 	} {
 		got := cache.Dir(func(name string) string { return c.env[name] })
 		if filepath.ToSlash(got) != c.want {

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -25,19 +24,13 @@ func FromEnv(getenv func(string) string, client *hub.Client) *Cache {
 	return c
 }
 
-// Dir is the folder of the user's cache: HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE,
-// hub in HF_HOME, or huggingface/hub in the system's place for caches.
+// Dir is the folder of the user's cache: HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, or
+// hub in the home of the official client.
 func Dir(getenv func(string) string) string {
 	if dir := first(getenv, "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"); dir != "" {
-		return expand(dir, getenv)
+		return hub.ExpandPath(dir, getenv)
 	}
-	if home := getenv("HF_HOME"); home != "" {
-		return filepath.Join(expand(home, getenv), "hub")
-	}
-	if cache := getenv("XDG_CACHE_HOME"); cache != "" {
-		return filepath.Join(expand(cache, getenv), "huggingface", "hub")
-	}
-	return filepath.Join(expand("~", getenv), ".cache", "huggingface", "hub")
+	return filepath.Join(hub.Home(getenv), "hub")
 }
 
 func first(getenv func(string) string, names ...string) string {
@@ -47,20 +40,6 @@ func first(getenv func(string) string, names ...string) string {
 		}
 	}
 	return ""
-}
-
-// expand puts the home folder for ~ and values for variables. A variable that
-// is not set stays as it is written.
-func expand(path string, getenv func(string) string) string {
-	if rest, ok := strings.CutPrefix(path, "~"); ok && (rest == "" || rest[0] == '/' || rest[0] == filepath.Separator) {
-		path = filepath.Join(first(getenv, "HOME", "USERPROFILE"), rest)
-	}
-	return os.Expand(path, func(name string) string {
-		if v := getenv(name); v != "" {
-			return v
-		}
-		return "$" + name
-	})
 }
 
 func isTrue(v string) bool {

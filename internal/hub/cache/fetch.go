@@ -39,8 +39,13 @@ func (f *folder) bring(ctx context.Context, path string, want hub.FileInfo, prog
 		if err := f.fill(ctx, path, want, locked, progress); err != nil {
 			return "", err
 		}
-	} else if progress != nil {
-		progress(path, want.Size, want.Size)
+	} else {
+		if locked { // what we had begun of it, and somebody else has finished
+			os.Remove(blob + ".incomplete")
+		}
+		if progress != nil {
+			progress(path, want.Size, want.Size)
+		}
 	}
 	err = f.link(blob, pointer, fresh)
 	if err != nil && isWhole(pointer, want.Size) {

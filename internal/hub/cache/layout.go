@@ -151,7 +151,7 @@ func (f *folder) link(blob, pointer string, fresh bool) error {
 			return nil
 		}
 		if errors.Is(err, fs.ErrExist) { // of no use, or it would not have come to this
-			other := pointer + "." + random() + ".tmp"
+			other := beside(pointer)
 			if err = os.Symlink(target, other); err == nil {
 				return renameOrRemove(other, pointer)
 			}
@@ -169,7 +169,7 @@ func copyFile(from, to string) error {
 		return err
 	}
 	defer in.Close()
-	temp := to + "." + random() + ".tmp"
+	temp := beside(to)
 	out, err := os.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
 	if err != nil {
 		return err
@@ -187,12 +187,18 @@ func replace(path string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return err
 	}
-	temp := path + "." + random() + ".tmp"
+	temp := beside(path)
 	if err := os.WriteFile(temp, data, 0o666); err != nil {
 		os.Remove(temp)
 		return err
 	}
 	return renameOrRemove(temp, path)
+}
+
+// beside is a name in the same folder for what is not whole yet. It is short: a
+// file's own name may be as long as one can be.
+func beside(path string) string {
+	return filepath.Join(filepath.Dir(path), "."+random()+".tmp")
 }
 
 func renameOrRemove(temp, path string) error {

@@ -1,14 +1,18 @@
 package cache_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"ml-intern/internal/hub"
 	"ml-intern/internal/hub/cache"
@@ -18,15 +22,31 @@ import (
 // python runs a script of the official client with the cache in dir.
 func python(t *testing.T, h *hubtest.Hub, dir, script string, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), hubtest.Python(t), append([]string{"-c", script}, args...)...)
-	cmd.Env = hubtest.PythonEnv(t, h.URL, "HF_HUB_CACHE="+dir)
-	var errors strings.Builder
-	cmd.Stderr = &errors
-	out, err := cmd.Output()
+	out, err := pythonCommand(t, h, dir, script, args...)()
 	if err != nil {
-		t.Errorf("the official client failed: %v\n%s", err, errors.String())
+		t.Error(err)
 	}
-	return strings.TrimSpace(string(out))
+	return out
+}
+
+// pythonCommand prepares a script, so that it can be run beside others: what
+// may end the test is done by then.
+func pythonCommand(t *testing.T, h *hubtest.Hub, dir, script string, args ...string) func() (string, error) {
+	t.Helper()
+	python, env := hubtest.Python(t), hubtest.PythonEnv(t, h.URL, "HF_HUB_CACHE="+dir)
+	return func() (string, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, python, append([]string{"-c", script}, args...)...)
+		cmd.Env, cmd.WaitDelay = env, time.Second
+		var stderr strings.Builder
+		cmd.Stderr = &stderr
+		out, err := cmd.Output()
+		if err != nil {
+			err = fmt.Errorf("the official client failed: %w\n%s", errors.Join(err, ctx.Err()), stderr.String())
+		}
+		return strings.TrimSpace(string(out)), err
+	}
 }
 
 // old reports whether the client is of the releases before 1, which keep no
@@ -170,24 +190,27 @@ import sys
 from huggingface_hub import snapshot_download
 print(snapshot_download("me/x"))
 `
-	done := make(chan string)
-	for i := range 4 {
-		go func() {
-			if i%2 == 0 {
-				done <- python(t, h, c.Dir, script)
-				return
-			}
+	var runs []func() (string, error)
+	for range 2 {
+		runs = append(runs, pythonCommand(t, h, c.Dir, script), func() (string, error) {
 			other := &cache.Cache{Client: &hub.Client{BaseURL: h.URL}, Dir: c.Dir}
-			dir, err := other.Snapshot(t.Context(), model, cache.SnapshotOptions{})
-			if err != nil {
+			return other.Snapshot(t.Context(), model, cache.SnapshotOptions{})
+		})
+	}
+	found := make([]string, len(runs))
+	var wg sync.WaitGroup
+	for i, run := range runs {
+		wg.Go(func() {
+			var err error
+			if found[i], err = run(); err != nil {
 				t.Error(err)
 			}
-			done <- dir
-		}()
+		})
 	}
+	wg.Wait()
 	dirs := map[string]bool{}
-	for range 4 {
-		dirs[<-done] = true
+	for _, dir := range found {
+		dirs[dir] = true
 	}
 	if len(dirs) != 1 {
 		t.Fatalf("the snapshots are at %v", dirs)

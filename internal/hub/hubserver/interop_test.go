@@ -9,23 +9,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strings"
 	"testing"
 
-	"github.com/gofrs/flock"
-
 	"ml-intern/internal/hub/hubserver"
+	"ml-intern/internal/hub/hubtest"
 )
 
 // The official Python client does its work against the server. It is installed
 // once, into the user's cache folder.
 func TestOfficialClient(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the official client is left out of short runs")
-	}
 	t.Parallel()
-	python := interpreter(t)
+	python := hubtest.Python(t)
 	source := t.TempDir()
 	for name, data := range sampleFiles() {
 		write(t, filepath.Join(source, name), data)
@@ -35,12 +29,7 @@ func TestOfficialClient(t *testing.T) {
 			t.Parallel()
 			server := start(t, hubserver.Options{PartSize: part})
 			cmd := exec.CommandContext(t.Context(), python, filepath.Join("testdata", "interop.py"), source, t.TempDir())
-			cmd.Env = []string{
-				"PATH=" + os.Getenv("PATH"), "SYSTEMROOT=" + os.Getenv("SYSTEMROOT"), "HOME=" + t.TempDir(),
-				"HF_HOME=" + t.TempDir(), "HF_ENDPOINT=" + server.URL, "HF_TOKEN=hf_of_nobody",
-				"HF_HUB_DISABLE_XET=1", "HF_HUB_DISABLE_TELEMETRY=1", "HF_HUB_DISABLE_PROGRESS_BARS=1",
-				"PYTHONUTF8=1", "PYTHONWARNINGS=ignore", "NO_PROXY=*", "no_proxy=*",
-			}
+			cmd.Env = hubtest.PythonEnv(t, server.URL)
 			out, err := cmd.CombinedOutput()
 			t.Logf("%s", out)
 			if err != nil || !bytes.HasSuffix(bytes.TrimSpace(out), []byte("interop ok")) {
@@ -64,57 +53,6 @@ func sampleFiles() map[string][]byte {
 		"a+b & c=d?.txt":              []byte("query signs"),
 		"odd [x] name.safetensors":    bytes.Repeat([]byte{7}, 1000),
 	}
-}
-
-// interpreter finds a Python that has the official client, or makes one.
-func interpreter(t *testing.T) string {
-	t.Helper()
-	if python := os.Getenv("ML_INTERN_TEST_PYTHON"); python != "" {
-		return python
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatalf("find a place for the official client: %v; or set ML_INTERN_TEST_PYTHON", err)
-	}
-	dir := filepath.Join(cache, "ml-intern-test")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	lock := flock.New(filepath.Join(dir, "venv.lock"))
-	if err := lock.Lock(); err != nil {
-		t.Fatal(err)
-	}
-	defer lock.Close()
-	python := filepath.Join(dir, "venv", "bin", "python")
-	if runtime.GOOS == "windows" {
-		python = filepath.Join(dir, "venv", "Scripts", "python.exe")
-	}
-	const check = "import huggingface_hub as h, sys; sys.exit(int(h.__version__.split('.')[0]) < 2)"
-	if exec.CommandContext(t.Context(), python, "-c", check).Run() == nil {
-		return python
-	}
-	for _, args := range [][]string{
-		{systemPython(t), "-m", "venv", "--clear", filepath.Join(dir, "venv")},
-		{python, "-m", "pip", "install", "--quiet", "huggingface_hub>=2"},
-	} {
-		out, err := exec.CommandContext(t.Context(), args[0], args[1:]...).CombinedOutput()
-		if err != nil {
-			t.Fatalf("install huggingface_hub for this test: %s: %v\n%s\nset ML_INTERN_TEST_PYTHON to a Python that has it, or run go test -short",
-				strings.Join(args, " "), err, out)
-		}
-	}
-	return python
-}
-
-func systemPython(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"python3", "python"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	t.Fatal("there is no Python: install python3 with venv, set ML_INTERN_TEST_PYTHON, or run go test -short")
-	return ""
 }
 
 // start serves a new folder until the test ends.

@@ -19,6 +19,7 @@ import (
 
 	"ml-intern/internal/hub"
 	"ml-intern/internal/hub/hubserver"
+	"ml-intern/internal/hub/hubtest"
 	"ml-intern/internal/hub/login"
 )
 
@@ -36,11 +37,8 @@ type pythonLogin struct {
 
 func startPython(t *testing.T, home, endpoint string) *pythonLogin {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), interpreter(t), filepath.Join("testdata", "login.py"))
-	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "SYSTEMROOT=" + os.Getenv("SYSTEMROOT"), "HOME=" + t.TempDir(), "HF_HOME=" + home, "HF_ENDPOINT=" + endpoint,
-		"HF_HUB_DISABLE_TELEMETRY=1", "PYTHONUTF8=1", "PYTHONWARNINGS=ignore", "NO_PROXY=*", "no_proxy=*",
-	}
+	cmd := exec.CommandContext(t.Context(), hubtest.Python(t), filepath.Join("testdata", "login.py"))
+	cmd.Env = hubtest.PythonEnv(t, endpoint, "HF_HOME="+home, "HF_TOKEN=")
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

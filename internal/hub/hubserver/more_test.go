@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"iter"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
@@ -13,6 +12,7 @@ import (
 
 	"ml-intern/internal/hub"
 	"ml-intern/internal/hub/hubserver"
+	"ml-intern/internal/hub/hubtest"
 )
 
 // jobList is a backend whose jobs do as the test says.
@@ -112,19 +112,11 @@ func someJobs() *jobList {
 
 // The official Python client uses what is not about repositories.
 func TestOfficialClientOfTheRest(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the official client is left out of short runs")
-	}
 	t.Parallel()
-	python := interpreter(t)
+	python := hubtest.Python(t)
 	server := start(t, hubserver.Options{Jobs: someJobs()})
 	cmd := exec.CommandContext(t.Context(), python, filepath.Join("testdata", "more.py"), "done", "open")
-	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "SYSTEMROOT=" + os.Getenv("SYSTEMROOT"), "HOME=" + t.TempDir(),
-		"HF_HOME=" + t.TempDir(), "HF_ENDPOINT=" + server.URL, "HF_TOKEN=hf_of_nobody",
-		"HF_HUB_DISABLE_XET=1", "HF_HUB_DISABLE_PROGRESS_BARS=1",
-		"PYTHONUTF8=1", "PYTHONWARNINGS=ignore", "NO_PROXY=*", "no_proxy=*",
-	}
+	cmd.Env = hubtest.PythonEnv(t, server.URL)
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil || !bytes.HasSuffix(bytes.TrimSpace(out), []byte("interop ok")) {

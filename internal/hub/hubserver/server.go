@@ -198,9 +198,10 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 // Header is the answer's; the request's is x.Request.Header.
 func (x *exchange) Header() http.Header { return x.ResponseWriter.Header() }
 
-// base is the address that the client knows this server by.
+// base is the address that the client knows this server by. A proxy in front
+// may have the encryption; who claims it falsely gets addresses of no use.
 func (x *exchange) base() string {
-	if x.TLS != nil {
+	if x.TLS != nil || strings.EqualFold(x.Request.Header.Get("X-Forwarded-Proto"), "https") {
 		return "https://" + x.Host
 	}
 	return "http://" + x.Host

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gofrs/flock"
 )
@@ -31,7 +32,7 @@ func Python(t testing.TB) string {
 		t.Fatal(err)
 	}
 	lock := flock.New(filepath.Join(dir, "venv.lock"))
-	if err := lock.Lock(); err != nil {
+	if _, err := lock.TryLockContext(t.Context(), 100*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
 	defer lock.Close()
@@ -44,7 +45,7 @@ func Python(t testing.TB) string {
 		return python
 	}
 	for _, args := range [][]string{
-		{"python3", "-m", "venv", "--clear", filepath.Join(dir, "venv")},
+		{systemPython(t), "-m", "venv", "--clear", filepath.Join(dir, "venv")},
 		{python, "-m", "pip", "install", "--quiet", "huggingface_hub>=2"},
 	} {
 		if out, err := exec.CommandContext(t.Context(), args[0], args[1:]...).CombinedOutput(); err != nil {
@@ -53,6 +54,17 @@ func Python(t testing.TB) string {
 		}
 	}
 	return python
+}
+
+func systemPython(t testing.TB) string {
+	t.Helper()
+	for _, name := range []string{"python3", "python"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	t.Fatal("there is no Python: install python3 with venv, set ML_INTERN_TEST_PYTHON, or run go test -short")
+	return ""
 }
 
 // PythonEnv is the whole environment of a Python client of the Hub at url:

@@ -7,7 +7,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/gofrs/flock"
 
 	"ml-intern/internal/hub"
 	"ml-intern/internal/hub/hubserver"
@@ -100,6 +103,7 @@ func TestFindsTheTokenInOrder(t *testing.T) {
 		{[]string{"XDG_CACHE_HOME=" + at("xdg"), "HOME=" + at("u")}, "from-xdg"},
 		{[]string{"HOME=" + at("u")}, "from-user"},
 		{[]string{"HF_HOME=~/.cache/huggingface", "HOME=" + at("u")}, "from-user"},
+		{[]string{"HF_HOME=$PLACE/home", "PLACE=" + dir}, "from-home"},
 		{[]string{"HF_TOKEN=a", "HF_HUB_DISABLE_IMPLICIT_TOKEN=1"}, ""},
 	}
 	for _, c := range cases {
@@ -189,4 +193,32 @@ func TestExchangesTheIdentityOfABuild(t *testing.T) {
 			t.Errorf("%s: the error tells a secret: %v", name, err)
 		}
 	}
+}
+
+// While another process has written the new token to one file and not yet to
+// the other, the old one is not taken for a stranger's.
+func TestFindBetweenTheFiles(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	writeFile(t, filepath.Join(home, "token"), "hf_old")
+	writeFile(t, filepath.Join(home, "stored_tokens"), "[a]\nhf_token = hf_new\n")
+	synctest.Test(t, func(t *testing.T) {
+		l := flock.New(filepath.Join(home, "stored_tokens.lock"))
+		if ok, err := l.TryLock(); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		found := make(chan login.Token, 1)
+		go func() {
+			token, _ := (&login.Keyring{Getenv: environ("HF_HOME=" + home)}).Find()
+			found <- token
+		}()
+		synctest.Wait()
+		writeFile(t, filepath.Join(home, "token"), "hf_new")
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if token := <-found; token.Value != "hf_new" || token.Name != "a" {
+			t.Errorf("found the token of %q", token.Name)
+		}
+	})
 }

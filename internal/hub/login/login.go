@@ -154,19 +154,18 @@ func (k *Keyring) Find() (Token, bool) {
 func (k *Keyring) findInFiles() (Token, bool) {
 	path := hub.TokenFile(k.Getenv)
 	active := k.activeText()
-	for range 2 {
-		if active == "" {
-			return Token{}, false // not logged in
-		}
+	for settled := false; active != ""; {
 		stored, _, _ := readFile(storedPath(path)) // what cannot be read says nothing
 		if s := stored.holding(active); s != nil {
 			return k.choose(stored, s, path)
 		}
-		now := k.activeText() // somebody may have just renewed it
-		if now == active {
+		if settled {
 			break
 		}
-		active = now
+		if len(stored.sections) > 0 {
+			settle(storedPath(path))
+		}
+		active, settled = k.activeText(), true
 	}
 	return Token{Value: active, Source: path}, active != ""
 }

@@ -125,6 +125,19 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 	return func() { _ = l.Close() }, nil // the file stays: others wait on it
 }
 
+// settle waits until nobody is between the two files: who renews a token writes
+// the stored ones first, and for a moment the active one is in none of them.
+func settle(stored string) {
+	l := flock.New(stored+".lock", flock.SetPermissions(0o664))
+	defer l.Close()
+	for range 50 { // a second; what is written meanwhile takes no longer
+		if locked, err := l.TryLock(); locked || err != nil { // where nothing can be locked, nobody writes
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
 func writeOrRemove(path, text string) error {
 	if text == "" {
 		return remove(path)
