@@ -160,36 +160,30 @@ func (u *upload) base64() (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &encoder{src: body}, nil
+	return &encoder{src: body, left: u.size}, nil
 }
 
 // An encoder reads another reader as base64.
 type encoder struct {
 	src  io.ReadCloser
+	left int64  // in src
 	out  []byte // encoded, not yet read
-	done bool
 }
 
 const encodeChunk = 48 << 10 // of three bytes each, so that only the end is padded
 
 func (e *encoder) Read(p []byte) (int, error) {
 	if len(e.out) == 0 {
-		if e.done {
+		if e.left == 0 {
 			return 0, io.EOF
 		}
-		in := make([]byte, encodeChunk)
+		in := make([]byte, min(e.left, encodeChunk))
 		n, err := io.ReadFull(e.src, in)
-		switch err {
-		case nil:
-		case io.EOF, io.ErrUnexpectedEOF:
-			e.done = true
-		default:
-			return 0, err
+		if err != nil {
+			return 0, errors.Join(err, errors.New("a file changed while it was uploaded"))
 		}
-		e.out = base64.StdEncoding.AppendEncode(nil, in[:n])
-		if len(e.out) == 0 {
-			return 0, io.EOF
-		}
+		e.left -= int64(n)
+		e.out = base64.StdEncoding.AppendEncode(nil, in)
 	}
 	n := copy(p, e.out)
 	e.out = e.out[n:]
@@ -210,7 +204,7 @@ func (c *Client) arrived(ctx context.Context, repo RepoID, in Commit, uploads []
 		return "", false
 	}
 	for _, u := range uploads {
-		if !u.ignored && !u.same() {
+		if u.settle(ctx, notes{}) != nil || !u.ignored && !u.same() {
 			return "", false
 		}
 	}
