@@ -198,12 +198,15 @@ func (s *Store) pack(p *spool) error {
 		index[id] = at
 		entry := binary.BigEndian.AppendUint64(id[:], uint64(at.offset))
 		entry = binary.BigEndian.AppendUint32(entry, at.size)
-		p.w.Write(entry) // Flush has the error
+		if _, err := p.w.Write(entry); err != nil {
+			return err
+		}
 		length += packEntry
 	}
-	p.w.Write(binary.BigEndian.AppendUint64(nil, length))
-	p.w.WriteString(packMark)
-	err := p.w.Flush()
+	_, err := p.w.Write(append(binary.BigEndian.AppendUint64(nil, length), packMark...))
+	if err == nil {
+		err = p.w.Flush()
+	}
 	if err == nil {
 		err = p.file.Sync()
 	}
