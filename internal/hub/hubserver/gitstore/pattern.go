@@ -40,24 +40,8 @@ func isBlank(r rune) bool { return r == ' ' || r == '\t' || r == '\r' || r == '\
 // A rule is one pattern of a .gitattributes or .gitignore.
 type rule struct {
 	match   *regexp.Regexp
-	suffix  string // instead of match, for the pattern * and a suffix
 	yes     bool
 	dirOnly bool
-}
-
-// newRule compiles a pattern. The most frequent form needs no expression.
-func newRule(pattern string, yes bool) rule {
-	if suffix, ok := strings.CutPrefix(pattern, "*"); ok && suffix != "" && utf8.ValidString(suffix) && !strings.ContainsAny(suffix, `/*?[\`) {
-		return rule{suffix: suffix, yes: yes}
-	}
-	return rule{match: compile(pattern), yes: yes}
-}
-
-func (r rule) matches(path string) bool {
-	if r.match == nil {
-		return strings.HasSuffix(path, r.suffix)
-	}
-	return r.match.MatchString(path)
 }
 
 // Attributes are the lines of a .gitattributes that say which files are large.
@@ -75,7 +59,7 @@ func ParseAttributes(text []byte) Attributes {
 			return strings.HasPrefix(f, "filter=") || f == "-filter" || f == "!filter"
 		})
 		if filter >= 0 {
-			a.rules = append(a.rules, newRule(fields[0], fields[1+filter] == "filter=lfs"))
+			a.rules = append(a.rules, rule{match: compile(fields[0]), yes: fields[1+filter] == "filter=lfs"})
 		}
 	}
 	return a
@@ -85,7 +69,7 @@ func ParseAttributes(text []byte) Attributes {
 func (a Attributes) Large(path string) bool {
 	large := false
 	for _, r := range a.rules {
-		if r.matches(path) {
+		if r.match.MatchString(path) {
 			large = r.yes
 		}
 	}
@@ -106,10 +90,14 @@ func ParseIgnore(text []byte) Ignore {
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		line, not := strings.CutPrefix(line, "!")
-		line, dir := strings.CutSuffix(line, "/")
-		r := newRule(line, !not)
-		r.dirOnly = dir
+		r := rule{yes: true}
+		if rest, not := strings.CutPrefix(line, "!"); not {
+			line, r.yes = rest, false
+		}
+		if rest, dir := strings.CutSuffix(line, "/"); dir {
+			line, r.dirOnly = rest, true
+		}
+		r.match = compile(line)
 		ig.rules = append(ig.rules, r)
 	}
 	return ig
@@ -129,7 +117,7 @@ func (ig Ignore) Match(file string) bool {
 func (ig Ignore) last(path string, dir bool) bool {
 	out := false
 	for _, r := range ig.rules {
-		if (dir || !r.dirOnly) && r.matches(path) {
+		if (dir || !r.dirOnly) && r.match.MatchString(path) {
 			out = r.yes
 		}
 	}
