@@ -41,8 +41,10 @@ type load struct {
 // A transfer is what one client took for one load.
 type transfer struct {
 	Seconds float64 `json:"seconds"`
+	CPU     float64 `json:"cpu"`  // seconds, without the start of the process
 	Peak    float64 `json:"peak"` // MB
-	server  float64 // MB
+
+	server, serverCPU float64
 }
 
 // TestHub measures uploads and downloads with the official client and with
@@ -59,13 +61,19 @@ func TestHub(t *testing.T) {
 		{fmt.Sprintf("1 × %d MB", mb), 1, int64(mb) * 1_000_000, number("BENCH_HUB_BIG_ROUNDS", 3)},
 	}
 	fmt.Printf("%s\n\n", machine())
-	fmt.Println("| what | ml-intern | Python | ratio | client's peak, MB | Python's | server's, with ml-intern | with Python |")
-	fmt.Println("|---|---|---|---|---|---|---|---|")
+	fmt.Println("| what | ml-intern | Python | ratio | CPU, client + server | with Python | ratio | peak MB, client + server | with Python |")
+	fmt.Println("|---|---|---|---|---|---|---|---|---|")
 	for _, l := range loads {
-		if only := os.Getenv("BENCH_ONLY"); only == "" || strings.Contains(l.name, only) {
+		if wanted("upload", l) || wanted("download", l) {
 			w.measure(l)
 		}
 	}
+}
+
+func (l load) title(action string) string { return action + ", " + l.name }
+
+func wanted(action string, l load) bool {
+	return strings.Contains(l.title(action), os.Getenv("BENCH_ONLY"))
 }
 
 func number(name string, otherwise int) int {
@@ -123,6 +131,9 @@ func (w *hubWorld) measure(l load) {
 			add(who, "upload", repo, folder)
 		}
 		for _, who := range clients {
+			if !wanted("download", l) {
+				break
+			}
 			add(who, "download", repo, cache)
 			w.check(cache, folder)
 			w.remove(cache)
@@ -131,9 +142,13 @@ func (w *hubWorld) measure(l load) {
 		w.remove(filepath.Join(w.dir, "large"), filepath.Join(w.dir, "parts"))
 	}
 	for _, action := range []string{"upload", "download"} {
+		if !wanted(action, l) {
+			continue
+		}
 		ours, theirs := summary(seen[action+"go"]), summary(seen[action+"python"])
-		fmt.Printf("| %s, %s | %.2f s | %.2f s | %.1f × | %.0f | %.0f | %.0f | %.0f |\n", action, l.name,
-			ours.Seconds, theirs.Seconds, theirs.Seconds/ours.Seconds, ours.Peak, theirs.Peak, ours.server, theirs.server)
+		fmt.Printf("| %s | %.2f s | %.2f s | %.1f × | %.2f + %.2f s | %.2f + %.2f s | %.1f × | %.0f + %.0f | %.0f + %.0f |\n", l.title(action),
+			ours.Seconds, theirs.Seconds, theirs.Seconds/ours.Seconds, ours.CPU, ours.serverCPU, theirs.CPU, theirs.serverCPU,
+			(theirs.CPU+theirs.serverCPU)/(ours.CPU+ours.serverCPU), ours.Peak, ours.server, theirs.Peak, theirs.server)
 	}
 }
 
@@ -150,6 +165,7 @@ func (w *hubWorld) run(who, action, repo, dir string) transfer {
 	}
 	cmd.Env = hubtest.PythonEnv(w, w.url, hubClient+"="+strings.Join([]string{action, w.url, repo, dir}, "|"))
 	cmd.Stderr = os.Stderr
+	before := cpuTime(w.pid)
 	out, err := cmd.Output()
 	if err != nil {
 		w.Fatalf("%s %s: %v", who, action, err)
@@ -158,7 +174,7 @@ func (w *hubWorld) run(who, action, repo, dir string) transfer {
 	if err := json.Unmarshal(out, &t); err != nil {
 		w.Fatalf("%s %s said %q: %v", who, action, out, err)
 	}
-	t.server = highWater(w.pid)
+	t.server, t.serverCPU = highWater(w.pid), cpuTime(w.pid)-before
 	return t
 }
 
@@ -175,6 +191,24 @@ func highWater(pid int) float64 {
 		return 0
 	}
 	return kb * 1024 / 1e6
+}
+
+// cpuTime is the time on the CPU that a process has had, in seconds.
+func cpuTime(pid int) float64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(text), ") ") // the name may have spaces
+	fields := strings.Fields(rest)
+	var ticks float64
+	for _, i := range []int{11, 12} { // in user mode and in the kernel
+		if i < len(fields) {
+			n, _ := strconv.ParseFloat(fields[i], 64)
+			ticks += n
+		}
+	}
+	return ticks / 100
 }
 
 func (w *hubWorld) create(name string) string {
@@ -244,14 +278,14 @@ func (w *hubWorld) remove(paths ...string) {
 	}
 }
 
-// summary has the median time and the greatest memory.
+// summary has the median times and the greatest memory.
 func summary(all []transfer) transfer {
-	var seconds []float64
 	var out transfer
+	var seconds, cpu, serverCPU []float64
 	for _, t := range all {
-		seconds = append(seconds, t.Seconds)
+		seconds, cpu, serverCPU = append(seconds, t.Seconds), append(cpu, t.CPU), append(serverCPU, t.serverCPU)
 		out.Peak, out.server = max(out.Peak, t.Peak), max(out.server, t.server)
 	}
-	out.Seconds = median(seconds)
+	out.Seconds, out.CPU, out.serverCPU = median(seconds), median(cpu), median(serverCPU)
 	return out
 }

@@ -22,12 +22,12 @@ func TestMain(m *testing.M) {
 	if len(args) != 4 {
 		os.Exit(m.Run())
 	}
-	began := time.Now()
+	began, before := time.Now(), cpuTime(os.Getpid())
 	if err := transferOnce(context.Background(), args[0], args[1], args[2], args[3]); err != nil {
 		fmt.Fprintln(os.Stderr, "client:", err)
 		os.Exit(1)
 	}
-	out := transfer{Seconds: time.Since(began).Seconds(), Peak: highWater(os.Getpid())}
+	out := transfer{Seconds: time.Since(began).Seconds(), CPU: cpuTime(os.Getpid()) - before, Peak: highWater(os.Getpid())}
 	if err := json.NewEncoder(os.Stdout).Encode(out); err != nil {
 		os.Exit(1)
 	}

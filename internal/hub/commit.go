@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/base64"
@@ -71,7 +70,7 @@ func commitLines(in Commit, changed []*upload) ([]piece, error) {
 	add := func(key string, value object) {
 		text, err := json.Marshal(object{"key": key, "value": value})
 		failed = errors.Join(failed, err)
-		lines = append(lines, text2piece(append(text, '\n')))
+		lines = append(lines, piece{text: append(text, '\n')})
 	}
 	header := object{"summary": in.title(), "description": in.Description}
 	if in.Parent != "" {
@@ -93,113 +92,109 @@ func commitLines(in Commit, changed []*upload) ([]piece, error) {
 		path, err := json.Marshal(u.Path)
 		failed = errors.Join(failed, err)
 		lines = append(lines,
-			text2piece(fmt.Appendf(nil, `{"key":"file","value":{"path":%s,"encoding":"base64","content":"`, path)),
-			piece{int64(base64.StdEncoding.EncodedLen(int(u.size))), u.base64},
-			text2piece([]byte("\"}}\n")))
+			piece{text: fmt.Appendf(nil, `{"key":"file","value":{"path":%s,"encoding":"base64","content":"`, path)},
+			piece{file: u},
+			piece{text: []byte("\"}}\n")})
 	}
 	return lines, failed
 }
 
 func (in Commit) title() string { return cmp.Or(in.Message, "Upload files") }
 
-// A piece is a part of a body, opened when it is its turn.
+// A piece is a part of a body: text, or a file in base64.
 type piece struct {
-	size int64
-	open func() (io.ReadCloser, error)
+	text []byte
+	file *upload
 }
 
-func text2piece(text []byte) piece {
-	return piece{int64(len(text)), func() (io.ReadCloser, error) { return memory{bytes.NewReader(text)}, nil }}
+func (p piece) size() int64 {
+	if p.file != nil {
+		return int64(base64.StdEncoding.EncodedLen(int(p.file.size)))
+	}
+	return int64(len(p.text))
 }
 
-// A chain reads pieces one after the other, with one open at a time.
+// A chain reads pieces one after the other, with one file open at a time.
 type chain struct {
 	pieces []piece
-	now    io.ReadCloser
+	out    []byte        // of the first piece, not yet read
+	file   io.ReadCloser // of the first piece
+	left   int64         // in file
+
+	plain, coded []byte // used again for each file
 }
 
 func (c *chain) size() int64 {
 	var n int64
 	for _, p := range c.pieces {
-		n += p.size
+		n += p.size()
 	}
 	return n
 }
 
 func (c *chain) Read(p []byte) (int, error) {
-	for {
-		if c.now == nil {
-			if len(c.pieces) == 0 {
-				return 0, io.EOF
-			}
-			next, err := c.pieces[0].open()
-			if err != nil {
-				return 0, errFinal{err}
-			}
-			c.now, c.pieces = next, c.pieces[1:]
-		}
-		n, err := c.now.Read(p)
-		if errors.Is(err, io.EOF) {
+	for len(c.out) == 0 {
+		var err error
+		switch {
+		case c.left > 0:
+			err = c.encode()
+		case c.file != nil:
 			err = c.Close()
+		case len(c.pieces) == 0:
+			return 0, io.EOF
+		default:
+			err = c.next()
 		}
-		if n > 0 || err != nil {
-			return n, err
+		if err != nil {
+			return 0, err
 		}
 	}
+	n := copy(p, c.out)
+	c.out = c.out[n:]
+	return n, nil
 }
 
-func (c *chain) Close() error {
-	if c.now == nil {
+// next begins with the first piece.
+func (c *chain) next() error {
+	first := c.pieces[0]
+	c.pieces = c.pieces[1:]
+	if first.file == nil {
+		c.out = first.text
 		return nil
 	}
-	err := c.now.Close()
-	c.now = nil
-	return err
-}
-
-// base64 reads the file as base64.
-func (u *upload) base64() (io.ReadCloser, error) {
-	body, err := u.reopen()
+	file, err := first.file.reopen()
 	if err != nil {
-		return nil, err
+		return errFinal{err}
 	}
-	return &encoder{src: body}, nil
-}
-
-// An encoder reads another reader as base64.
-type encoder struct {
-	src  io.ReadCloser
-	out  []byte // encoded, not yet read
-	done bool
+	c.file, c.left = file, first.file.size
+	return nil
 }
 
 const encodeChunk = 48 << 10 // of three bytes each, so that only the end is padded
 
-func (e *encoder) Read(p []byte) (int, error) {
-	if len(e.out) == 0 {
-		if e.done {
-			return 0, io.EOF
-		}
-		in := make([]byte, encodeChunk)
-		n, err := io.ReadFull(e.src, in)
-		switch err {
-		case nil:
-		case io.EOF, io.ErrUnexpectedEOF:
-			e.done = true
-		default:
-			return 0, err
-		}
-		e.out = base64.StdEncoding.AppendEncode(nil, in[:n])
-		if len(e.out) == 0 {
-			return 0, io.EOF
-		}
+// encode reads more of the file that is open.
+func (c *chain) encode() error {
+	if c.plain == nil {
+		c.plain = make([]byte, encodeChunk)
 	}
-	n := copy(p, e.out)
-	e.out = e.out[n:]
-	return n, nil
+	plain := c.plain[:min(c.left, encodeChunk)]
+	if _, err := io.ReadFull(c.file, plain); err != nil {
+		return errors.Join(err, errors.New("a file changed while it was uploaded"))
+	}
+	c.left -= int64(len(plain))
+	c.coded = base64.StdEncoding.AppendEncode(c.coded[:0], plain)
+	c.out = c.coded
+	return nil
 }
 
-func (e *encoder) Close() error { return e.src.Close() }
+func (c *chain) Close() error {
+	if c.file == nil {
+		return nil
+	}
+	err := c.file.Close()
+	c.file, c.left = nil, 0
+	return err
+}
 
 // arrived finds out whether a commit whose answer was lost was made: the
 // branch has moved and has every file as it was sent.
@@ -213,7 +208,7 @@ func (c *Client) arrived(ctx context.Context, repo RepoID, in Commit, uploads []
 		return "", false
 	}
 	for _, u := range uploads {
-		if !u.ignored && !u.same() {
+		if u.settle(ctx, notes{}) != nil || !u.ignored && !u.same() {
 			return "", false
 		}
 	}

@@ -19,8 +19,8 @@ import (
 type upload struct {
 	File
 	size    int64
-	sha1    string // git's id of a blob with the content; "" if it is too large for git
-	sha256  string
+	sha1    string // git's id of a blob with the content; "" if it is too large for git, or not needed
+	sha256  string // "" if not needed
 	sample  []byte // the first bytes, until the Hub has seen them
 	asked   bool   // the Hub has been asked
 	large   bool   // as the Hub wants it
@@ -56,9 +56,14 @@ func (u *upload) weigh() error {
 	return nil
 }
 
-// digest reads the content once, for its hashes and sample, or takes the hash
-// of a large file from the notes.
-func (u *upload) digest(ctx context.Context, notes notes) error {
+// hashedAhead is from which size on files are read for their hashes before the
+// Hub is asked about them, beside the sending of others. For smaller ones it
+// is quicker to wait for the answer: most need no hash at all.
+const hashedAhead = 1 << 20
+
+// look reads what the Hub is asked with: the sample and, of what is not small,
+// the hashes.
+func (u *upload) look(ctx context.Context, notes notes) error {
 	body, size, err := u.open()
 	if err != nil {
 		return err
@@ -70,14 +75,37 @@ func (u *upload) digest(ctx context.Context, notes notes) error {
 		return fmt.Errorf("read %s: %w", u.Path, err)
 	}
 	u.sample = sample
+	if size < hashedAhead {
+		return nil
+	}
+	return u.digest(ctx, body, notes)
+}
+
+// settle makes sure that there are the hashes which the Hub's answer asks for:
+// to compare with what it has, and to send a large file.
+func (u *upload) settle(ctx context.Context, notes notes) error {
+	if u.sha256 != "" || u.ignored || u.remote == "" && !u.large {
+		return nil
+	}
+	body, err := u.reopen()
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	return u.digest(ctx, body, notes)
+}
+
+// digest reads the content for its hashes, or takes the hash of a large file
+// from the notes.
+func (u *upload) digest(ctx context.Context, body seekCloser, notes notes) error {
 	var changed time.Time
-	if file, ok := body.(*os.File); ok && size > maxInGit {
+	if file, ok := body.(*os.File); ok && u.size > maxInGit {
 		info, err := file.Stat()
 		if err != nil {
 			return fmt.Errorf("read %s: %w", u.Path, err)
 		}
 		changed = info.ModTime()
-		if u.sha256 = notes.sum(u.Local, size, changed); u.sha256 != "" {
+		if u.sha256 = notes.sum(u.Local, u.size, changed); u.sha256 != "" {
 			return nil
 		}
 	}
@@ -85,7 +113,7 @@ func (u *upload) digest(ctx context.Context, notes notes) error {
 		return fmt.Errorf("read %s: %w", u.Path, err)
 	}
 	if !changed.IsZero() {
-		notes.keepSum(u.Local, size, changed, u.sha256)
+		notes.keepSum(u.Local, u.size, changed, u.sha256)
 	}
 	return nil
 }

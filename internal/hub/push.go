@@ -116,7 +116,7 @@ func (p *push) offerAll(ctx context.Context) error {
 	wg.Go(func() {
 		defer close(ready)
 		for _, group := range groups {
-			err := inParallel(ctx, 0, group, func(ctx context.Context, u *upload) error { return u.digest(ctx, p.notes) })
+			err := inParallel(ctx, 0, group, func(ctx context.Context, u *upload) error { return u.look(ctx, p.notes) })
 			if err != nil {
 				cancel(err)
 				return
@@ -141,6 +141,9 @@ func (p *push) offer(ctx context.Context, group []*upload) error {
 		return err
 	}
 	p.head = head
+	if err := inParallel(ctx, 0, group, func(ctx context.Context, u *upload) error { return u.settle(ctx, p.notes) }); err != nil {
+		return err
+	}
 	var changed []*upload
 	for _, u := range group {
 		u.sample = nil

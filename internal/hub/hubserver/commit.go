@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -76,6 +75,9 @@ type commitReader struct {
 	author string
 	spec   gitstore.CommitSpec
 	header bool
+
+	content []byte // of the line, in base64, if that is not in the line's value
+	plain   []byte // used again for each file
 }
 
 type commitLine struct {
@@ -102,10 +104,11 @@ func (r *commitReader) read(body io.Reader) (gitstore.CommitSpec, error) {
 		if len(text) == 0 {
 			continue
 		}
-		var line commitLine
-		if err := json.Unmarshal(text, &line); err != nil {
+		line, content, err := parseLine(text)
+		if err != nil {
 			return r.spec, badRequest(fmt.Sprintf("line %d of the commit is not what is expected: %v", n, err))
 		}
+		r.content = content
 		if err := r.line(line); err != nil {
 			return r.spec, err
 		}
@@ -190,10 +193,14 @@ func (r *commitReader) file(line commitLine) error {
 	switch v.Encoding {
 	case "", "utf-8":
 	case "base64":
+		if r.content != nil {
+			data = r.content
+		}
 		var err error
-		if data, err = base64.StdEncoding.DecodeString(*v.Content); err != nil {
+		if data, err = base64.StdEncoding.AppendDecode(r.plain[:0], data); err != nil {
 			return badRequest(v.Path + ": the content is not base64")
 		}
+		r.plain = data
 	default:
 		return badRequest(fmt.Sprintf("%s: the encoding %q is not known", v.Path, v.Encoding))
 	}

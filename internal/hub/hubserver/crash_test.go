@@ -76,17 +76,21 @@ func child(t *testing.T, dir string, env ...string) (*exec.Cmd, *hub.Client) {
 func TestKilledServer(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		pad  int // bytes of each large file
-		part string
-	}{"small files": {0, ""}, "files in parts": {300_000, "65536"}} {
+		files generationOf
+		part  string
+	}{
+		"small files":    {generationOf{dirs: 3}, ""},
+		"many files":     {generationOf{dirs: 3, texts: 300}, ""}, // one pack a commit
+		"files in parts": {generationOf{dirs: 3, pad: 300_000}, "65536"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			killAndCheck(t, c.pad, childPart+"="+c.part)
+			killAndCheck(t, c.files, childPart+"="+c.part)
 		})
 	}
 }
 
-func killAndCheck(t *testing.T, pad int, env string) {
+func killAndCheck(t *testing.T, files generationOf, env string) {
 	rounds := 25
 	if testing.Short() {
 		rounds = 5
@@ -107,7 +111,7 @@ func killAndCheck(t *testing.T, pad int, env string) {
 		wg.Go(func() {
 			for ctx.Err() == nil {
 				sent++
-				if _, err := client.Upload(ctx, repo, generationFiles(sent, pad)); err != nil {
+				if _, err := client.Upload(ctx, repo, files.commit(sent)); err != nil {
 					return
 				}
 				confirmed = sent
@@ -120,7 +124,7 @@ func killAndCheck(t *testing.T, pad int, env string) {
 		_ = cmd.Wait() // killed, as it should be
 		stop()
 		wg.Wait()
-		generation = checkGeneration(t, dir, repo)
+		generation = checkGeneration(t, dir, repo, files.count())
 		if generation < confirmed || generation > sent {
 			t.Fatalf("round %d: the repository has commit %d; %d was confirmed and %d sent", round, generation, confirmed, sent)
 		}
@@ -134,19 +138,30 @@ func killAndCheck(t *testing.T, pad int, env string) {
 	}
 }
 
-// generationFiles is a commit whose files all say n.
-func generationFiles(n, pad int) hub.Commit {
+// generationOf says what a commit has, all of whose files say which one it is.
+type generationOf struct {
+	dirs  int // with a text and a large file each
+	pad   int // bytes more in each large file
+	texts int // more of them
+}
+
+func (g generationOf) count() int { return 2*g.dirs + g.texts }
+
+func (g generationOf) commit(n int) hub.Commit {
 	var c hub.Commit
-	for i := range 3 {
+	for i := range g.dirs {
 		c.Files = append(c.Files,
 			hub.File{Path: fmt.Sprintf("d%d/text", i), Content: fmt.Appendf(nil, "%d\n", n)},
-			hub.File{Path: fmt.Sprintf("d%d/large.bin", i), Content: fmt.Appendf(nil, "%d\n\x00%d%s", n, i, strings.Repeat(" ", pad))})
+			hub.File{Path: fmt.Sprintf("d%d/large.bin", i), Content: fmt.Appendf(nil, "%d\n\x00%d%s", n, i, strings.Repeat(" ", g.pad))})
+	}
+	for i := range g.texts {
+		c.Files = append(c.Files, hub.File{Path: fmt.Sprintf("more/%d", i), Content: fmt.Appendf(nil, "%d\n%d", n, i)})
 	}
 	return c
 }
 
 // checkGeneration reads the whole repository and returns which commit it is.
-func checkGeneration(t *testing.T, dir string, id hub.RepoID) int {
+func checkGeneration(t *testing.T, dir string, id hub.RepoID, want int) int {
 	t.Helper()
 	s, err := gitstore.Open(dir)
 	if err != nil {
@@ -186,8 +201,8 @@ func checkGeneration(t *testing.T, dir string, id hub.RepoID) int {
 		t.Fatalf("the files are of several commits: %v", found)
 	}
 	for n, files := range found {
-		if files != 6 {
-			t.Fatalf("commit %d has %d files, want 6", n, files)
+		if files != want {
+			t.Fatalf("commit %d has %d files, want %d", n, files, want)
 		}
 		return n
 	}

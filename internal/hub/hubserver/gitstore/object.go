@@ -3,7 +3,6 @@ package gitstore
 import (
 	"bufio"
 	"bytes"
-	"compress/zlib"
 	"crypto/sha1"
 	"encoding/hex"
 	"errors"
@@ -11,10 +10,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
+
+	"github.com/klauspost/compress/zlib"
 )
 
 // The kinds of git objects.
@@ -40,8 +39,29 @@ func objectID(kind string, content []byte) string {
 func (s *Store) objectPath(oid string) string { return s.path("objects", oid[:2], oid[2:]) }
 
 func (s *Store) has(oid string) bool {
+	if _, _, ok := s.packs.find(oid); ok {
+		return true
+	}
 	_, err := os.Stat(s.objectPath(oid))
 	return err == nil
+}
+
+// openFile opens an object as it is packed.
+func (s *Store) openFile(oid string) (io.Reader, io.Closer, error) {
+	if r, file, ok, err := s.openPacked(oid); ok {
+		return r, file, err
+	}
+	f, err := os.Open(s.objectPath(oid))
+	if !missing(err) {
+		return f, f, err
+	}
+	if err := s.readPacks(); err != nil { // perhaps another process has it in a new one
+		return nil, nil, err
+	}
+	if r, file, ok, err := s.openPacked(oid); ok {
+		return r, file, err
+	}
+	return nil, nil, err
 }
 
 // openObject opens an object behind its header.
@@ -49,7 +69,7 @@ func (s *Store) openObject(oid string) (kind string, size int64, body io.ReadClo
 	if !isHex(oid, 40) {
 		return "", 0, nil, fmt.Errorf("read object %q: %w", oid, ErrInvalid)
 	}
-	f, err := os.Open(s.objectPath(oid))
+	packed, f, err := s.openFile(oid)
 	if err != nil {
 		return "", 0, nil, fmt.Errorf("read object: %w", err)
 	}
@@ -58,7 +78,7 @@ func (s *Store) openObject(oid string) (kind string, size int64, body io.ReadClo
 			f.Close()
 		}
 	}()
-	z, err := zlib.NewReader(f)
+	z, err := zlib.NewReader(packed)
 	if err != nil {
 		return "", 0, nil, fmt.Errorf("read object %s: %w", oid, err)
 	}
@@ -107,14 +127,14 @@ func (s *Store) Blob(oid string) ([]byte, error) { return s.read(kindBlob, oid) 
 // goroutine.
 type Batch struct {
 	store *Store
-	temp  map[string]string // file of each object, by id
-	long  map[string]bool   // blobs that are too long for a pointer
-	zip   *zlib.Writer      // used again: a new one costs more than most objects
+	spool *spool          // nil before the first object
+	long  map[string]bool // blobs that are too long for a pointer
+	zip   *zlib.Writer    // used again: a new one costs more than most objects
 }
 
 // Batch starts an empty batch. It must be flushed by Commit, or discarded.
 func (s *Store) Batch() *Batch {
-	return &Batch{store: s, temp: map[string]string{}, long: map[string]bool{}}
+	return &Batch{store: s, long: map[string]bool{}}
 }
 
 // Blob adds a blob and returns its id.
@@ -126,41 +146,60 @@ func (b *Batch) Blob(content []byte) (string, error) {
 	return oid, err
 }
 
+func (b *Batch) place(oid string) (place, bool) {
+	if b.spool == nil {
+		return place{}, false
+	}
+	at, ok := b.spool.at[oid]
+	return at, ok
+}
+
 func (b *Batch) put(kind string, content []byte) (string, error) {
 	oid := objectID(kind, content)
-	if _, known := b.temp[oid]; known || b.store.has(oid) {
+	if _, ours := b.place(oid); ours || b.store.has(oid) {
 		return oid, nil
 	}
-	f, err := b.store.temp()
-	if err != nil {
-		return "", fmt.Errorf("write object: %w", err)
-	}
-	var head bytes.Buffer
-	fmt.Fprintf(&head, "%s %d\x00", kind, len(content))
-	if b.zip == nil {
-		b.zip, _ = zlib.NewWriterLevel(f, zlib.BestSpeed) // the level is a good one
-	}
-	b.zip.Reset(f)
-	_, err = io.Copy(b.zip, io.MultiReader(&head, bytes.NewReader(content)))
-	if err = errors.Join(err, b.zip.Close(), f.Close()); err != nil {
-		os.Remove(f.Name())
+	if err := b.write(oid, kind, content); err != nil {
 		return "", fmt.Errorf("write object: %w", full(err))
 	}
-	b.temp[oid] = f.Name()
 	return oid, nil
+}
+
+func (b *Batch) write(oid, kind string, content []byte) error {
+	if b.spool == nil {
+		var err error
+		if b.spool, err = b.store.spool(); err != nil {
+			return err
+		}
+		if b.zip == nil {
+			b.zip, _ = zlib.NewWriterLevel(b.spool, zlib.BestSpeed) // the level is a good one
+		}
+	}
+	at := place{offset: b.spool.size}
+	b.zip.Reset(b.spool)
+	_, err := fmt.Fprintf(b.zip, "%s %d\x00", kind, len(content))
+	if err == nil {
+		_, err = b.zip.Write(content)
+	}
+	if err = errors.Join(err, b.zip.Close()); err != nil {
+		return err
+	}
+	at.size = uint32(b.spool.size - at.offset)
+	b.spool.at[oid] = at
+	return nil
 }
 
 // read returns an object of the batch or of the store.
 func (b *Batch) read(kind, oid string) ([]byte, error) {
-	temp, ours := b.temp[oid]
+	at, ours := b.place(oid)
 	if !ours {
 		return b.store.read(kind, oid)
 	}
-	data, err := os.ReadFile(temp)
+	packed, err := b.spool.open(at)
 	if err != nil {
-		return nil, fmt.Errorf("read object: %w", err)
+		return nil, fmt.Errorf("read object: %w", full(err))
 	}
-	z, err := zlib.NewReader(bytes.NewReader(data))
+	z, err := zlib.NewReader(packed)
 	if err != nil {
 		return nil, fmt.Errorf("read object: %w", err)
 	}
@@ -174,73 +213,25 @@ func (b *Batch) read(kind, oid string) ([]byte, error) {
 
 // flush makes the objects durable, then visible.
 func (b *Batch) flush() error {
-	journaled := len(b.temp) >= journalFrom
-	persist := b.syncEach
-	if journaled {
-		unlock, err := b.store.lockJournals()
-		if err != nil {
-			return err
-		}
-		defer unlock()
-		persist = b.journal
+	if b.spool == nil {
+		return nil
 	}
-	if err := persist(); err != nil {
+	persist := b.store.unpack
+	if len(b.spool.at) >= packFrom {
+		persist = b.store.pack
+	}
+	if err := persist(b.spool); err != nil {
 		return fmt.Errorf("write objects: %w", full(err))
 	}
-	dirs := map[string]bool{b.store.path("objects"): true}
-	for oid, temp := range b.temp {
-		path := b.store.objectPath(oid)
-		if dir := filepath.Dir(path); !dirs[dir] {
-			dirs[dir] = true
-			if err := os.MkdirAll(dir, 0o700); err != nil {
-				return fmt.Errorf("write objects: %w", full(err))
-			}
-		}
-		if err := rename(temp, path); err != nil {
-			return fmt.Errorf("write objects: %w", full(err))
-		}
-		delete(b.temp, oid)
-	}
-	if journaled {
-		return b.store.settle(journalAge)
-	}
-	for dir := range dirs {
-		if err := syncDir(dir); err != nil {
-			return err
-		}
-	}
+	b.Discard()
 	return nil
-}
-
-func (b *Batch) syncEach() error {
-	var wg sync.WaitGroup
-	errs := make([]error, 0, len(b.temp))
-	var mu sync.Mutex
-	for _, temp := range b.temp {
-		wg.Go(func() {
-			err := syncFile(temp)
-			mu.Lock()
-			defer mu.Unlock()
-			errs = append(errs, err)
-		})
-	}
-	wg.Wait()
-	return errors.Join(errs...)
-}
-
-func syncFile(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }
 
 // Discard throws away what was not flushed.
 func (b *Batch) Discard() {
-	for oid, temp := range b.temp {
-		os.Remove(temp) // what stays is swept at a later start
-		delete(b.temp, oid)
+	if b.spool != nil {
+		b.spool.discard()
+		b.spool = nil
 	}
 }
 

@@ -47,7 +47,8 @@ const tempAge = 24 * time.Hour
 
 // A Store is an open folder.
 type Store struct {
-	dir string
+	dir   string
+	packs packs
 }
 
 // Open opens a folder, and makes it if it is not there.
@@ -57,7 +58,7 @@ func Open(dir string) (*Store, error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s := &Store{dir: abs}
-	for _, sub := range []string{"objects", "large", "repos", "moved", "locks", "tmp", "parts", "journals", "claims"} {
+	for _, sub := range []string{"objects", "large", "repos", "moved", "locks", "tmp", "parts", "packs", "claims"} {
 		if err := os.MkdirAll(s.path(sub), 0o700); err != nil {
 			return nil, fmt.Errorf("open store: %w", err)
 		}
@@ -72,13 +73,7 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	unlock, err := s.lockJournals()
-	if err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
-	}
-	err = s.settle(0)
-	unlock()
-	if err != nil {
+	if err := s.readPacks(); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	return s, s.sweep()
