@@ -62,7 +62,7 @@ func cause(err error) string {
 func written[T any](t *testing.T, n int, row T, opts ...parquet.WriterOption) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	w := parquet.NewGenericWriter[T](&out, append(opts, parquet.PageBufferSize(1<<30), parquet.ColumnIndexSizeLimit(16))...)
+	w := parquet.NewGenericWriter[T](&out, append(opts, parquet.PageBufferSize(1<<30), parquet.ColumnIndexSizeLimit(func([]string) int { return 16 }))...)
 	for range n {
 		if _, err := w.Write([]T{row}); err != nil {
 			t.Fatal(err)
