@@ -365,7 +365,7 @@ func TestManyPatterns(t *testing.T) {
 		}
 	}
 	long := strings.Repeat("x", 5000)
-	if gitstore.ParseIgnore([]byte(long+"*\n"+long)).Match(long + "y") {
+	if gitstore.ParseIgnore([]byte(long + "*\n" + long)).Match(long + "y") {
 		t.Error("a pattern longer than any path matches")
 	}
 }
