@@ -150,12 +150,18 @@ func TestGitPullRequest(t *testing.T) {
 		git[name].refused("is closed", "x", pull(name, "2")...)
 	}
 	bob.want(200, "POST", "/api/models/alice/open/discussions/1/status", `{"status":"open"}`)
+	if g := git["bob"]; g.lfs {
+		g.write("x/by-bob.bin", "a large file by git")
+	}
 	git["bob"].run("x", pull("bob", "3")...)
 	alice.want(200, "POST", "/api/models/alice/open/discussions/1/merge", `{}`)
 	for _, s := range []site{alice, bob} {
 		s.want(409, "POST", "/api/models/alice/open/commit/refs%2Fpr%2F1", more)
 		name := strings.TrimPrefix(s.token, "hf_")
 		git[name].refused("is merged", "x", pull(name, "4")...)
+	}
+	if a := carol.do("GET", "/alice/open/resolve/main/by-bob.bin", ""); git["bob"].lfs && a.body != "a large file by git" {
+		t.Errorf("the large file of the pull request is %d %q", a.status, a.body)
 	}
 	git["alice"].run("x", "fetch", "-q", "origin", "main")
 	git["alice"].whole("x")
