@@ -29,12 +29,12 @@ func TestParquetBombs(t *testing.T) {
 		data []byte
 		want string
 	}{
-		"pages of gigabytes": {written(t, 32, text{long}, parquet.Compression(&parquet.Zstd)), "bytes"},
-		"a long text":        {written(t, 1, text{long}, parquet.Compression(&parquet.Gzip)), "a row is longer"},
-		"a long list":        {written(t, 1, list{make([]int64, 5<<19)}, parquet.Compression(&parquet.Snappy)), "a row is longer"},
-		"LZ4":                {written(t, 1, text{"x"}, parquet.Compression(&parquet.Lz4Raw)), "LZ4"},
-		"many texts":         {written(t, 20, text{some}, parquet.Compression(&parquet.Zstd)), ""},
-		"no compression":     {written(t, 10, text{"x"}), ""},
+		"pages of millions": {written(t, 1, list{make([]int64, 17<<20)}, parquet.Compression(&parquet.Zstd)), "values"},
+		"a long text":       {written(t, 1, text{long}, parquet.Compression(&parquet.Gzip)), "a row is longer"},
+		"a long list":       {written(t, 1, list{make([]int64, 5<<19)}, parquet.Compression(&parquet.Snappy)), "a row is longer"},
+		"LZ4":               {written(t, 1, text{"x"}, parquet.Compression(&parquet.Lz4Raw)), "LZ4"},
+		"many texts":        {written(t, 20, text{some}, parquet.Compression(&parquet.Zstd)), ""},
+		"no compression":    {written(t, 10, text{"x"}), ""},
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
