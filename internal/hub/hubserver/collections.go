@@ -328,7 +328,7 @@ func (s *Server) listCollections(x *exchange) error {
 			return err
 		}
 		for _, c := range shelf.Collections {
-			if (!c.Private || s.member(x.who, owner)) && hasItem(c, items) {
+			if (!c.Private || s.member(x.who, owner)) && s.hasItem(x, c, items) {
 				found = append(found, shown{owner, shelf, c})
 			}
 		}
@@ -346,11 +346,11 @@ func (s *Server) listCollections(x *exchange) error {
 }
 
 // hasItem reports whether a collection has one of the items, "models/x/y", if
-// any are asked for.
-func hasItem(c *collection.Collection, items []string) bool {
+// any are asked for. It has none that the one who asks may not see.
+func (s *Server) hasItem(x *exchange, c *collection.Collection, items []string) bool {
 	for _, want := range items {
 		typ, id, _ := strings.Cut(want, "/")
-		if c.Has(strings.TrimSuffix(typ, "s"), id) {
+		if typ = strings.TrimSuffix(typ, "s"); c.Has(typ, id) && s.visible(x, typ, id) {
 			return true
 		}
 	}

@@ -36,7 +36,7 @@ func (s *Server) commit(c *repoCall) error {
 		return err
 	}
 	out := map[string]any{"success": true, "hookOutput": ""}
-	may, done := s.mayName(c.repo)
+	may, done := s.mayName(c)
 	defer done()
 	spec.MayName = may
 	ctx, cancel := c.detached()
@@ -48,6 +48,7 @@ func (s *Server) commit(c *repoCall) error {
 		out["pullRequestUrl"] = c.base() + "/" + c.repo.Path() + "/discussions/" + strconv.Itoa(num)
 	} else {
 		spec.Ref = target.ref
+		spec.Allowed = func(repo *gitstore.Repo) error { return s.mayUpdate(c.exchange, repo, target.ref) }
 		commit, err = s.store.Commit(ctx, c.repo.RepoID, spec, b)
 	}
 	if err != nil {

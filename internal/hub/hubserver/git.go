@@ -11,31 +11,45 @@ import (
 	"ml-intern/internal/hub/hubserver/gitstore"
 )
 
-// git is the server of git's own protocol.
-func (s *Server) git() *githttp.Server {
+// git is the server of git's own protocol for the one who asks.
+func (s *Server) git(x *exchange) *githttp.Server {
 	return &githttp.Server{
-		Store:   s.store,
-		Check:   func(repo *gitstore.Repo, readme []byte) error { return checkCard(repo.Type, readme) },
-		MayName: func(repo *gitstore.Repo, l gitstore.Large) bool { return s.brought(repo.Namespace, l) },
+		Store:     s.store,
+		Check:     func(repo *gitstore.Repo, readme []byte) error { return checkCard(repo.Type, readme) },
+		MayName:   func(repo *gitstore.Repo, l gitstore.Large) bool { return s.brought(x, repo.Namespace, l) },
+		MayUpdate: func(repo *gitstore.Repo, ref string) error { return s.mayUpdate(x, repo, ref) },
 	}
 }
 
-// brought reports whether the owner of a repository has brought a large file
-// here. Without Auth everything is everyone's.
-func (s *Server) brought(namespace string, l gitstore.Large) bool {
-	return !s.opts.Auth || s.store.Claimed(namespace, l.OID)
+// bringer is for whom the one who asks brings a large file to a repository of
+// a namespace: for its owner, if they are one of them, else for themselves. The
+// owner's other files are none of a stranger's.
+func (s *Server) bringer(x *exchange, namespace string) string {
+	if s.member(x.who, namespace) {
+		return namespace
+	}
+	return x.who.Name
 }
 
-// mayName reports whether a commit to a repository may name a large file: its
-// owner brought it, or it is there already.
-func (s *Server) mayName(repo *gitstore.Repo) (may func(gitstore.Large) (bool, error), done func()) {
+// brought reports whether the one who asks may know a large file from having
+// brought it here. Without Auth everything is everyone's.
+func (s *Server) brought(x *exchange, namespace string, l gitstore.Large) bool {
+	if !s.opts.Auth {
+		return true
+	}
+	return x.who != nil && (s.store.Claimed(x.who.Name, l.OID) || s.store.Claimed(s.bringer(x, namespace), l.OID))
+}
+
+// mayName reports whether a commit to a repository may name a large file: who
+// makes the commit brought it, or it is there already.
+func (s *Server) mayName(c *repoCall) (may func(gitstore.Large) (bool, error), done func()) {
 	var own *githttp.Inventory
 	may = func(l gitstore.Large) (bool, error) {
-		if s.brought(repo.Namespace, l) {
+		if s.brought(c.exchange, c.repo.Namespace, l) {
 			return true, nil
 		}
 		if own == nil {
-			own = s.git().Inventory(repo)
+			own = s.git(c.exchange).Inventory(c.repo)
 		}
 		return own.Has(gitstore.OID(l.Pointer()))
 	}
@@ -69,19 +83,23 @@ func (s *Server) gitAPI(x *exchange, id hub.RepoID, rest []string) error {
 	}
 	needs := read
 	if service == "git-receive-pack" {
-		needs = write
+		needs = join
 	}
 	c, err := s.repoCall(x, id, needs)
+	if err == nil && needs == join {
+		err = s.mayPush(c)
+	}
 	if err != nil {
 		return x.challenge(err)
 	}
 	switch {
 	case method == http.MethodGet:
-		err = s.git().Refs(x, x.Request, c.repo, service)
+		err = s.git(x).Refs(x, x.Request, c.repo, service)
 	case needs == read:
-		err = s.git().UploadPack(x, x.Request, c.repo)
+		err = s.git(x).UploadPack(x, x.Request, c.repo)
 	default:
-		err = s.git().ReceivePack(x, x.Request, c.repo)
+		err = s.git(x).ReceivePack(x, x.Request, c.repo)
+		s.announce(c, "commit")
 	}
 	if errors.Is(err, githttp.ErrRequest) {
 		return badRequest(err.Error())
@@ -114,7 +132,7 @@ func (x *exchange) token() string {
 // downloads tells where to read large files. Only those that the repository
 // itself has are there for its readers: the store is shared.
 func (s *Server) downloads(c *repoCall, objects []largeObject) error {
-	owned := s.git().Inventory(c.repo)
+	owned := s.git(c.exchange).Inventory(c.repo)
 	defer owned.Close()
 	out := []map[string]any{}
 	for _, o := range objects {

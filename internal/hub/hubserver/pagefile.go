@@ -14,8 +14,8 @@ import (
 
 // gated is why files are not shown, "" if they are.
 func (v *repoView) gated() string {
-	if r, ok := errors.AsType[*refusal](v.s.mayRead(v.exchange, v.repo)); ok {
-		return r.message
+	if err := v.s.mayRead(v.exchange, v.repo); err != nil { // of any kind: who may read is known, or nobody
+		return v.s.refusal(v.exchange, err).message
 	}
 	return ""
 }

@@ -2,6 +2,8 @@ package hubserver
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 
 	"ml-intern/internal/hub/hubserver/community"
@@ -45,13 +47,48 @@ func (s *Server) maySend(c *repoCall, rev string) error {
 		}
 		return c.talks()
 	}
-	if num, pull := gitstore.PullNumber(rev); pull {
-		d, err := s.board().Get(c.repo, num)
-		if err == nil && d.Author == c.who.Name {
+	return s.mayUpdate(c.exchange, c.repo, rev)
+}
+
+// mayUpdate says why the one who asks must not send commits to a ref, by the
+// API or by git, if so: those of a pull request are its author's and those of
+// people who may write, as long as it is neither merged nor closed.
+func (s *Server) mayUpdate(x *exchange, repo *gitstore.Repo, ref string) error {
+	num, pull := gitstore.PullNumber(ref)
+	if !pull {
+		return s.mayWrite(x, repo.Namespace)
+	}
+	d, err := s.board().Get(repo, num)
+	if errors.Is(err, community.ErrMissing) { // whether it ever was is for the store to say
+		return s.mayWrite(x, repo.Namespace)
+	}
+	if err != nil {
+		return err
+	}
+	if d.Author != x.who.Name || x.who.ReadOnly {
+		if err := s.mayWrite(x, repo.Namespace); err != nil {
+			return err
+		}
+	}
+	if d.Status == community.Merged || d.Status == community.Closed {
+		return fmt.Errorf("pull request %d is %s: %w", num, d.Status, community.ErrState)
+	}
+	return nil
+}
+
+// mayPush says why git must not even begin to push, if so: one who may not
+// write needs a pull request of their own.
+func (s *Server) mayPush(c *repoCall) error {
+	refused := s.mayWrite(c.exchange, c.repo.Namespace)
+	if refused == nil {
+		return nil
+	}
+	for num := range c.repo.Pulls {
+		if d, err := s.board().Get(c.repo, num); err == nil && d.Author == c.who.Name {
 			return nil
 		}
 	}
-	return s.mayWrite(c.exchange, c.repo.Namespace)
+	return refused
 }
 
 // talks refuses what discussions are needed for where there are none.

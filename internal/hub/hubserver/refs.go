@@ -44,7 +44,7 @@ func (s *Server) commits(c *repoCall) error {
 		return err
 	}
 	if n, err := strconv.Atoi(q.Get("p")); err == nil && n > 0 && q.Get("cursor") == "" {
-		p.skip = n * p.limit
+		p.skip = min(n, 1e6) * p.limit
 	}
 	all := []map[string]any{}
 	for commit, err := range s.store.History(head.ID) {

@@ -131,7 +131,7 @@ func (s *Server) makeRepo(x *exchange, id hub.RepoID, state gitstore.State, in r
 		return nil, err
 	}
 	spec := gitstore.CommitSpec{Author: x.who.Name, Message: "initial commit", MayName: func(l gitstore.Large) (bool, error) {
-		return s.brought(id.Namespace, l), nil
+		return s.brought(x, id.Namespace, l), nil
 	}}
 	for path, data := range files {
 		oid, err := b.Blob(data)

@@ -219,7 +219,7 @@ func (s *Server) sendOn(x *exchange, from, to hub.RepoID) error {
 		return noRepo(x)
 	}
 	old := url.PathEscape(from.Namespace) + "/" + url.PathEscape(from.Name)
-	path := strings.Replace(x.URL.EscapedPath(), "/"+old, "/"+to.String(), 1)
+	path := strings.Replace("/"+strings.TrimLeft(x.URL.EscapedPath(), "/"), "/"+old, "/"+to.String(), 1)
 	if x.URL.RawQuery != "" {
 		path += "?" + x.URL.RawQuery
 	}

@@ -162,5 +162,6 @@ func (s *Server) duplicate(c *repoCall) error {
 	if err != nil {
 		return err
 	}
+	s.tell(c.exchange, repo, "create", "repo", nil)
 	return s.ok(c.exchange, map[string]any{"url": c.base() + "/" + to.Path(), "name": to.String(), "id": repo.ID})
 }

@@ -145,10 +145,7 @@ func (s *Server) complete(x *exchange, t ticket, seg []string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.Context()), assembleLimit)
 	defer cancel()
-	if err := s.store.Assemble(ctx, gitstore.Large{OID: oid, Size: t.size}, upload, tags); err != nil {
-		return err
-	}
-	if err := s.store.Claim(seg[3], oid); err != nil {
+	if err := s.store.Assemble(ctx, gitstore.Large{OID: oid, Size: t.size}, seg[3], upload, tags); err != nil {
 		return err
 	}
 	return s.ok(x, map[string]any{"message": "ok"})

@@ -1,6 +1,7 @@
 package hubserver
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -172,7 +173,8 @@ func (s *Server) batch(c *repoCall) error {
 	}
 	transfer := "basic"
 	out := []map[string]any{}
-	may, done := s.mayName(c.repo)
+	owner := s.bringer(c.exchange, c.repo.Namespace)
+	may, done := s.mayName(c)
 	defer done()
 	for _, o := range in.Objects {
 		v := map[string]any{"oid": o.OID, "size": o.Size}
@@ -193,9 +195,9 @@ func (s *Server) batch(c *repoCall) error {
 			}}
 			if multipart && o.Size > s.opts.PartSize {
 				transfer = "multipart"
-				actions["upload"] = s.partActions(c.exchange, o, c.repo.Namespace)
+				actions["upload"] = s.partActions(c.exchange, o, owner)
 			} else {
-				actions["upload"] = map[string]any{"href": c.base() + s.sign(ticket{path: "/api/storage/large/" + o.OID + "/" + c.repo.Namespace, size: o.Size}), "header": map[string]any{}}
+				actions["upload"] = map[string]any{"href": c.base() + s.sign(ticket{path: "/api/storage/large/" + o.OID + "/" + owner, size: o.Size}), "header": map[string]any{}}
 			}
 			v["actions"] = actions
 		}
@@ -206,14 +208,23 @@ func (s *Server) batch(c *repoCall) error {
 
 // verify confirms that a large file has arrived.
 func (s *Server) verify(c *repoCall) error {
-	if err := s.mayJoin(c.exchange); err != nil {
+	if err := cmp.Or(s.mayRead(c.exchange, c.repo), s.mayJoin(c.exchange)); err != nil {
 		return err
 	}
 	var in largeObject
 	if err := decode(c.exchange, &in); err != nil {
 		return err
 	}
-	if !s.store.HasLarge(in.large()) {
+	may, done := s.mayName(c)
+	defer done()
+	here := s.store.HasLarge(in.large())
+	if here {
+		var err error
+		if here, err = may(in.large()); err != nil { // what others have is not told
+			return err
+		}
+	}
+	if !here {
 		return refuse(http.StatusNotFound, "EntryNotFound", "the large file "+in.OID+" is not here")
 	}
 	return s.ok(c.exchange, map[string]any{"message": "ok"})

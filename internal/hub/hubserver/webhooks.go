@@ -106,6 +106,7 @@ func (s *Server) changeHook(x *exchange, method string, seg []string) error {
 // announced are the scopes of what the routes change.
 var announced = map[string]string{
 	"commit": "repo.content", "branch": "repo.content", "tag": "repo.content", "super-squash": "repo.content", "lfs-files": "repo.content", "settings": "repo.config",
+	"discussions": "repo.content", // a merge, a pull request
 }
 
 // announce tells the webhooks of a change that a route has made.

@@ -232,6 +232,9 @@ func (c *checker) tree(oid, path string) error {
 	}
 	for _, e := range entries {
 		at := path + e.Name
+		if len(at) > maxPath { // before more of them are in memory than there is
+			return errDeep
+		}
 		if e.Dir() {
 			err = c.tree(e.OID, at+"/")
 		} else {
@@ -251,6 +254,8 @@ const (
 	maxEntries = 1_000_000
 )
 
+var errDeep = fmt.Errorf("a path has more than %d bytes", maxPath)
+
 type extent struct{ entries, longest int }
 
 func (c *checker) measure(root string) error {
@@ -259,7 +264,7 @@ func (c *checker) measure(root string) error {
 		return fmt.Errorf("a commit has more than %d files and folders", maxEntries)
 	}
 	if err == nil && e.longest > maxPath+1 {
-		return fmt.Errorf("a path has more than %d bytes", maxPath)
+		return errDeep
 	}
 	return err
 }

@@ -33,6 +33,17 @@ type Server struct {
 
 	// MayName says whether new files may be pointers to a large one; nil for all.
 	MayName func(repo *gitstore.Repo, l gitstore.Large) bool
+
+	// MayUpdate says why a ref must not be pushed to; nil for all that the store
+	// takes. It is asked before a pack is read, and when the refs change.
+	MayUpdate func(repo *gitstore.Repo, ref string) error
+}
+
+func (s *Server) mayUpdate(repo *gitstore.Repo, ref string) error {
+	if s.MayUpdate == nil {
+		return nil
+	}
+	return s.MayUpdate(repo, ref)
 }
 
 // ErrRequest is what a client sent that no git client sends.

@@ -7,6 +7,8 @@ import (
 	"crypto/sha1"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -139,6 +141,42 @@ func TestUnpackRefuses(t *testing.T) {
 		if _, err := unpack(t, c.pack); err == nil || c.want != nil && !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
+	}
+}
+
+// A tree in a tree in a tree, thousands deep, is refused before the paths in it
+// take more memory than there is.
+//
+//nolint:paralleltest // it measures memory
+func TestDeepTree(t *testing.T) {
+	p := (&packer{}).object("blob", "x")
+	at, mode := string(blobID("x")), "100644"
+	for range 2000 {
+		tree := mode + " a\x00" + at
+		p.object("tree", tree)
+		i, err := parseID(gitstore.ID("tree", []byte(tree)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		at, mode = string(i[:]), "40000"
+	}
+	u, err := unpack(t, p.pack())
+	if err != nil {
+		t.Fatal(err)
+	}
+	top, err := parseID(fmt.Sprintf("%x", at))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &checker{s: &Server{}, batch: u.batch, pack: u, known: &Inventory{}, done: map[id]bool{}, extents: map[id]extent{}}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if err := c.tree(top.String(), ""); !errors.Is(err, errDeep) {
+		t.Errorf("it is %v", err)
+	}
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; used > 64<<20 {
+		t.Errorf("that took %d bytes", used)
 	}
 }
 

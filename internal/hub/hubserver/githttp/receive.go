@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,6 +95,14 @@ func readCommand(line string) (gitstore.RefUpdate, error) {
 // push takes the pack and updates the refs. The second error is that of the
 // pack as a whole.
 func (s *Server) push(ctx context.Context, p pktReader, repo *gitstore.Repo, in *push) ([]error, error) {
+	errs := make([]error, len(in.updates))
+	for i, up := range in.updates {
+		errs[i] = s.mayUpdate(repo, up.Ref)
+	}
+	if !slices.Contains(errs, nil) {
+		_, err := io.Copy(io.Discard, p) // git reads no answer before it has sent all
+		return errs, err
+	}
 	b := s.Store.Batch()
 	defer b.Discard()
 	known := s.Inventory(repo)
@@ -110,10 +119,12 @@ func (s *Server) push(ctx context.Context, p pktReader, repo *gitstore.Repo, in 
 		break
 	}
 	c := &checker{s: s, repo: repo, batch: b, pack: u, known: known, done: map[id]bool{}, extents: map[id]extent{}}
-	errs := make([]error, len(in.updates))
 	var good []gitstore.RefUpdate
 	var place []int
 	for i, up := range in.updates {
+		if errs[i] != nil {
+			continue
+		}
 		if errs[i] = c.update(&up); internal(errs[i]) {
 			return nil, errs[i]
 		}
@@ -130,7 +141,7 @@ func (s *Server) push(ctx context.Context, p pktReader, repo *gitstore.Repo, in 
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute) // all has come: it is not half forgotten
 	defer cancel()
-	made, err := s.Store.Push(ctx, repo.RepoID, good, atomic, b)
+	made, err := s.Store.Push(ctx, repo.RepoID, good, atomic, b, s.mayUpdate)
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,7 @@ const (
 	maxBinary  = 1 << 20
 	maxOther   = 32 << 20
 	maxWaiting = 64 << 20 // of deltas whose base has not come
+	maxWhole   = 32 << 30 // of all objects: a few bytes of delta can be ten megabytes
 )
 
 var (
@@ -37,6 +38,7 @@ type unpacker struct {
 	at      map[int64]id // by where it began
 	waiting map[base][]waiting
 	held    int
+	whole   int64 // bytes of all objects so far
 
 	pointers map[id]gitstore.Large
 	binaries map[id]int64 // not text, and too large for git
@@ -283,6 +285,9 @@ func (u *unpacker) store(at int64, kind string, data []byte) error {
 func (u *unpacker) put(at int64, kind string, data []byte) (id, error) {
 	if err := fits(kind, int64(len(data))); err != nil {
 		return id{}, err
+	}
+	if u.whole += int64(len(data)); u.whole > maxWhole {
+		return id{}, fmt.Errorf("the objects of a push have at most %d bytes", int64(maxWhole))
 	}
 	text, err := u.batch.Put(kind, data)
 	if err != nil {

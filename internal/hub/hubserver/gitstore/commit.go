@@ -40,6 +40,10 @@ type CommitSpec struct {
 
 	// MayName says whether a large file may be named by this commit; nil for all.
 	MayName func(Large) (bool, error)
+
+	// Allowed says of the repository as it is when the commit is made why it
+	// must not be; nil for always.
+	Allowed func(*Repo) error
 }
 
 // A Commit is a commit of the store.
@@ -81,6 +85,11 @@ func (s *Store) Commit(ctx context.Context, id hub.RepoID, spec CommitSpec, b *B
 	}
 	if num, pull := PullNumber(spec.Ref); pull {
 		if _, err := repo.openPull(num); err != nil {
+			return Commit{}, err
+		}
+	}
+	if spec.Allowed != nil {
+		if err := spec.Allowed(repo); err != nil {
 			return Commit{}, err
 		}
 	}

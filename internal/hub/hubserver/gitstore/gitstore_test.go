@@ -350,6 +350,26 @@ func TestIgnore(t *testing.T) {
 	}
 }
 
+// Patterns come from outside, and take much more memory than their text: so
+// many count. Lines for one path, which the store writes, all do.
+func TestManyPatterns(t *testing.T) {
+	t.Parallel()
+	var text strings.Builder
+	for n := range 6000 {
+		fmt.Fprintf(&text, "/one/%d[[:space:]]x filter=lfs\n*.%d filter=lfs\n", n, n)
+	}
+	a := gitstore.ParseAttributes([]byte(text.String()))
+	for path, large := range map[string]bool{"one/5999 x": true, "one/5999": false, "x.4999": true, "x.5000": false} {
+		if a.Large(path) != large {
+			t.Errorf("Large(%q) = %v", path, !large)
+		}
+	}
+	long := strings.Repeat("x", 5000)
+	if gitstore.ParseIgnore([]byte(long + "*\n" + long)).Match(long + "y") {
+		t.Error("a pattern longer than any path matches")
+	}
+}
+
 func FuzzPatterns(f *testing.F) {
 	for _, seed := range []string{"*.bin filter=lfs", "[z-a] filter=lfs", "\\", "[[:alpha:] filter=lfs", "**/** filter=lfs", "!/"} {
 		f.Add(seed, "a/b.bin")

@@ -98,13 +98,15 @@ func (s *Store) putPart(ctx context.Context, p Part, r io.Reader) (string, error
 }
 
 // Assemble makes the pieces of an upload, given by their tags in order, the
-// file l. Asked again after it succeeded, it succeeds.
-func (s *Store) Assemble(ctx context.Context, l Large, upload string, tags []string) error {
+// file l, and notes that owner has brought it. Asked again after it succeeded,
+// it succeeds. That the file is here is not enough: another may have brought it.
+func (s *Store) Assemble(ctx context.Context, l Large, owner, upload string, tags []string) error {
 	if !isHex(upload, 32) || !isHex(l.OID, 64) {
 		return fmt.Errorf("assemble large file: %w", ErrInvalid)
 	}
-	if !s.HasLarge(l) {
-		if err := s.assemble(ctx, l, upload, tags); err != nil && !s.HasLarge(l) {
+	done := func() bool { return s.Claimed(owner, l.OID) && s.HasLarge(l) }
+	if !done() {
+		if err := s.assemble(ctx, l, owner, upload, tags); err != nil && !done() {
 			return fmt.Errorf("assemble large file: %w", full(err))
 		}
 	}
@@ -114,7 +116,7 @@ func (s *Store) Assemble(ctx context.Context, l Large, upload string, tags []str
 	return nil
 }
 
-func (s *Store) assemble(ctx context.Context, l Large, upload string, tags []string) error {
+func (s *Store) assemble(ctx context.Context, l Large, owner, upload string, tags []string) error {
 	unlock, err := s.lockUpload(ctx, upload, true)
 	if missing(err) {
 		return fmt.Errorf("%w: no part has arrived", ErrInvalid)
@@ -147,6 +149,9 @@ func (s *Store) assemble(ctx context.Context, l Large, upload string, tags []str
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := s.Claim(owner, l.OID); err != nil { // first: it is the owner's even if the rest is cut short
 		return err
 	}
 	return s.adopt(l, s.contentPath(upload))

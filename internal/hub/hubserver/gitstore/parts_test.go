@@ -30,7 +30,7 @@ func TestParts(t *testing.T) {
 	put := func(n int, r io.Reader) (string, error) {
 		return s.PutPart(t.Context(), gitstore.Part{Upload: upload, Number: n, Offset: int64(n-1) * chunk, Size: int64(len(section(n)))}, r)
 	}
-	if err := s.Assemble(t.Context(), l, upload, []string{strings.Repeat("0", 32)}); !errors.Is(err, gitstore.ErrInvalid) {
+	if err := s.Assemble(t.Context(), l, "me", upload, []string{strings.Repeat("0", 32)}); !errors.Is(err, gitstore.ErrInvalid) {
 		t.Errorf("nothing was joined: %v", err)
 	}
 	tags := make([]string, 8)
@@ -58,7 +58,7 @@ func TestParts(t *testing.T) {
 	if _, err := put(4, io.MultiReader(strings.NewReader("spoiled"), broken{})); err == nil {
 		t.Error("a part that was cut passed")
 	}
-	if err := s.Assemble(t.Context(), l, upload, tags); !errors.Is(err, gitstore.ErrInvalid) || s.HasLarge(l) {
+	if err := s.Assemble(t.Context(), l, "me", upload, tags); !errors.Is(err, gitstore.ErrInvalid) || s.HasLarge(l) {
 		t.Errorf("a spoiled upload was joined: %v", err)
 	}
 	var err error
@@ -72,14 +72,14 @@ func TestParts(t *testing.T) {
 	}
 	bad := append([]string(nil), tags...)
 	bad[1] = wrong
-	if err := s.Assemble(t.Context(), l, upload, bad); !errors.Is(err, gitstore.ErrInvalid) || s.HasLarge(l) {
+	if err := s.Assemble(t.Context(), l, "me", upload, bad); !errors.Is(err, gitstore.ErrInvalid) || s.HasLarge(l) {
 		t.Errorf("wrong content was joined: %v", err)
 	}
 	if tags[1], err = put(2, bytes.NewReader(section(2))); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := s.Assemble(t.Context(), l, upload, tags); err != nil || !s.HasLarge(l) {
+		if err := s.Assemble(t.Context(), l, "me", upload, tags); err != nil || !s.HasLarge(l) {
 			t.Fatalf("it was not joined: %v", err)
 		}
 	}

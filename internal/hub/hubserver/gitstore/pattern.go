@@ -40,8 +40,47 @@ func isBlank(r rune) bool { return r == ' ' || r == '\t' || r == '\r' || r == '\
 // A rule is one pattern of a .gitattributes or .gitignore.
 type rule struct {
 	match   *regexp.Regexp
+	path    string // what alone it matches, if match is nil
 	yes     bool
 	dirOnly bool
+}
+
+func (r rule) matches(path string) bool {
+	if r.match == nil {
+		return path == r.path
+	}
+	return r.match.MatchString(path)
+}
+
+// What is read of a file of patterns: an expression takes a hundred times the
+// memory of its text, and the text comes from outside. Lines that name one
+// path, which this store itself writes, take none.
+const (
+	maxPattern  = 4096 // bytes; a longer one matches nothing
+	maxPatterns = 5000 // expressions; the lines after them do not count
+)
+
+// A ruler makes rules, so many.
+type ruler struct{ expressions int }
+
+func (m *ruler) rule(pattern string) (rule, bool) {
+	if path, one := onePath(pattern); one {
+		return rule{path: path}, true
+	}
+	if m.expressions++; m.expressions > maxPatterns {
+		return rule{}, false
+	}
+	if len(pattern) > maxPattern {
+		return rule{}, true // no path is ""
+	}
+	return rule{match: compile(pattern)}, true
+}
+
+// onePath is the path that a pattern is for, if it is for one only.
+func onePath(pattern string) (string, bool) {
+	path, anchored := strings.CutPrefix(pattern, "/")
+	path = strings.ReplaceAll(path, "[[:space:]]", " ")
+	return path, anchored && !strings.ContainsAny(path, `*?[\`)
 }
 
 // Attributes are the lines of a .gitattributes that say which files are large.
@@ -50,6 +89,7 @@ type Attributes struct{ rules []rule }
 // ParseAttributes reads a .gitattributes.
 func ParseAttributes(text []byte) Attributes {
 	var a Attributes
+	var m ruler
 	for line := range strings.Lines(string(text)) {
 		fields := strings.FieldsFunc(line, isBlank)
 		if len(fields) < 2 || strings.HasPrefix(fields[0], "#") || strings.HasPrefix(fields[0], "[attr]") {
@@ -58,8 +98,12 @@ func ParseAttributes(text []byte) Attributes {
 		filter := slices.IndexFunc(fields[1:], func(f string) bool {
 			return strings.HasPrefix(f, "filter=") || f == "-filter" || f == "!filter"
 		})
-		if filter >= 0 {
-			a.rules = append(a.rules, rule{match: compile(fields[0]), yes: fields[1+filter] == "filter=lfs"})
+		if filter < 0 {
+			continue
+		}
+		if r, ok := m.rule(fields[0]); ok {
+			r.yes = fields[1+filter] == "filter=lfs"
+			a.rules = append(a.rules, r)
 		}
 	}
 	return a
@@ -69,7 +113,7 @@ func ParseAttributes(text []byte) Attributes {
 func (a Attributes) Large(path string) bool {
 	large := false
 	for _, r := range a.rules {
-		if r.match.MatchString(path) {
+		if r.matches(path) {
 			large = r.yes
 		}
 	}
@@ -82,6 +126,7 @@ type Ignore struct{ rules []rule }
 // ParseIgnore reads a .gitignore.
 func ParseIgnore(text []byte) Ignore {
 	var ig Ignore
+	var m ruler
 	for line := range strings.Lines(string(text)) {
 		line = strings.TrimRight(line, "\r\n")
 		if !strings.HasSuffix(line, `\ `) {
@@ -90,15 +135,12 @@ func ParseIgnore(text []byte) Ignore {
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		r := rule{yes: true}
-		if rest, not := strings.CutPrefix(line, "!"); not {
-			line, r.yes = rest, false
+		line, not := strings.CutPrefix(line, "!")
+		line, dir := strings.CutSuffix(line, "/")
+		if r, ok := m.rule(line); ok {
+			r.yes, r.dirOnly = !not, dir
+			ig.rules = append(ig.rules, r)
 		}
-		if rest, dir := strings.CutSuffix(line, "/"); dir {
-			line, r.dirOnly = rest, true
-		}
-		r.match = compile(line)
-		ig.rules = append(ig.rules, r)
 	}
 	return ig
 }
@@ -117,7 +159,7 @@ func (ig Ignore) Match(file string) bool {
 func (ig Ignore) last(path string, dir bool) bool {
 	out := false
 	for _, r := range ig.rules {
-		if (dir || !r.dirOnly) && r.match.MatchString(path) {
+		if (dir || !r.dirOnly) && r.matches(path) {
 			out = r.yes
 		}
 	}

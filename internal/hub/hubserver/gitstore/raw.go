@@ -165,15 +165,18 @@ type RefUpdate struct {
 
 // Push makes the objects of a batch durable, then updates refs, all in one
 // step. It returns for each update why it was not made; with atomic, all are
-// or none is. The caller has checked that the objects are whole.
-func (s *Store) Push(ctx context.Context, id hub.RepoID, updates []RefUpdate, atomic bool, b *Batch) ([]error, error) {
+// or none is. The caller has checked that the objects are whole. Allowed says
+// why a ref of the repository as it is now must not be changed.
+func (s *Store) Push(ctx context.Context, id hub.RepoID, updates []RefUpdate, atomic bool, b *Batch, allowed func(*Repo, string) error) ([]error, error) {
 	if err := b.flush(); err != nil {
 		return nil, err
 	}
 	errs := make([]error, len(updates))
 	_, err := s.Update(ctx, id, func(repo *Repo) error {
 		for i, u := range updates {
-			errs[i] = repo.update(u)
+			if errs[i] = allowed(repo, u.Ref); errs[i] == nil {
+				errs[i] = repo.update(u)
+			}
 		}
 		failed := errors.Join(errs...) != nil
 		if failed && (atomic || !slices.Contains(errs, nil)) {
@@ -207,6 +210,11 @@ func (r *Repo) update(u RefUpdate) error {
 	_, there := r.Refs[u.Ref]
 	if err := pushable(u, there); err != nil {
 		return err
+	}
+	if num, pull := PullNumber(u.Ref); pull {
+		if _, err := r.openPull(num); err != nil {
+			return err
+		}
 	}
 	if r.Tip(u.Ref) != u.Old {
 		return fmt.Errorf("%s: %w", u.Ref, ErrParent)

@@ -3,6 +3,7 @@ package rows
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -45,14 +46,42 @@ func (t *Table) At(ctx context.Context, offset int64, length int) (Page, error) 
 	if length <= 0 || offset >= t.Rows {
 		return p, nil
 	}
+	held := 0
 	err := t.scan(ctx, offset, func(index int64, row []any) (bool, error) {
 		p.Rows = append(p.Rows, t.row(index, row))
-		return len(p.Rows) < length, nil
+		held += weight(row)
+		return len(p.Rows) < length && held < maxHeld, nil
 	})
 	if err == nil {
 		p.Rows, p.Cut, err = fit(p.Rows, maxAnswer)
 	}
 	return p, err
+}
+
+// maxHeld is how many bytes of rows are gathered for an answer, before it is
+// cut to what is sent.
+const maxHeld = 128 << 20
+
+// weight is about how much memory a value takes.
+func weight(v any) int {
+	sum := 16
+	switch v := v.(type) {
+	case string:
+		sum += len(v)
+	case []byte:
+		sum += len(v)
+	case json.RawMessage:
+		sum += len(v)
+	case []any:
+		for _, item := range v {
+			sum += weight(item)
+		}
+	case map[string]any:
+		for key, item := range v {
+			sum += len(key) + weight(item)
+		}
+	}
+	return sum
 }
 
 // A Query chooses rows by words or by a condition, and may order them.
@@ -82,6 +111,7 @@ func (t *Table) Find(ctx context.Context, q Query, offset int64, length int) (Pa
 	}
 	p := Page{Rows: []Row{}, Partial: t.Partial}
 	b := newBudget()
+	held := 0
 	err = t.scan(ctx, 0, func(index int64, row []any) (bool, error) {
 		if b.over() {
 			p.Partial = true
@@ -90,8 +120,9 @@ func (t *Table) Find(ctx context.Context, q Query, offset int64, length int) (Pa
 		if !match(row) {
 			return true, nil
 		}
-		if p.Total >= offset && len(p.Rows) < length {
+		if p.Total >= offset && len(p.Rows) < length && held < maxHeld {
 			p.Rows = append(p.Rows, t.row(index, row))
+			held += weight(row)
 		}
 		p.Total++
 		return true, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/parquet-go/parquet-go"
 
@@ -17,6 +18,9 @@ type parquetFile struct {
 	rows     int64
 	bytes    int64 // of the data, decompressed
 	features feature.Features
+
+	mu      sync.Mutex
+	checked map[int]bool // row groups that can be read
 }
 
 const parquetBatch = 64
@@ -25,7 +29,7 @@ var errDamaged = errors.New("the Parquet file is damaged")
 
 // withParquet lends an open file. The decoder meets some damaged files with a
 // panic.
-func withParquet(f File, use func(*parquet.File) error) (err error) {
+func withParquet(f File, use func(*parquet.File, io.ReaderAt) error) (err error) {
 	content, err := f.Open()
 	if err != nil {
 		return err
@@ -40,12 +44,12 @@ func withParquet(f File, use func(*parquet.File) error) (err error) {
 	if err != nil {
 		return fmt.Errorf("%w (%w)", errDamaged, err)
 	}
-	return use(p)
+	return use(p, content)
 }
 
 func lookParquet(f File) (*parquetFile, error) {
 	out := &parquetFile{file: f}
-	err := withParquet(f, func(p *parquet.File) error {
+	err := withParquet(f, func(p *parquet.File, _ io.ReaderAt) error {
 		out.rows = p.NumRows()
 		for _, g := range p.Metadata().RowGroups {
 			out.bytes += g.TotalByteSize
@@ -82,12 +86,15 @@ func refined(f feature.Features, p *parquet.File) feature.Features {
 
 // scan yields the rows from one on, by the columns of the file.
 func (p *parquetFile) scan(from int64, yield func(row []any) (bool, error)) error {
-	return withParquet(p.file, func(f *parquet.File) error {
+	return withParquet(p.file, func(f *parquet.File, content io.ReaderAt) error {
 		root := newNode(f.Schema(), "", &levels{})
-		for _, group := range f.RowGroups() {
+		for i, group := range f.RowGroups() {
 			if from >= group.NumRows() {
 				from -= group.NumRows()
 				continue
+			}
+			if err := p.check(content, f, i); err != nil {
+				return err
 			}
 			more, err := scanGroup(root, group, from, yield)
 			if err != nil || !more {
@@ -99,6 +106,26 @@ func (p *parquetFile) scan(from int64, yield func(row []any) (bool, error)) erro
 	})
 }
 
+// check checks a row group, once if nothing is wrong with it.
+func (p *parquetFile) check(content io.ReaderAt, f *parquet.File, group int) error {
+	p.mu.Lock()
+	done := p.checked[group]
+	p.mu.Unlock()
+	if done {
+		return nil
+	}
+	if err := checkGroup(content, &f.Metadata().RowGroups[group]); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.checked == nil {
+		p.checked = map[int]bool{}
+	}
+	p.checked[group] = true
+	return nil
+}
+
 func scanGroup(root *node, group parquet.RowGroup, from int64, yield func([]any) (bool, error)) (more bool, err error) {
 	rows := group.Rows()
 	defer rows.Close()
@@ -107,7 +134,7 @@ func scanGroup(root *node, group parquet.RowGroup, from int64, yield func([]any)
 			return false, fmt.Errorf("%w (%w)", errDamaged, err)
 		}
 	}
-	batch := make([]parquet.Row, parquetBatch)
+	batch := make([]parquet.Row, batchOf(group))
 	columns := make([][]parquet.Value, root.leaves)
 	for {
 		n, err := rows.ReadRows(batch)
@@ -115,10 +142,17 @@ func scanGroup(root *node, group parquet.RowGroup, from int64, yield func([]any)
 			for i := range columns {
 				columns[i] = columns[i][:0]
 			}
+			size := 0
 			for _, v := range row {
+				if size += valueSize; v.Kind() == parquet.ByteArray {
+					size += len(v.ByteArray())
+				}
 				if c := v.Column(); c >= 0 && c < len(columns) {
 					columns[c] = append(columns[c], v)
 				}
+			}
+			if size > maxRecord {
+				return false, errLong
 			}
 			cells := make([]any, len(root.children))
 			for i, c := range root.children {

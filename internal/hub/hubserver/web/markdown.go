@@ -54,15 +54,17 @@ const (
 	maxSignsRun = 2000
 	maxSigns    = 20_000
 	maxLines    = 10_000
+	maxCells    = 100_000 // of tables: every line of one is made as wide as its head
 )
 
 // hard guesses whether a text would take a parser of Markdown long: a line that
 // begins many blocks in each other, or signs as no writer sets them.
 func hard(source []byte) bool {
-	if bytes.Count(source, []byte("\n")) > maxLines {
+	lines := bytes.Count(source, []byte("\n"))
+	if lines > maxLines {
 		return true
 	}
-	run, all := 0, 0
+	run, all, wide := 0, 0, 0
 	for line := range bytes.Lines(source) {
 		if len(bytes.TrimSpace(line)) == 0 {
 			run = 0
@@ -75,7 +77,8 @@ func hard(source []byte) bool {
 				run, all = run+1, all+1
 			}
 		}
-		if run > maxSignsRun || all > maxSigns {
+		wide = max(wide, bytes.Count(line, []byte("|")))
+		if wide*lines > maxCells || run > maxSignsRun || all > maxSigns {
 			return true
 		}
 	}

@@ -94,6 +94,20 @@ func TestMarkdownIsQuick(t *testing.T) {
 	}
 }
 
+// Every line of a table becomes as wide as its head: a small one can be gigabytes.
+func TestWideTable(t *testing.T) {
+	t.Parallel()
+	table := func(columns, lines int) string {
+		return string(place.HTML([]byte(strings.Repeat("|a", columns) + "|\n" + strings.Repeat("|-", columns) + "|\n" + strings.Repeat("|b\n", lines))))
+	}
+	if out := table(800, 3000); len(out) > 1<<20 || strings.Contains(out, "<table") {
+		t.Errorf("it makes %d bytes", len(out))
+	}
+	if out := table(10, 100); strings.Count(out, "<td") != 1000 {
+		t.Errorf("a common table is %.200s", out)
+	}
+}
+
 // A diff applied to the old text is the new one.
 func TestDiff(t *testing.T) {
 	t.Parallel()

@@ -193,10 +193,21 @@ func publicOnly(_, address string, _ syscall.RawConn) error {
 		return err
 	}
 	ip := at.Addr().Unmap()
-	if !ip.IsGlobalUnicast() || ip.IsPrivate() {
+	if !ip.IsGlobalUnicast() || ip.IsPrivate() || shared(ip) {
 		return errors.New("not a public address")
 	}
 	return nil
+}
+
+// shared reports whether an address is of a network that is not public although
+// it is not called private, or stands for an address of one.
+func shared(ip netip.Addr) bool {
+	for _, net := range []string{"100.64.0.0/10", "192.0.0.0/24", "198.18.0.0/15", "64:ff9b::/32", "2002::/16"} {
+		if netip.MustParsePrefix(net).Contains(ip) {
+			return true
+		}
+	}
+	return false
 }
 
 // Send delivers a payload in the background.
