@@ -41,11 +41,15 @@ func isBlank(r rune) bool { return r == ' ' || r == '\t' || r == '\r' || r == '\
 type rule struct {
 	match   *regexp.Regexp
 	path    string // what alone it matches, if match is nil
+	suffix  string // or what everything that it matches ends with, if not ""
 	yes     bool
 	dirOnly bool
 }
 
 func (r rule) matches(path string) bool {
+	if r.suffix != "" {
+		return strings.HasSuffix(path, r.suffix)
+	}
 	if r.match == nil {
 		return path == r.path
 	}
@@ -73,7 +77,16 @@ func (m *ruler) rule(pattern string) (rule, bool) {
 	if len(pattern) > maxPattern {
 		return rule{}, true // no path is ""
 	}
+	if suffix, ok := anySuffix(pattern); ok {
+		return rule{suffix: suffix}, true
+	}
 	return rule{match: compile(pattern)}, true
+}
+
+// anySuffix is what the paths end with that a pattern such as *.bin is for.
+func anySuffix(pattern string) (string, bool) {
+	suffix, ok := strings.CutPrefix(pattern, "*")
+	return suffix, ok && suffix != "" && utf8.ValidString(suffix) && !strings.ContainsAny(suffix, `/*?[\`)
 }
 
 // onePath is the path that a pattern is for, if it is for one only.
