@@ -144,17 +144,18 @@ func (c *cache) sweepAfter(n int64) {
 	if c.checked && c.written < c.limit/20 {
 		return
 	}
-	c.checked, c.written = true, 0
-	c.sweep()
+	if c.sweep() {
+		c.checked, c.written = true, 0
+	}
 }
 
 // sweep removes the oldest files until the rest is well within the limit, so
-// that several processes together stay within it too. One process sweeps at a
-// time.
-func (c *cache) sweep() {
+// that several processes together stay within it too. It reports false if
+// another process is at it.
+func (c *cache) sweep() bool {
 	lock := flock.New(filepath.Join(c.dir, ".lock"))
 	if locked, err := lock.TryLock(); err != nil || !locked {
-		return
+		return false
 	}
 	defer func() { _ = lock.Unlock() }()
 	type kept struct {
@@ -190,4 +191,5 @@ func (c *cache) sweep() {
 		os.Remove(k.path)
 		total -= k.size
 	}
+	return true
 }
