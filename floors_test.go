@@ -18,6 +18,7 @@ const floors = `
 llm:
 config:
 ledger:
+fetch:
 hub/feature:
 hub/weights:
 hub:            hub/feature hub/weights
