@@ -47,23 +47,26 @@ func Near(wanted string, names []string, n int) []string {
 	return near
 }
 
-// distance is the number of letters to change between two words.
+// distance is the number of letters to change, add, leave out or swap with
+// their neighbours between two words.
 func distance(a, b []rune) int {
-	row := make([]int, len(b)+1)
+	before, row, next := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}
 	for i, x := range a {
-		diagonal := row[0]
-		row[0] = i + 1
+		next[0] = i + 1
 		for j, y := range b {
-			change := diagonal
+			change := row[j]
 			if x != y {
 				change++
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+			next[j+1] = min(change, next[j]+1, row[j+1]+1)
+			if i > 0 && j > 0 && x == b[j-1] && a[i-1] == y {
+				next[j+1] = min(next[j+1], before[j-1]+1)
+			}
 		}
+		before, row, next = row, next, before
 	}
 	return row[len(b)]
 }
