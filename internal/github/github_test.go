@@ -93,8 +93,10 @@ func (f *fake) file(repo, path, ref, content string) {
 			fmt.Fprint(w, content)
 			return
 		}
-		answer := map[string]any{"type": "file", "path": path, "size": len(content), "sha": "b10b", "encoding": "none", "content": "",
-			"html_url": "https://github.com/" + repo + "/blob/main/" + path}
+		answer := map[string]any{
+			"type": "file", "path": path, "size": len(content), "sha": "b10b", "encoding": "none", "content": "",
+			"html_url": "https://github.com/" + repo + "/blob/main/" + path,
+		}
 		if len(content) <= 1<<20 {
 			answer["encoding"] = "base64"
 			answer["content"] = wrapped(base64.StdEncoding.EncodeToString([]byte(content)))

@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	_ "embed"
@@ -90,6 +91,7 @@ type pythonAnswer struct {
 	Missing string   `json:"missing"` // the module is there, the name is not
 	Absent  bool     `json:"absent"`  // the module is not there
 	Error   string   `json:"error"`
+	Needs   string   `json:"needs"` // a module that is not there
 	Near    []string `json:"near"`
 	Trace   []string `json:"trace"`
 }
@@ -158,12 +160,16 @@ func (p *pythonAsk) answer(ctx context.Context) tool.Output {
 		return p.failed("%s: %s", p.version(), a.Missing)
 	case a.Error != "":
 		text := fmt.Sprintf("%s, but importing %s fails: %s", p.version(), p.in.Name, a.Error)
+		if a.Needs != "" {
+			needs, _, _ := strings.Cut(a.Needs, ".")
+			text += fmt.Sprintf("\nit needs %s, which is not in this environment: ask again after uv pip install %s", needs, quoteShell(packageFor(needs)))
+		}
 		if len(a.Trace) > 0 {
 			text += "\nraised at " + strings.Join(a.Trace, "\n  called from ")
 		}
 		return p.failed("%s", text)
 	}
-	return told(p.version()+"\n"+cutText(a.Text, maxPythonText)+"\n", "%s in %s", p.in.Name, p.version())
+	return outside(p.version(), cutText(a.Text, maxPythonText)+"\n", "%s in %s", p.in.Name, p.version())
 }
 
 func (p *pythonAsk) failed(format string, args ...any) tool.Output {
@@ -192,8 +198,8 @@ func (p *pythonAsk) absent(ctx context.Context) tool.Output {
 	pkg := m.Package
 	if p.in.Package != "" {
 		pkg = p.in.Package
-	} else if known, ok := knownPackages[pkg]; ok {
-		pkg = known
+	} else {
+		pkg = packageFor(pkg)
 	}
 	var b strings.Builder
 	if m.Version != "" { // of a package with the module's name that does not bring it
@@ -237,6 +243,8 @@ var knownPackages = map[string]string{
 	"skimage": "scikit-image", "dateutil": "python-dateutil", "dotenv": "python-dotenv", "sentence_transformers": "sentence-transformers",
 	"faiss": "faiss-cpu", "google": "protobuf", "umap": "umap-learn", "huggingface_hub": "huggingface-hub",
 }
+
+func packageFor(module string) string { return cmp.Or(knownPackages[module], module) }
 
 // resolve asks the package index which version a requirement gives.
 func (p *pythonAsk) resolve(ctx context.Context, requirement string) (version, why string) {

@@ -149,6 +149,9 @@ def resolve(name):
             except Exception:
                 pass
         here = ".".join(parts[:i])
+        placeholder = [note for note in notes(owner) if "PLACEHOLDER" in note]
+        if placeholder:
+            raise Missing("%s is %s" % (here, placeholder[0]))
         if inspect.ismodule(owner):
             try:
                 obj = importlib.import_module(here + "." + part)
@@ -411,9 +414,14 @@ def describe_call(name, obj, doc, page):
     if overloads:
         page.block("ways to call it", [short + o for o in overloads], 20)
     page.add()
-    page.add("signature: " + short + cut(call_text(rows, returns), 1500))
-    check(rows, page)
+    text = call_text(rows, returns)
+    page.add("signature: " + short + (text if len(text) <= 1500 else "(… %d parameters …)%s" % (len(rows), " -> " + returns if returns else "")))
+    asked = check(rows, page)
     chosen = [r for r in rows if fits(r["name"], r["doc"])]
+    if asked and not ASK.get("match"):
+        chosen = [r for r in rows if r["name"] in asked]
+        page.add("[%d other parameters; leave out arguments to see them]" % (len(rows) - len(chosen)))
+    doc_limit = 400 if len(chosen) <= 40 else 150
     if not chosen and ASK.get("match"):
         page.add("no parameter fits %r; near: %s" % (ASK["match"], ", ".join(near(ASK["match"], [r["name"] for r in rows])) or "none"))
     lines = []
@@ -424,7 +432,7 @@ def describe_call(name, obj, doc, page):
             text += " = " + r["default"]
         elif not star and r["name"] not in ("self", "cls"):
             text += " (required)"
-        lines.append(text + (" — " + r["doc"] if r["doc"] else ""))
+        lines.append(text + (" — " + cut(r["doc"], doc_limit) if r["doc"] else ""))
     page.block("parameters", lines, 250)
     if not ASK.get("match") and not ASK.get("arguments"):
         doc_block(both, page)
@@ -443,18 +451,23 @@ def overloads_of(obj):
 
 
 def check(rows, page):
-    """Says of each argument that someone means to pass whether it exists."""
+    """Says of each argument that someone means to pass whether it exists; returns those and the near ones."""
     names = [r["name"] for r in rows if not r["kind"].startswith("VAR_") and r["kind"] != "POSITIONAL_ONLY"]
     rest = [r["name"] for r in rows if r["kind"] == "VAR_KEYWORD"]
-    lines = []
+    lines, shown = [], set()
     for a in ASK.get("arguments") or []:
         if a in names:
             lines.append("%s: exists" % a)
+            shown.add(a)
             continue
         hits = near(a, names, 5)
+        shown.update(hits[:2])
         text = "%s: is NO argument" % a if not rest else "%s: is not named; it would go into **%s, and whether that takes it the docstring says" % (a, rest[0])
         lines.append(text + ("; did you mean %s?" % ", ".join(hits) if hits else ""))
     page.block("checked arguments", lines, 100)
+    if lines:
+        shown.add(rest[0] if rest else "")
+    return shown
 
 
 def describe_class(obj, page):
@@ -540,7 +553,7 @@ def main():
         say("api", {"missing": str(error)})
     except ModuleNotFoundError as error:
         absent = error.name == module
-        say("api", {"absent": absent, "error": "ModuleNotFoundError: " + one_line(error), "near": near(module, installed(), 5) if absent else []})
+        say("api", {"absent": absent, "needs": error.name or "", "error": "ModuleNotFoundError: " + one_line(error), "near": near(module, installed(), 5) if absent else []})
     except BaseException as error:
         say("api", {"error": "%s: %s" % (type(error).__name__, cut(str(error), 2000)), "trace": trace(error)})
     os._exit(0)  # what the package started may not hold this up

@@ -103,8 +103,8 @@ func TestPythonAPI(t *testing.T) {
 			"max_length: Optional[int] = None — Longest sequence.", "tags: List[str] = []", "color: kit.Color = Color.RED — the color", "All that training needs.",
 		}, "noise", false},
 		{args{"name": "kit.Config", "arguments": []string{"learning_rate", "max_seq_length", "lr"}}, []string{
-			"learning_rate: exists", "max_seq_length: is NO argument; did you mean max_length", "lr: is NO argument",
-		}, "", false},
+			"learning_rate: exists", "max_seq_length: is NO argument; did you mean max_length", "lr: is NO argument", "other parameters; leave out", "How fast it learns",
+		}, "the color", false},
 		{args{"name": "kit.Trainer", "arguments": []string{"model", "optimizer"}}, []string{"model: exists", "optimizer: is not named; it would go into **kwargs"}, "", false},
 		{args{"name": "kit.Config", "match": "length"}, []string{"max_length: Optional[int] = None"}, "color: kit.Color = Color.RED —", false},
 		{args{"name": "kit.Config.max_length"}, []string{"type: Optional[int]", "default: None", "Longest sequence."}, "", false},
@@ -127,7 +127,8 @@ func TestPythonAPI(t *testing.T) {
 
 		{args{"name": "kit.Trainr"}, []string{"module kit has no 'Trainr'; did you mean kit.Trainer"}, "", true},
 		{args{"name": "kit.Trainer.Train"}, []string{"class kit.Trainer has no 'Train'; did you mean kit.Trainer.train"}, "", true},
-		{args{"name": "kit.broken.x"}, []string{"fails: ModuleNotFoundError", "not_there_at_all"}, "is not installed in", true},
+		{args{"name": "kit.Placeholder.fit"}, []string{"a PLACEHOLDER: the real one needs torch"}, "", true},
+		{args{"name": "kit.broken.x"}, []string{"ask again after uv pip install", "fails: ModuleNotFoundError", "not_there_at_all"}, "is not installed in", true},
 		{args{"name": "sick.x"}, []string{"RuntimeError: CUDA is sick", "sick.py:1"}, "", true},
 		{args{"name": "quits.x"}, []string{"SystemExit: 2"}, "", true},
 		{args{"name": "hard.x"}, []string{"ended Python with exit status 3"}, "", true},
@@ -227,7 +228,7 @@ func TestPythonAPIEnvironment(t *testing.T) {
 		}
 	}
 	out := call(t, tools.PythonAPI(sb), args{"name": "kitlearn.fit"})
-	if !strings.Contains(out.Text, "\nkit-learn 2.5, installed in Python 3") || !strings.Contains(out.Text, ".venv/bin/python") {
+	if !strings.Contains(out.Text, "[from kit-learn 2.5, installed in Python 3") || !strings.Contains(out.Text, ".venv/bin/python") {
 		t.Error(out.Text)
 	}
 }
