@@ -153,7 +153,7 @@ func (c *Client) contents(ctx context.Context, p Place) (*Content, error) {
 		return out, nil
 	case f.Encoding == "base64":
 		if out.Data, err = base64.StdEncoding.DecodeString(strings.Join(strings.Fields(f.Content), "")); err != nil {
-			return nil, fmt.Errorf("%s: the content is not base64: %v", resp.URL, err)
+			return nil, fmt.Errorf("%s: the content is not base64: %w", resp.URL, err)
 		}
 		if len(out.Data) > 0 || f.Size == 0 {
 			return out, nil
@@ -184,7 +184,7 @@ func folder(p Place, body []byte, resp *fetch.Response) (*Content, error) {
 		URL string `json:"html_url"`
 	}
 	if err := json.Unmarshal(body, &entries); err != nil {
-		return nil, fmt.Errorf("%s did not answer with a list of files: %v", resp.URL, err)
+		return nil, fmt.Errorf("%s did not answer with a list of files: %w", resp.URL, err)
 	}
 	out := &Content{Repo: p.Repo, Path: p.Path, Folder: true}
 	for _, e := range entries {

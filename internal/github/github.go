@@ -194,7 +194,7 @@ func (c *Client) into(ctx context.Context, path string, age time.Duration, v any
 		return nil, err
 	}
 	if err := json.Unmarshal(resp.Body, v); err != nil {
-		return nil, fmt.Errorf("%s did not answer with the JSON that is expected: %v", resp.URL, err)
+		return nil, fmt.Errorf("%s did not answer with the JSON that is expected: %w", resp.URL, err)
 	}
 	return resp, nil
 }
@@ -241,7 +241,7 @@ func ParseRepo(s string) (string, error) {
 	return name, nil
 }
 
-// ErrNoRepo is ErrUnknown of a repository; the text names similar ones.
+// noRepo is ErrUnknown of a repository; the text names similar ones.
 func (c *Client) noRepo(ctx context.Context, repo string, cause error) error {
 	owner, name, _ := strings.Cut(repo, "/")
 	found, err := c.SearchRepos(ctx, RepoQuery{Words: name, Owner: owner, Limit: 5})

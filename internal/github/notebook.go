@@ -67,7 +67,7 @@ const maxOutput = 300 // bytes of an output that are shown
 func Notebook(data []byte) (string, error) {
 	var n notebook
 	if err := json.Unmarshal(data, &n); err != nil {
-		return "", fmt.Errorf("read notebook: %v", err)
+		return "", fmt.Errorf("read notebook: %w", err)
 	}
 	cells := n.Cells
 	for _, s := range n.Sheets {

@@ -88,7 +88,7 @@ func (c *Client) SearchRepos(ctx context.Context, q RepoQuery) (*Repos, error) {
 		}
 		resp, err := c.into(ctx, at, searchAge, &page)
 		if statusOf(err) == http.StatusUnprocessableEntity {
-			return nil, fmt.Errorf("search repositories: %w: the owner, or the search is not one that GitHub takes: %v", ErrUnknown, err)
+			return nil, fmt.Errorf("search repositories: %w: the owner, or the search is not one that GitHub takes: %w", ErrUnknown, err)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("search repositories: %w", err)
@@ -187,7 +187,7 @@ func codeHits(resp *fetch.Response) (hits []CodeHit, total int, err error) {
 		} `json:"items"`
 	}
 	if err := json.Unmarshal(resp.Body, &page); err != nil {
-		return nil, 0, fmt.Errorf("search code: the answer is not the JSON that is expected: %v", err)
+		return nil, 0, fmt.Errorf("search code: the answer is not the JSON that is expected: %w", err)
 	}
 	for _, it := range page.Items {
 		h := CodeHit{Repo: it.Repo.Name, Path: it.Path, URL: it.URL}

@@ -78,7 +78,7 @@ func (c *Client) API(ctx context.Context) (*API, error) {
 func ParseAPI(doc []byte) (*API, error) {
 	a := &API{}
 	if err := json.Unmarshal(doc, &a.parts); err != nil {
-		return nil, fmt.Errorf("it is not the JSON that is expected: %v", err)
+		return nil, fmt.Errorf("it is not the JSON that is expected: %w", err)
 	}
 	info := a.object(a.parts["info"])
 	a.Title, a.Version = text(info["title"]), text(info["version"])

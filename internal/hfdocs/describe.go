@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -251,7 +252,7 @@ func (a *API) Curl(e Endpoint) string {
 		address += "?" + strings.NewReplacer("%3C", "<", "%3E", ">").Replace(query.Encode())
 	}
 	line := "curl"
-	if e.Method != "GET" {
+	if e.Method != http.MethodGet {
 		line += " -X " + e.Method
 	}
 	line += ` -H "Authorization: Bearer $HF_TOKEN"`

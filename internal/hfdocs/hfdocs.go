@@ -91,9 +91,23 @@ func (c *Client) Libraries(ctx context.Context) ([]Library, error) {
 // decode reads an answer that should be JSON.
 func decode(resp *fetch.Response, v any) error {
 	if err := json.Unmarshal(resp.Body, v); err != nil {
-		return fmt.Errorf("%s did not answer with the JSON that is expected (%s): %v", resp.URL, cmp.Or(resp.Type, "no type"), err)
+		return fmt.Errorf("%s did not answer with the JSON that is expected (%s): %w", resp.URL, cmp.Or(resp.Type, "no type"), err)
 	}
 	return nil
+}
+
+// known gives the library of an address the name that the Hub has for it.
+// Courses are not on the list of libraries.
+func (c *Client) known(ctx context.Context, a Address) (Address, error) {
+	if a.Kind == "" && (strings.HasSuffix(a.Library, "-course") || a.Library == "cookbook") {
+		a.Kind = "learn"
+	}
+	if a.Kind == "learn" {
+		return a, nil
+	}
+	id, err := c.library(ctx, a.Library)
+	a.Library = id
+	return a, err
 }
 
 // library returns the name that the Hub has for what a person calls a library.

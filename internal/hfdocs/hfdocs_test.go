@@ -95,6 +95,7 @@ func TestPage(t *testing.T) {
 	c, _ := server(t, map[string]string{
 		"/api/docs": libraries, "/docs/trl/llms.txt": pageList, "/docs/trl/sft_trainer.md": "<!-- licence -->\r\n# SFT\n\ntext\n",
 		"/docs/trl/main/sft_trainer.md": "# SFT of main\n", "/docs/trl/main/en/dpo_trainer.md": "# DPO in English\n",
+		"/learn/llm-course/chapter1/2.md": "# Chapter\n", "/learn/llm-course/llms.txt": "- [1](https://huggingface.co/learn/llm-course/chapter1/2.md)",
 		"/docs/transformers/index.md": "See [x](https://huggingface.co/docs/transformers/v4.99.0/en/x).", "/docs/transformers/empty.md": " \n",
 		"/docs/transformers/html.md": "<!DOCTYPE html><html></html>", "/docs/transformers/limited.md": "!429", "/docs/transformers/closed.md": "!403",
 	})
@@ -105,6 +106,9 @@ func TestPage(t *testing.T) {
 		{"trl/main/sft_trainer", "main", "# SFT of main\n", ""},
 		{"trl/main/en/dpo_trainer.html", "main", "# DPO in English\n", ""},
 		{"transformers", "v4.99.0", "See", ""},
+		{"llm-course/chapter1/2", "", "# Chapter\n", ""},
+		{"https://HOST/learn/llm-course/chapter1/2", "", "# Chapter\n", ""},
+		{"learn/llm-course/chapter1/3", "", "", "did you mean chapter1/2"},
 		{"trl/dpo_trianer", "", "", "did you mean dpo_trainer"},
 		{"trll/x", "", "", "did you mean trl"},
 		{"trl/v1.0.0/sft_trainer", "", "", "or no version v1.0.0"},
@@ -117,7 +121,7 @@ func TestPage(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.page, func(t *testing.T) {
 			t.Parallel()
-			a, err := c.ParseAddress(tt.page)
+			a, err := c.ParseAddress(strings.Replace(tt.page, "https://HOST", c.BaseURL, 1))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -116,11 +116,11 @@ func (a Address) path(name string) string {
 
 // Index lists the pages of a library.
 func (c *Client) Index(ctx context.Context, a Address) (*Index, error) {
-	id, err := c.library(ctx, a.Library)
+	a, err := c.known(ctx, a)
 	if err != nil {
 		return nil, fmt.Errorf("list pages: %w", err)
 	}
-	a.Library = id
+	id := a.Library
 	resp, err := c.get(ctx, a.path("")+"/llms.txt", listAge)
 	if errors.Is(err, fetch.ErrNotFound) && a.Kind == "" { // courses are elsewhere
 		a.Kind = "learn"
@@ -130,6 +130,9 @@ func (c *Client) Index(ctx context.Context, a Address) (*Index, error) {
 	}
 	if errors.Is(err, fetch.ErrNotFound) && a.Version != "" {
 		return nil, fmt.Errorf("%w: %s has no documentation of the version %s, or no list of its pages; leave out the version for the current one", ErrUnknown, id, a.Version)
+	}
+	if errors.Is(err, fetch.ErrNotFound) {
+		return nil, fmt.Errorf("the Hub has no list of the pages of %s; search it instead: %w", id, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list pages of %s: %w", id, err)
@@ -185,11 +188,11 @@ func pathOf(address string) string {
 // Page reads a page. If there is none of that name, the error names those
 // that are near.
 func (c *Client) Page(ctx context.Context, a Address) (*Page, error) {
-	id, err := c.library(ctx, a.Library)
+	a, err := c.known(ctx, a)
 	if err != nil {
 		return nil, fmt.Errorf("read page: %w", err)
 	}
-	a.Library = id
+	id := a.Library
 	name := a.Name
 	if name == "" {
 		name = "index"
