@@ -257,7 +257,7 @@ func (a *API) Curl(e Endpoint) string {
 	}
 	line += ` -H "Authorization: Bearer $HF_TOKEN"`
 	if e.Body != nil {
-		body := encode(a.example(e.Body, maxDepth))
+		body := encode(a.example(e.Body, maxDepth, &budget{steps: 500}))
 		if e.BodyType != "" {
 			line += " -H " + shellQuote("Content-Type: "+e.BodyType)
 		}
@@ -270,9 +270,9 @@ func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''
 
 // example makes a value that fits a schema: its own example, or what is
 // required.
-func (a *API) example(schema map[string]any, depth int) any {
+func (a *API) example(schema map[string]any, depth int, left *budget) any {
 	schema = a.object(schema)
-	if schema == nil || depth == 0 {
+	if left.steps--; schema == nil || depth == 0 || left.steps < 0 {
 		return nil
 	}
 	for _, word := range []string{"example", "default", "const"} {
@@ -287,7 +287,7 @@ func (a *API) example(schema map[string]any, depth int) any {
 	}
 	for _, word := range []string{"oneOf", "anyOf"} {
 		if forms := list(schema[word]); len(forms) > 0 {
-			return a.example(a.object(forms[0]), depth-1)
+			return a.example(a.object(forms[0]), depth-1, left)
 		}
 	}
 	kind := text(schema["type"])
@@ -296,9 +296,9 @@ func (a *API) example(schema map[string]any, depth int) any {
 	}
 	switch {
 	case kind == "object" || schema["properties"] != nil || schema["allOf"] != nil:
-		return a.exampleObject(schema, depth)
+		return a.exampleObject(schema, depth, left)
 	case kind == "array":
-		if item := a.example(a.object(schema["items"]), depth-1); item != nil {
+		if item := a.example(a.object(schema["items"]), depth-1, left); item != nil {
 			return []any{item}
 		}
 		return []any{}
@@ -310,18 +310,18 @@ func (a *API) example(schema map[string]any, depth int) any {
 	return "string"
 }
 
-func (a *API) exampleObject(schema map[string]any, depth int) any {
+func (a *API) exampleObject(schema map[string]any, depth int, left *budget) any {
 	object := map[string]any{}
 	all := list(schema["allOf"])
 	for _, s := range all[:min(len(all), 20)] {
-		if part, ok := a.example(a.object(s), depth-1).(map[string]any); ok {
+		if part, ok := a.example(a.object(s), depth-1, left).(map[string]any); ok {
 			maps.Copy(object, part)
 		}
 	}
 	props := a.object(schema["properties"])
 	for _, r := range list(schema["required"]) {
 		if p := a.object(props[text(r)]); p != nil && len(object) < 30 {
-			object[text(r)] = a.example(p, depth-1)
+			object[text(r)] = a.example(p, depth-1, left)
 		}
 	}
 	return object

@@ -281,7 +281,8 @@ func packageOf(requirement string) string {
 }
 
 // findPython is shell that sets $@ to the command of the workspace's Python.
-// Nothing is installed by it: uv run would bring the environment up to date.
+// Nothing is installed by it, and no environment is left behind: uv run alone
+// would make one and bring it up to date.
 func findPython(named string) string {
 	const offline = "export HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false WANDB_MODE=disabled PYTHONIOENCODING=utf-8\n"
 	if named != "" {
@@ -291,7 +292,9 @@ func findPython(named string) string {
 	return offline + `if [ -x .venv/bin/python ]; then set -- .venv/bin/python
 elif [ -x .venv/Scripts/python.exe ]; then set -- .venv/Scripts/python.exe
 elif [ -n "$VIRTUAL_ENV" ] && [ -x "$VIRTUAL_ENV/bin/python" ]; then set -- "$VIRTUAL_ENV/bin/python"
-elif { [ -f uv.lock ] || [ -f pyproject.toml ]; } && command -v uv >/dev/null 2>&1; then set -- uv run --quiet --no-sync python
+elif { [ -f uv.lock ] || [ -f pyproject.toml ]; } && command -v uv >/dev/null 2>&1; then
+  if [ -d "$UV_PROJECT_ENVIRONMENT" ]; then set -- uv run --quiet --no-sync python
+  else set -- uv run --quiet --no-sync --isolated python; fi
 elif command -v python3 >/dev/null 2>&1; then set -- python3
 elif command -v python >/dev/null 2>&1; then set -- python
 else echo "there is no Python: neither .venv, VIRTUAL_ENV, uv nor python3"; exit 127; fi

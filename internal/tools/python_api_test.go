@@ -232,3 +232,24 @@ func TestPythonAPIEnvironment(t *testing.T) {
 		t.Error(out.Text)
 	}
 }
+
+// A project of uv without an environment has nothing installed, and still has
+// none afterwards.
+func TestPythonAPIInProject(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("uv"); err != nil {
+		t.Skip("there is no uv")
+	}
+	sb := pyWorkspace(t, map[string]string{"pyproject.toml": "[project]\nname = \"x\"\nversion = \"0\"\ndependencies = [\"no-such-kit>=2\"]\n", "mine.py": "def f(a): pass\n"})
+	sb.Env = append(sb.Env, "UV_OFFLINE=1")
+	if out := call(t, tools.PythonAPI(sb), args{"name": "mine.f"}); !strings.Contains(out.Text, "signature: f(a)") {
+		t.Error(out.Text)
+	}
+	out := call(t, tools.PythonAPI(sb), args{"name": "no_such_kit"})
+	if !strings.Contains(out.Text, "pyproject.toml asks for no-such-kit>=2") || !strings.Contains(out.Text, "cannot be said: uv pip compile") {
+		t.Error(out.Text)
+	}
+	if _, err := os.Stat(filepath.Join(sb.Dir, ".venv")); err == nil {
+		t.Error("an environment was made")
+	}
+}
