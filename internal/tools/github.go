@@ -64,7 +64,7 @@ func GitHub(c *github.Client) tool.Tool {
 // githubHint is hint, for errors that do not say it themselves.
 func githubHint(err error) error {
 	if _, ok := errors.AsType[*github.LimitError](err); ok {
-		return fmt.Errorf("%w; until then, use what is installed, or the address of the file with web_fetch", err)
+		return fmt.Errorf("%w; until then, use what is installed, or get a file's own address with web_fetch", err)
 	}
 	return hint(err)
 }
@@ -153,6 +153,9 @@ func (g githubCall) read(ctx context.Context) (tool.Output, error) {
 		return badArgs("%v", err), nil
 	}
 	c, err := g.Read(ctx, p)
+	if _, limited := errors.AsType[*github.LimitError](err); limited && p.Path != "" {
+		return tool.Output{}, fmt.Errorf("%w; meanwhile web_fetch can get https://raw.githubusercontent.com/%s/%s/%s", err, p.Repo, cmp.Or(p.Ref, "HEAD"), p.Path)
+	}
 	if err != nil {
 		return tool.Output{}, err
 	}

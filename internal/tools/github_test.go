@@ -106,3 +106,21 @@ func TestGitHub(t *testing.T) {
 		t.Errorf("the file is whole: %s", out.Text)
 	}
 }
+
+// While GitHub answers no more, the way around is told.
+func TestGitHubLimit(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-RateLimit-Remaining", "0")
+		w.Header().Set("X-RateLimit-Reset", fmt.Sprint(time.Now().Add(time.Hour).Unix()))
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprint(w, `{"message":"API rate limit exceeded"}`)
+	}))
+	defer srv.Close()
+	out := call(t, tools.GitHub(&github.Client{Fetch: reader(), BaseURL: srv.URL}), args{"operation": "read", "repo": "o/r", "path": "a/b.py"})
+	for _, want := range []string{"it ends at", "GITHUB_TOKEN", "https://raw.githubusercontent.com/o/r/HEAD/a/b.py"} {
+		if !out.IsError || !strings.Contains(out.Text, want) {
+			t.Errorf("no %q in %s", want, out.Text)
+		}
+	}
+}
