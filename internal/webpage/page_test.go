@@ -84,6 +84,12 @@ func TestMainContent(t *testing.T) {
 func TestHead(t *testing.T) {
 	t.Parallel()
 	p := Read(`<meta property="og:title" content="Named"><meta property="article:published_time" content="2026-01-02T03:04:05Z"><svg><title>icon</title></svg><p>x`, at)
+	if next := Read(`<meta http-equiv=Refresh content="0; URL='/new'">`, at).Next; next != "https://docs.example/new" {
+		t.Errorf("next is %q", next)
+	}
+	if p := Read(strings.Repeat("<p>words of a long page", 1<<19), at); !p.Cut || len(p.Main) < 4<<20 {
+		t.Errorf("%d bytes, cut %v", len(p.Main), p.Cut)
+	}
 	if p.Title != "Named" || p.Date != "2026-01-02T03:04:05Z" {
 		t.Errorf("got %+v", p)
 	}
