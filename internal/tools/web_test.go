@@ -44,7 +44,12 @@ func newSite(t *testing.T, h http.HandlerFunc) *site {
 // webFetch reads pages of the test's own sites.
 func webFetch(t *testing.T, pdf func([]byte) ([]string, error)) tool.Tool {
 	t.Helper()
-	c := &fetch.Client{Dir: t.TempDir(), MaxBytes: 4 << 20, Timeout: 300 * time.Millisecond, Private: []string{"127.0.0.1"}, Pace: map[string]time.Duration{"127.0.0.1": 0}}
+	return webFetchWithin(t, time.Minute, pdf)
+}
+
+func webFetchWithin(t *testing.T, limit time.Duration, pdf func([]byte) ([]string, error)) tool.Tool {
+	t.Helper()
+	c := &fetch.Client{Dir: t.TempDir(), MaxBytes: 4 << 20, Timeout: limit, Private: []string{"127.0.0.1"}, Pace: map[string]time.Duration{"127.0.0.1": 0}}
 	return tools.WebFetch(c, pdf)
 }
 
@@ -198,7 +203,11 @@ func TestWebFetchTroubles(t *testing.T) {
 	} {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
-			out := call(t, webFetch(t, nil), args{"url": s.URL + path})
+			limit := time.Minute
+			if path == "/slow" {
+				limit = 100 * time.Millisecond
+			}
+			out := call(t, webFetchWithin(t, limit, nil), args{"url": s.URL + path})
 			wantText(t, out, true, "[from "+s.URL, marked, want)
 			if len(out.Text) > 700 || out.BadArgs {
 				t.Errorf("a long error: %s", out.Text)

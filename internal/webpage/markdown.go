@@ -269,9 +269,9 @@ func (r *renderer) link(n *html.Node) {
 	s = line(s, len(s))
 	r.in.link = false
 	r.space(n.FirstChild, true)
-	switch {
-	case s == "":
-	case s == to:
+	switch s {
+	case "":
+	case to:
 		r.raw("<" + to + ">")
 	default:
 		r.raw("[" + s + "](" + to + ")")
