@@ -29,10 +29,13 @@ type renderer struct {
 	depth  int             // of nesting
 	marker string          // of the list item that has no line yet
 	tight  bool            // the item that begins is not the first
-	inLink bool
-	strong bool
+	in     inside
 	full   bool // maxText is reached
 }
+
+// inside says in which elements a text is. One within another of its kind is
+// not written again, which also bounds how often a text is looked at.
+type inside struct{ link, strong, struck, script bool }
 
 // render writes a tree and returns all that was written.
 func (r *renderer) render(n *html.Node) string {
@@ -103,19 +106,13 @@ func (r *renderer) inline(n *html.Node) bool {
 	case atom.Img:
 		r.image(n)
 	case atom.Strong, atom.B:
-		if r.strong || hasBlock(n) {
-			r.children(n)
-			return true
-		}
-		r.strong = true
-		r.wrapped(n, "**", "**")
-		r.strong = false
+		r.once(n, &r.in.strong, func() { r.wrapped(n, "**") })
 	case atom.Code, atom.Kbd, atom.Samp, atom.Tt:
 		r.quoteCode(strings.TrimSpace(text(n)))
 	case atom.Sup, atom.Sub:
-		r.script(n)
+		r.once(n, &r.in.script, func() { r.script(n) })
 	case atom.Del, atom.S, atom.Strike:
-		r.wrapped(n, "~~", "~~")
+		r.once(n, &r.in.struck, func() { r.wrapped(n, "~~") })
 	case atom.Input:
 		r.raw(map[bool]string{true: "[x] ", false: "[ ] "}[checked(n)])
 	case atom.Span, atom.Em, atom.I, atom.U, atom.Small, atom.Abbr, atom.Cite, atom.Mark, atom.Q, atom.Time, atom.Var, atom.Font, atom.Label, atom.Ins, atom.Bdi, atom.Wbr, atom.Big, atom.Dfn, atom.Data, atom.Ruby:
@@ -165,20 +162,32 @@ func (r *renderer) raw(s string) {
 
 // apart returns the text of an element's children without writing it.
 func (r *renderer) apart(n *html.Node) string {
-	sub := renderer{at: r.at, inLink: r.inLink, strong: r.strong}
+	sub := renderer{at: r.at, in: r.in}
 	sub.children(n)
 	sub.flush()
 	return strings.TrimSpace(sub.out.String())
 }
 
-func (r *renderer) wrapped(n *html.Node, before, after string) {
+// once writes an element that is not within another of its kind, and has no
+// blocks in it, in its own way.
+func (r *renderer) once(n *html.Node, kind *bool, write func()) {
+	if *kind || hasBlock(n) {
+		r.children(n)
+		return
+	}
+	*kind = true
+	write()
+	*kind = false
+}
+
+func (r *renderer) wrapped(n *html.Node, mark string) {
 	s := r.apart(n)
 	if s == "" || strings.Contains(s, "\n") {
 		r.children(n)
 		return
 	}
 	r.space(n.FirstChild, true)
-	r.raw(before + s + after)
+	r.raw(mark + s + mark)
 	r.space(n.LastChild, false)
 }
 
@@ -243,26 +252,26 @@ func (r *renderer) script(n *html.Node) {
 func (r *renderer) link(n *html.Node) {
 	to := r.address(attr(n, "href"))
 	switch {
-	case r.inLink || to == "":
+	case r.in.link || to == "":
 		r.children(n)
 		return
 	case hasBlock(n): // a card
-		r.inLink = true
+		r.in.link = true
 		r.flush()
 		r.children(n)
-		r.inLink = false
+		r.in.link = false
 		r.flush()
 		r.block("<" + to + ">")
 		return
 	}
-	r.inLink = true
+	r.in.link = true
 	s := r.apart(n)
 	s = line(s, len(s))
-	r.inLink = false
+	r.in.link = false
 	r.space(n.FirstChild, true)
-	switch {
-	case s == "":
-	case s == to:
+	switch s {
+	case "":
+	case to:
 		r.raw("<" + to + ">")
 	default:
 		r.raw("[" + s + "](" + to + ")")
@@ -294,7 +303,7 @@ func (r *renderer) image(n *html.Node) {
 		formula := &html.Node{}
 		asFormula(formula, alt, false)
 		r.raw("$" + text(formula) + "$")
-	case to == "" || r.inLink:
+	case to == "" || r.in.link:
 		r.raw("[image: " + alt + "]")
 	default:
 		r.raw("![" + alt + "](" + to + ")")

@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	maxText  = 8 << 20 // bytes of Markdown of one page
-	maxTitle = 300
+	maxSource = 8 << 20 // bytes of HTML that are read
+	maxText   = 8 << 20 // bytes of Markdown of one page
+	maxTitle  = 300
 )
 
 // A Page is what is to be read on a page.
@@ -26,18 +27,21 @@ type Page struct {
 	Date  string // when it was published, if it says so
 	Main  string // Markdown of what the page is about
 	Rest  string // Markdown of everything else
+	Next  string // where the page sends its reader at once, "" if it does not
 	Cut   bool   // there is more, which was too much
 }
 
 // Read reads the HTML of the page at the address.
 func Read(source string, at *url.URL) *Page {
+	cut := len(source) > maxSource
+	source = source[:min(len(source), maxSource)]
 	doc, err := html.ParseWithOptions(strings.NewReader(source), html.ParseOptionEnableScripting(false))
 	if err != nil { // nested too deeply for any reader
-		text, cut := plainText(source)
-		return &Page{Main: text, Cut: cut}
+		text, more := plainText(source)
+		return &Page{Main: text, Cut: cut || more}
 	}
 	p := &Page{}
-	body := p.head(doc)
+	body := p.head(doc, at)
 	if base := find(doc, atom.Base); base != nil {
 		if u, err := at.Parse(attr(base, "href")); err == nil {
 			at = u
@@ -60,7 +64,7 @@ func Read(source string, at *url.URL) *Page {
 		rest.walk(body)
 	}
 	p.Rest = rest.render(aside)
-	p.Cut = main.full || rest.full
+	p.Cut = cut || main.full || rest.full
 	if p.Main == "" {
 		p.Main, p.Rest = p.Rest, ""
 	}
@@ -68,7 +72,7 @@ func Read(source string, at *url.URL) *Page {
 }
 
 // head takes the title and the date, and returns the body.
-func (p *Page) head(doc *html.Node) *html.Node {
+func (p *Page) head(doc *html.Node, at *url.URL) *html.Node {
 	var title, named string
 	for _, n := range collect(doc, func(n *html.Node) bool {
 		return n.DataAtom == atom.Meta || n.DataAtom == atom.Title || n.DataAtom == atom.Time
@@ -76,6 +80,8 @@ func (p *Page) head(doc *html.Node) *html.Node {
 		switch name := strings.ToLower(attr(n, "property") + attr(n, "name") + attr(n, "itemprop")); {
 		case n.DataAtom == atom.Title && title == "" && n.Namespace == "":
 			title = text(n)
+		case strings.EqualFold(attr(n, "http-equiv"), "refresh") && p.Next == "":
+			p.Next = refresh(attr(n, "content"), at)
 		case name == "og:title" && named == "":
 			named = attr(n, "content")
 		case name == "article:published_time", name == "datepublished", name == "citation_publication_date", name == "date":
@@ -92,6 +98,17 @@ func (p *Page) head(doc *html.Node) *html.Node {
 		return body
 	}
 	return doc
+}
+
+// refresh is the address in what a page says of its refreshing.
+func refresh(content string, at *url.URL) string {
+	_, to, _ := strings.Cut(content, ";")
+	name, to, ok := strings.Cut(to, "=")
+	u, err := at.Parse(strings.Trim(to, ` '"`))
+	if !ok || !strings.EqualFold(strings.TrimSpace(name), "url") || err != nil || u.Scheme != "http" && u.Scheme != "https" || u.String() == at.String() {
+		return ""
+	}
+	return line(u.String(), maxAddress)
 }
 
 // isAside reports whether an element stands beside the content: menus always,

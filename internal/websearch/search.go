@@ -18,6 +18,7 @@ import (
 
 // What callers tell apart.
 var (
+	ErrQuery   = errors.New("the question is of no use")
 	ErrNothing = errors.New("nothing was found")
 	ErrRobot   = errors.New("the engine takes the question for a robot's")
 )
@@ -96,18 +97,22 @@ func (c *Client) Search(ctx context.Context, q Query) (*Answer, error) {
 	return nil, errors.Join(failed...)
 }
 
+func useless(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrQuery, fmt.Sprintf(format, args...))
+}
+
 // check refuses questions of no use, and puts the others in order.
 func (q *Query) check() error {
 	q.Words = strings.Join(strings.Fields(q.Words), " ")
 	switch {
 	case len([]rune(q.Words)) < 2:
-		return errors.New("search: the query needs two letters at least")
+		return useless("the query needs two letters at least")
 	case len(q.Words) > maxQuery:
-		return fmt.Errorf("search: the query has more than %d bytes; name the few words that matter", maxQuery)
+		return useless("the query has more than %d bytes; name the few words that matter", maxQuery)
 	case !slices.Contains([]string{"", "day", "week", "month", "year"}, q.Since):
-		return fmt.Errorf("search: since must be day, week, month or year, not %q", q.Since)
+		return useless("since must be day, week, month or year, not %q", q.Since)
 	case q.Page < 0 || q.Page > maxPages:
-		return fmt.Errorf("search: there are pages 1 to %d, not %d", maxPages, q.Page)
+		return useless("there are pages 1 to %d, not %d", maxPages, q.Page)
 	}
 	q.Page = max(q.Page, 1)
 	if q.Results <= 0 {
@@ -133,7 +138,7 @@ func domains(list []string) ([]string, error) {
 		name, _, _ = strings.Cut(name, ":")
 		name = strings.Trim(strings.TrimPrefix(name, "*"), ".")
 		if name == "" || strings.ContainsAny(name, " \t\"'()") {
-			return nil, fmt.Errorf("search: %q is no domain; give one as in docs.python.org", d)
+			return nil, useless("%q is no domain; give one as in docs.python.org", d)
 		}
 		if !slices.Contains(out, name) {
 			out = append(out, name)

@@ -28,7 +28,7 @@ func engine(t *testing.T, h http.HandlerFunc) *httptest.Server {
 
 func client(t *testing.T, dir string, engines ...websearch.Engine) *websearch.Client {
 	t.Helper()
-	return &websearch.Client{Fetch: &fetch.Client{Dir: dir, Trust: true, Timeout: 10 * time.Second, Pace: map[string]time.Duration{"127.0.0.1": 0}}, Engines: engines}
+	return &websearch.Client{Fetch: &fetch.Client{Dir: dir, Trust: true, Timeout: time.Minute, Pace: map[string]time.Duration{"127.0.0.1": 0}}, Engines: engines}
 }
 
 const duckPage = `<!DOCTYPE html><html><head><title>q at DuckDuckGo</title></head><body><div class="serp__results"><div id="links" class="results">
@@ -249,7 +249,7 @@ func TestRobotPageIsNotKept(t *testing.T) {
 // Results are bounded, whatever an engine sends.
 func TestBounds(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("word\n", 10_000)
+	long := strings.Repeat("word\n", 1000)
 	s := engine(t, func(w http.ResponseWriter, _ *http.Request) {
 		var results []map[string]any
 		for i := range 100 {
