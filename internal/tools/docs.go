@@ -33,7 +33,6 @@ type docsInput struct {
 const (
 	pageChunk    = 14_000 // bytes of a page in one answer
 	maxOutline   = 80     // headings
-	maxPages     = 400    // of an index in one answer
 	fullEndpoint = 3      // endpoints that are described whole
 	maxEndpoint  = 6_000  // bytes of one
 )
@@ -41,6 +40,9 @@ const (
 // Docs reads the documentation of the libraries and the Hub's API.
 func Docs(c *hfdocs.Client) tool.Tool {
 	return tool.New(spec("docs", tool.Reads), func(ctx context.Context, in docsInput, _ tool.Call) (tool.Output, error) {
+		if in.Version != "" && '0' <= in.Version[0] && in.Version[0] <= '9' {
+			in.Version = "v" + in.Version // as the Hub writes it
+		}
 		d := docsCall{c, in, usualHits}
 		if in.Limit > 0 {
 			d.limit = min(in.Limit, mostHits)
@@ -141,7 +143,7 @@ func (d docsCall) index(ctx context.Context) (tool.Output, error) {
 	}
 	words := strings.Fields(strings.ToLower(d.in.Query))
 	var b strings.Builder
-	n := 0
+	n, shown := 0, 0
 	for _, p := range index.Pages {
 		line := p.Name + " — " + p.Title
 		if p.About != "" {
@@ -151,18 +153,19 @@ func (d docsCall) index(ctx context.Context) (tool.Output, error) {
 		if len(words) > 0 && !slices.ContainsFunc(words, has) {
 			continue
 		}
-		if n++; n <= maxPages {
+		if n++; b.Len()+len(line) < maxDocsText {
 			b.WriteString(line + "\n")
+			shown++
 		}
 	}
-	if n > maxPages {
-		fmt.Fprintf(&b, "[%d more pages; say which with query]\n", n-maxPages)
+	if n > shown {
+		fmt.Fprintf(&b, "[%d more pages; say which with query]\n", n-shown)
 	}
 	if n == 0 {
 		return tool.Output{}, fmt.Errorf("no page of %s has any of these words in its name or title; search the text with the operation search", ofVersion(index.Library, index.Version))
 	}
 	what := "documentation of " + ofVersion(index.Library, index.Version)
-	return outside(what+", "+index.URL, cutText(b.String(), maxDocsText), "%d pages of the %s", n, what), nil
+	return outside(what+", "+index.URL, b.String(), "%d pages of the %s", n, what), nil
 }
 
 // search asks by meaning, then by words, then the list of pages: what one
