@@ -19,6 +19,11 @@ llm:
 config:
 ledger:
 secret:
+fetch:
+hfdocs:         fetch
+github:         fetch
+webpage:
+websearch:      fetch webpage
 hub/feature:
 hub/weights:
 hub:            hub/feature hub/weights
@@ -53,7 +58,7 @@ job:            hub ledger
 job/local:      job hub sandbox
 experiment:     job
 agent:          llm tool session approval ledger
-tools:          llm tool secret sandbox dataset dataset/format job experiment hub hub/card hub/cache
+tools:          llm tool secret sandbox dataset dataset/format job experiment hub hub/card hub/cache fetch webpage websearch hfdocs github
 app:            llm config ledger hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval sandbox job job/local experiment agent tools
 cli:            llm tool session approval agent app config ledger
 cmd/ml-intern:  config cli app
