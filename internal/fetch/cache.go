@@ -51,10 +51,10 @@ type entry struct {
 }
 
 // cacheKey names a request. What is got with a token or a header of its own
-// is an answer of its own.
-func cacheKey(in Request, u *url.URL) string {
+// is an answer of its own, and so is what only a trusted address could give.
+func cacheKey(in Request, u *url.URL, trust bool) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s %q %q\n", in.Method, withoutFragment(u), in.Token)
+	fmt.Fprintf(h, "%s %q %q %v\n", in.Method, withoutFragment(u), in.Token, trust)
 	names := make([]string, 0, len(in.Header))
 	for name := range in.Header {
 		names = append(names, name)
