@@ -177,6 +177,25 @@ func TestBadAnswers(t *testing.T) {
 	}
 }
 
+// A small answer that becomes a large one is not decoded to its end, which may
+// never come.
+func TestBombIsNotDecodedWhole(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		z.Write(make([]byte, 16<<20))
+		z.Flush()
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})
+	c := client(t, "")
+	c.MaxBytes, c.Timeout = 1<<20, 20*time.Second
+	if _, err := c.Get(t.Context(), fetch.Request{URL: s.URL}); !errors.Is(err, fetch.ErrTooLarge) {
+		t.Error(err)
+	}
+}
+
 func TestTriesAgain(t *testing.T) {
 	t.Parallel()
 	var n atomic.Int32
@@ -308,6 +327,9 @@ func TestGuardOfOwnTransport(t *testing.T) {
 	} {
 		for _, address := range []string{"http://①②⑦.0.0.①:" + home.Port(), "http://unknown.invalid:" + home.Port()} {
 			c := &fetch.Client{HTTP: own, Timeout: time.Minute}
+			if name == "proxy" && strings.Contains(address, "unknown") {
+				c.Private = []string{"127.0.0.1"} // it could be reached, and is not used
+			}
 			_, err := c.Get(t.Context(), fetch.Request{URL: address})
 			if !errors.Is(err, fetch.ErrPrivate) && !errors.Is(err, fetch.ErrUnreachable) || strings.Contains(address, "①") && !errors.Is(err, fetch.ErrPrivate) {
 				t.Errorf("%s, %s: %v", name, address, err)
