@@ -1,6 +1,7 @@
 package fetch_test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -88,6 +89,20 @@ func TestCache(t *testing.T) {
 	}
 	get(c, fetch.Request{MaxAge: time.Hour}, now, true, 7, 5)
 	get(c, fetch.Request{MaxAge: time.Hour}, now, true, 7, 5) // young again
+}
+
+// What a trusted address gave, nobody gets who may not reach it.
+func TestCacheIsNoWayAroundTheGuard(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "inside") })
+	dir := t.TempDir()
+	if _, err := (&fetch.Client{Dir: dir, Trust: true}).Get(t.Context(), fetch.Request{URL: s.URL, MaxAge: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := (&fetch.Client{Dir: dir}).Get(t.Context(), fetch.Request{URL: s.URL, MaxAge: time.Hour})
+	if !errors.Is(err, fetch.ErrPrivate) {
+		t.Errorf("got %v, %v", resp, err)
+	}
 }
 
 // A damaged file is as if it were not there.

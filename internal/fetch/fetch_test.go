@@ -3,6 +3,7 @@ package fetch_test
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -176,6 +177,25 @@ func TestBadAnswers(t *testing.T) {
 	}
 }
 
+// A small answer that becomes a large one is not decoded to its end, which may
+// never come.
+func TestBombIsNotDecodedWhole(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		z.Write(make([]byte, 16<<20))
+		z.Flush()
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})
+	c := client(t, "")
+	c.MaxBytes, c.Timeout = 1<<20, 20*time.Second
+	if _, err := c.Get(t.Context(), fetch.Request{URL: s.URL}); !errors.Is(err, fetch.ErrTooLarge) {
+		t.Error(err)
+	}
+}
+
 func TestTriesAgain(t *testing.T) {
 	t.Parallel()
 	var n atomic.Int32
@@ -264,7 +284,9 @@ func TestRedirectToPrivate(t *testing.T) {
 	t.Parallel()
 	var reached atomic.Bool
 	inner := serve(t, func(http.ResponseWriter, *http.Request) { reached.Store(true) })
-	outer := serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Query().Get("to"), http.StatusFound) })
+	outer := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, r.URL.Query().Get("to"), http.StatusFound)
+	})
 	_, port, _ := net.SplitHostPort(strings.TrimPrefix(inner.URL, "http://"))
 	start := strings.Replace(outer.URL, "127.0.0.1", "localhost", 1)
 	for _, trust := range []bool{false, true} {
@@ -281,6 +303,41 @@ func TestRedirectToPrivate(t *testing.T) {
 	}
 	if reached.Load() {
 		t.Error("a private address was reached")
+	}
+}
+
+// The guard is in the connections: a transport that a caller brings, its
+// proxy and its way of dialling do not lead around it, and a name is judged by
+// what it resolves to.
+func TestGuardOfOwnTransport(t *testing.T) {
+	t.Parallel()
+	var reached atomic.Int32
+	s := serve(t, func(http.ResponseWriter, *http.Request) { reached.Add(1) })
+	at := strings.TrimPrefix(s.URL, "http://")
+	home, err := url.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, own := range map[string]*http.Transport{
+		"proxy": {Proxy: http.ProxyURL(home)},
+		"dial": {DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, at)
+		}},
+		"plain": {},
+	} {
+		for _, address := range []string{"http://①②⑦.0.0.①:" + home.Port(), "http://unknown.invalid:" + home.Port()} {
+			c := &fetch.Client{HTTP: own, Timeout: time.Minute}
+			if name == "proxy" && strings.Contains(address, "unknown") {
+				c.Private = []string{"127.0.0.1"} // it could be reached, and is not used
+			}
+			_, err := c.Get(t.Context(), fetch.Request{URL: address})
+			if !errors.Is(err, fetch.ErrPrivate) && !errors.Is(err, fetch.ErrUnreachable) || strings.Contains(address, "①") && !errors.Is(err, fetch.ErrPrivate) {
+				t.Errorf("%s, %s: %v", name, address, err)
+			}
+		}
+	}
+	if reached.Load() != 0 {
+		t.Error("the guard was gone around")
 	}
 }
 

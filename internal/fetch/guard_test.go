@@ -1,6 +1,8 @@
 package fetch
 
 import (
+	"errors"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -17,6 +19,25 @@ func TestPublic(t *testing.T) {
 		if public(netip.MustParseAddr(ip)) {
 			t.Errorf("%s is private", ip)
 		}
+	}
+}
+
+func TestDialJudgesWhatANameResolvesTo(t *testing.T) {
+	t.Parallel()
+	for private, ok := range map[string]bool{"": false, "10.0.0.0/8": false, "127.0.0.0/8": true, "localhost": true} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		conn, err := newGuard([]string{private, "::1"}).dial(t.Context(), "tcp", "localhost:"+port)
+		if (err == nil) != ok || !ok && !errors.Is(err, ErrPrivate) {
+			t.Errorf("with %q: %v", private, err)
+		}
+		if err == nil {
+			conn.Close()
+		}
+		l.Close()
 	}
 }
 
