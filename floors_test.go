@@ -18,6 +18,8 @@ const floors = `
 llm:
 config:
 ledger:
+pdftext:
+paper:          pdftext
 hub/feature:
 hub/weights:
 hub:            hub/feature hub/weights
