@@ -18,8 +18,9 @@ const floors = `
 llm:
 config:
 ledger:
+fetch:
 pdftext:
-paper:          pdftext
+paper:          fetch pdftext
 hub/feature:
 hub/weights:
 hub:            hub/feature hub/weights
