@@ -62,7 +62,7 @@ cmd/ml-intern:  config cli app
 `
 
 // helpers of tests may import what they help, and each other.
-var testHelpers = []string{"llm/llmtest", "hub/hubtest", "session/sessiontest", "job/jobtest"}
+var testHelpers = []string{"llm/llmtest", "hub/hubtest", "session/sessiontest", "job/jobtest", "paper/papertest"}
 
 func TestFloors(t *testing.T) {
 	may := map[string][]string{}

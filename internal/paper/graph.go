@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -164,22 +165,42 @@ func (c *Client) ownReferences(ctx context.Context, id ID, limit, offset int) (E
 	}
 	out := Edges{Source: doc.Source}
 	_, text, _ := strings.Cut(doc.SectionText(s), "\n")
-	entries := slices.Collect(strings.Lines(text))
-	for i, entry := range entries {
-		entry = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(entry), "- "))
-		if entry == "" || i < offset {
-			continue
-		}
-		if len(out.List) == limit {
-			out.More = i
-			break
-		}
+	entries := bibliography(text)
+	offset = min(offset, len(entries))
+	end := min(offset+limit, len(entries))
+	for _, entry := range entries[offset:end] {
 		out.List = append(out.List, Edge{Paper: Paper{Title: short(entry, 500)}})
+	}
+	if end < len(entries) {
+		out.More = end
 	}
 	if len(out.List) == 0 {
 		return Edges{}, fmt.Errorf("its list of references is empty from offset %d on: %w", offset, ErrNothing)
 	}
 	return out, nil
+}
+
+// mark begins an entry of a bibliography: in HTML that of a list, in a PDF the
+// number. Lines without one go on with the entry before.
+var mark = regexp.MustCompile(`^(- |\[[^\]]{1,30}\] ?|\d{1,3}\. )`)
+
+func bibliography(text string) []string {
+	marked := false
+	for entry := range strings.Lines(text) {
+		marked = marked || mark.MatchString(entry)
+	}
+	var entries []string
+	for entry := range strings.Lines(text) {
+		entry = strings.TrimSpace(entry)
+		switch {
+		case entry == "":
+		case marked && !mark.MatchString(entry) && len(entries) > 0:
+			entries[len(entries)-1] += " " + entry
+		default:
+			entries = append(entries, strings.TrimPrefix(entry, "- "))
+		}
+	}
+	return entries
 }
 
 // Recommend finds papers like some and unlike others.

@@ -2,21 +2,17 @@ package paper_test
 
 import (
 	"errors"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"ml-intern/internal/paper"
+	"ml-intern/internal/paper/papertest"
 )
 
 func sample(t testing.TB) *paper.Document {
 	t.Helper()
-	page, err := os.ReadFile("testdata/latexml.html")
-	if err != nil {
-		t.Fatal(err)
-	}
-	doc, err := paper.ParseHTML(page)
+	doc, err := paper.ParseHTML([]byte(papertest.Page))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,11 +117,7 @@ func TestHTMLWithoutSections(t *testing.T) {
 }
 
 func FuzzHTML(f *testing.F) {
-	page, err := os.ReadFile("testdata/latexml.html")
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(page)
+	f.Add([]byte(papertest.Page))
 	f.Add([]byte(`<section class="ltx_section"><h2 class="ltx_title">1 A<table><tr><td rowspan=9 colspan=99999>x</table></section></section></h2>`))
 	f.Add([]byte(`<div class="ltx_abstract"><section class="ltx_section"><table class="ltx_equation"><tr><math><annotation encoding="application/x-tex">x<h2 class="ltx_title">`))
 	f.Fuzz(func(t *testing.T, page []byte) {

@@ -2,14 +2,13 @@ package paper
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"ml-intern/internal/fetch"
 )
-
-import "errors"
 
 // Semantic Scholar allows a key one request a second over all its services.
 // Without one, everybody shares a pool that is often empty; it does not say

@@ -145,6 +145,9 @@ func host(address string) string {
 }
 
 // why is an error in a few words, for a note.
-func why(err error) string { return short(err.Error(), 200) }
-
-func ptr(n int) *int { return &n }
+func why(err error) string {
+	if status, ok := errors.AsType[*fetch.StatusError](err); ok && !errors.Is(err, errBusy) {
+		return strings.TrimRight(fmt.Sprintf("status %d %s: %s", status.Status, http.StatusText(status.Status), short(status.Message, 150)), ": ")
+	}
+	return short(err.Error(), 300)
+}
