@@ -259,11 +259,14 @@ func unhex(digits []byte) []byte {
 
 func (l *lexer) array() array {
 	var a array
+	if l.depth >= maxNesting {
+		return nil
+	}
 	l.depth++
 	defer func() { l.depth-- }()
 	for {
 		v, ok := l.next()
-		if !ok || v == word("]") || l.depth > maxNesting {
+		if !ok || v == word("]") {
 			return a
 		}
 		a = fold(append(a, v))
@@ -284,13 +287,16 @@ func fold(a array) array {
 }
 
 func (l *lexer) dict() dict {
+	if l.depth >= maxNesting {
+		return nil
+	}
 	d := dict{}
 	var pairs array
 	l.depth++
 	defer func() { l.depth-- }()
 	for {
 		v, ok := l.next()
-		if !ok || v == word(">>") || v == word("endobj") || l.depth > maxNesting {
+		if !ok || v == word(">>") || v == word("endobj") {
 			break
 		}
 		pairs = fold(append(pairs, v))
