@@ -216,7 +216,7 @@ func (d *drawing) form(resources dict, depth int) {
 // write notes a string at its place and moves on.
 func (d *drawing) write(v any) {
 	s, ok := v.(text)
-	if !ok || d.state.font == nil || d.size > maxText {
+	if !ok || d.state.font == nil || d.size > maxText || len(d.pieces) >= maxPiece {
 		return
 	}
 	var b strings.Builder

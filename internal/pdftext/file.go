@@ -26,24 +26,30 @@ type file struct {
 	read    map[ref]any
 	trailer dict
 	left    int // bytes that may still be decompressed
+	parse   int // bytes that may still be parsed as objects
 }
 
 // place is where an object is: in b, or in the decompressed bytes of a stream.
 type place struct {
-	b  []byte
-	at int
+	b      []byte
+	at     int
+	inside bool
 }
 
 const (
-	maxStream  = 64 << 20
-	maxInflate = 512 << 20
+	maxStream   = 64 << 20
+	maxInflate  = 512 << 20
+	maxParse    = 512 << 20
+	maxObjects  = 300_000
+	maxTrailers = 200
+	maxTrailer  = 64 << 10
 )
 
 func open(b []byte) (*file, error) {
 	if at := bytes.Index(b[:min(len(b), 1024)], []byte("%PDF-")); at < 0 {
 		return nil, ErrNotPDF
 	}
-	f := &file{b: b, places: map[ref]place{}, read: map[ref]any{}, trailer: dict{}, left: maxInflate}
+	f := &file{b: b, places: map[ref]place{}, read: map[ref]any{}, trailer: dict{}, left: maxInflate, parse: maxParse}
 	f.scan()
 	f.trailers()
 	if _, locked := f.trailer["Encrypt"]; locked {
@@ -55,7 +61,7 @@ func open(b []byte) (*file, error) {
 // scan finds the objects in the order of the file, so that later versions take
 // the place of earlier ones.
 func (f *file) scan() {
-	for at := 0; ; {
+	for at := 0; len(f.places) < maxObjects; {
 		i := bytes.Index(f.b[at:], []byte("obj"))
 		if i < 0 {
 			return
@@ -66,7 +72,7 @@ func (f *file) scan() {
 		if !ok {
 			continue
 		}
-		f.places[number] = place{f.b, at}
+		f.places[number] = place{b: f.b, at: at}
 		delete(f.read, number)
 		at = f.body(number, at)
 	}
@@ -131,11 +137,11 @@ func (f *file) unpack(number ref) {
 		offset, ok2 := l.next()
 		id, isID := n.(float64)
 		at, isAt := offset.(float64)
-		if !ok1 || !ok2 || !isID || !isAt {
+		if !ok1 || !ok2 || !isID || !isAt || len(f.places) >= maxObjects {
 			return
 		}
 		if start := first + int(at); start >= 0 && start < len(b) {
-			f.places[ref(id)] = place{b, start}
+			f.places[ref(id)] = place{b, start, true}
 			delete(f.read, ref(id))
 		}
 	}
@@ -150,13 +156,13 @@ func (f *file) addTrailer(d dict) {
 }
 
 func (f *file) trailers() {
-	for at := 0; ; {
+	for at, n := 0, 0; n < maxTrailers; n++ {
 		i := bytes.Index(f.b[at:], []byte("trailer"))
 		if i < 0 {
 			break
 		}
 		at += i + len("trailer")
-		l := lexer{b: f.b, at: at}
+		l := lexer{b: f.b[:min(len(f.b), at+maxTrailer)], at: at}
 		if v, ok := l.next(); ok {
 			if d, ok := v.(dict); ok {
 				f.addTrailer(d)
@@ -193,10 +199,11 @@ func (f *file) get(v any) any {
 
 func (f *file) object(r ref) any {
 	p, ok := f.places[r]
-	if !ok {
+	if !ok || f.parse <= 0 {
 		return nil
 	}
 	l := lexer{b: p.b, at: p.at}
+	defer func() { f.parse -= l.at - p.at }()
 	var values array
 	for range 3 { // "12 0 R" is an object too
 		v, ok := l.next()
@@ -216,7 +223,7 @@ func (f *file) object(r ref) any {
 		return values[0]
 	}
 	l.skipSpace()
-	if !bytes.HasPrefix(l.b[l.at:], []byte("stream")) {
+	if p.inside || !bytes.HasPrefix(l.b[l.at:], []byte("stream")) {
 		return d
 	}
 	return stream{d, f.raw(l.b, l.at+len("stream"), d)}

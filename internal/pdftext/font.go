@@ -18,7 +18,13 @@ type font struct {
 	usual   float64 // width of the others
 	bold    bool
 	scale   float64 // of widths
+	left    int     // entries of its tables that are still read
 }
+
+const (
+	maxEntries = 1 << 18 // of one font's tables
+	maxFonts   = 5000    // read for one file
+)
 
 // font reads a font of a page's resources.
 func (p *pages) font(v any) *font {
@@ -30,13 +36,16 @@ func (p *pages) font(v any) *font {
 		p.fonts[r] = f
 		return f
 	}
-	return p.readFont(p.dict(v))
+	return p.readFont(p.dict(v)) // rare, and not kept
 }
 
 var heavy = regexp.MustCompile(`(?i)bold|black|heavy|semibold|demi|-medi|cmbx|sfbx|cmssbx|ecbx|bx\d`)
 
 func (p *pages) readFont(d dict) *font {
-	f := &font{widths: map[uint16]float64{}, unicode: map[uint16]string{}, usual: 500, scale: 0.001}
+	f := &font{widths: map[uint16]float64{}, unicode: map[uint16]string{}, usual: 500, scale: 0.001, left: maxEntries}
+	if p.fontsRead++; p.fontsRead > maxFonts {
+		return f
+	}
 	f.bold = heavy.MatchString(string(p.name(d["BaseFont"])))
 	if s, ok := p.get(d["ToUnicode"]).(stream); ok {
 		f.readCMap(p.decode(s))
@@ -146,8 +155,9 @@ func (p *pages) descendant(f *font, d dict) {
 		}
 		last := min(p.integer(list[i+1]), 1<<16-1)
 		w, _ := p.get(list[i+2]).(float64)
-		for n := max(first, 0); n <= last; n++ {
+		for n := max(first, 0); n <= last && f.left > 0; n++ {
 			f.widths[uint16(n)] = w
+			f.left--
 		}
 		i += 3
 	}
@@ -181,7 +191,8 @@ func (f *font) readCMap(b []byte) {
 
 func (f *font) standRange(first, last int, to any) {
 	list, isList := to.(array)
-	for n := first; n <= last; n++ {
+	for n := first; n <= last && f.left > 0; n++ {
+		f.left--
 		switch {
 		case !isList:
 			f.stands(n, to, n-first)

@@ -31,6 +31,7 @@ const (
 	maxPages = 2000
 	maxText  = 16 << 20
 	maxOps   = 20_000_000
+	maxPiece = 500_000 // of one page
 )
 
 // Read returns the text of all pages.
@@ -59,12 +60,13 @@ func Read(b []byte) (out []Page, err error) {
 // pages goes through the tree of pages.
 type pages struct {
 	*file
-	fonts   map[ref]*font
-	glyphs  map[string]string
-	seen    map[ref]bool
-	out     []Page
-	letters int
-	ops     int
+	fonts     map[ref]*font
+	glyphs    map[string]string
+	seen      map[ref]bool
+	out       []Page
+	letters   int
+	ops       int // operators so far
+	fontsRead int
 }
 
 // walk visits a node of the tree. Resources are inherited.

@@ -113,7 +113,7 @@ func TestBadFiles(t *testing.T) {
 		if err == nil || (test.want != nil && !errors.Is(err, test.want)) {
 			t.Errorf("%s: %d pages, %v", name, len(pages), err)
 		}
-		if took := time.Since(began); took > 2*time.Second {
+		if took := time.Since(began); took > 20*time.Second {
 			t.Errorf("%s: took %v", name, took)
 		}
 	}
