@@ -29,7 +29,7 @@ type limiter struct {
 }
 
 // turn waits for a turn, or says why there is none soon.
-func (l *limiter) turn(ctx context.Context, gap time.Duration) error {
+func (l *limiter) turn(ctx context.Context) error {
 	l.mu.Lock()
 	now := time.Now()
 	if l.until.After(now) {
@@ -46,7 +46,7 @@ func (l *limiter) turn(ctx context.Context, gap time.Duration) error {
 		l.mu.Unlock()
 		return fmt.Errorf("%w: %s of requests wait before this one", errBusy, wait.Round(time.Second))
 	}
-	l.next = at.Add(gap)
+	l.next = at.Add(scholarGap)
 	l.mu.Unlock()
 	if wait == 0 {
 		return nil
@@ -75,7 +75,7 @@ func (c *Client) scholarJSON(ctx context.Context, in fetch.Request, out any) err
 	outer := ctx
 	ctx, cancel := context.WithTimeoutCause(ctx, 2*patience, fmt.Errorf("%w: no answer in %s", errBusy, 2*patience))
 	defer cancel()
-	if err := c.limit.turn(ctx, scholarGap); err != nil {
+	if err := c.limit.turn(ctx); err != nil {
 		return err
 	}
 	in.URL = c.scholar() + in.URL

@@ -14,7 +14,7 @@ func TestLimiter(t *testing.T) {
 		var l limiter
 		began := time.Now()
 		for range 3 {
-			if err := l.turn(t.Context(), time.Second); err != nil {
+			if err := l.turn(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -24,7 +24,7 @@ func TestLimiter(t *testing.T) {
 		// Of many at once, those whose turn is far are told at once.
 		results := make(chan error, 20)
 		for range 20 {
-			go func() { results <- l.turn(t.Context(), time.Second) }()
+			go func() { results <- l.turn(t.Context()) }()
 		}
 		busy := 0
 		for range 20 {
@@ -39,16 +39,16 @@ func TestLimiter(t *testing.T) {
 		}
 		l.refused(30 * time.Second)
 		began = time.Now()
-		if err := l.turn(t.Context(), time.Second); !errors.Is(err, errBusy) || time.Since(began) != 0 {
+		if err := l.turn(t.Context()); !errors.Is(err, errBusy) || time.Since(began) != 0 {
 			t.Errorf("after a refusal: %v", err)
 		}
 		time.Sleep(31 * time.Second)
-		if err := l.turn(t.Context(), time.Second); err != nil {
+		if err := l.turn(t.Context()); err != nil {
 			t.Errorf("later: %v", err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := l.turn(ctx, time.Second); !errors.Is(err, context.Canceled) {
+		if err := l.turn(ctx); !errors.Is(err, context.Canceled) {
 			t.Errorf("canceled: %v", err)
 		}
 	})

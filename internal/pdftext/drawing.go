@@ -144,7 +144,7 @@ func (d *drawing) operate(op word) {
 	case "Tc":
 		d.char = d.number(0)
 	case "Tw":
-		d.state.word = d.number(0)
+		d.word = d.number(0)
 	case "Tz":
 		d.stretch = d.number(0) / 100
 	case "TL":
@@ -165,7 +165,7 @@ func (d *drawing) show(op word) {
 		d.move(0, -d.leading)
 		d.write(d.arg(0))
 	case "\"":
-		d.state.word, d.char = d.number(0), d.number(1)
+		d.word, d.char = d.number(0), d.number(1)
 		d.move(0, -d.leading)
 		d.write(d.arg(2))
 	case "TJ":
@@ -193,7 +193,7 @@ func (d *drawing) advance(x float64) {
 func (d *drawing) form(resources dict, depth int) {
 	n, _ := d.arg(0).(name)
 	s, ok := d.get(d.dict(resources["XObject"])[n]).(stream)
-	if !ok || d.pages.name(s.dict["Subtype"]) != "Form" || depth > 8 || d.forms > 2000 {
+	if !ok || d.name(s.dict["Subtype"]) != "Form" || depth > 8 || d.forms > 2000 {
 		return
 	}
 	d.forms++
@@ -231,7 +231,7 @@ func (d *drawing) write(v any) {
 		b.WriteString(out)
 		step := width*d.state.size + d.char
 		if isSpace {
-			step += d.state.word
+			step += d.word
 		}
 		d.advance(step * d.stretch)
 		if d.char > d.state.size*0.2 { // letters that are set wide apart are words apart
