@@ -101,7 +101,7 @@ func day(s string) string {
 
 // arxivEntry gets what arXiv says about one paper.
 func (c *Client) arxivEntry(ctx context.Context, id ID) (Paper, error) {
-	papers, _, err := c.arxivQuery(ctx, url.Values{"id_list": {id.String()}, "max_results": {"1"}})
+	papers, _, err := c.arxivQuery(ctx, url.Values{"id_list": {id.Number}, "max_results": {"1"}})
 	switch {
 	case errors.Is(err, fetch.ErrNotFound):
 		return Paper{}, fmt.Errorf("arXiv has %w as %s", ErrNotFound, id)

@@ -55,6 +55,7 @@ type reader struct {
 	marks  outline
 	parts  []*part // open elements that are sections
 	hide   int     // how many open elements are not shown
+	tagged bool    // the heading being read has its number in an element
 	pre    int     // how many keep their line breaks
 	table  *grid   // innermost one that is not inside another
 	nested int     // tables open inside that one
@@ -220,7 +221,7 @@ func (r *reader) element(tag string, a *attributes) func() {
 	}
 	if slices.Contains(hidden, tag) || a.has(
 		"ltx_page_navbar", "ltx_page_footer", "ltx_page_header", "ltx_TOC", "ltx_listing_data", "ltx_note_mark", "ltx_tag_note", "ltx_author_notes",
-		"ltx_tag_listingline", "ltx_dates", "ltx_role_submissionid", "package-alerts", "ltx_classification",
+		"ltx_tag_listingline", "ltx_dates", "ltx_role_submissionid", "package-alerts", "ltx_classification", "ltx_bib_cited", "ar5iv-footer",
 	) {
 		return r.hidden()
 	}

@@ -146,3 +146,22 @@ func FuzzHTML(f *testing.F) {
 func numberedLike(id string) bool {
 	return strings.ContainsAny(id, "0123456789") && !strings.Contains(id, "-")
 }
+
+func TestHTMLHeadings(t *testing.T) {
+	t.Parallel()
+	for heading, want := range map[string]string{
+		`<span class="ltx_tag ltx_tag_section">I </span>Introduction`:                                                                       "I|Introduction",
+		`<span class="ltx_tag ltx_tag_section">IV-B </span>Set-up`:                                                                          "IV-B|Set-up",
+		`<span class="ltx_tag ltx_tag_section">3.</span> Results<span class="ltx_note"><span class="ltx_note_content">Thanks</span></span>`: "3|Results",
+		`I think`: "i-think|I think",
+		`<span class="ltx_tag">2 </span>Loss <math alttext="\ell_{2}"><mi>l</mi></math>`: `2|Loss $\ell_{2}$`,
+	} {
+		doc, err := paper.ParseHTML([]byte(`<section class="ltx_section"><h2 class="ltx_title ltx_title_section">` + heading + `</h2><p>x</p></section>`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := doc.Sections[0].ID + "|" + doc.Sections[0].Title; got != want {
+			t.Errorf("%s: %q, want %q", heading, got, want)
+		}
+	}
+}

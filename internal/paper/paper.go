@@ -84,6 +84,12 @@ type Found struct {
 	Notes  []string
 }
 
+// Pace is how politely each of the public services is to be asked, for a
+// fetch.Client.
+func Pace() map[string]time.Duration {
+	return map[string]time.Duration{"export.arxiv.org": 3 * time.Second, "arxiv.org": time.Second, "ar5iv.labs.arxiv.org": time.Second, "api.semanticscholar.org": scholarGap}
+}
+
 func (c *Client) hub() string { return strings.TrimRight(cmp.Or(c.Hub, "https://huggingface.co"), "/") }
 
 func (c *Client) arxiv() string {

@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"ml-intern/internal/pdftext"
 )
@@ -46,6 +49,7 @@ func outlinePDF(pages []pdftext.Page) *Document {
 func assemble(pages []pdftext.Page, body float64, byPage bool) (outline, string) {
 	var marks outline
 	var out strings.Builder
+	var count numbering
 	heading := func(s Section, text string) {
 		if out.Len() > 0 {
 			out.WriteString("\n\n")
@@ -62,7 +66,7 @@ func assemble(pages []pdftext.Page, body float64, byPage bool) (outline, string)
 		}
 		start := 0
 		for n, line := range page {
-			s, ok := headingLine(line, body, len(marks.sections) > 0)
+			s, ok := count.heading(line, body, marks.used[referencesID])
 			if byPage || !ok {
 				continue
 			}
@@ -84,26 +88,28 @@ func plainText(page pdftext.Page) string {
 	return text
 }
 
-// headingLine reports whether a line looks like a heading: numbered or of a
-// known name, and larger or heavier than the text, or all in capitals.
-func headingLine(line pdftext.Line, body float64, began bool) (Section, bool) {
+// A numbering is how far the numbers of headings have come.
+type numbering struct {
+	top  int    // the last one of the first level
+	name string // as it is printed
+}
+
+// heading reports whether a line looks like a heading: numbered next or of a
+// known name, and larger or heavier than the text, or all in capitals. A letter
+// is a number only with a full stop, or in the appendix: "A Study of Sleep".
+func (n *numbering) heading(line pdftext.Line, body float64, inAppendix bool) (Section, bool) {
 	text := strings.Join(strings.Fields(line.Text), " ")
 	if len(text) < 3 || len(text) > 120 || strings.Contains(text, "....") || strings.Contains(text, ". . .") || strings.HasSuffix(text, ",") {
 		return Section{}, false
 	}
-	letters := strings.Trim(text, "0123456789.:IVXABC ")
-	stands := line.Bold || line.Size > body*1.08 || (letters != "" && letters == strings.ToUpper(letters))
-	if !stands || line.Size < body*0.85 {
+	stands := line.Bold || line.Size > body*1.08
+	capitals := text == strings.ToUpper(text) && strings.ContainsFunc(text, unicode.IsLetter)
+	if (!stands && !capitals) || line.Size < body*0.65 || (line.Size < body*0.85 && !capitals) {
 		return Section{}, false
 	}
-	id, title := splitNumber(text, line.Bold || line.Size > body*1.08)
+	id, title := splitNumber(text, inAppendix || text[1] == '.')
 	known := slices.Contains(unnumbered, strings.ToLower(strings.TrimRight(title, ".:—")))
-	switch {
-	case id == "" && !known:
-		return Section{}, false
-	case id != "" && !plausible(id, title):
-		return Section{}, false
-	case id != "" && !began && len(id) == 1 && id[0] >= 'A' && id != "I": // an appendix before all sections is a table's column
+	if (id == "" && !known) || (id != "" && !n.next(id, title, stands)) {
 		return Section{}, false
 	}
 	s := Section{ID: id, Title: title, Level: 1 + strings.Count(id, ".")}
@@ -113,14 +119,47 @@ func headingLine(line pdftext.Line, body float64, began bool) (Section, bool) {
 	return s, true
 }
 
-// plausible tells numbers of sections from those of dates, tables and lists.
-func plausible(id, title string) bool {
-	if strings.Count(id, ".") > 3 || title[0] < 'A' || (title[0] > 'Z' && title[0] < 0x80) {
+// next tells numbers of sections from those of dates, tables and lists: they
+// come in order. Where a heading stands out, one before it may have been missed.
+func (n *numbering) next(id, title string, stands bool) bool {
+	first, _ := utf8.DecodeRuneInString(title)
+	if !unicode.IsUpper(first) && first < 0x80 || strings.Count(id, ".") > 3 {
 		return false
 	}
-	first, _, _ := strings.Cut(id, ".")
-	return len(first) < 3 || first[0] > '9'
+	top, _, inside := strings.Cut(id, ".")
+	if inside || strings.Contains(id, "-") {
+		return n.name == "" || strings.HasPrefix(id, n.name) || stands && ordinal(top) == n.top+1
+	}
+	value, missed := ordinal(id), 0
+	if stands {
+		missed = 1
+	}
+	if value == 0 && id != "0" {
+		return false
+	}
+	restarts := value <= 1 && (id[0] > '9') != (n.name != "" && n.name[0] > '9') // A after 7
+	if !restarts && (value <= n.top && n.name != "" || value > n.top+1+missed) {
+		return false
+	}
+	n.top, n.name = value, id
+	return true
 }
+
+// ordinal is the value of a number that is printed as 4, IV or D.
+func ordinal(id string) int {
+	if value, err := strconv.Atoi(id); err == nil {
+		return value
+	}
+	if i := slices.Index(romans, id); i >= 0 {
+		return i + 1
+	}
+	if len(id) == 1 {
+		return int(id[0]-'A') + 1
+	}
+	return 0
+}
+
+var romans = []string{"I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"}
 
 // bodySize is the size of most of the text.
 func bodySize(pages []pdftext.Page) float64 {

@@ -100,7 +100,8 @@ func (o SearchOptions) filters(q url.Values) url.Values {
 // scholarSearch ranks by relevance, or by citations with the service that can.
 func (c *Client) scholarSearch(ctx context.Context, o SearchOptions) (Found, error) {
 	path := "/graph/v1/paper/search?"
-	q := o.filters(url.Values{"query": {o.Query}, "limit": {strconv.Itoa(o.Limit)}, "fields": {listFields}})
+	query := strings.ReplaceAll(o.Query, "-", " ") // it finds no words with hyphens
+	q := o.filters(url.Values{"query": {query}, "limit": {strconv.Itoa(o.Limit)}, "fields": {listFields}})
 	if o.Sort == "citations" {
 		path = "/graph/v1/paper/search/bulk?"
 		q.Set("sort", "citationCount:desc")

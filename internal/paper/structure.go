@@ -23,7 +23,7 @@ func (r *reader) structure(tag string, a *attributes) (func(), bool) {
 		return r.out.block, true
 	case a.has("ltx_title_document") && r.doc.Title == "":
 		r.began = true
-		return r.capture(func(text string) { r.doc.Title = strings.TrimSpace(strings.TrimPrefix(text, "Title:")) }), true
+		return r.capture(func(text string) { r.doc.Title = strings.TrimSpace(strings.TrimPrefix(withoutNotes(text), "Title:")) }), true
 	case a.has("ltx_authors"):
 		return r.capture(func(string) {}), true
 	case a.has("ltx_personname"):
@@ -40,11 +40,25 @@ func (r *reader) structure(tag string, a *attributes) (func(), bool) {
 		return r.part(a), true
 	case a.has("ltx_bibitem") && r.table == nil:
 		return r.reference(), true
+	case a.has("ltx_tag") && !a.has("ltx_tag_bibitem"):
+		r.tagged = true
 	case a.has("ltx_tag_bibitem", "ltx_bibblock"):
 		r.out.space = true
 		return func() { r.out.space = true }, true
 	}
 	return nil, false
+}
+
+// withoutNotes leaves out the footnotes of a heading.
+func withoutNotes(text string) string {
+	for {
+		before, rest, ok := strings.Cut(text, "[note:")
+		if !ok {
+			return line(text)
+		}
+		_, after, _ := strings.Cut(rest, "]")
+		text = before + after
+	}
 }
 
 // headingOfPart tells headings of sections from those of theorems and such.
@@ -99,13 +113,14 @@ func (r *reader) heading(tag string, a *attributes) func() {
 		level = len(r.parts)
 	}
 	p.titled = true
+	r.tagged = false
 	return r.capture(func(text string) {
-		text = short(text, 300)
+		text = short(withoutNotes(text), 300)
 		if text == "" {
 			return
 		}
 		s := Section{Title: text, Anchor: p.anchor, Level: min(level, mostLevels)}
-		if s.ID, s.Title = splitNumber(text, p.letter); p.references && s.ID == "" {
+		if s.ID, s.Title = splitNumber(text, p.letter || r.tagged); p.references && s.ID == "" {
 			s.ID = referencesID
 		}
 		r.main.block()
