@@ -72,6 +72,13 @@ func TestHTMLText(t *testing.T) {
 
 func TestFind(t *testing.T) {
 	t.Parallel()
+	other, err := paper.ParseHTML([]byte(`<h2 class="ltx_title">1 GPT-3.5 and others</h2><p>x</p>`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, ok := other.Find("3.5"); ok { // a number is not a part of a title
+		t.Errorf("3.5 is %+v", s)
+	}
 	doc := sample(t)
 	for query, want := range map[string]string{
 		"2": "2", "2.1": "2.1", "Section 2.1": "2.1", "§2": "2", "method": "2", "2 Method": "2", "a.1": "A.1", "Appendix A": "A", "hyper": "A.1",

@@ -105,7 +105,7 @@ func TestBadFiles(t *testing.T) {
 		"no text":   {plain(helvetica, "0 0 m 1 1 l S"), pdftext.ErrNoText},
 		"cut":       {whole[:len(whole)/4], nil},
 		"head only": {[]byte("%PDF-1.7\n"), nil},
-		"circle":    {[]byte("%PDF-1.7\n1 0 obj << /Type /Catalog /Pages 1 0 R /Kids [1 0 R] >> endobj 2 0 obj << /Length 2 0 R >> stream\nx\nendstream endobj trailer << /Root 1 0 R >>"), nil},
+		"circle":    {[]byte("%PDF-1.7\n1 0 obj << /Type /Catalog /Pages 1 0 R /Kids [1 0 R 3 0 R] >> endobj 3 0 obj << /Contents 2 0 R >> endobj 2 0 obj << /Length 2 0 R >> stream\nx\nendstream endobj trailer << /Root 1 0 R >>"), nil},
 		"deep":      {[]byte("%PDF-1.7\n1 0 obj " + strings.Repeat("[", 1<<20) + strings.Repeat("<<", 1<<20)), nil},
 	} {
 		began := time.Now()
