@@ -182,6 +182,7 @@ func (l *lexer) literal() text {
 		}
 		out = append(out, c)
 	}
+	l.at = min(l.at, len(l.b)) // an escape may end the file
 	return text(out)
 }
 

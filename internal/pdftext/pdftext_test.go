@@ -104,12 +104,16 @@ func TestBadFiles(t *testing.T) {
 		"encrypted": {bytes.Replace(plain(helvetica, ""), []byte("trailer <<"), []byte("trailer << /Encrypt 9 0 R"), 1), pdftext.ErrEncrypted},
 		"no text":   {plain(helvetica, "0 0 m 1 1 l S"), pdftext.ErrNoText},
 		"cut":       {whole[:len(whole)/4], nil},
+		"escape":    {[]byte("%PDF-1.7\n1 0 obj (\\"), nil},
 		"head only": {[]byte("%PDF-1.7\n"), nil},
 		"circle":    {[]byte("%PDF-1.7\n1 0 obj << /Type /Catalog /Pages 1 0 R /Kids [1 0 R 3 0 R] >> endobj 3 0 obj << /Contents 2 0 R >> endobj 2 0 obj << /Length 2 0 R >> stream\nx\nendstream endobj trailer << /Root 1 0 R >>"), nil},
 		"deep":      {[]byte("%PDF-1.7\n1 0 obj " + strings.Repeat("[", 1<<20) + strings.Repeat("<<", 1<<20)), nil},
 	} {
 		began := time.Now()
 		pages, err := pdftext.Read(test.file)
+		if err != nil && strings.Contains(err.Error(), "runtime error") {
+			t.Errorf("%s: %v", name, err)
+		}
 		if err == nil || (test.want != nil && !errors.Is(err, test.want)) {
 			t.Errorf("%s: %d pages, %v", name, len(pages), err)
 		}
@@ -141,6 +145,21 @@ func FuzzRead(f *testing.F) {
 				t.Fatal(err) // caught, but a mistake of ours
 			}
 			return
+		}
+		for _, page := range pages {
+			page.Text()
+		}
+	})
+}
+
+func FuzzContent(f *testing.F) {
+	f.Add(helvetica, `q .1 0 0 .1 0 0 cm /X Do Q BT /F 10 Tf 12 TL 50 700 Td [(a)-400(b)]TJ (x) ' 1 2 (y) " T* ET`)
+	f.Add("<< /Subtype /Type0 /ToUnicode 8 0 R /DescendantFonts [<< /W [3 [900] 16 18 500] >>] >>", `BT /F 1 Tf <00030010> Tj ET`)
+	f.Add("<< /Subtype /Type3 /FontMatrix [.01 0 0 .01 0 0] /FirstChar 3 /Widths [1 2 3] /Encoding << /Differences [65 /a66 /uni03B2] >> >>", `BI ID x EI BT /F 1 Tf (AB) Tj ET`)
+	f.Fuzz(func(t *testing.T, font, content string) {
+		pages, err := pdftext.Read(plain(font, content))
+		if err != nil && strings.Contains(err.Error(), "runtime error") {
+			t.Fatal(err)
 		}
 		for _, page := range pages {
 			page.Text()
