@@ -21,6 +21,8 @@ ledger:
 fetch:
 pdftext:
 paper:          fetch pdftext
+webpage:
+websearch:      fetch webpage
 hub/feature:
 hub/weights:
 hub:            hub/feature hub/weights
@@ -55,7 +57,7 @@ job:            hub ledger
 job/local:      job hub sandbox
 experiment:     job
 agent:          llm tool session approval ledger
-tools:          llm tool paper sandbox dataset dataset/format job experiment hub hub/card hub/cache
+tools:          llm tool paper sandbox dataset dataset/format job experiment hub hub/card hub/cache fetch webpage websearch
 app:            llm config ledger hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval sandbox job job/local experiment agent tools
 cli:            llm tool session approval agent app config ledger
 cmd/ml-intern:  config cli app

@@ -51,10 +51,10 @@ type entry struct {
 }
 
 // cacheKey names a request. What is got with a token or a header of its own
-// is an answer of its own.
-func cacheKey(in Request, u *url.URL) string {
+// is an answer of its own, and so is what only a trusted address could give.
+func cacheKey(in Request, u *url.URL, trust bool) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s %q %q\n", in.Method, withoutFragment(u), in.Token)
+	fmt.Fprintf(h, "%s %q %q %v\n", in.Method, withoutFragment(u), in.Token, trust)
 	names := make([]string, 0, len(in.Header))
 	for name := range in.Header {
 		names = append(names, name)
@@ -98,11 +98,11 @@ func (c *cache) confirm(key string, at time.Time) { _ = os.Chtimes(c.file(key), 
 
 func (c *cache) save(key string, r *Response) {
 	head, err := json.Marshal(entry{r.URL, r.Status, r.Header, r.Type, r.Charset, len(r.Body), crc32.ChecksumIEEE(r.Body)})
-	if err != nil || int64(len(r.Body)) > c.limit/4 {
+	if err != nil || int64(len(r.Body)) > c.limit/20 {
 		return
 	}
-	if c.write(key, r.Time, append(head, '\n'), r.Body) == nil {
-		c.sweepAfter(int64(len(head) + len(r.Body)))
+	if c.room(int64(len(head) + len(r.Body))) {
+		_ = c.write(key, r.Time, append(head, '\n'), r.Body)
 	}
 }
 
@@ -136,25 +136,32 @@ func (c *cache) write(key string, at time.Time, parts ...[]byte) error {
 	return err
 }
 
-// sweepAfter sweeps when enough was written since the last time.
-func (c *cache) sweepAfter(n int64) {
+// room makes room for so many bytes. It sweeps when this process has written
+// enough since the last time; while another process is at that, nothing is
+// kept, so that together they stay within the limit.
+func (c *cache) room(n int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.written += n
-	if c.checked && c.written < c.limit/20 {
-		return
+	if !c.checked || c.written+n > c.limit/20 {
+		if !c.sweep() {
+			return false
+		}
+		c.checked, c.written = true, 0
 	}
-	c.checked, c.written = true, 0
-	c.sweep()
+	c.written += n
+	return true
 }
 
 // sweep removes the oldest files until the rest is well within the limit, so
-// that several processes together stay within it too. One process sweeps at a
-// time.
-func (c *cache) sweep() {
+// that several processes together stay within it too. It reports false if
+// another process is at it.
+func (c *cache) sweep() bool {
+	if os.MkdirAll(c.dir, 0o700) != nil {
+		return false
+	}
 	lock := flock.New(filepath.Join(c.dir, ".lock"))
 	if locked, err := lock.TryLock(); err != nil || !locked {
-		return
+		return false
 	}
 	defer func() { _ = lock.Unlock() }()
 	type kept struct {
@@ -190,4 +197,5 @@ func (c *cache) sweep() {
 		os.Remove(k.path)
 		total -= k.size
 	}
+	return true
 }

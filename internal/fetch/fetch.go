@@ -99,7 +99,7 @@ func (c *Client) Get(ctx context.Context, in Request) (*Response, error) {
 // throughCache gets a document of which the cache may have a copy. Of several
 // callers that want the same one, the first gets it and the others wait.
 func (c *Client) throughCache(ctx context.Context, in Request, u *url.URL) (*Response, error) {
-	key := cacheKey(in, u)
+	key := cacheKey(in, u, c.Trust)
 	unlock, err := c.locks.lock(ctx, key)
 	if err != nil {
 		return nil, err

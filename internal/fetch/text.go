@@ -19,15 +19,15 @@ func (r *Response) Text() string {
 	if enc, skip := marked(body); skip > 0 {
 		return decode(enc, body[skip:])
 	}
-	declared, _ := charset.Lookup(r.Charset)
+	declared, name := charset.Lookup(r.Charset)
 	ascii := bytes.IndexFunc(body, func(c rune) bool { return c >= utf8.RuneSelf }) < 0
 	switch {
-	case ascii && bytes.IndexByte(body, 0) >= 0 && declared != nil && strings.HasPrefix(r.Charset, "utf-16"),
+	case ascii && bytes.IndexByte(body, 0) >= 0 && strings.HasPrefix(name, "utf-16"),
 		ascii && bytes.IndexByte(body, 0x1b) >= 0 && declared != nil: // ISO-2022-JP
 		return decode(declared, body)
 	case utf8.Valid(body):
 		return string(body)
-	case declared == nil || declared == encoding.Nop || declared == unicode.UTF8:
+	case declared == nil || name == "utf-8":
 		if mostlyUTF8(body) {
 			return strings.ToValidUTF8(string(body), "\uFFFD")
 		}

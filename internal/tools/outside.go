@@ -1,10 +1,13 @@
 package tools
 
 import (
+	"net/url"
+	"regexp"
 	"strings"
 	"unicode"
 
 	"ml-intern/internal/sandbox"
+	"ml-intern/internal/tool"
 )
 
 // maxSource is the most bytes of a source's name.
@@ -31,4 +34,32 @@ func visible(text string) string {
 		}
 		return r
 	}, text)
+}
+
+// failedOutside is a failure that tells, or may tell, the words of somebody
+// outside, with what to try.
+func failedOutside(source string, err error, hint string) tool.Output {
+	text := err.Error()
+	if hint != "" {
+		text += "; " + hint
+	}
+	return tool.Output{Text: fromOutside(source, cutText(text, maxFailure)), IsError: true, Summary: oneLine(cutText(text, maxSource))}
+}
+
+const maxFailure = 2000
+
+// credential is what keys and tokens of well-known services look like.
+var credential = regexp.MustCompile(`\b(hf_[A-Za-z0-9]{30,}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,}|sk-[A-Za-z0-9_-]{20,}|xox[abp]-[A-Za-z0-9-]{20,}|AKIA[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{30,})`)
+
+// secretWords says what in the words must not be sent to a stranger, "" for
+// nothing.
+func secretWords(words string) string {
+	plain, err := url.QueryUnescape(words)
+	if err != nil {
+		plain = words
+	}
+	if credential.MatchString(words) || credential.MatchString(plain) {
+		return "what looks like an access token"
+	}
+	return ""
 }
