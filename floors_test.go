@@ -22,6 +22,8 @@ secret:
 fetch:
 hfdocs:         fetch
 github:         fetch
+pdftext:
+paper:          fetch pdftext
 webpage:
 websearch:      fetch webpage
 hub/feature:
@@ -58,14 +60,14 @@ job:            hub ledger
 job/local:      job hub sandbox
 experiment:     job
 agent:          llm tool session approval ledger
-tools:          llm tool secret sandbox dataset dataset/format job experiment hub hub/card hub/cache fetch webpage websearch hfdocs github
+tools:          llm tool secret sandbox dataset dataset/format job experiment hub hub/card hub/cache fetch webpage websearch hfdocs github paper
 app:            llm config ledger hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval sandbox job job/local experiment agent tools
 cli:            llm tool session approval agent app config ledger
 cmd/ml-intern:  config cli app
 `
 
 // helpers of tests may import what they help, and each other.
-var testHelpers = []string{"llm/llmtest", "hub/hubtest", "session/sessiontest", "job/jobtest"}
+var testHelpers = []string{"llm/llmtest", "hub/hubtest", "session/sessiontest", "job/jobtest", "paper/papertest"}
 
 func TestFloors(t *testing.T) {
 	may := map[string][]string{}
