@@ -43,6 +43,7 @@ type App struct {
 	jobs  local.Backend
 	hub   *localHub
 	keys  keys
+	web   *outside
 
 	recording *replay.Writer // nil unless model traffic is recorded
 }
@@ -57,7 +58,7 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	return &App{cfg: cfg, store: store, jobs: jobs, hub: &localHub{dir: hubDir(cfg), jobs: hubJobs{jobs}}}, nil
+	return &App{cfg: cfg, store: store, jobs: jobs, web: newOutside(cfg), hub: &localHub{dir: hubDir(cfg), jobs: hubJobs{jobs}}}, nil
 }
 
 // Close ends what New and the sessions opened.
@@ -292,6 +293,7 @@ func (a *App) tools(id string, research tool.Tool) (*tool.Router, error) {
 		tools.HubDownload(remote, sb, a.shared),
 		kept.collect(tools.HubFiles(remote, sb, uploads)),
 		kept.collect(tools.HubGit(remote)),
+		tools.PythonAPI(sb),
 		research,
 	}, a.readers()...)...)
 }
@@ -299,13 +301,13 @@ func (a *App) tools(id string, research tool.Tool) (*tool.Router, error) {
 // readers are the tools that only read: a sub-agent has them too.
 func (a *App) readers() []tool.Tool {
 	sb := a.sandbox()
-	return []tool.Tool{
+	return append([]tool.Tool{
 		tools.Read(sb),
 		tools.InspectDataset(sb),
 		tools.HubSearch(a.hubClient),
 		tools.RepoDetails(a.hubClient),
 		tools.InspectHubDataset(a.hubClient),
-	}
+	}, a.web.tools()...)
 }
 
 func (a *App) sandbox() sandbox.Local {
