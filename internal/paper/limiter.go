@@ -89,8 +89,9 @@ func (c *Client) scholarJSON(ctx context.Context, in fetch.Request, out any) err
 		in.Header.Set("Content-Type", "application/json")
 	}
 	err := c.json(ctx, in, out)
-	if outer.Err() == nil && errors.Is(context.Cause(ctx), errBusy) {
-		err = context.Cause(ctx)
+	if err != nil && outer.Err() == nil && errors.Is(context.Cause(ctx), errBusy) {
+		c.limit.refused(leaveAlone)
+		return context.Cause(ctx)
 	}
 	return c.refusal(err)
 }

@@ -32,7 +32,7 @@ var (
 
 // A Client finds and reads papers. Fields must not be changed once it is used.
 type Client struct {
-	Fetch    *fetch.Client // to be shared with others
+	Fetch    *fetch.Client // must be set; shared with others
 	Hub      string        // https://huggingface.co if empty
 	HubToken string        // sent to the Hub alone; may be empty
 

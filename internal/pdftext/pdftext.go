@@ -119,6 +119,19 @@ func (p *pages) contents(v any) []byte {
 	return nil
 }
 
+// Texts returns the text of each page.
+func Texts(b []byte) ([]string, error) {
+	pages, err := Read(b)
+	if err != nil {
+		return nil, err
+	}
+	texts := make([]string, len(pages))
+	for i, page := range pages {
+		texts[i] = page.Text()
+	}
+	return texts, nil
+}
+
 // Text is a page as text, paragraphs apart and words broken at line ends whole.
 func (p Page) Text() string {
 	var b strings.Builder

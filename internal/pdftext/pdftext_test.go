@@ -83,7 +83,11 @@ func TestTeX(t *testing.T) {
 	if err != nil || len(pages) != 3 {
 		t.Fatalf("%d pages, %v", len(pages), err)
 	}
-	text := pages[0].Text()
+	texts, err := pdftext.Texts(papertest.PDF(papertest.Sheets(3)))
+	if err != nil || len(texts) != 3 {
+		t.Fatalf("%d texts, %v", len(texts), err)
+	}
+	text := texts[0]
 	if want := "Line 0 of page 1 has words with the efficient ligatures of a wellknown\nkind of type setting."; !strings.Contains(text, want) {
 		t.Errorf("no %q in\n%s", want, text)
 	}
