@@ -29,7 +29,7 @@ type outside struct {
 func newOutside(cfg *config.Config) *outside {
 	env := cfg.Getenv
 	dir := filepath.Join(cfg.Paths.Cache, "web")
-	services := &fetch.Client{Dir: dir, Trust: true} // addresses come from us or the person
+	services := &fetch.Client{Dir: dir, Trust: true, Pace: paper.Pace()} // addresses come from us or the person
 	engines := []websearch.Engine{}
 	add := func(name, address, key string) {
 		if address != "" || key != "" {
@@ -54,19 +54,6 @@ func newOutside(cfg *config.Config) *outside {
 // tools are the tools that read outside.
 func (o *outside) tools() []tool.Tool {
 	return []tool.Tool{
-		tools.Papers(o.papers), tools.Docs(o.docs), tools.GitHub(o.github), tools.WebSearch(o.search), tools.WebFetch(o.pages, readPDF),
+		tools.Papers(o.papers), tools.Docs(o.docs), tools.GitHub(o.github), tools.WebSearch(o.search), tools.WebFetch(o.pages, pdftext.Texts),
 	}
-}
-
-// readPDF takes the text out of a PDF, page by page.
-func readPDF(pdf []byte) ([]string, error) {
-	pages, err := pdftext.Read(pdf)
-	if err != nil {
-		return nil, err
-	}
-	texts := make([]string, 0, len(pages))
-	for _, p := range pages {
-		texts = append(texts, p.Text())
-	}
-	return texts, nil
 }
