@@ -255,13 +255,17 @@ func (s *Server) indexPage(x *exchange, owner string) error {
 	return s.pages.Write(x, x.Request, http.StatusOK, web.Frame{Title: title, View: view, Person: s.person(x)})
 }
 
+// groupName is what the repositories of a type are called on a page.
+func groupName(typ hub.RepoType) string {
+	return strings.ToUpper(string(typ[:1])) + string(typ[1:]) + "s"
+}
+
 // group is one page of repositories of a type, newest first.
 func group(typ hub.RepoType, repos []*gitstore.Repo, n int, path string) web.Group {
 	slices.SortFunc(repos, func(a, b *gitstore.Repo) int {
 		return cmp.Or(b.Modified.Compare(a.Modified), cmp.Compare(a.String(), b.String()))
 	})
-	name := string(typ) + "s"
-	g := web.Group{Name: strings.ToUpper(name[:1]) + name[1:], URL: "/" + name, Count: len(repos)}
+	g := web.Group{Name: groupName(typ), URL: "/" + string(typ) + "s", Count: len(repos)}
 	from := min(n, len(repos)) * pageRepos
 	from = min(from, len(repos))
 	to := min(from+pageRepos, len(repos))

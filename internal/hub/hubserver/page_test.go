@@ -68,6 +68,23 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// A collection's page lists what one may see of it.
+func TestCollectionPage(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, hubserver.Options{})
+	s.create("x")
+	var made struct{ Slug string }
+	s.do("POST", "/api/collections", `{"title":"Of one session","namespace":"me","private":true}`, "Content-Type", "application/json").json(t, &made)
+	s.do("POST", "/api/collections/"+made.Slug+"/items", `{"item":{"type":"model","id":"me/x"}}`, "Content-Type", "application/json")
+	a := s.do("GET", "/collections/"+made.Slug, "", "Accept", browser)
+	if a.status != http.StatusOK || !strings.Contains(a.body, `href="/me/x"`) || !strings.Contains(a.body, "Of one session") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if a := s.do("GET", "/collections/me/none-0123456789abcdef01234567", "", "Accept", browser); a.status != http.StatusNotFound {
+		t.Errorf("a collection that is not there: %d", a.status)
+	}
+}
+
 // Users come from the folder's file, while the server runs; browsers are asked
 // for a name and a token, and are not made to write by other pages.
 func TestUsersFile(t *testing.T) {

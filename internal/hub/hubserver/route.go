@@ -248,6 +248,9 @@ func (s *Server) site(x *exchange, seg []string) error {
 	if len(seg) < 2 {
 		return noRoute(x)
 	}
+	if len(seg) == 3 && seg[0] == "collections" && get {
+		return s.collectionPage(x, seg[1], seg[2])
+	}
 	id := hub.RepoID{Type: typ, Namespace: seg[0], Name: seg[1]}
 	rest := seg[2:]
 	name, git := strings.CutSuffix(id.Name, ".git")
