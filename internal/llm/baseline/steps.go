@@ -94,7 +94,26 @@ type comparison struct {
 	Table     string   `json:"table"`
 	Verdict   string   `json:"verdict"`
 	Warnings  []string `json:"warnings"`
+	Pairs     []pair   `json:"pairs"` // the best by its mean against each other run
 }
+
+type pair struct {
+	Best        string   `json:"best"`
+	Other       string   `json:"other"`
+	P           *float64 `json:"p"`
+	Significant bool     `json:"significant"`
+}
+
+// likeDummy reports whether the best run could be tested against the dummy and
+// not be told from it: then none of the runs is better than to guess.
+func (c comparison) likeDummy() bool {
+	return slices.ContainsFunc(c.Pairs, func(p pair) bool {
+		return p.Best == dummy || p.Other == dummy && p.P != nil && !p.Significant
+	})
+}
+
+// dummy is the run that ignores the features.
+const dummy = "dummy"
 
 type evaluation struct {
 	Metric    string             `json:"metric"`

@@ -225,7 +225,7 @@ func (w *work) choose() error {
 		return failed("The comparison chose %q, which is none of my runs.", w.comparison.Choice)
 	}
 	w.best = w.runs[i]
-	if w.best.Name == "dummy" {
+	if w.best.Name == dummy || w.comparison.likeDummy() {
 		return failed("No model learned anything useful: none can be told from the dummy, which ignores the features and always answers the same. %s. "+
 			"I do not publish such a model.\n\n%s\n%s", upper(w.comparison.Verdict), w.comparison.Table, w.oddities())
 	}
