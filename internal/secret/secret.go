@@ -11,24 +11,28 @@ import (
 	"io"
 	"regexp"
 	"strings"
+	"sync"
 )
 
-// keys match a key with what stands before it: nothing that a word may hold,
+// keys, like the other expressions here, are compiled when they are first needed:
+// that takes longer than the program takes to start. They match a key with what stands before it: nothing that a word may hold,
 // or an escape, for texts that are JSON themselves.
-var keys = regexp.MustCompile(`(^|[^A-Za-z0-9_-]|\\[nrtbf]|\\u[0-9a-fA-F]{4})(` +
-	`hf_[A-Za-z0-9]{30,}|api_org_[A-Za-z0-9]{30,}|` + // Hugging Face
-	`sk-[A-Za-z0-9_-]{20,}|` + // OpenAI, Anthropic, OpenRouter
-	`gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,}|glpat-[A-Za-z0-9_-]{20,}|` +
-	`xox[abprs]-[A-Za-z0-9-]{10,}|` + // Slack
-	`AKIA[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{35}|` + // AWS, Google
-	`npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{40,}|` +
-	`(?i:bearer) [A-Za-z0-9._~+/-]{20,}=*` +
-	`)|-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.*?)-----END [A-Z ]*PRIVATE KEY-----`)
+var keys = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(^|[^A-Za-z0-9_-]|\\[nrtbf]|\\u[0-9a-fA-F]{4})(` +
+		`hf_[A-Za-z0-9]{30,}|api_org_[A-Za-z0-9]{30,}|` + // Hugging Face
+		`sk-[A-Za-z0-9_-]{20,}|` + // OpenAI, Anthropic, OpenRouter
+		`gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,}|glpat-[A-Za-z0-9_-]{20,}|` +
+		`xox[abprs]-[A-Za-z0-9-]{10,}|` + // Slack
+		`AKIA[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{35}|` + // AWS, Google
+		`npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{40,}|` +
+		`(?i:bearer) [A-Za-z0-9._~+/-]{20,}=*` +
+		`)|-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.*?)-----END [A-Z ]*PRIVATE KEY-----`)
+})
 
 // Replace puts repl in the place of every key, and keeps what stands before it.
 func Replace(text, repl string) string {
-	return keys.ReplaceAllStringFunc(text, func(match string) string {
-		parts := keys.FindStringSubmatch(match)
+	return keys().ReplaceAllStringFunc(text, func(match string) string {
+		parts := keys().FindStringSubmatch(match)
 		if words(parts[2]) {
 			return match
 		}
@@ -43,9 +47,11 @@ func words(key string) bool {
 
 // signs are what one chunk of a file may show of a key. A private key is known
 // by its first line.
-var signs = regexp.MustCompile(keys.String() +
-	`|-----BEGIN [A-Z ]*PRIVATE KEY-----` +
-	`|(?i:aws_secret_access_key|secret_access_key|account_?key)["']?\s*[:=]\s*["']?[A-Za-z0-9/+=]{40}`)
+var signs = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(keys().String() +
+		`|-----BEGIN [A-Z ]*PRIVATE KEY-----` +
+		`|(?i:aws_secret_access_key|secret_access_key|account_?key)["']?\s*[:=]\s*["']?[A-Za-z0-9/+=]{40}`)
+})
 
 // marks are what every key has, in lower case: the expression is slow, and is
 // asked only about what stands around a mark.
@@ -75,7 +81,7 @@ func has(piece []byte) bool {
 			}
 			i += from
 			from = i + len(m)
-			found := signs.FindSubmatch(piece[max(i-80, 0):min(i+200, len(piece))])
+			found := signs().FindSubmatch(piece[max(i-80, 0):min(i+200, len(piece))])
 			if found != nil && !words(string(found[2])) {
 				return true
 			}
@@ -109,12 +115,14 @@ func In(r io.Reader) (bool, error) {
 }
 
 // files are the names of files that hold keys.
-var files = regexp.MustCompile(`(?i)(^|/)(` +
-	`\.env(\..*)?|\.netrc|\.pypirc|\.npmrc|\.git-credentials|\.pgpass|` +
-	`id_(rsa|dsa|ecdsa|ed25519)|[^/]*\.(pem|p12|pfx|keystore)|` +
-	`stored_tokens|kaggle\.json|service[-_]account[^/]*\.json|application_default_credentials\.json|` +
-	`\.(aws|ssh|gnupg|kube|docker)/[^/]+|\.git(/.*)?)$`)
+var files = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)(^|/)(` +
+		`\.env(\..*)?|\.netrc|\.pypirc|\.npmrc|\.git-credentials|\.pgpass|` +
+		`id_(rsa|dsa|ecdsa|ed25519)|[^/]*\.(pem|p12|pfx|keystore)|` +
+		`stored_tokens|kaggle\.json|service[-_]account[^/]*\.json|application_default_credentials\.json|` +
+		`\.(aws|ssh|gnupg|kube|docker)/[^/]+|\.git(/.*)?)$`)
+})
 
 // File reports whether a path, with slashes, names a file that people keep keys
 // in, or something of git's own.
-func File(path string) bool { return files.MatchString(path) }
+func File(path string) bool { return files().MatchString(path) }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/google/jsonschema-go/jsonschema"
 )
@@ -24,27 +25,30 @@ func New[In any](spec Spec, run func(ctx context.Context, in In, call Call) (Out
 	if err != nil {
 		panic(fmt.Sprintf("tool %s: derive schema: %v", spec.Name, err))
 	}
-	resolved, err := schema.Resolve(nil)
-	if err != nil {
-		panic(fmt.Sprintf("tool %s: resolve schema: %v", spec.Name, err))
-	}
 	spec.Schema, err = json.Marshal(schema)
 	if err != nil {
 		panic(fmt.Sprintf("tool %s: encode schema: %v", spec.Name, err))
 	}
+	resolved := sync.OnceValue(func() *jsonschema.Resolved {
+		resolved, err := schema.Resolve(nil)
+		if err != nil {
+			panic(fmt.Sprintf("tool %s: resolve schema: %v", spec.Name, err))
+		}
+		return resolved
+	})
 	return typed[In]{spec, resolved, run}
 }
 
 type typed[In any] struct {
 	spec   Spec
-	schema *jsonschema.Resolved
+	schema func() *jsonschema.Resolved // made at the first call: most tools of a session are never called
 	run    func(context.Context, In, Call) (Output, error)
 }
 
 func (t typed[In]) Spec() Spec { return t.spec }
 
 func (t typed[In]) Run(ctx context.Context, call Call) (Output, error) {
-	in, err := decode[In](call.Args, t.schema)
+	in, err := decode[In](call.Args, t.schema())
 	if err != nil {
 		out := failure(fmt.Sprintf("wrong arguments for %s: %v; nothing was done", t.spec.Name, err))
 		out.BadArgs = true

@@ -13,6 +13,7 @@ import (
 
 	"ml-intern/internal/sandbox"
 	"ml-intern/internal/tool"
+	"sync"
 )
 
 //go:embed python_api.py
@@ -28,7 +29,9 @@ type pythonAPIInput struct {
 }
 
 var (
-	dottedName  = regexp.MustCompile(`^[\p{L}_][\p{L}\p{N}_]*(\.[\p{L}_][\p{L}\p{N}_]*)*$`)
+	dottedName = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^[\p{L}_][\p{L}\p{N}_]*(\.[\p{L}_][\p{L}\p{N}_]*)*$`)
+	})
 	packageName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
 )
 
@@ -51,7 +54,7 @@ func PythonAPI(sb executor) tool.Tool {
 	s.Resumable = true // to import twice repeats nothing
 	return tool.New(s, func(ctx context.Context, in pythonAPIInput, _ tool.Call) (tool.Output, error) {
 		in.Name = strings.TrimSuffix(strings.TrimSpace(in.Name), "()")
-		if !dottedName.MatchString(in.Name) || len(in.Name) > 300 {
+		if !dottedName().MatchString(in.Name) || len(in.Name) > 300 {
 			return badArgs("name must be a dotted Python name such as trl.SFTConfig, not %q", in.Name), nil
 		}
 		if in.Package != "" && !packageName.MatchString(in.Package) {

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"ml-intern/internal/hub"
+	"sync"
 )
 
 // ErrNotCached says that something is not in the cache, and that the Hub could
@@ -108,13 +109,13 @@ func checkInfo(info hub.FileInfo) error {
 	switch {
 	case !commitHash.MatchString(info.Commit):
 		return errors.New("the server does not say of which commit the file is: it is no Hub")
-	case !etagName.MatchString(info.ETag):
+	case !etagName().MatchString(info.ETag):
 		return fmt.Errorf("the server's tag %q of the file cannot be its name in the cache", info.ETag)
 	}
 	return nil
 }
 
-var etagName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_=+@-]{0,199}$`)
+var etagName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_=+@-]{0,199}$`) })
 
 // answersFor reports whether the error is an answer of the Hub with one of the
 // codes.

@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
+	"sync"
 
 	"ml-intern/internal/llm"
 	"ml-intern/internal/llm/wire"
@@ -124,18 +126,21 @@ func (e *encoded) update(c *Client, req llm.Request, options []byte) error {
 	if keep < len(e.messages) {
 		e.truncate(keep)
 	}
-	e.bytes = slices.Grow(e.bytes, size(req.Messages[keep:]))
-	for i, m := range req.Messages[keep:] {
-		wireMessages := c.wire(m)
-		if i += keep; m.Role == llm.Tool && (i+1 == len(req.Messages) || req.Messages[i+1].Role != llm.Tool) {
-			wireMessages = append(wireMessages, c.pictures(req.Messages[:i+1])...)
+	pieces := c.encode(req.Messages, keep)
+	for _, p := range pieces {
+		if p.err != nil {
+			return p.err
 		}
-		if err := e.add(wireMessages...); err != nil {
-			e.truncate(len(e.messages)) // drop what is half there
-			return err
+	}
+	e.bytes = slices.Grow(e.bytes, size(pieces))
+	for _, p := range pieces {
+		for _, end := range p.ends {
+			e.ends = append(e.ends, len(e.bytes)+end)
 		}
+		e.bytes = append(e.bytes, p.bytes...)
+	}
+	for _, m := range req.Messages[keep:] {
 		e.messages = append(e.messages, wire.Clone(m))
-		e.ends = append(e.ends, len(e.bytes))
 	}
 	return nil
 }
@@ -181,22 +186,55 @@ func (e *encoded) add(messages ...wireMessage) error {
 	return nil
 }
 
-// size is about what the messages take, so that a long history is not copied
-// over and over while it is encoded.
-func size(messages []llm.Message) (n int) {
-	for _, m := range messages {
-		n += 64
-		for _, p := range m.Parts {
-			n += len(p.Text) + len(p.Reasoning)
-			if p.Call != nil {
-				n += len(p.Call.Args) + 128
-			}
-			if p.Result != nil {
-				n += len(p.Result.Text)
-			}
-		}
+// A piece is some messages in JSON, with a comma before each, and where each ends.
+type piece struct {
+	bytes []byte
+	ends  []int
+	err   error
+}
+
+func size(pieces []piece) (n int) {
+	for _, p := range pieces {
+		n += len(p.bytes)
 	}
-	return n + n/8 // what JSON escapes
+	return n
+}
+
+// worthIt is how many messages are encoded on several cores: when a long session
+// is resumed, not at a step.
+const worthIt = 512
+
+// encode encodes the messages from one on.
+func (c *Client) encode(all []llm.Message, from int) []piece {
+	pieces := make([]piece, 1)
+	if len(all)-from >= worthIt {
+		pieces = make([]piece, runtime.GOMAXPROCS(0))
+	}
+	var wg sync.WaitGroup
+	part := (len(all) - from + len(pieces) - 1) / len(pieces)
+	for i := range pieces[1:] {
+		wg.Go(func() { pieces[i+1] = c.piece(all, from+(i+1)*part, min(from+(i+2)*part, len(all))) })
+	}
+	pieces[0] = c.piece(all, from, min(from+part, len(all)))
+	wg.Wait()
+	return pieces
+}
+
+// piece encodes the messages from one to before another.
+func (c *Client) piece(all []llm.Message, from, to int) (p piece) {
+	e := encoded{bytes: make([]byte, 0, 256*max(to-from, 0))}
+	for i := from; i < to; i++ {
+		messages := c.wire(all[i])
+		if all[i].Role == llm.Tool && (i+1 == len(all) || all[i+1].Role != llm.Tool) {
+			messages = append(messages, c.pictures(all[:i+1])...)
+		}
+		if err := e.add(messages...); err != nil {
+			return piece{err: err}
+		}
+		p.ends = append(p.ends, len(e.bytes))
+	}
+	p.bytes = e.bytes
+	return p
 }
 
 // truncate keeps the first n messages.

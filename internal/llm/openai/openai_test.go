@@ -1,6 +1,7 @@
 package openai_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -416,5 +417,34 @@ func BenchmarkLongReply(b *testing.B) {
 		if _, err := llmtest.Ask(b.Context(), c, llmtest.Go()); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// A long history that is sent at once has the same bytes as one that has grown.
+func TestLongHistoryAtOnce(t *testing.T) {
+	t.Parallel()
+	s := llmtest.NewServerFunc(func(int) (llmtest.Turn, bool) { return llmtest.Turn{Text: "ok"}, true })
+	defer s.Close()
+	var messages []llm.Message
+	for i := range 800 {
+		id := fmt.Sprint("c", i)
+		messages = append(messages, user("question "+id),
+			llm.Message{Role: llm.Assistant, Parts: []llm.Part{{Call: &llm.ToolCall{ID: id, Name: "f", Args: `{"n":1}`}}}},
+			llm.Message{Role: llm.Tool, Parts: []llm.Part{{Result: &llm.ToolResult{CallID: id, Text: strings.Repeat("é\n", i%40)}}}})
+	}
+	tools := []llm.ToolSpec{{Name: "f", Schema: json.RawMessage(`{"type":"object"}`)}}
+	ask := func(c *openai.Client, n int) {
+		if _, err := llmtest.Ask(t.Context(), c, llm.Request{System: "s", Tools: tools, Messages: messages[:n]}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	grown := &openai.Client{Model: "m", BaseURL: s.URL}
+	for n := 300; n <= len(messages); n += 300 {
+		ask(grown, n)
+	}
+	ask(&openai.Client{Model: "m", BaseURL: s.URL}, len(messages))
+	seen := s.Seen()
+	if a, b := seen[len(seen)-2].Body, seen[len(seen)-1].Body; !bytes.Equal(a, b) {
+		t.Errorf("%d bytes, and %d at once", len(a), len(b))
 	}
 }
