@@ -25,7 +25,8 @@ func page(wait time.Duration, now, most *atomic.Int32) tool.Tool {
 	spec := tool.Spec{Effect: tool.Reads, ToolSpec: llm.ToolSpec{Name: "look"}}
 	return tool.New(spec, func(ctx context.Context, in struct {
 		URL string `json:"url"`
-	}, _ tool.Call) (tool.Output, error) {
+	}, _ tool.Call,
+	) (tool.Output, error) {
 		n := now.Add(1)
 		defer now.Add(-1)
 		for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {

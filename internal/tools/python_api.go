@@ -9,11 +9,11 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"ml-intern/internal/sandbox"
 	"ml-intern/internal/tool"
-	"sync"
 )
 
 //go:embed python_api.py

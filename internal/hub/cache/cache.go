@@ -18,10 +18,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"ml-intern/internal/hub"
-	"sync"
 )
 
 // ErrNotCached says that something is not in the cache, and that the Hub could
