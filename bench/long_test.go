@@ -1,6 +1,8 @@
 package bench_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -32,7 +34,7 @@ func (w *world) seed(messages, size int, talk bool) (home string) {
 		w.Fatal(err)
 	}
 	defer store.Close()
-	text := strings.Repeat(`result: "some words", 3.14159, more words of a text. `, size/messages/52+1)
+	text := longText(size / messages)
 	var evs []session.Event
 	add := func(ev session.Event) {
 		ev.Seq, ev.Time = int64(len(evs))+1, time.Now().UTC()
@@ -67,17 +69,49 @@ func (w *world) seed(messages, size int, talk bool) (home string) {
 
 // long measures what a long history costs: to resume it, and to compact it.
 func (w *world) long() []row {
-	var resumed, fresh []time.Duration
+	var resumed, fresh, floor []time.Duration
 	home := w.seed(10_000, 5_000_000, false)
-	for range 7 {
+	log := w.floorLog(10_000, 5_000_000)
+	for range 15 {
 		copied := w.home()
 		w.copy(home, copied)
 		resumed = append(resumed, w.run(w.ours, copied, echoes(0), "--continue").firstRequest())
 		fresh = append(fresh, w.run(w.ours, w.home(), echoes(0), "go").firstRequest())
+		copied = w.home()
+		if err := os.WriteFile(filepath.Join(copied, "floor.log"), log, 0o600); err != nil {
+			w.Fatal(err)
+		}
+		floor = append(floor, w.run(w.floor, copied, echoes(0), "go").firstRequest())
 	}
-	r, f := median(resumed), median(fresh)
-	rows := []row{{"15", "start to first request, resuming 10,000 messages (5 MB)", fmt.Sprintf("%s, fresh %s; n = %d", ms(r), ms(f), len(resumed)), "120 ms", verdict(milliseconds(r), 120)}}
+	r, f, l := median(resumed), median(fresh), median(floor)
+	rows := []row{{"15", "start to first request, resuming 10,000 messages (5 MB)", fmt.Sprintf("%s, fresh %s, floor agent %s; n = %d", ms(r), ms(f), ms(l), len(resumed)), "120 ms", verdict(milliseconds(r), 120)}}
 	return append(rows, w.compaction()...)
+}
+
+// floorLog is a log of the floor agent: steps of a call with its result.
+func (w *world) floorLog(messages, size int) []byte {
+	w.Helper()
+	var log bytes.Buffer
+	text := longText(size / messages)
+	for i := range messages / 2 {
+		id := fmt.Sprint("c", i)
+		for _, m := range []any{
+			map[string]any{"role": "assistant", "content": "", "tool_calls": []any{map[string]any{
+				"id": id, "type": "function", "function": map[string]string{"name": "bash", "arguments": fmt.Sprintf(`{"command":"echo %d"}`, i)},
+			}}},
+			map[string]string{"role": "tool", "tool_call_id": id, "content": fmt.Sprint(i, " ", text)},
+		} {
+			if err := json.NewEncoder(&log).Encode(m); err != nil {
+				w.Fatal(err)
+			}
+		}
+	}
+	return log.Bytes()
+}
+
+// longText is a text of at least so many bytes.
+func longText(size int) string {
+	return strings.Repeat(`result: "some words", 3.14159, more words of a text. `, size/52+1)
 }
 
 // compaction goes on with 4 MB of talk; the first reply says that the window is

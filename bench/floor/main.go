@@ -1,6 +1,6 @@
 // Command floor is the least an agent can do: it asks, runs what it is told
-// with sh, syncs a line of log, and asks again. Nothing is checked, limited,
-// authorized or resumed. `make bench` measures the program beside it.
+// with sh, syncs a line of log, and asks again; a log that it finds, it goes on
+// with. Nothing is checked, limited or authorized. `make bench` measures the program beside it.
 //
 // Without a prompt it ends at once, which is what starting a process costs.
 package main
@@ -45,21 +45,34 @@ type message struct {
 }
 
 func run(prompt string) error {
-	log, err := os.Create(filepath.Join(os.Getenv("ML_INTERN_HOME"), "floor.log"))
+	log, err := os.OpenFile(filepath.Join(os.Getenv("ML_INTERN_HOME"), "floor.log"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
 	var history []byte // the messages as sent, spliced into the next request
-	add := func(m message) error {
+	encode := func(m message) ([]byte, error) {
 		text, err := json.Marshal(m)
-		if err != nil {
-			return err
-		}
-		if history != nil {
+		if err == nil && history != nil {
 			history = append(history, ',')
 		}
 		history = append(history, text...)
+		return text, err
+	}
+	for old := json.NewDecoder(log); old.More(); {
+		var m message
+		if err := old.Decode(&m); err != nil {
+			return err
+		}
+		if _, err := encode(m); err != nil {
+			return err
+		}
+	}
+	add := func(m message) error {
+		text, err := encode(m)
+		if err != nil {
+			return err
+		}
 		_, err = log.Write(append(text, '\n'))
 		return err
 	}

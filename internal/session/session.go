@@ -76,6 +76,9 @@ func (s *Session) RecordAll(ctx context.Context, evs []Event) error {
 }
 
 func (s *Session) add(ev Event) {
+	if len(s.events) == cap(s.events) { // append alone would copy a long log five times
+		s.events = slices.Grow(s.events, len(s.events)+64)
+	}
 	s.events = append(s.events, ev)
 	s.transcript.add(ev)
 	s.turn.add(ev)

@@ -220,9 +220,28 @@ func (c *Client) encode(all []llm.Message, from int) []piece {
 	return pieces
 }
 
+// room is about how many bytes a message takes.
+func room(m llm.Message) int {
+	n := 0
+	for _, p := range m.Parts {
+		n += len(p.Text)
+		if p.Call != nil {
+			n += 128 + len(p.Call.Args)
+		}
+		if p.Result != nil {
+			n += len(p.Result.Text)
+		}
+	}
+	return n + n/16 + 64 // for what is escaped, and the frame
+}
+
 // piece encodes the messages from one to before another.
 func (c *Client) piece(all []llm.Message, from, to int) (p piece) {
-	e := encoded{bytes: make([]byte, 0, 256*max(to-from, 0))}
+	space := 0
+	for i := from; i < to; i++ {
+		space += room(all[i])
+	}
+	e := encoded{bytes: make([]byte, 0, space)}
 	for i := from; i < to; i++ {
 		messages := c.wire(all[i])
 		if all[i].Role == llm.Tool && (i+1 == len(all) || all[i+1].Role != llm.Tool) {

@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -94,88 +93,112 @@ func (s *Store) Close() error {
 	return errors.Join(s.writer.close(), s.db.Close())
 }
 
-// loadPage is how many bytes of events are read at once. No transaction is
-// open while the caller works, and a long session never fills the memory.
-const loadPage = 1 << 20
+// loadPage is how many events are read at once. No transaction is open while
+// the caller works, and little of a long session is in memory twice.
+const loadPage = 256
+
+// separator stands between the events of a page: JSON has none of it.
+const separator = "\x1e"
+
+// selectPage gives the events after a sequence number as one text: a row each
+// would take as long to read as the events take to decode.
+const selectPage = `SELECT count(*), max(seq), group_concat(json, char(30)) FROM
+	(SELECT seq, json FROM events WHERE session = ? AND seq > ? ORDER BY seq LIMIT ?)`
+
+// selectSummaries gives the summaries as one text, the newest first.
+const selectSummaries = `SELECT group_concat(summary, char(30)) FROM
+	(SELECT summary FROM sessions ORDER BY updated DESC, id DESC)`
+
+// A page is some events, or why they could not be had.
+type page struct {
+	events []session.Event
+	err    error
+}
 
 // Load implements session.Store. While the caller works on one page, the next
-// is read.
+// are read and decoded, on all cores.
 func (s *Store) Load(ctx context.Context, id string, after int64) iter.Seq2[session.Event, error] {
 	return func(yield func(session.Event, error) bool) {
-		ctx, cancel := context.WithCancel(ctx)
+		reader, cancel := context.WithCancel(ctx)
+		pages := make(chan chan page, runtime.GOMAXPROCS(0))
+		var reading sync.WaitGroup
+		defer reading.Wait()
 		defer cancel()
-		events, more, err := s.page(ctx, id, after)
-		for {
-			if err != nil {
-				yield(session.Event{}, s.failure("load", id, err))
+		reading.Go(func() {
+			defer close(pages)
+			s.read(reader, id, after, pages)
+		})
+		for next := range pages {
+			p := <-next
+			if p.err != nil {
+				yield(session.Event{}, s.failure("load", id, p.err))
 				return
 			}
-			var next []session.Event
-			var nextMore bool
-			var nextErr error
-			var reading sync.WaitGroup
-			if more {
-				last := events[len(events)-1].Seq
-				reading.Go(func() { next, nextMore, nextErr = s.page(ctx, id, last) })
-			}
-			for _, ev := range events {
+			for _, ev := range p.events {
 				if !yield(ev, nil) {
-					cancel()
-					reading.Wait()
 					return
 				}
 			}
-			reading.Wait()
-			if !more {
-				return
-			}
-			events, more, err = next, nextMore, nextErr
+		}
+		if ctx.Err() != nil {
+			yield(session.Event{}, s.failure("load", id, ctx.Err()))
 		}
 	}
 }
 
-// page reads the events after the sequence number, about loadPage bytes of
-// them, and reports whether there may be more.
-func (s *Store) page(ctx context.Context, id string, after int64) (page []session.Event, more bool, err error) {
-	rows, err := s.db.QueryContext(ctx, "SELECT json FROM events WHERE session = ? AND seq > ? ORDER BY seq", id, after)
-	if err != nil {
-		return nil, false, err
+// read sends the pages in order, each as a channel that will have it, until
+// they end, one fails or the context is done.
+func (s *Store) read(ctx context.Context, id string, after int64, pages chan<- chan page) {
+	for {
+		next := make(chan page, 1)
+		texts, last, more, err := s.readPage(ctx, id, after)
+		if err != nil {
+			next <- page{err: err}
+		} else {
+			go func() {
+				events, err := decode[session.Event](texts)
+				next <- page{events, err}
+			}()
+		}
+		select {
+		case pages <- next:
+		case <-ctx.Done():
+			return
+		}
+		if !more {
+			return
+		}
+		after = last
 	}
-	defer rows.Close()
-	lines, more, err := readLines(rows, loadPage)
-	if err != nil {
-		return nil, false, err
-	}
-	page, err = decode[session.Event](lines)
-	return page, more, err
 }
 
-// readLines reads texts until they have limit bytes, and reports whether there
-// may be more.
-func readLines(rows *sql.Rows, limit int) (lines [][]byte, more bool, err error) {
-	for rows.Next() {
-		var line []byte
-		if err := rows.Scan(&line); err != nil {
-			return nil, false, err
-		}
-		lines = append(lines, line)
-		if limit -= len(line); limit <= 0 {
-			return lines, true, nil
-		}
-	}
-	return lines, false, rows.Err()
+// readPage reads the events after the sequence number, and reports the number
+// of the last and whether there may be more.
+func (s *Store) readPage(ctx context.Context, id string, after int64) (texts string, last int64, more bool, err error) {
+	var n int
+	var seq sql.NullInt64
+	var all sql.NullString
+	err = s.db.QueryRowContext(ctx, selectPage, id, after, loadPage).Scan(&n, &seq, &all)
+	return all.String, seq.Int64, err == nil && n == loadPage, err
 }
 
-// decode works on all cores: it is most of what a load costs.
-func decode[T any](lines [][]byte) ([]T, error) {
+// decode decodes texts with separators between them. Many are decoded on all
+// cores: it is most of what a load costs.
+func decode[T any](texts string) ([]T, error) {
+	if texts == "" {
+		return nil, nil
+	}
+	lines := strings.Split(texts, separator)
 	values := make([]T, len(lines))
-	workers := min(runtime.GOMAXPROCS(0), len(lines)/64+1)
+	workers := min(runtime.GOMAXPROCS(0), len(lines)/(2*loadPage)+1)
 	errs := make([]error, workers)
 	var wg sync.WaitGroup
 	for w := range workers {
 		wg.Go(func() {
+			var line []byte
 			for i := w; i < len(lines) && errs[w] == nil; i += workers {
-				if err := json.Unmarshal(lines[i], &values[i]); err != nil {
+				line = append(line[:0], lines[i]...)
+				if err := json.Unmarshal(line, &values[i]); err != nil {
 					errs[w] = fmt.Errorf("decode %.60q: %w", lines[i], err)
 				}
 			}
@@ -187,24 +210,13 @@ func decode[T any](lines [][]byte) ([]T, error) {
 
 // List implements session.Store.
 func (s *Store) List(ctx context.Context) ([]session.Summary, error) {
-	list, err := s.list(ctx)
-	if err != nil {
+	var texts sql.NullString
+	err := s.db.QueryRowContext(ctx, selectSummaries).Scan(&texts)
+	list, bad := decode[session.Summary](texts.String)
+	if err := errors.Join(err, bad); err != nil {
 		return nil, fmt.Errorf("list sessions: %w", advise(s.path, err))
 	}
 	return list, nil
-}
-
-func (s *Store) list(ctx context.Context) ([]session.Summary, error) {
-	rows, err := s.db.QueryContext(ctx, "SELECT summary FROM sessions ORDER BY updated DESC, id DESC")
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	lines, _, err := readLines(rows, math.MaxInt)
-	if err != nil {
-		return nil, err
-	}
-	return decode[session.Summary](lines)
 }
 
 // Lease implements session.Store. The lock is the kernel's, so it is free as
