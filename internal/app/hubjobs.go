@@ -12,12 +12,11 @@ import (
 	"ml-intern/internal/hub"
 	"ml-intern/internal/hub/hubserver"
 	"ml-intern/internal/job"
-	"ml-intern/internal/job/local"
 	"ml-intern/internal/llm/catalog"
 )
 
 // hubJobs shows the jobs of this machine to the Hub's Jobs API.
-type hubJobs struct{ backend local.Backend }
+type hubJobs struct{ backend job.Backend }
 
 var _ hubserver.Jobs = hubJobs{}
 
@@ -37,7 +36,7 @@ func (h hubJobs) List(ctx context.Context) ([]hubserver.Job, error) {
 	errs := []error{err}
 	out := make([]hubserver.Job, 0, len(all))
 	for _, status := range all {
-		j, err := h.job(status)
+		j, err := h.job(ctx, status)
 		errs = append(errs, err)
 		out = append(out, j)
 	}
@@ -50,7 +49,7 @@ func (h hubJobs) Get(ctx context.Context, id string) (hubserver.Job, error) {
 	if err != nil {
 		return hubserver.Job{}, noHubJob(err)
 	}
-	return h.job(status)
+	return h.job(ctx, status)
 }
 
 // Cancel implements hubserver.Jobs.
@@ -67,12 +66,12 @@ func noHubJob(err error) error {
 
 // job is a job as the Hub's API knows it. With an error it still tells how the
 // job is.
-func (h hubJobs) job(s job.Status) (hubserver.Job, error) {
+func (h hubJobs) job(ctx context.Context, s job.Status) (hubserver.Job, error) {
 	j := hubserver.Job{
 		ID: s.ID, Name: s.Name, Stage: hubStage(s.State), Message: s.Reason,
 		Created: s.Submitted, Started: s.Started, Finished: s.Finished,
 	}
-	spec, err := h.backend.Spec(s.ID)
+	spec, err := h.backend.Spec(ctx, s.ID)
 	if err != nil {
 		return j, err
 	}
@@ -95,7 +94,7 @@ func hubStage(s job.State) hub.JobStage {
 		return hub.JobCompleted
 	case job.Canceled:
 		return hub.JobCanceled
-	case job.Failed, job.TimedOut, job.OutOfMemory, job.Lost:
+	case job.Failed, job.TimedOut, job.OutOfMemory, job.Preempted, job.Lost:
 	}
 	return hub.JobFailed
 }

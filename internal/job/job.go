@@ -9,6 +9,7 @@ package job
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"iter"
@@ -24,19 +25,45 @@ var ErrNotFound = errors.New("no such job")
 type Spec struct {
 	// Label makes Submit repeatable: if it names a job already, that job is
 	// returned and nothing starts. An empty label always starts a job.
-	Label string `json:"label,omitempty"`
-	Name  string `json:"name,omitempty"` // for people
+	Label   string `json:"label,omitempty"`
+	Name    string `json:"name,omitempty"`    // for people
+	Backend string `json:"backend,omitempty"` // of a Set: who shall run it; the Set's first if empty
 
 	Script  string   `json:"script,omitempty"`  // Python file inside Dir; the job runs it as it was at Submit
 	Command []string `json:"command,omitempty"` // instead of Script
 	Args    []string `json:"args,omitempty"`    // after Script or Command
 
-	Dir string            `json:"dir"`           // absolute workspace folder, where the job runs
-	Env map[string]string `json:"env,omitempty"` // on top of a clean environment; no secrets, it is kept
+	Python       string   `json:"python,omitempty"`       // version, such as 3.12
+	Dependencies []string `json:"dependencies,omitempty"` // requirements besides those of the script's PEP 723 header
+	Image        string   `json:"image,omitempty"`        // container image, where jobs run in one
 
-	CPUs      int           `json:"cpus,omitempty"`       // 0 means 1
-	MemoryMB  int64         `json:"memory_mb,omitempty"`  // 0 means no limit; 1 MB is 1<<20 bytes
+	Dir     string            `json:"dir"`               // absolute workspace folder, where the job runs
+	Env     map[string]string `json:"env,omitempty"`     // on top of a clean environment; no secrets, it is kept
+	Secrets []string          `json:"secrets,omitempty"` // names of variables whose values the job gets and nobody keeps
+
+	Hardware
 	TimeLimit time.Duration `json:"time_limit,omitempty"` // of running, not of queueing; 0 means the backend's default
+
+	Inputs  []string `json:"inputs,omitempty"`  // what it reads: hf://TYPE/ID@REVISION, or paths in Dir
+	Outputs []string `json:"outputs,omitempty"` // where its results must be afterwards: hf://TYPE/ID, or paths in OUTPUT_DIR
+
+	// Retries is how often the job is run again after the machine was taken
+	// from it; JOB_ATTEMPT counts from 0. Where OUTPUT_DIR does not outlive an
+	// attempt, Checkpoint says from where to go on; the job finds it in
+	// CHECKPOINT.
+	Retries    int    `json:"retries,omitempty"`
+	Checkpoint string `json:"checkpoint,omitempty"` // hf://TYPE/ID, or a path in OUTPUT_DIR
+}
+
+// Hardware is what a job needs: so much, or a backend's own name for it.
+type Hardware struct {
+	Flavor   string `json:"flavor,omitempty"`    // as an Offer names it; then the rest counts as nothing
+	CPUs     int    `json:"cpus,omitempty"`      // 0 means 1
+	MemoryMB int64  `json:"memory_mb,omitempty"` // 0 means no limit; 1 MB is 1<<20 bytes
+
+	GPUs        int    `json:"gpus,omitempty"`
+	GPU         string `json:"gpu,omitempty"`           // part of the type's name, such as A100
+	GPUMemoryMB int64  `json:"gpu_memory_mb,omitempty"` // of each at least
 }
 
 // Check says what is wrong with the spec on any backend, nil if nothing is.
@@ -48,8 +75,8 @@ func (s Spec) Check() error {
 		return errors.New("a job has a script or a command, not both")
 	case !filepath.IsAbs(s.Dir):
 		return fmt.Errorf("the job's folder %q is not an absolute path", s.Dir)
-	case s.CPUs < 0 || s.MemoryMB < 0 || s.TimeLimit < 0:
-		return errors.New("a job's CPUs, memory and time limit cannot be negative")
+	case s.CPUs < 0 || s.MemoryMB < 0 || s.TimeLimit < 0 || s.GPUs < 0 || s.GPUMemoryMB < 0 || s.Retries < 0:
+		return errors.New("a job's CPUs, memory, GPUs, retries and time limit cannot be negative")
 	case len(s.Command) > 0 && s.Command[0] == "":
 		return errors.New("the job's command names no program")
 	}
@@ -60,6 +87,11 @@ func (s Spec) Check() error {
 	}
 	for name, value := range s.Env {
 		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) {
+			return fmt.Errorf("%q is no environment variable", name)
+		}
+	}
+	for _, name := range s.Secrets {
+		if name == "" || strings.ContainsAny(name, "=\x00") {
 			return fmt.Errorf("%q is no environment variable", name)
 		}
 	}
@@ -78,7 +110,8 @@ const (
 	Canceled    State = "canceled"
 	TimedOut    State = "timed_out"
 	OutOfMemory State = "out_of_memory"
-	Lost        State = "lost" // it started, and nobody knows how it ended; never run again
+	Preempted   State = "preempted" // the machine was taken from it, and no retry is left
+	Lost        State = "lost"      // it started, and nobody knows how it ended; never run again
 )
 
 // Status is what is known of a job.
@@ -99,7 +132,20 @@ type Status struct {
 	ScriptSHA256 string `json:"script_sha256,omitempty"` // of the script that ran, in hex
 	Hardware     string `json:"hardware,omitempty"`      // what it runs on, in words
 	PID          int    `json:"pid,omitempty"`           // on this machine, of a job that has started
+
+	Backend    string        `json:"backend,omitempty"`      // of a Set: who runs it
+	Ref        string        `json:"ref,omitempty"`          // what the backend calls it, such as a Slurm job number
+	URL        string        `json:"url,omitempty"`          // page for people
+	TimeLimit  time.Duration `json:"time_limit,omitempty"`   // that holds for it
+	USDPerHour float64       `json:"usd_per_hour,omitempty"` // while it runs
 }
+
+// Cost is what the running so far has cost, in dollars.
+func (s Status) Cost() float64 { return s.USDPerHour * s.Seconds() / 3600 }
+
+// Worst is what the job costs if it runs to its limit, in dollars; it may pass
+// the limit by a little while it ends.
+func (s Status) Worst() float64 { return s.USDPerHour * s.TimeLimit.Hours() }
 
 // Done reports whether the job has reached a final state.
 func (s Status) Done() bool { return s.State != Queued && s.State != Running }
@@ -145,4 +191,25 @@ type Backend interface {
 	// List returns all jobs, newest first. With an error it still returns
 	// those that could be read.
 	List(ctx context.Context) ([]Status, error)
+
+	// Spec is what was asked for when the job was submitted.
+	Spec(ctx context.Context, id string) (Spec, error)
+
+	// Collect brings the job's results to Status.OutputDir on this machine, if
+	// they are elsewhere. It may be called again, and while the job runs.
+	Collect(ctx context.Context, id string) error
+
+	// Offers lists the hardware that can be had, the cheapest first.
+	Offers(ctx context.Context) ([]Offer, error)
+}
+
+// NewID returns an id that says when: 261123-014805-k7qzm.
+func NewID(now time.Time) string {
+	return now.UTC().Format("060102-150405-") + strings.ToLower(rand.Text()[:5])
+}
+
+// ValidID reports whether id could be of NewID: it becomes part of a path.
+func ValidID(id string) bool {
+	other := func(r rune) bool { return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') }
+	return id != "" && len(id) <= 32 && !strings.ContainsFunc(id, other)
 }

@@ -46,7 +46,7 @@ func JobSubmit(backend submitter, dir string) tool.Tool {
 	return tool.New(s, func(ctx context.Context, in input, call tool.Call) (tool.Output, error) {
 		status, err := backend.Submit(ctx, job.Spec{
 			Label: call.ID, Name: in.Name, Script: in.Script, Args: in.Args, Dir: dir, Env: in.Env,
-			CPUs: in.CPUs, MemoryMB: in.MemoryMB, TimeLimit: time.Duration(in.TimeLimitS) * time.Second,
+			Hardware: job.Hardware{CPUs: in.CPUs, MemoryMB: in.MemoryMB}, TimeLimit: time.Duration(in.TimeLimitS) * time.Second,
 		})
 		if err != nil {
 			return tool.Output{}, err

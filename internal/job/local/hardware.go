@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"ml-intern/internal/job"
 )
 
 // hardware says in words what this machine is: cores, memory, GPUs, as far as
@@ -23,6 +25,14 @@ func hardware(ctx context.Context) string {
 		parts = append(parts, fmt.Sprintf("%.0f GB of memory", float64(kib)/(1<<20)))
 	}
 	return strings.Join(append(parts, gpus(ctx)), ", ")
+}
+
+// Offers implements job.Backend: this machine, which costs nothing.
+func (b Backend) Offers(ctx context.Context) ([]job.Offer, error) {
+	return []job.Offer{{
+		Flavor: "this machine", Note: hardware(ctx), CPUs: b.slots(), FreeGPUs: -1, FreeCPUs: -1, Queued: -1,
+		DefaultLimitS: int(defaultTimeLimit.Seconds()),
+	}}, nil
 }
 
 // field is the value of the first line of that name.

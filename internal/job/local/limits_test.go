@@ -22,7 +22,7 @@ func TestMemoryLimit(t *testing.T) {
 	// A child of the job's first process, in a session of its own, takes it.
 	hungry := `import os, time; os.setsid(); x = bytearray(400 << 20); x[::4096] = b"1" * len(x[::4096]); print("full"); time.sleep(300)`
 	s, err := b.Submit(t.Context(), job.Spec{
-		Dir: t.TempDir(), Command: []string{"sh", "-c", `python3 -c "$0"; echo after`, hungry}, MemoryMB: 200,
+		Dir: t.TempDir(), Command: []string{"sh", "-c", `python3 -c "$0"; echo after`, hungry}, Hardware: job.Hardware{MemoryMB: 200},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +53,7 @@ for _ in range(4):
 for _ in range(4):
     os.wait()
 `
-	s, err := b.Submit(t.Context(), job.Spec{Dir: t.TempDir(), Command: []string{"python3", "-c", sharing}, MemoryMB: 250})
+	s, err := b.Submit(t.Context(), job.Spec{Dir: t.TempDir(), Command: []string{"python3", "-c", sharing}, Hardware: job.Hardware{MemoryMB: 250}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestCPUs(t *testing.T) {
 	b := newBackend(t)
 	run := func(cpus int) string {
 		s, err := b.Submit(t.Context(), job.Spec{
-			Dir: t.TempDir(), CPUs: cpus, Command: []string{"sh", "-c", "echo $OMP_NUM_THREADS; command -v nproc >/dev/null && env -u OMP_NUM_THREADS nproc"},
+			Dir: t.TempDir(), Hardware: job.Hardware{CPUs: cpus}, Command: []string{"sh", "-c", "echo $OMP_NUM_THREADS; command -v nproc >/dev/null && env -u OMP_NUM_THREADS nproc"},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -100,7 +100,7 @@ func TestCPUs(t *testing.T) {
 			t.Errorf("with %d CPUs the job may use %s", n, got[1])
 		}
 	}
-	if _, err := b.Submit(t.Context(), job.Spec{Dir: t.TempDir(), CPUs: 3, Command: []string{"true"}}); err == nil || !strings.Contains(err.Error(), "3 CPUs") {
+	if _, err := b.Submit(t.Context(), job.Spec{Dir: t.TempDir(), Hardware: job.Hardware{CPUs: 3}, Command: []string{"true"}}); err == nil || !strings.Contains(err.Error(), "3 CPUs") {
 		t.Errorf("a job of three CPUs on two: %v", err)
 	}
 }
@@ -114,7 +114,7 @@ func TestSlots(t *testing.T) {
 	var ids []string
 	for i := range 12 {
 		cpus := 1 + i%3/2
-		s, err := b.Submit(t.Context(), job.Spec{Dir: dir, CPUs: cpus, Command: []string{"sh", "-c", `
+		s, err := b.Submit(t.Context(), job.Spec{Dir: dir, Hardware: job.Hardware{CPUs: cpus}, Command: []string{"sh", "-c", `
 			for i in $(seq $0); do : >"busy.$JOB_ID.$i"; done
 			sleep 0.05; set -- busy.*; echo $#
 			rm busy.$JOB_ID.*`, fmt.Sprint(cpus)}})

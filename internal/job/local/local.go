@@ -73,8 +73,8 @@ func (b Backend) Status(ctx context.Context, id string) (job.Status, error) {
 	return b.settle(ctx, f)
 }
 
-// Spec returns what was asked for when a job was submitted.
-func (b Backend) Spec(id string) (job.Spec, error) {
+// Spec implements job.Backend.
+func (b Backend) Spec(_ context.Context, id string) (job.Spec, error) {
 	f, err := b.find(id)
 	if err != nil {
 		return job.Spec{}, err
@@ -86,13 +86,19 @@ func (b Backend) Spec(id string) (job.Spec, error) {
 	return rec.Spec, nil
 }
 
+// Collect implements job.Backend: results are here from the start.
+func (b Backend) Collect(_ context.Context, id string) error {
+	_, err := b.find(id)
+	return err
+}
+
 // find returns the folder of a job.
 func (b Backend) find(id string) (folder, error) {
 	if !supported {
 		return "", errUnsupported
 	}
 	f := folder(filepath.Join(b.Dir, jobsDir, id))
-	if !validID(id) || !f.has(specFile) {
+	if !job.ValidID(id) || !f.has(specFile) {
 		return "", fmt.Errorf("find job %q: %w", id, job.ErrNotFound)
 	}
 	return f, nil

@@ -10,5 +10,5 @@ import (
 )
 
 func TestBackend(t *testing.T) {
-	jobtest.Run(t, func(t *testing.T) job.Backend { return newBackend(t) })
+	jobtest.Run(t, func(t *testing.T) job.Backend { return newBackend(t) }, jobtest.Traits{})
 }

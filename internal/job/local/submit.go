@@ -2,7 +2,6 @@ package local
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -10,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"ml-intern/internal/job"
@@ -35,7 +33,7 @@ func (b Backend) Submit(ctx context.Context, spec job.Spec) (job.Status, error) 
 		}
 	}
 	b.sweep()
-	id := newID(time.Now())
+	id := job.NewID(time.Now())
 	written := folder(filepath.Join(b.Dir, tmpDir, id))
 	defer os.RemoveAll(string(written)) // nothing is left there once it is accepted
 	if err := b.prepare(ctx, written, id, spec); err != nil {
@@ -157,15 +155,4 @@ func (b Backend) sweep() {
 			_ = os.RemoveAll(filepath.Join(b.Dir, tmpDir, e.Name()))
 		}
 	}
-}
-
-// newID returns an id that says when: 261123-014805-k7qzm.
-func newID(now time.Time) string {
-	return now.UTC().Format("060102-150405-") + strings.ToLower(rand.Text()[:5])
-}
-
-// validID reports whether id could be of newID: it becomes part of a path.
-func validID(id string) bool {
-	other := func(r rune) bool { return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') }
-	return id != "" && len(id) <= 32 && !strings.ContainsFunc(id, other)
 }

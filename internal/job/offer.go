@@ -1,0 +1,97 @@
+package job
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// An Offer is hardware that a backend has, and what it costs.
+type Offer struct {
+	Backend string `json:"backend,omitempty"` // of a Set
+	Flavor  string `json:"flavor"`            // as Hardware.Flavor names it
+	Note    string `json:"note,omitempty"`    // for people: a queue's name, a version
+
+	CPUs     int   `json:"cpus,omitempty"`
+	MemoryMB int64 `json:"memory_mb,omitempty"`
+
+	GPUs        int    `json:"gpus,omitempty"`
+	GPU         string `json:"gpu,omitempty"`
+	GPUMemoryMB int64  `json:"gpu_memory_mb,omitempty"` // of each; 0 if unknown
+
+	FreeGPUs int `json:"free_gpus"` // -1 if unknown
+	FreeCPUs int `json:"free_cpus"` // -1 if unknown
+	Queued   int `json:"queued"`    // jobs that wait for it; -1 if unknown
+
+	USDPerHour   float64 `json:"usd_per_hour"`
+	PriceUnknown bool    `json:"price_unknown,omitempty"` // nobody can say; USDPerHour is 0
+
+	DefaultLimitS int  `json:"default_limit_s,omitempty"` // time limit in seconds if a job names none
+	Ephemeral     bool `json:"ephemeral,omitempty"`       // the disk is gone when the job ends
+}
+
+// Fits says why the offer does not do for the need, nil if it does.
+func (o Offer) Fits(need Hardware) error {
+	if need.Flavor != "" {
+		if need.Flavor != o.Flavor {
+			return fmt.Errorf("it is %s, not %s", o.Flavor, need.Flavor)
+		}
+		return nil
+	}
+	switch {
+	case need.CPUs > o.CPUs && o.CPUs > 0:
+		return fmt.Errorf("it has %d CPUs, not %d", o.CPUs, need.CPUs)
+	case need.MemoryMB > o.MemoryMB && o.MemoryMB > 0:
+		return fmt.Errorf("it has %d MB of memory, not %d", o.MemoryMB, need.MemoryMB)
+	case need.GPU == "" && need.GPUMemoryMB == 0 && need.GPUs == 0:
+		return nil
+	case max(need.GPUs, 1) > o.GPUs:
+		return fmt.Errorf("it has %d GPUs, not %d", o.GPUs, max(need.GPUs, 1))
+	case !strings.Contains(plain(o.GPU), plain(need.GPU)):
+		return fmt.Errorf("its GPU is %s, not %s", o.GPU, need.GPU)
+	case need.GPUMemoryMB > o.GPUMemoryMB && o.GPUMemoryMB > 0:
+		return fmt.Errorf("its GPU has %d MB, not %d", o.GPUMemoryMB, need.GPUMemoryMB)
+	}
+	return nil
+}
+
+// plain is a name of hardware less its spelling: A10G, a10g and "NVIDIA A10G".
+func plain(name string) string {
+	return strings.ToLower(strings.NewReplacer(" ", "", "-", "", "_", "").Replace(name))
+}
+
+// Cheapest is the offer that fits the need and costs least; of those, one that
+// is free before one that is not.
+func Cheapest(offers []Offer, need Hardware) (Offer, error) {
+	var fit []Offer
+	var why []string
+	for _, o := range offers {
+		if err := o.Fits(need); err != nil {
+			why = append(why, o.Flavor+": "+err.Error())
+			continue
+		}
+		fit = append(fit, o)
+	}
+	if len(fit) == 0 {
+		return Offer{}, fmt.Errorf("no hardware here fits the job: %s", strings.Join(why, "; "))
+	}
+	return slices.MinFunc(fit, func(a, b Offer) int {
+		return cmp.Or(compareBool(a.PriceUnknown, b.PriceUnknown), cmp.Compare(a.USDPerHour, b.USDPerHour), compareBool(a.full(need), b.full(need)))
+	}), nil
+}
+
+// full reports whether the job would have to wait, as far as is known.
+func (o Offer) full(need Hardware) bool {
+	return o.FreeGPUs >= 0 && o.FreeGPUs < need.GPUs || o.FreeCPUs >= 0 && o.FreeCPUs < need.CPUs || o.Queued > 0
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
