@@ -60,7 +60,11 @@ func elsewhere(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	t.Cleanup(func() {
+		if !t.Failed() {
+			_ = os.RemoveAll(dir)
+		}
+	})
 	return dir
 }
 
@@ -145,4 +149,15 @@ func write(t *testing.T, path, text string) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// program puts a shell script among the programs of the machine of here.
+func program(t *testing.T, b *ssh.Backend, name, script string) (path string) {
+	t.Helper()
+	path = filepath.Join(home(b), "bin", name)
+	write(t, path, "#!/bin/sh\n"+script+"\n")
+	if err := os.Chmod(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

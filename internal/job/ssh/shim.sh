@@ -243,7 +243,7 @@ supervise() { # ID NONCE
 	try=$(pwd -P)
 	secrets=$(cat)
 	exec </dev/null
-	trap : TERM # it ends a wait
+	trap woken=1 TERM # it ends a wait
 	clean
 	cpus=1 gpus=0 gputype='' gpumemory=0 memory=0 limit=1
 	# shellcheck source=/dev/null
@@ -264,17 +264,29 @@ supervise() { # ID NONCE
 	secrets=
 	watch &
 	watcher=$!
-	verdict='' code=''
-	while kill -0 $child 2>/dev/null; do
-		wait $child # it also returns when a signal has come
-		code=$?
-		kill -0 $child 2>/dev/null && [ -z "$verdict" ] && judge
+	verdict=''
+	until await; do
+		[ -n "$verdict" ] || judge
 	done
 	kill -KILL $watcher 2>/dev/null
 	slay "$id" "$child"
 	[ -n "$verdict" ] || outcome
 	finish "$try" "$verdict" "$code" "$reason"
 	exit 0
+}
+
+# await waits for the job's program and sets code to how it ended; it fails if
+# a signal came before.
+await() {
+	woken=
+	wait "$child"
+	code=$?
+	[ -n "$woken" ] || return 0
+	kill -0 "$child" 2>/dev/null && return 1
+	# It ended at that moment: the shell may know how, or has said so above.
+	wait "$child"
+	set -- $?
+	[ "$1" = 127 ] || code=$1
 }
 
 # judge says why the supervisor was signaled, and ends the job.
