@@ -36,6 +36,11 @@ test-interop: build setup
 test-llama: .go-there
 	@scripts/test-llama
 
+# Installs openssh-server if it is missing, as root on Debian.
+.PHONY: test-ssh
+test-ssh: .go-there
+	@scripts/test-ssh
+
 bench: build
 	@scripts/bench
 

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -83,14 +84,13 @@ func (b *Backend) again(ctx context.Context, do func() error) error {
 	copied, lost := false, false
 	for {
 		err := do()
-		var t *trouble
 		switch {
 		case errors.Is(err, errNoShim) && !copied:
 			copied = true
 			if err := b.install(ctx); err != nil {
 				return err
 			}
-		case errors.As(err, &t) && t.passing && !lost && ctx.Err() == nil:
+		case isPassing(err) && !lost && ctx.Err() == nil:
 			lost = true
 			b.hangUp(ctx)
 		default:
@@ -108,8 +108,10 @@ func (b *Backend) shimLine(args []string) string {
 
 // install copies the shim to the machine.
 func (b *Backend) install(ctx context.Context) error {
-	line := fmt.Sprintf(`sh -c 'umask 077 && mkdir -p "$1" && cat >"$1/$2.$$" && mv "$1/$2.$$" "$1/$2" && echo %s' sh '%s' %s`,
-		greeting, b.farDir(), shimName())
+	// Whole or not at all: the connection may be cut.
+	line := fmt.Sprintf(`sh -c 'umask 077 && mkdir -p "$1" && cat >"$1/$2.$$" && `+
+		`[ "$(wc -c <"$1/$2.$$")" -eq $3 ] && mv "$1/$2.$$" "$1/$2" && echo %s' sh '%s' %s %d`,
+		greeting, b.farDir(), shimName(), len(shim))
 	s, err := b.dial(ctx, silence, func(w io.Writer) error {
 		_, err := w.Write(shim)
 		return err
@@ -174,7 +176,7 @@ type stream struct {
 	timer    *time.Timer
 	cmd      *exec.Cmd
 	out      *bufio.Reader
-	complain *bytes.Buffer
+	complain *os.File
 	fed      chan struct{} // closed when nothing is sent any more
 	unfed    error         // why not all was sent; after fed
 	stop     func()        // sending
@@ -192,17 +194,13 @@ func (b *Backend) dial(ctx context.Context, patience time.Duration, in func(io.W
 	ctx, cancel := context.WithCancelCause(ctx)
 	s := &stream{
 		backend: b, ctx: ctx, cancel: cancel, patience: patience,
-		timer:    time.AfterFunc(patience, func() { cancel(errSilence) }),
-		complain: &bytes.Buffer{}, fed: make(chan struct{}), stop: func() {},
+		timer: time.AfterFunc(patience, func() { cancel(errSilence) }),
+		fed:   make(chan struct{}), stop: func() {},
 	}
 	s.cmd = exec.CommandContext(ctx, cmp.Or(b.Program, "ssh"), append(b.arguments(), "--", b.Host, line)...)
-	s.cmd.Stderr = &limited{to: s.complain}
-	s.cmd.WaitDelay = 2 * time.Second // should a shared connection keep the pipe
+	s.cmd.WaitDelay = 2 * time.Second
 	s.feed(in)
-	out, err := s.cmd.StdoutPipe()
-	if err == nil {
-		err = s.cmd.Start()
-	}
+	out, err := s.run()
 	if err != nil {
 		s.ended, s.err = true, fmt.Errorf("run ssh: %w", err)
 		s.close()
@@ -217,6 +215,29 @@ func (b *Backend) dial(ctx context.Context, patience time.Duration, in func(io.W
 		return nil, err
 	}
 	return s, nil
+}
+
+// run starts the command. A shared connection that it opens keeps its standard
+// error for as long as it lasts, so that is a pipe whose end nobody waits for.
+func (s *stream) run() (out io.Reader, err error) {
+	out, err = s.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	var w *os.File
+	if s.complain, w, err = os.Pipe(); err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	s.cmd.Stderr = w
+	return out, s.cmd.Start()
+}
+
+// complaint is what a command that failed has said of it.
+func (s *stream) complaint() string {
+	_ = s.complain.SetReadDeadline(time.Now().Add(100 * time.Millisecond)) // at the latest
+	text, _ := io.ReadAll(io.LimitReader(s.complain, 16<<10))
+	return string(text)
 }
 
 // feed sends what in writes, beside the command.
@@ -305,9 +326,9 @@ func (s *stream) end(readErr error) error {
 	case errors.As(err, &exit) && exit.ExitCode() == noShim:
 		s.err = errNoShim
 	case errors.As(err, &exit) && exit.ExitCode() == sshTrouble:
-		s.err = explain(s.backend.Host, s.complain.String())
+		s.err = explain(s.backend.Host, s.complaint())
 	default:
-		s.err = fmt.Errorf("%s: %w: %s", s.backend.Host, err, lastLine(s.complain.String()))
+		s.err = fmt.Errorf("%s: %w: %s", s.backend.Host, err, lastLine(s.complaint()))
 	}
 	return s.err
 }
@@ -329,15 +350,8 @@ func (s *stream) close() {
 	}
 	s.stop()
 	<-s.fed
-	<-s.backend.state().calls
-}
-
-// A limited keeps the beginning of what is written.
-type limited struct{ to *bytes.Buffer }
-
-func (l *limited) Write(p []byte) (int, error) {
-	if room := 16<<10 - l.to.Len(); room > 0 {
-		l.to.Write(p[:min(len(p), room)])
+	if s.complain != nil {
+		_ = s.complain.Close()
 	}
-	return len(p), nil
+	<-s.backend.state().calls
 }

@@ -88,13 +88,14 @@ type logReader struct {
 // open begins to read. begin is the place that was asked for, and so many bytes
 // are to be skipped up to it.
 func (r *logReader) open() (begin, skip int64, err error) {
-	r.from, err = r.backend.start(r.ctx, silence, "log", r.id, strconv.FormatInt(r.at, 10), strconv.Itoa(r.back))
+	from, err := r.backend.start(r.ctx, silence, "log", r.id, strconv.FormatInt(r.at, 10), strconv.Itoa(r.back))
 	if err != nil {
 		return 0, 0, err
 	}
-	line, err := r.from.out.ReadString('\n')
+	r.from = from
+	line, err := from.out.ReadString('\n')
 	if err != nil {
-		return 0, 0, r.from.end(err)
+		return 0, 0, from.end(err)
 	}
 	var at int64
 	if _, err := fmt.Sscanf(line, "%d %d\n", &begin, &at); err != nil {
@@ -106,24 +107,21 @@ func (r *logReader) open() (begin, skip int64, err error) {
 
 // Read implements io.Reader.
 func (r *logReader) Read(p []byte) (int, error) {
-	for {
-		n, err := r.from.Read(p)
-		r.at += int64(n)
-		if n > 0 {
-			r.lost = 0
-			return n, nil // an error comes again
-		}
-		var t *trouble
-		if err == nil || errors.Is(err, io.EOF) || !errors.As(err, &t) || !t.passing || r.lost == reconnects {
-			return 0, err
-		}
+	n, err := r.from.Read(p)
+	for n == 0 && isPassing(err) && r.lost < reconnects {
 		r.lost++
 		r.close()
 		r.pause()
-		if _, _, err := r.open(); err != nil {
-			return 0, err
+		if _, _, err = r.open(); err == nil {
+			n, err = r.from.Read(p)
 		}
 	}
+	if n == 0 {
+		return 0, err
+	}
+	r.at += int64(n)
+	r.lost = 0
+	return n, nil // an error comes again
 }
 
 // pause gives a machine time to come back.
@@ -137,8 +135,8 @@ func (r *logReader) pause() {
 func (r *logReader) close() {
 	if r.from != nil {
 		r.from.close()
+		r.from = nil
 	}
-	r.from = nil
 }
 
 // A masker puts stars in the place of secrets. It holds back what could be the

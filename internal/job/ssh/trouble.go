@@ -1,6 +1,7 @@
 package ssh
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -13,6 +14,12 @@ type trouble struct {
 }
 
 func (t *trouble) Error() string { return t.text }
+
+// isPassing reports whether to try again at once may help.
+func isPassing(err error) bool {
+	var t *trouble
+	return errors.As(err, &t) && t.passing
+}
 
 // troubles are what ssh says, the first that fits counts. %s is the machine.
 var troubles = []struct {
@@ -35,6 +42,7 @@ var troubles = []struct {
 	{"Connection reset", "the connection to %[1]s was lost; what runs there goes on", true},
 	{"Broken pipe", "the connection to %[1]s was lost; what runs there goes on", true},
 	{"closed by remote host", "the connection to %[1]s was lost; what runs there goes on", true},
+	{"mux", "the connection to %[1]s was lost; what runs there goes on", true}, // the shared one, as it ends
 	{"Bad owner or permissions", "ssh refuses its configuration: only you may be able to write ~/.ssh/config", false},
 	{"Bad configuration option", "ssh does not understand its configuration", false},
 }
@@ -53,7 +61,7 @@ func explain(host, said string) error {
 	if strings.TrimSpace(said) == "" { // a shared connection that was cut says nothing
 		return &trouble{text: fmt.Sprintf("the connection to %s was lost; what runs there goes on", host), passing: true}
 	}
-	return &trouble{text: fmt.Sprintf("reach %s: %s", host, lastLine(said))}
+	return &trouble{text: fmt.Sprintf("reach %s: %s", host, lastLine(said)), passing: true}
 }
 
 // quoted is what ssh said, for who wants to know more.
