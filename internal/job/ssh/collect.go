@@ -15,6 +15,9 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
 
 	"ml-intern/internal/job"
 )
@@ -33,6 +36,14 @@ func (b *Backend) Collect(ctx context.Context, id string) error {
 	}
 	if status.Started.IsZero() {
 		return nil // it has made nothing
+	}
+	lock := flock.New(filepath.Join(b.Dir, id+".collect"))
+	if _, err := lock.TryLockContext(ctx, 50*time.Millisecond); err != nil {
+		return fmt.Errorf("wait for another collection of job %s: %w", id, err)
+	}
+	defer lock.Close()
+	if rec, err = b.records().Get(id); err != nil {
+		return err
 	}
 	root, err := os.OpenRoot(rec.Spec.Dir)
 	if err != nil {
@@ -76,8 +87,7 @@ func (b *Backend) collect(ctx context.Context, root *os.Root, rec job.Record, st
 	if !status.Done() {
 		return nil
 	}
-	rec, err = b.records().Get(rec.ID)
-	if err != nil {
+	if rec, err = b.records().Get(rec.ID); err != nil {
 		return err
 	}
 	rec.Kept[keptResults] = "here"
@@ -168,10 +178,8 @@ func (b *Backend) fetch(ctx context.Context, root *os.Root, dir, id string) erro
 	if err := unpack(root, dir, s); err != nil {
 		return err
 	}
-	if _, err := io.Copy(io.Discard, s); err != nil { // how it ended
-		return err
-	}
-	return nil
+	_, err = io.Copy(io.Discard, s) // how it ended
+	return err
 }
 
 // unpack writes the files of a tar into a folder. What would lead out of it is
@@ -195,7 +203,7 @@ func unpack(root *os.Root, dir string, r io.Reader) error {
 		case tar.TypeDir:
 			err = root.MkdirAll(target, 0o755)
 		case tar.TypeReg:
-			err = unpackFile(root, target, t)
+			err = unpackFile(root, target, h.FileInfo().Mode(), t)
 		case tar.TypeLink:
 			if filepath.IsLocal(path.Clean(h.Linkname)) {
 				err = root.Link(path.Join(dir, path.Clean(h.Linkname)), target)
@@ -211,11 +219,11 @@ func unpack(root *os.Root, dir string, r io.Reader) error {
 	}
 }
 
-func unpackFile(root *os.Root, name string, r io.Reader) error {
+func unpackFile(root *os.Root, name string, mode fs.FileMode, r io.Reader) error {
 	if err := root.MkdirAll(path.Dir(name), 0o755); err != nil {
 		return err
 	}
-	f, err := root.Create(name)
+	f, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644|mode.Perm()&0o111)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@
 # and ID/cancel says that somebody wants the job to end. Secrets come by
 # standard input and are in no file and no argument.
 set -u
+mask=$(umask) # the job's
 umask 077
 PATH=$PATH:${HOME:-/}/.local/bin:${HOME:-/}/.cargo/bin:/usr/local/bin:/usr/bin:/bin:/usr/lib/wsl/lib
 export PATH
@@ -192,7 +193,7 @@ submit() { # ID NONCE SIZE
 	fi
 	(cd "$try" && tar -xof -) 2>"$try/unpack.log" || refuse "unpack what was sent: $(tail -n 1 "$try/unpack.log")"
 	[ -e "$try/complete" ] || refuse "what was sent is not all there"
-	printf '%s\n' "$secrets" | session sh "$self" supervise "$id" "$2" >/dev/null 2>"$try/shim.log" &
+	printf '%s\n' "$secrets" | session sh "$self" supervise "$id" "$2" "$mask" >/dev/null 2>"$try/shim.log" &
 	secrets=
 	turns=100
 	until [ -L "$j/start" ] || [ -e "$try/info" ] || [ -s "$try/shim.log" ] || [ $turns = 0 ]; do
@@ -237,8 +238,8 @@ kills() { sed -n 's/^oom_kill //p' /proc/vmstat 2>/dev/null; }
 cores() { nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1; }
 
 # supervise runs a job to its end. Its standard input is the secrets.
-supervise() { # ID NONCE
-	id=$1 nonce=$2 j=$root/$1
+supervise() { # ID NONCE UMASK
+	id=$1 nonce=$2 mask=$3 j=$root/$1
 	cd "$j/try.$2" || exit 1
 	try=$(pwd -P)
 	secrets=$(cat)
@@ -257,6 +258,7 @@ supervise() { # ID NONCE
 	began_kills=$(kills)
 	(
 		eval "$secrets"
+		umask "$mask"
 		session sh ./run
 	) >>log 2>&1 &
 	child=$!
@@ -446,14 +448,15 @@ gpu_list() { nvidia-smi --query-gpu=index,name,memory.total,memory.used --format
 # cancel ends a job, and returns when it is over, or late.
 cancel() {
 	true >"$root/$1/cancel"
-	for turns in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
-		now_is=$(look "$1")
+	turns=80
+	while now_is=$(look "$1"); [ $turns != 0 ]; do
 		case $now_is in
 		*"${tab}running${tab}"* | *"${tab}queued${tab}"*) ;;
 		*) break ;;
 		esac
-		[ "$turns" != 1 ] || hurry "$1"
+		[ $turns != 80 ] || hurry "$1"
 		nap
+		turns=$((turns - 1))
 	done
 	now
 	echo "$now_is"
@@ -522,7 +525,7 @@ facts() {
 }
 
 if [ "$1" = supervise ]; then
-	supervise "$2" "$3"
+	supervise "$2" "$3" "$4"
 	exit
 fi
 echo "ml-intern ssh 1" # what the machine says before this is not ours
