@@ -71,7 +71,7 @@ func (b *Backend) collect(ctx context.Context, root *os.Root, rec job.Record, st
 	}
 	if !status.Done() || !maps.Equal(here, want) {
 		coming := path.Join("runs", "."+rec.ID)
-		defer root.RemoveAll(coming) // nothing is left there once it is in place
+		defer func() { _ = root.RemoveAll(coming) }() // nothing is left there once it is in place
 		if err := b.fetch(ctx, root, coming, rec.ID); err != nil {
 			return err
 		}

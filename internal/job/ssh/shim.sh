@@ -389,14 +389,15 @@ turn() {
 		exec 9>>"$root/queue/lock"
 		flock 9
 	fi
-	go=1
+	go=1 chosen=''
 	if [ ! -e ../cancel ] && command -v flock >/dev/null; then
 		first || go=0
 		[ $go = 0 ] || room || go=0
 	fi
 	if [ $go = 1 ]; then
 		now >started
-		true >"$root/active/$id"
+		[ -z "$chosen" ] || echo "$chosen" >gpus
+		[ -L ../start ] || echo "$cpus $chosen" >"$root/active/$id"
 		if ! take "$id" "try.$nonce"; then
 			rm -f "$place"
 			cd / && rm -rf "$try"
@@ -420,26 +421,34 @@ first() {
 # room says whether the CPUs and GPUs that the job needs are free, and chooses
 # the GPUs. A GPU that somebody else's program uses is not.
 room() {
-	free=$(cores) held=
-	for active in "$root/active/"*; do
-		[ -e "$active" ] || continue
-		other=${active##*/}
-		case $(look "$other") in
-		*"${tab}running${tab}"*) ;;
-		*) rm -f "$active"; continue ;;
-		esac
-		free=$((free - $(sed -n 's/^cpus=//p' "$root/$other/start/need")))
-		held="$held,$(cat "$root/$other/start/gpus" 2>/dev/null)"
-	done
-	[ "$free" -ge "$cpus" ] || return 1
+	tally
+	chosen=
+	[ $(($(cores) - used)) -ge "$cpus" ] || return 1
 	[ "$gpus" = 0 ] && return 0
 	chosen=$(gpu_list | awk -F', *' -v held="$held," -v want="$gpus" -v type="$gputype" -v least="$gpumemory" '
 		index(held, "," $1 ",") { next }
 		$3 >= least && $4 < 1024 && (type == "" || index(plain($2), type)) && n < want { out = out (n++ ? "," : "") $1 }
 		END { if (n == want) print out }
 		function plain(s) { s = tolower(s); gsub(/[-_ ]/, "", s); return s }')
-	[ -n "$chosen" ] || return 1
-	echo "$chosen" >gpus
+	[ -n "$chosen" ]
+}
+
+# tally sets used to the CPUs of the jobs that run, and held to their GPUs. It
+# starts no program, for there may be many.
+tally() {
+	used=0 held=
+	for active in "$root/active/"*; do
+		[ -e "$active" ] || continue
+		theirs=$root/${active##*/}/start
+		if [ -e "$theirs/done" ] || ! lives "$theirs"; then
+			(look "${active##*/}") >/dev/null # it may have to be buried
+			rm -f "$active"
+			continue
+		fi
+		read -r their_cpus their_gpus 2>/dev/null <"$active" || continue
+		used=$((used + their_cpus))
+		held=$held,$their_gpus
+	done
 }
 
 # gpu_list prints the GPUs: index, name, memory and used memory in MiB.
@@ -504,18 +513,13 @@ facts() {
 	echo "model $(sed -n '/^model name/{s/.*: //p;q;}' /proc/cpuinfo 2>/dev/null)"
 	echo "uv $(command -v uv)"
 	echo "python $(command -v python3 || command -v python)"
-	used=0 waiting=0
-	for active in "$root/active/"*; do
-		[ -e "$active" ] || continue
-		case $(look "${active##*/}") in
-		*"${tab}running${tab}"*) used=$((used + $(sed -n 's/^cpus=//p' "$root/${active##*/}/start/need"))) ;;
-		esac
-		held=$(cat "$root/${active##*/}/start/gpus" 2>/dev/null) && echo "held $held"
-	done
+	tally
+	waiting=0
 	for waits in "$root/queue/"?pu.*; do
 		[ ! -e "$waits" ] || waiting=$((waiting + 1))
 	done
 	echo "used $used"
+	echo "held $held"
 	echo "waiting $waiting"
 	for program in tar readlink find grep sed awk tail head; do
 		command -v $program >/dev/null || echo "lacks $program"
