@@ -244,7 +244,9 @@ supervise() { # ID NONCE UMASK
 	try=$(pwd -P)
 	secrets=$(cat)
 	exec </dev/null
-	trap woken=1 TERM # it ends a wait
+	asked=
+	trap 'woken=1 asked=1' TERM # a signal ends a wait
+	trap woken=1 USR1
 	clean
 	cpus=1 gpus=0 gputype='' gpumemory=0 memory=0 limit=1
 	# shellcheck source=/dev/null
@@ -268,12 +270,13 @@ supervise() { # ID NONCE UMASK
 	watcher=$!
 	verdict=''
 	until await; do
-		[ -n "$verdict" ] || judge
+		[ -z "$asked" ] || [ -n "$verdict" ] || judge
 	done
 	kill -KILL $watcher 2>/dev/null
 	slay "$id" "$child"
 	[ -n "$verdict" ] || outcome
 	finish "$try" "$verdict" "$code" "$reason"
+	wake
 	exit 0
 }
 
@@ -374,9 +377,11 @@ queue() {
 	until turn; do
 		wait=$((wait + 1))
 		echo $wait >beat
-		sleep 1
+		sleep 1 &
+		wait $! # or until a signal comes
 	done
 	rm -f "$place"
+	wake
 	[ -e ../cancel ] || return 0
 	rm -f started
 	finish "$try" canceled -1 "canceled before it started"
@@ -385,27 +390,33 @@ queue() {
 
 # turn starts the job if it may.
 turn() {
-	if command -v flock >/dev/null; then
+	chosen=''
+	if [ ! -e ../cancel ] && command -v flock >/dev/null; then
+		first || return 1
 		exec 9>>"$root/queue/lock"
 		flock 9
+		room || { exec 9>&-; return 1; }
 	fi
-	go=1 chosen=''
-	if [ ! -e ../cancel ] && command -v flock >/dev/null; then
-		first || go=0
-		[ $go = 0 ] || room || go=0
-	fi
-	if [ $go = 1 ]; then
-		now >started
-		[ -z "$chosen" ] || echo "$chosen" >gpus
-		[ -L ../start ] || echo "$cpus $chosen" >"$root/active/$id"
-		if ! take "$id" "try.$nonce"; then
-			rm -f "$place"
-			cd / && rm -rf "$try"
-			exit 0
-		fi
+	now >started
+	[ -z "$chosen" ] || echo "$chosen" >gpus
+	[ -L ../start ] || echo "$cpus $chosen" >"$root/active/$id"
+	if ! take "$id" "try.$nonce"; then
+		rm -f "$place"
+		cd / && rm -rf "$try"
+		exit 0
 	fi
 	exec 9>&-
-	[ $go = 1 ]
+}
+
+# wake makes the first of each row look at once whether it may go.
+wake() {
+	for row in cpu gpu; do
+		for waits in "$root/queue/$row."*; do
+			read -r where 2>/dev/null <"$waits" || continue
+			lives "$where" && [ "$at" = "$host" ] && kill -USR1 "$pid" 2>/dev/null
+			break
+		done
+	done
 }
 
 # first says whether nobody waits in front of this job.
