@@ -367,11 +367,11 @@ group() {
 
 # queue returns when this try may run the job; if another does, it ends this
 # supervisor. Jobs that need GPUs and those that do not wait in two rows, each
-# in the order of their ids. Where there is no flock program nobody waits.
+# in the order in which they came. Where there is no flock program nobody waits.
 queue() {
 	row=cpu
 	[ "$gpus" = 0 ] || row=gpu
-	place=$root/queue/$row.$id
+	place=$root/queue/$row.$(now).$id
 	echo "$try" >"$place"
 	wait=0
 	until turn; do

@@ -133,7 +133,7 @@ func TestQueue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	slices.SortFunc(all, func(x, y job.Status) int { return x.Started.Compare(y.Started) }) // ids of one second have no order
+	slices.SortFunc(all, func(x, y job.Status) int { return x.Started.Compare(y.Started) })
 	for i, s := range all {
 		if s.State != job.Succeeded {
 			t.Errorf("job %d is %+v", i, s)
