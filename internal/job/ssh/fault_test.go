@@ -8,8 +8,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -123,6 +125,47 @@ func TestSendingCut(t *testing.T) {
 	}
 	if done := wait(t, b, submit(t, b, spec).ID); done.State != job.Succeeded {
 		t.Errorf("the job is %+v", done)
+	}
+	if data, _ := os.ReadFile(trace); string(data) != "run\n" {
+		t.Errorf("the job left %q", data)
+	}
+}
+
+// TestSentByMany sends one job many times at once, as when the agents that did
+// were killed and their ssh programs were not.
+func TestSentByMany(t *testing.T) {
+	t.Parallel()
+	b := here(t)
+	trace := filepath.Join(t.TempDir(), "trace")
+	spec := job.Spec{Label: "x", Dir: t.TempDir(), Command: []string{"sh", "-c", `echo run >>"$0"`, trace}}
+	b.Offers(t.Context())
+	write(t, filepath.Join(home(b), "unreachable"), "Connection closed by 10.0.0.1\n")
+	if s, err := b.Submit(t.Context(), spec); err == nil {
+		t.Fatalf("nothing was sent: %+v", s)
+	}
+	os.Remove(filepath.Join(home(b), "unreachable"))
+	ids := make([]string, 12)
+	var wg sync.WaitGroup
+	for i := range ids {
+		same := &ssh.Backend{Host: b.Host, Program: b.Program, Options: b.Options, Dir: filepath.Join(t.TempDir(), "state")}
+		if err := os.CopyFS(same.Dir, os.DirFS(b.Dir)); err != nil {
+			t.Fatal(err)
+		}
+		wg.Go(func() {
+			s, err := same.Submit(t.Context(), spec)
+			if err != nil {
+				t.Errorf("submit: %v", err)
+				return
+			}
+			if done := wait(t, same, s.ID); done.State != job.Succeeded {
+				t.Errorf("the job is %+v", done)
+			}
+			ids[i] = s.ID
+		})
+	}
+	wg.Wait()
+	if ids = slices.Compact(ids); len(ids) != 1 {
+		t.Fatalf("the record became the jobs %q", ids)
 	}
 	if data, _ := os.ReadFile(trace); string(data) != "run\n" {
 		t.Errorf("the job left %q", data)
