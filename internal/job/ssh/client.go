@@ -154,14 +154,15 @@ func (b *Backend) controlPath() string {
 	return filepath.Join(dir, hex.EncodeToString(sum[:10]))
 }
 
-// hangUp ends the shared connection, which may be one that leads nowhere.
+// hangUp takes the shared connection, which may be one that leads nowhere, out of
+// use. What others still do over it goes on.
 func (b *Backend) hangUp(ctx context.Context) {
 	if b.controlPath() == "" {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	c := exec.CommandContext(ctx, cmp.Or(b.Program, "ssh"), append(append([]string{"-O", "exit"}, b.arguments()...), "--", b.Host)...)
+	c := exec.CommandContext(ctx, cmp.Or(b.Program, "ssh"), append(append([]string{"-O", "stop"}, b.arguments()...), "--", b.Host)...)
 	c.WaitDelay = time.Second
 	_ = c.Run() // there may be none
 }

@@ -297,6 +297,48 @@ func TestFolderGone(t *testing.T) {
 	}
 }
 
+// TestQueueGone removes the folder of a job that waits: it does so no longer.
+func TestQueueGone(t *testing.T) {
+	t.Parallel()
+	b := here(t)
+	offers, err := b.Offers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := job.Spec{Dir: t.TempDir(), Command: []string{"sleep", "300"}}
+	spec.CPUs = offers[0].CPUs
+	first, second := submit(t, b, spec), submit(t, b, spec)
+	infos, err := filepath.Glob(filepath.Join(farJob(b, second.ID), "try.*/info"))
+	if err != nil || len(infos) != 1 {
+		t.Fatalf("the second job has the supervisors %v, %v", infos, err)
+	}
+	data, _ := os.ReadFile(infos[0])
+	pid, _ := strconv.Atoi(strings.Fields(string(data))[1])
+	if err := os.RemoveAll(farJob(b, second.ID)); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(20 * time.Second); alive(pid); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("its supervisor goes on")
+		}
+	}
+	if err := b.Cancel(t.Context(), first.ID); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestClock has a machine whose clock is an hour late.
+func TestClock(t *testing.T) {
+	t.Parallel()
+	b := here(t)
+	program(t, b, "date", `exec /bin/date -d "-1 hour" "$@"`)
+	before := time.Now()
+	done := wait(t, b, submit(t, b, job.Spec{Dir: t.TempDir(), Command: []string{"sleep", "0.1"}}).ID)
+	if done.State != job.Succeeded || done.Started.Before(before) || done.Finished.After(time.Now().Add(2*time.Second)) || done.Seconds() > 60 {
+		t.Errorf("the job is %+v", done)
+	}
+}
+
 // TestTerminated ends a supervisor as a machine does that shuts down.
 func TestTerminated(t *testing.T) {
 	t.Parallel()

@@ -191,7 +191,8 @@ submit() { # ID NONCE SIZE
 		case $(type printf) in *builtin*) ;; *) refuse "its sh would show secrets to others" ;; esac
 		secrets=$(dd bs=1 count="$3" 2>/dev/null)
 	fi
-	(cd "$try" && tar -xof -) 2>"$try/unpack.log" || refuse "unpack what was sent: $(tail -n 1 "$try/unpack.log")"
+	# Not to a file: the disk may be full.
+	said=$(cd "$try" && tar -xof - 2>&1) || refuse "unpack what was sent: $(echo "$said" | head -n 1)"
 	[ -e "$try/complete" ] || refuse "what was sent is not all there"
 	printf '%s\n' "$secrets" | session sh "$self" supervise "$id" "$2" "$mask" >/dev/null 2>"$try/shim.log" &
 	secrets=
@@ -376,7 +377,7 @@ queue() {
 	wait=0
 	until turn; do
 		wait=$((wait + 1))
-		echo $wait >beat
+		echo $wait >beat && [ -e info ] || exit 1 # somebody removed it
 		sleep 1 &
 		wait $! # or until a signal comes
 	done

@@ -36,7 +36,7 @@ var troubles = []struct {
 	{"No route to host", "there is no way to %[1]s: is it on, and is the VPN or jump host up?", false},
 	{"Network is unreachable", "there is no way to %[1]s: is the network up?", false},
 	{"Connection refused", "%[1]s takes no ssh connections: is it on, does sshd run there, and is the port right?", false},
-	{"timed out", "%[1]s does not answer: is it on, and is the VPN or jump host up?", true},
+	{"timed out", "%[1]s does not answer: is it on, and is the VPN or jump host up?", false},
 	{"not responding", "the connection to %[1]s was lost; what runs there goes on", true},
 	{"Connection closed", "the connection to %[1]s was lost; what runs there goes on", true},
 	{"Connection reset", "the connection to %[1]s was lost; what runs there goes on", true},
