@@ -50,8 +50,7 @@ func (t turn) resume(ctx context.Context) (fresh []session.PendingCall, err erro
 			again = append(again, call.ToolCall)
 		default:
 			text := interrupted + "the program stopped while this call ran; whether it did its work is unknown, so look before you repeat it"
-			lost := session.Result{CallID: call.ID, Output: tool.Output{Text: text, IsError: true, Summary: text, CostUSD: call.Worst}}
-			if err := t.emit(ctx, session.Event{Result: &lost}); err != nil {
+			if err := t.drop(ctx, call, text); err != nil {
 				return nil, err
 			}
 		}
@@ -123,14 +122,51 @@ func (t turn) setAside(call llm.ToolCall) error {
 	return err
 }
 
-// release settles what was set aside for a call with what it cost.
+// release settles what was set aside for a call with what it cost. Of a call
+// that began before this turn the bill has the worst case already.
 func (t turn) release(r session.Result) {
+	actual := ledger.Amount{USD: r.CostUSD + t.session.Due(r.Charges)}
 	if settle, held := t.holds[r.CallID]; held {
-		settle(ledger.Amount{USD: r.CostUSD})
+		settle(actual)
 		delete(t.holds, r.CallID)
-	} else if r.CostUSD > 0 {
-		t.Ledger.Spend(ledger.Amount{USD: r.CostUSD})
+		return
 	}
+	for _, call := range t.session.Pending() {
+		if call.ID == r.CallID {
+			actual.USD -= call.Worst
+		}
+	}
+	t.Ledger.Spend(actual)
+}
+
+// releaseRest books the calls that a stop left without a result at their
+// worst, as their session's bill does.
+func (t turn) releaseRest() {
+	for _, call := range t.session.Pending() {
+		if settle, held := t.holds[call.ID]; held && call.Started {
+			settle(ledger.Amount{USD: call.Worst})
+			delete(t.holds, call.ID)
+		}
+	}
+	for _, settle := range t.holds { // they never began
+		settle(ledger.Amount{})
+	}
+}
+
+// chargeJobs books what jobs of earlier calls cost that have ended since.
+func (t turn) chargeJobs(ctx context.Context) error {
+	open := t.session.OpenJobs()
+	if len(open) == 0 || t.Charges == nil {
+		return nil
+	}
+	charges := slices.DeleteFunc(t.Charges(ctx, open), func(c tool.Charge) bool {
+		return !c.Final && t.session.Due([]tool.Charge{c}) == 0
+	})
+	if len(charges) == 0 {
+		return nil
+	}
+	t.Ledger.Spend(ledger.Amount{USD: t.session.Due(charges)})
+	return t.emit(ctx, session.Event{Charged: &session.Charged{Charges: charges}})
 }
 
 // askPerson puts the open questions to a person, all at once, and records the
@@ -165,6 +201,14 @@ func (t turn) askPerson(ctx context.Context, open []approval.Request, verdicts m
 		}
 	}
 	return nil
+}
+
+// drop settles a call that will not be finished, at its worst if it had begun:
+// what it did is unknown.
+func (t turn) drop(ctx context.Context, call session.PendingCall, text string) error {
+	return t.emit(ctx, session.Event{Result: &session.Result{
+		CallID: call.ID, Output: tool.Output{Text: text, IsError: true, Summary: text, CostUSD: call.Worst},
+	}})
 }
 
 // refuse settles a call without running it.

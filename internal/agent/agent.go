@@ -56,6 +56,10 @@ type Agent struct {
 	MaxSteps int                                                // of one turn
 	Spill    func(callID, text string) (path string, err error) // keeps what is too long for a result
 	Reason   func(error) string                                 // names an error for the Failed event
+
+	// Charges says what jobs cost by now, those of which it can say it. Nil
+	// means that no job costs anything.
+	Charges func(ctx context.Context, jobs []string) []tool.Charge
 }
 
 // Run answers one prompt. It yields each event after saving it. An empty
@@ -68,6 +72,7 @@ func (a *Agent) Run(ctx context.Context, s *session.Session, prompt string) iter
 		t := turn{Agent: a, session: s, yield: yield, holds: make(map[string]func(ledger.Amount))}
 		t.overhead, t.overheadMost = a.overhead()
 		err := t.run(ctx, prompt)
+		t.releaseRest()
 		if err == nil || errors.Is(err, errStopped) {
 			return
 		}
@@ -106,6 +111,9 @@ func (a *Agent) overhead() (tokens, most int) {
 
 // run is the loop.
 func (t turn) run(ctx context.Context, prompt string) error {
+	if err := t.chargeJobs(ctx); err != nil {
+		return err
+	}
 	if prompt != "" {
 		if err := t.begin(ctx, prompt); err != nil {
 			return err
@@ -119,7 +127,7 @@ func (t turn) run(ctx context.Context, prompt string) error {
 			return err
 		}
 		if t.session.Answered() {
-			return nil
+			return t.chargeJobs(ctx)
 		}
 		if t.session.Steps() >= t.MaxSteps {
 			return fmt.Errorf("%w: %d steps without an answer", ErrSteps, t.MaxSteps)
@@ -137,7 +145,8 @@ func (t turn) run(ctx context.Context, prompt string) error {
 // begin records the prompt, after settling what an earlier turn left behind.
 func (t turn) begin(ctx context.Context, prompt string) error {
 	for _, call := range t.session.Pending() {
-		if err := t.refuse(ctx, call.ID, interrupted+"the person stopped this turn and said something else"); err != nil {
+		text := interrupted + "the person stopped this turn and said something else"
+		if err := t.drop(ctx, call, text); err != nil {
 			return err
 		}
 	}

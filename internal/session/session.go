@@ -100,7 +100,7 @@ func (s *Session) Opened() Opened {
 func (s *Session) Answered() bool {
 	for _, ev := range slices.Backward(s.events) {
 		switch {
-		case ev.Notice != nil: // to the person, and no part of the conversation
+		case ev.Aside():
 		case ev.Reply != nil:
 			return answers(ev)
 		case ev.Opened != nil:
