@@ -46,6 +46,8 @@ func Doctor(ctx context.Context, cfg *config.Config) []Check {
 		modelCheck(cfg),
 		hubCheck(cfg),
 		accountCheck(cfg),
+		servicesCheck(cfg),
+		searchCheck(cfg),
 	}
 }
 

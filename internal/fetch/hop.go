@@ -67,6 +67,9 @@ func sorted(ctx context.Context, u *url.URL, err error) error {
 		}
 		err = errTimeout
 	}
+	if errors.Is(err, ErrBusy) {
+		return fmt.Errorf("get %s: %w", plain(u), err)
+	}
 	return newTransferError(u, err)
 }
 
@@ -85,7 +88,11 @@ func (c *Client) hop(ctx context.Context, j *journey, u *url.URL) (*http.Respons
 	}
 	if j.timer.Stop() {
 		began := time.Now()
-		err := c.gates.pass(ctx, u)
+		queue, pace := strings.ToLower(u.Host), c.gates.paceOf(u)
+		if j.in.Queue != "" && !j.away {
+			queue, pace = j.in.Queue, j.in.Pace
+		}
+		err := c.gates.pass(ctx, queue, pace, cmp.Or(j.in.Patience, usualQueue))
 		j.deadline = j.deadline.Add(time.Since(began))
 		j.timer.Reset(time.Until(j.deadline))
 		if err != nil {
@@ -178,7 +185,7 @@ func (c *Client) arrive(ctx context.Context, j *journey, u *url.URL, resp *http.
 		body, _ := read(resp, maxRefusal, false) // the status says the most of it
 		refused := newStatusError(u, resp, body)
 		if refused.limited && refused.Wait <= patience {
-			c.gates.hold(u, refused.Wait)
+			c.gates.hold(ctx, strings.ToLower(u.Host), refused.Wait)
 		}
 		return nil, refused
 	}
