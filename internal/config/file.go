@@ -70,7 +70,7 @@ func settings() []setting {
 		{"time_budget", "how long a run may take, such as 90m", tighten, func(c *Config) any { return &c.TimeBudget }},
 		{"first_byte_timeout", "how long a model may keep one waiting for the first byte, such as 120s", free, func(c *Config) any { return &c.FirstByte }},
 		{"idle_timeout", "how long a model may pause in a reply, such as 60s", free, func(c *Config) any { return &c.Idle }},
-		{"research_model", "id of the model for sub-agents that do research", free, func(c *Config) any { return &c.ResearchModel }},
+		{"research_model", "id of the model for sub-agents that do research; same for the session's own; a cheaper one of the same provider if not set", free, func(c *Config) any { return &c.ResearchModel }},
 		{"hub_collection", "true to keep what a session makes on the Hub in a private collection there", never, func(c *Config) any { return &c.Collect }},
 		{"bill_to", "organization that pays on the Hugging Face router", never, func(c *Config) any { return &c.BillTo }},
 		{"models", "facts of models by id: context_window, max_output, price, efforts, images", never, func(c *Config) any { return &c.Models }},
