@@ -143,12 +143,11 @@ func servicesCheck(cfg *config.Config) Check {
 	if n := len(cfg.Services.Private); n > 0 {
 		parts = append(parts, "private hosts that may be read: "+strings.Join(cfg.Services.Private, ", "))
 	}
-	switch {
-	case cfg.Services.CacheMB == 0:
-		parts = append(parts, "no cache")
-	default:
-		parts = append(parts, fmt.Sprintf("a cache of %d MB", cfg.Services.CacheMB))
+	cache := "no cache"
+	if cfg.Services.CacheMB > 0 {
+		cache = fmt.Sprintf("a cache of %d MB", cfg.Services.CacheMB)
 	}
+	parts = append(parts, cache)
 	c.Detail = strings.Join(parts, "; ")
 	return c
 }

@@ -201,7 +201,10 @@ func TestCheaper(t *testing.T) {
 		{"Org/Cheap", "HF_TOKEN", nil, ""},
 		{"ollama/gpt-5", "", nil, ""},
 		{"openrouter/openai/gpt-5.5", "OPENROUTER_API_KEY", nil, ""},
-		{"openai/gpt-5.5", "", nil, ""}, {"builtin/baseline", keys, nil, ""}, {"replay/x", "", nil, ""}, {"", keys, nil, ""},
+		{"openai/gpt-5.5", "", nil, ""},
+		{"builtin/baseline", keys, nil, ""},
+		{"replay/x", "", nil, ""},
+		{"", keys, nil, ""},
 	} {
 		getenv := func(name string) string {
 			if slices.Contains(strings.Fields(tt.env), name) {
