@@ -18,7 +18,7 @@ func ListJobs(ctx context.Context, cfg *config.Config, std Streams) error {
 			return err
 		}
 		if cfg.Output == "json" {
-			return printJSON(std.Out, jobs)
+			return printList(std.Out, jobs)
 		}
 		if len(jobs) == 0 {
 			fmt.Fprintln(std.Err, "no jobs yet")

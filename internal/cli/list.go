@@ -32,7 +32,7 @@ func ListSessions(ctx context.Context, cfg *config.Config, std Streams) error {
 			return err
 		}
 		if cfg.Output == "json" {
-			return printJSON(std.Out, list)
+			return printList(std.Out, list)
 		}
 		if len(list) == 0 {
 			fmt.Fprintln(std.Err, "no sessions yet")
