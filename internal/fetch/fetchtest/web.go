@@ -48,6 +48,7 @@ type Seen struct {
 	Method string
 	Header http.Header
 	Body   string
+	Secure bool // it came by https
 }
 
 // New starts a web without hosts.
@@ -115,7 +116,7 @@ func (w *Web) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		name = r.Host
 	}
 	w.mu.Lock()
-	w.seen = append(w.seen, Seen{r.Host, r.URL.RequestURI(), r.Method, r.Header.Clone(), string(body)})
+	w.seen = append(w.seen, Seen{r.Host, r.URL.RequestURI(), r.Method, r.Header.Clone(), string(body), r.TLS != nil})
 	h := w.hosts[name]
 	w.mu.Unlock()
 	if h == nil {
