@@ -5,6 +5,7 @@ package main
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"ml-intern/internal/llm/llmtest"
@@ -16,15 +17,19 @@ import (
 func TestOutside(t *testing.T) {
 	t.Parallel()
 	exe := buildProgram(t)
-	for name, test := range map[string]func(*testing.T, string){
+	together(t, exe, map[string]func(*testing.T, string){
 		"papers": paperTools, "docs": docsTools, "github": gitHubTools, "python": pythonTool, "engines": searchEngines, "research": oneResearch,
-		"orders": plantedOrders, "orders in logs": ordersInLogs,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, exe)
-		})
+		"orders": plantedOrders, "orders in logs": ordersInLogs, "keys": keysStay, "private names": privateNames, "bad services": badServices,
+	})
+}
+
+// together runs tests that mostly wait, all at once.
+func together(t *testing.T, exe string, tests map[string]func(*testing.T, string)) {
+	var wg sync.WaitGroup
+	for name, test := range tests {
+		wg.Go(func() { t.Run(name, func(t *testing.T) { test(t, exe) }) })
 	}
+	wg.Wait()
 }
 
 // A want is a call, the source that its answer must name, and parts of it.

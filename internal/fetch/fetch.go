@@ -48,6 +48,7 @@ type Client struct {
 	once  sync.Once
 	roads roads
 	gates gates
+	large chan struct{} // held by the one that reads a large answer
 	locks locks
 	disk  cache
 }
@@ -167,6 +168,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 func (c *Client) prepare() {
 	c.roads = c.newRoads()
+	c.large = make(chan struct{}, 1)
 	c.gates.pace = c.Pace
 	c.disk = cache{dir: c.Dir, limit: cacheLimit}
 }

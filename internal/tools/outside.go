@@ -2,12 +2,16 @@ package tools
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
 	"sync"
 	"unicode"
 
+	"ml-intern/internal/fetch"
 	"ml-intern/internal/sandbox"
 	"ml-intern/internal/secret"
 	"ml-intern/internal/tool"
@@ -61,7 +65,31 @@ func failing(ctx context.Context, source string, err error) (tool.Output, error)
 	if ctx.Err() != nil {
 		return tool.Output{}, err
 	}
-	return failedOutside(source, err, ""), nil
+	hint := ""
+	if !strings.Contains(err.Error(), "; ") { // which stands before what to try
+		hint = serviceHint(err)
+	}
+	return failedOutside(source, err, hint), nil
+}
+
+// serviceHint says what to try when a service does not answer as it should.
+func serviceHint(err error) string {
+	status, _ := errors.AsType[*fetch.StatusError](err)
+	syntax, _ := errors.AsType[*json.SyntaxError](err)
+	types, _ := errors.AsType[*json.UnmarshalTypeError](err)
+	switch {
+	case errors.Is(err, fetch.ErrNotFound):
+		return "check the name, or search for it"
+	case errors.Is(err, fetch.ErrRateLimited):
+		return "wait that long, or use another source"
+	case errors.Is(err, fetch.ErrForbidden):
+		return "use another source"
+	case errors.Is(err, fetch.ErrTooLarge):
+		return "ask for less, or use another source"
+	case errors.Is(err, fetch.ErrUnreachable), status != nil && status.Status >= http.StatusInternalServerError, syntax != nil, types != nil:
+		return "try again later, or use another source"
+	}
+	return ""
 }
 
 const maxFailure = 2000
