@@ -51,6 +51,7 @@ type Client struct {
 	once  sync.Once
 	roads roads
 	gates gates
+	large chan struct{} // held by the one that reads a large answer
 	locks locks
 	disk  cache
 }
@@ -191,6 +192,7 @@ func (c *Client) Leave(ctx context.Context, queue string, wait time.Duration) {
 
 func (c *Client) prepare() {
 	c.roads = c.newRoads()
+	c.large = make(chan struct{}, 1)
 	c.gates.pace, c.gates.dir = c.Pace, c.PaceDir
 	c.disk = cache{dir: c.Dir, limit: cmp.Or(c.DirBytes, cacheLimit)}
 }
