@@ -58,7 +58,9 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	return &App{cfg: cfg, store: store, jobs: jobs, web: newOutside(cfg), hub: &localHub{dir: hubDir(cfg), jobs: hubJobs{jobs}}}, nil
+	a := &App{cfg: cfg, store: store, jobs: jobs, web: newOutside(cfg), hub: &localHub{dir: hubDir(cfg), jobs: hubJobs{jobs}}}
+	a.web.papers.HubToken = a.paperToken
+	return a, nil
 }
 
 // Close ends what New and the sessions opened.

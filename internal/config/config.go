@@ -36,6 +36,8 @@ type Config struct {
 	ResearchModel string        // id of the model of sub-agents; "" for the session's own
 	Collect       bool          // what a session makes on the Hub goes into a collection there
 	Models        map[string]ModelFacts
+	Services      Services
+	NoCache       bool   // the cache of the web is neither read nor written
 	Record        string // file that model traffic is written to
 	ReplayTools   bool   // calls are answered from the recording that the model plays
 	Quiet         bool
@@ -74,7 +76,7 @@ func Load(environ []string, dir string) (*Config, error) {
 	c := &Config{
 		Approve: "auto", Output: "text", Dir: dir, Compute: "local",
 		MaxSteps: DefaultMaxSteps, MaxCost: DefaultMaxCost, MaxTokens: DefaultMaxTokens,
-		env: make(map[string]string),
+		Services: Services{CacheMB: DefaultCacheMB}, env: make(map[string]string),
 	}
 	file := filepath.Join(dir, ".env")
 	fromFile, err := readDotEnv(file)
@@ -104,6 +106,9 @@ func Load(environ []string, dir string) (*Config, error) {
 		return nil, err
 	}
 	c.literal = false
+	if err := c.checkServiceKeys(fromFile, environ); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
 	if org := c.env["HF_BILL_TO"]; org != "" {
 		c.BillTo = org
 	}
@@ -136,6 +141,11 @@ func (c *Config) Getenv(key string) string { return c.env[key] }
 // Secrets lists the values of the variables that hold keys and tokens.
 func (c *Config) Secrets() []string {
 	var secrets []string
+	for _, s := range services() { // whose key may be in a variable of any name
+		if _, key := c.Service(s.name); key != "" {
+			secrets = append(secrets, key)
+		}
+	}
 	for name, value := range c.env {
 		for _, end := range []string{"KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIALS", "_PAT"} {
 			if strings.HasSuffix(strings.ToUpper(name), end) && strings.TrimSpace(value) != "" {

@@ -42,6 +42,7 @@ const (
 	free    rule = iota // may set it
 	tighten             // may only make it stricter
 	never               // may not set it
+	partly              // decoding refuses what is wider
 )
 
 // A setting is one key of the configuration file.
@@ -69,10 +70,11 @@ func settings() []setting {
 		{"time_budget", "how long a run may take, such as 90m", tighten, func(c *Config) any { return &c.TimeBudget }},
 		{"first_byte_timeout", "how long a model may keep one waiting for the first byte, such as 120s", free, func(c *Config) any { return &c.FirstByte }},
 		{"idle_timeout", "how long a model may pause in a reply, such as 60s", free, func(c *Config) any { return &c.Idle }},
-		{"research_model", "id of the model for sub-agents that do research", free, func(c *Config) any { return &c.ResearchModel }},
+		{"research_model", "id of the model for sub-agents that do research; same for the session's own; a cheaper one of the same provider if not set", free, func(c *Config) any { return &c.ResearchModel }},
 		{"hub_collection", "true to keep what a session makes on the Hub in a private collection there", never, func(c *Config) any { return &c.Collect }},
 		{"bill_to", "organization that pays on the Hugging Face router", never, func(c *Config) any { return &c.BillTo }},
 		{"models", "facts of models by id: context_window, max_output, price, efforts, images", never, func(c *Config) any { return &c.Models }},
+		{"services", "addresses and keys of what is read outside, search engines, private hosts, requests a second, cache", partly, func(c *Config) any { return &c.Services }},
 	}
 }
 
@@ -282,6 +284,8 @@ func (c *Config) decode(to any, node ast.Node) error {
 		return nil
 	case *map[string]ModelFacts:
 		return c.facts(to, node)
+	case *Services:
+		return c.services(to, node)
 	}
 	return fmt.Errorf("has a type that is not known: %T", to)
 }

@@ -49,7 +49,7 @@ func Docs(c *hfdocs.Client) tool.Tool {
 		}
 		out, err := d.run(ctx)
 		if err != nil {
-			return tool.Output{}, hint(err)
+			return failing(ctx, "the Hub's documentation", hint(err))
 		}
 		return out, nil
 	})

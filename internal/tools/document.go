@@ -79,7 +79,7 @@ func (s *documents) convert(resp *fetch.Response) (*document, error) {
 	}
 	switch {
 	case len(bytes.TrimSpace(resp.Body)) == 0:
-		return nil, errors.New("the page is empty")
+		return nil, errors.New("the page is empty; look for another form of it, or use another source")
 	case kind == "text/html", kind == "application/xhtml+xml":
 		return readHTML(resp)
 	case kind == "application/pdf", bytes.HasPrefix(resp.Body, []byte("%PDF-")):
@@ -118,12 +118,19 @@ func nameOf(address string) string {
 	return cmp.Or(strings.Trim(path.Base(u.Path), "/."), u.Host)
 }
 
+// mostHTML is how much of a page is parsed: the tree of a page takes many times
+// its size.
+const mostHTML = 8 << 20
+
 func readHTML(resp *fetch.Response) (*document, error) {
 	at, err := url.Parse(resp.URL)
 	if err != nil {
 		return nil, err
 	}
-	source := resp.Text()
+	source, cut := resp.Text(), len(resp.Body)-mostHTML
+	if cut > 0 {
+		source = strings.ToValidUTF8(source[:min(len(source), mostHTML)], "")
+	}
 	p := webpage.Read(source, at)
 	switch {
 	case webpage.Robot(source, p.Main):
@@ -134,6 +141,9 @@ func readHTML(resp *fetch.Response) (*document, error) {
 		return nil, errors.New("there is no text on the page: a script fills it in a browser; look for another form of it (a .md, a print view, an API) or another source")
 	}
 	d := &document{kind: "HTML", title: p.Title, text: p.Main + "\n"}
+	if cut > 0 {
+		d.facts = append(d.facts, "read: the first "+bytesOf(mostHTML)+" of the page; "+bytesOf(int64(cut))+" more were left out")
+	}
 	if p.Title != "" {
 		d.facts = append(d.facts, "title: "+p.Title)
 	}

@@ -52,7 +52,7 @@ func GitHub(c *github.Client) tool.Tool {
 		}
 		out, err := run(g, ctx)
 		if err != nil {
-			return tool.Output{}, githubHint(err)
+			return failing(ctx, "GitHub", githubHint(err))
 		}
 		if low, ok := c.Low(); ok && !out.IsError {
 			out.Text += fmt.Sprintf("\n[GitHub answers %d more requests before %s]\n", low.Remaining, low.Reset.UTC().Format("15:04 UTC"))

@@ -150,7 +150,7 @@ func (h hubFiles) list(ctx context.Context, c *hub.Client, repo hub.RepoID, in h
 	if n := files + folders; n > offset+limit {
 		text += fmt.Sprintf("[%d more; go on with offset %d]\n", n-offset-limit, offset+limit)
 	}
-	return tool.Output{Text: text, Summary: head}, nil
+	return tool.Output{Text: fromOutside(c.RepoURL(repo), text), Summary: head}, nil
 }
 
 func treeURL(c *hub.Client, repo hub.RepoID, rev, sub string) string {
@@ -206,7 +206,7 @@ func (h hubFiles) read(ctx context.Context, c *hub.Client, repo hub.RepoID, in h
 	}
 	text := w.text(err != nil)
 	head := fmt.Sprintf("%s (%s, commit %.8s)\n%s\n", in.Path, bytesOf(info.Size), info.Commit, blobURL(c, repo, in.Revision, in.Path))
-	return tool.Output{Text: head + text, Summary: fmt.Sprintf("read %s of %s", in.Path, repo)}, nil
+	return tool.Output{Text: fromOutside(c.RepoURL(repo), head+text), Summary: fmt.Sprintf("read %s of %s", in.Path, repo)}, nil
 }
 
 // upload puts a text, a file or a folder into the repository, in one commit.

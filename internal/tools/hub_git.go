@@ -230,7 +230,7 @@ func cutText(text string, limit int) string {
 // told is an output that changed nothing.
 func told(text, format string, args ...any) tool.Output {
 	summary := fmt.Sprintf(format, args...)
-	return tool.Output{Text: summary + "\n" + text, Summary: summary}
+	return tool.Output{Text: fromOutside("the Hub", summary+"\n"+text), Summary: summary}
 }
 
 func (hubGit) createBranch(ctx context.Context, c *hub.Client, repo hub.RepoID, in hubGitInput) (tool.Output, error) {

@@ -73,7 +73,10 @@ func Papers(client *paper.Client) tool.Tool {
 		if bad, ok := errors.AsType[*paper.InputError](err); ok {
 			return badArgs("%v", bad), nil
 		}
-		return out, err
+		if err != nil {
+			return failing(ctx, "the services that know papers", err)
+		}
+		return out, nil
 	})
 }
 

@@ -97,6 +97,8 @@ func fetchHint(err error) string {
 		return "check the address, or find the page with web_search"
 	case errors.Is(err, fetch.ErrUnreachable):
 		return "check the address, try again later, or use another source"
+	case errors.Is(err, fetch.ErrPrivate):
+		return "" // the error says it
 	}
-	return ""
+	return "try again later, or use another source"
 }
