@@ -17,14 +17,15 @@ import (
 
 // Config is one run's settings.
 type Config struct {
-	Model         string        // id; "" for the first that has a key
-	Fallback      []string      // ids of the models that take over, in order
-	Effort        string        // how hard the model thinks; "" for its own default
-	Approve       string        // approval mode
-	Output        string        // text, json, stream-json or events
-	Dir           string        // the workspace, absolute
-	Hub           string        // URL, or "local" for the embedded server
-	Compute       string        // job backend
+	Model         string   // id; "" for the first that has a key
+	Fallback      []string // ids of the models that take over, in order
+	Effort        string   // how hard the model thinks; "" for its own default
+	Approve       string   // approval mode
+	Output        string   // text, json, stream-json or events
+	Dir           string   // the workspace, absolute
+	Hub           string   // URL, or "local" for the embedded server
+	Compute       string   // where jobs run that name nothing else
+	Computes      map[string]Compute
 	SystemAppend  string        // added to the system prompt
 	MaxSteps      int           // of one turn
 	MaxCost       float64       // US dollars; 0 for no cap
@@ -74,7 +75,7 @@ func Load(environ []string, dir string) (*Config, error) {
 		return nil, err
 	}
 	c := &Config{
-		Approve: "auto", Output: "text", Dir: dir, Compute: "local",
+		Approve: "auto", Output: "text", Dir: dir, Compute: LocalCompute,
 		MaxSteps: DefaultMaxSteps, MaxCost: DefaultMaxCost, MaxTokens: DefaultMaxTokens,
 		Services: Services{CacheMB: DefaultCacheMB}, env: make(map[string]string),
 	}
@@ -144,6 +145,11 @@ func (c *Config) Secrets() []string {
 	for _, s := range services() { // whose key may be in a variable of any name
 		if _, key := c.Service(s.name); key != "" {
 			secrets = append(secrets, key)
+		}
+	}
+	for _, p := range c.Computes {
+		if token := strings.TrimSpace(c.env[p.Token]); token != "" {
+			secrets = append(secrets, token)
 		}
 	}
 	for name, value := range c.env {

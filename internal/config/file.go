@@ -62,7 +62,8 @@ func settings() []setting {
 		{"approve", "what may run without asking: plan, strict, ask or auto", tighten, func(c *Config) any { return &c.Approve }},
 		{"output", "text, json, stream-json or events", free, func(c *Config) any { return &c.Output }},
 		{"hub", "URL of the Hub, or local", never, func(c *Config) any { return &c.Hub }},
-		{"compute", "where jobs run", free, func(c *Config) any { return &c.Compute }},
+		{"compute", "where jobs run if they name nothing else: local, hf, or a name of computes", never, func(c *Config) any { return &c.Compute }},
+		{"computes", "where else jobs can run, by name: type (slurm, ssh, ray or hf) and what belongs to it", never, func(c *Config) any { return &c.Computes }},
 		{"system_append", "text to add to the system prompt", free, func(c *Config) any { return &c.SystemAppend }},
 		{"max_steps", "model calls a turn may take", tighten, func(c *Config) any { return &c.MaxSteps }},
 		{"max_cost", "US dollars a session may cost; 0 for no cap", tighten, func(c *Config) any { return &c.MaxCost }},
@@ -284,6 +285,10 @@ func (c *Config) decode(to any, node ast.Node) error {
 		return nil
 	case *map[string]ModelFacts:
 		return c.facts(to, node)
+	case *map[string]Compute:
+		return c.computes(to, node)
+	case *map[string]float64:
+		return c.numbers(to, node)
 	case *Services:
 		return c.services(to, node)
 	}

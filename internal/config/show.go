@@ -88,6 +88,8 @@ func Schema() ([]byte, error) {
 			p["type"], p["items"] = "array", map[string]any{"type": "string"}
 		case *map[string]ModelFacts:
 			p["type"], p["additionalProperties"] = "object", factsSchema()
+		case *map[string]Compute:
+			maps.Copy(p, computesSchema())
 		case *Services:
 			maps.Copy(p, servicesSchema())
 		}
