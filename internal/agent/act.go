@@ -117,7 +117,7 @@ func (t turn) setAside(call llm.ToolCall) error {
 	}
 	settle, err := t.Ledger.Reserve(ledger.Amount{USD: usd})
 	if err == nil {
-		t.holds[call.ID] = settle
+		t.holds[call.ID] = hold{usd, settle}
 	}
 	return err
 }
@@ -126,8 +126,8 @@ func (t turn) setAside(call llm.ToolCall) error {
 // that began before this turn the bill has the worst case already.
 func (t turn) release(r session.Result) {
 	actual := ledger.Amount{USD: r.CostUSD + t.session.Due(r.Charges)}
-	if settle, held := t.holds[r.CallID]; held {
-		settle(actual)
+	if hold, held := t.holds[r.CallID]; held {
+		hold.settle(actual)
 		delete(t.holds, r.CallID)
 		return
 	}
@@ -143,13 +143,13 @@ func (t turn) release(r session.Result) {
 // worst, as their session's bill does.
 func (t turn) releaseRest() {
 	for _, call := range t.session.Pending() {
-		if settle, held := t.holds[call.ID]; held && call.Started {
-			settle(ledger.Amount{USD: call.Worst})
+		if hold, held := t.holds[call.ID]; held && call.Started {
+			hold.settle(ledger.Amount{USD: call.Worst})
 			delete(t.holds, call.ID)
 		}
 	}
-	for _, settle := range t.holds { // they never began
-		settle(ledger.Amount{})
+	for _, hold := range t.holds { // they never began
+		hold.settle(ledger.Amount{})
 	}
 }
 
@@ -223,9 +223,7 @@ func (t turn) refuse(ctx context.Context, callID, text string) error {
 func (t turn) runBatch(ctx context.Context, calls []llm.ToolCall) error {
 	var starts []session.Event
 	for _, call := range calls {
-		starts = append(starts, session.Event{Started: &session.Started{
-			CallID: call.ID, Again: t.wasStarted(call.ID), WorstUSD: t.Tools.Impact(call).CostUSD,
-		}})
+		starts = append(starts, session.Event{Started: t.start(call)})
 	}
 	if err := t.emitAll(ctx, starts); err != nil {
 		return err
@@ -234,8 +232,8 @@ func (t turn) runBatch(ctx context.Context, calls []llm.ToolCall) error {
 	out := make(chan session.Event) // drained to the end, so a send never hangs
 	limit := t.resultBytes()
 	var wg sync.WaitGroup
-	for _, call := range calls {
-		wg.Go(func() { t.runCall(ctx, call, limit, out) })
+	for i, call := range calls {
+		wg.Go(func() { t.runCall(ctx, call, starts[i].Started.WorstUSD, limit, out) })
 	}
 	go func() { wg.Wait(); close(out) }()
 	defer func() { // stop what still runs, wait for it, and keep what it brought
@@ -290,13 +288,13 @@ func (t turn) follow(ctx context.Context, calls []llm.ToolCall, out <-chan sessi
 
 // runCall runs one call and sends its progress and its result. A call that a
 // stop cut short sends none if it can be finished later.
-func (t turn) runCall(ctx context.Context, call llm.ToolCall, limit int, out chan<- session.Event) {
+func (t turn) runCall(ctx context.Context, call llm.ToolCall, worst float64, limit int, out chan<- session.Event) {
 	start := time.Now()
 	var mu sync.Mutex
 	over := false // a tool may leave something behind that goes on logging
 	res := t.Tools.Run(ctx, call.Name, tool.Call{
 		ID:   t.session.ID + "/" + call.ID,
-		Args: call.Args,
+		Args: call.Args, WorstUSD: worst,
 		Log: func(line string) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -321,13 +319,15 @@ func (t turn) runCall(ctx context.Context, call llm.ToolCall, limit int, out cha
 	out <- session.Event{Result: &result}
 }
 
-func (t turn) wasStarted(callID string) bool {
-	for _, call := range t.session.Pending() {
-		if call.ID == callID {
-			return call.Started
+// start is the event of a call that begins. One that began before has what was
+// set aside for it then.
+func (t turn) start(call llm.ToolCall) *session.Started {
+	for _, p := range t.session.Pending() {
+		if p.ID == call.ID && p.Started {
+			return &session.Started{CallID: call.ID, Again: true, WorstUSD: p.Worst}
 		}
 	}
-	return false
+	return &session.Started{CallID: call.ID, WorstUSD: t.holds[call.ID].usd}
 }
 
 // The size of a tool result as the model sees it, in bytes. What is longer is

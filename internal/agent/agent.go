@@ -69,7 +69,7 @@ func (a *Agent) Run(ctx context.Context, s *session.Session, prompt string) iter
 	return func(yield func(session.Event, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		t := turn{Agent: a, session: s, yield: yield, holds: make(map[string]func(ledger.Amount))}
+		t := turn{Agent: a, session: s, yield: yield, holds: make(map[string]hold)}
 		t.overhead, t.overheadMost = a.overhead()
 		err := t.run(ctx, prompt)
 		t.releaseRest()
@@ -91,9 +91,15 @@ type turn struct {
 	session *session.Session
 	yield   func(session.Event, error) bool
 
-	holds map[string]func(ledger.Amount) // call id -> settles what was set aside for it
+	holds map[string]hold // by call id
 
 	overhead, overheadMost int // tokens of system prompt and tools, about and at most
+}
+
+// A hold is what was set aside for a call.
+type hold struct {
+	usd    float64
+	settle func(ledger.Amount)
 }
 
 // overhead estimates what every request holds besides the messages.

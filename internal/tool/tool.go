@@ -54,6 +54,8 @@ type Call struct {
 	ID   string            // unique in the world: session id and call id
 	Args string            // JSON
 	Log  func(line string) // shows progress to the person; never nil
+
+	WorstUSD float64 // that is set aside for it; it may cost no more
 }
 
 // Output is what a tool returns.
