@@ -40,7 +40,7 @@ const ShimCommand = "job-shim"
 type App struct {
 	cfg   *config.Config
 	store *sqlite.Store
-	jobs  local.Backend
+	jobs  *job.Set
 	hub   *localHub
 	keys  keys
 	web   *outside
@@ -54,11 +54,15 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	jobs, err := localJobs(cfg)
+	here, err := localJobs(cfg)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	a := &App{cfg: cfg, store: store, jobs: jobs, web: newOutside(cfg), hub: &localHub{dir: hubDir(cfg), jobs: hubJobs{jobs}}}
+	jobs, err := computes(cfg, here)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	a := &App{cfg: cfg, store: store, jobs: jobs, web: newOutside(cfg), hub: &localHub{dir: hubDir(cfg), jobs: hubJobs{here}}}
 	a.web.papers.HubToken = a.paperToken
 	return a, nil
 }
@@ -70,17 +74,6 @@ func (a *App) Close() error {
 		err = errors.Join(err, a.recording.Close())
 	}
 	return err
-}
-
-func localJobs(cfg *config.Config) (local.Backend, error) {
-	if cfg.Compute != "local" {
-		return local.Backend{}, fmt.Errorf("%w: there is no compute backend %q; this version has: local", ErrUsage, cfg.Compute)
-	}
-	exe, err := os.Executable()
-	if err != nil {
-		return local.Backend{}, fmt.Errorf("find this program: %w", err)
-	}
-	return local.Backend{Dir: filepath.Join(cfg.Paths.State, "jobs"), Shim: []string{exe, ShimCommand}, Env: cfg.Environ()}, nil
 }
 
 // Start begins a session with its first prompt in the configured workspace
@@ -253,6 +246,7 @@ func (a *App) agent(opened session.Opened, before []session.Event) (*agent.Agent
 		MaxSteps: a.cfg.MaxSteps,
 		Spill:    a.spill(opened.ID),
 		Reason:   func(err error) string { return Classify(err).Reason },
+		Charges:  charges(a.jobs),
 	}
 	router, err := a.tools(opened.ID, a.research(ag, opened))
 	if err != nil {
@@ -287,6 +281,7 @@ func (a *App) tools(id string, research tool.Tool) (*tool.Router, error) {
 		tools.Edit(sb),
 		tools.Bash(sb),
 		tools.JobSubmit(a.jobs, a.cfg.Dir),
+		tools.JobHardware(a.jobs),
 		tools.JobWait(a.jobs, sb),
 		tools.JobLogs(a.jobs),
 		tools.JobCancel(a.jobs),

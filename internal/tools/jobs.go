@@ -18,47 +18,6 @@ import (
 	"ml-intern/internal/tool"
 )
 
-// submitter is the part of a job backend that JobSubmit uses.
-type submitter interface {
-	Submit(ctx context.Context, spec job.Spec) (job.Status, error)
-}
-
-// JobSubmit starts a training job with the workspace dir as working directory.
-// The call's id is the job's label, so that a submission whose answer was
-// lost finds its job again.
-func JobSubmit(backend submitter, dir string) tool.Tool {
-	type input struct {
-		Name       string            `json:"name" jsonschema:"a short name for people, such as forest-200"`
-		Script     string            `json:"script" jsonschema:"a Python file of the workspace; its PEP 723 header names what it needs"`
-		Args       []string          `json:"args,omitempty" jsonschema:"arguments of the script"`
-		Env        map[string]string `json:"env,omitempty" jsonschema:"variables besides OUTPUT_DIR and JOB_ID"`
-		CPUs       int               `json:"cpus,omitempty" jsonschema:"cores to use: 1 if not given"`
-		MemoryMB   int64             `json:"memory_mb,omitempty" jsonschema:"memory at which the job is stopped"`
-		TimeLimitS int               `json:"time_limit_s,omitempty" jsonschema:"seconds after which the job is stopped: 3600 if not given"`
-	}
-	type result struct {
-		Job       string    `json:"job"`
-		State     job.State `json:"state"`
-		OutputDir string    `json:"output_dir"`
-	}
-	s := spec("job_submit", tool.Executes)
-	s.Resumable = true
-	return tool.New(s, func(ctx context.Context, in input, call tool.Call) (tool.Output, error) {
-		status, err := backend.Submit(ctx, job.Spec{
-			Label: call.ID, Name: in.Name, Script: in.Script, Args: in.Args, Dir: dir, Env: in.Env,
-			Hardware: job.Hardware{CPUs: in.CPUs, MemoryMB: in.MemoryMB}, TimeLimit: time.Duration(in.TimeLimitS) * time.Second,
-		})
-		if err != nil {
-			return tool.Output{}, err
-		}
-		out, err := object(result{status.ID, status.State, relative(dir, status.OutputDir)}, fmt.Sprintf("job %s (%s) is %s", status.ID, in.Name, status.State))
-		out.Artifacts = []tool.Artifact{{Kind: "job", Path: filepath.ToSlash(status.OutputDir)}}
-		out.Facts = []tool.Fact{{Kind: jobFacts, Name: status.ID, Text: fmt.Sprintf("%s: %s %s, %s; output in %s",
-			in.Name, in.Script, strings.Join(in.Args, " "), status.State, relative(dir, status.OutputDir))}}
-		return out, err
-	})
-}
-
 // jobFacts is the kind of the facts about jobs.
 const jobFacts = "Jobs"
 
@@ -119,7 +78,7 @@ func JobWait(backend job.Backend, sb files) tool.Tool {
 			facts = append(facts, report.fact())
 		}
 		out, err := object(res, strings.Join(states, ", "))
-		out.Facts = facts
+		out.Facts, out.Charges = facts, finals(statuses...)
 		return out, err
 	})
 }
@@ -270,7 +229,7 @@ func JobCancel(backend canceler) tool.Tool {
 			return tool.Output{}, fmt.Errorf("job %s: %w", in.Job, err)
 		}
 		out, err := object(result{in.Job, status.State}, fmt.Sprintf("job %s is %s", in.Job, status.State))
-		out.Facts = []tool.Fact{{Kind: jobFacts, Name: in.Job, Text: fmt.Sprintf("%s: %s", status.Name, status.State)}}
+		out.Facts, out.Charges = []tool.Fact{{Kind: jobFacts, Name: in.Job, Text: fmt.Sprintf("%s: %s", status.Name, status.State)}}, finals(status)
 		return out, err
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"ml-intern/internal/job"
 	"ml-intern/internal/job/local"
 	"ml-intern/internal/sandbox"
 	"ml-intern/internal/tool"
@@ -37,13 +38,19 @@ func backend(t *testing.T) local.Backend {
 	return local.Backend{Dir: t.TempDir(), Shim: []string{exe, "job-shim"}, UV: "/nonexistent/uv"}
 }
 
+func setOf(b job.Backend) *job.Set {
+	set := &job.Set{}
+	set.Add("local", b)
+	return set
+}
+
 // submit runs a script as a job and returns its id and the label's call.
 func submit(t *testing.T, b local.Backend, sb sandbox.Local, id, name, source string) (tool.Output, string) {
 	t.Helper()
 	if err := sb.WriteFile(t.Context(), name+".py", []byte(source)); err != nil {
 		t.Fatal(err)
 	}
-	router, err := tool.NewRouter(tools.JobSubmit(b, sb.Dir))
+	router, err := tool.NewRouter(tools.JobSubmit(setOf(b), sb.Dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +131,7 @@ func TestJobsRefuse(t *testing.T) {
 			t.Errorf("%s: got %+v", name, out)
 		}
 	}
-	if out := call(t, tools.JobSubmit(b, sb.Dir), args{"name": "x", "script": "../x.py"}); !out.IsError {
+	if out := call(t, tools.JobSubmit(setOf(b), sb.Dir), args{"name": "x", "script": "../x.py"}); !out.IsError {
 		t.Errorf("got %+v", out)
 	}
 	if out := call(t, tools.JobWait(b, sb), args{"jobs": []string{}}); !out.IsError {
