@@ -2,14 +2,17 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"ml-intern/internal/config"
+	"ml-intern/internal/hub"
 	"ml-intern/internal/job"
 	"ml-intern/internal/job/local"
 	"ml-intern/internal/tool"
@@ -64,4 +67,34 @@ func charges(b job.Backend) func(context.Context, []string) []tool.Charge {
 		}
 		return all
 	}
+}
+
+// keeper vouches for the results of jobs.
+func (a *App) keeper() job.Keeper {
+	return job.Keeper{Backend: a.jobs, Dir: filepath.Join(a.cfg.Paths.State, "receipts"), Remote: a.pushed}
+}
+
+// clockSkew is how much the Hub's clock may be behind that of a job.
+const clockSkew = 2 * time.Minute
+
+// pushed says what is wrong if an output's repository was not changed since.
+func (a *App) pushed(ctx context.Context, output string, since time.Time) error {
+	repo, rev, err := hub.ParseURI(output)
+	if err != nil {
+		return err
+	}
+	client, err := a.hubClient(ctx)
+	if err != nil {
+		return err
+	}
+	info, err := client.RepoInfo(ctx, repo, rev)
+	switch {
+	case err != nil:
+		return err
+	case !since.IsZero() && info.LastModified.Before(since.Add(-clockSkew)):
+		return fmt.Errorf("not changed since %s", info.LastModified.Format(time.DateTime))
+	case len(info.Siblings) == 0:
+		return errors.New("it is empty")
+	}
+	return nil
 }
