@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
