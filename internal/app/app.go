@@ -308,7 +308,7 @@ func (a *App) readers() []tool.Tool {
 }
 
 func (a *App) sandbox() sandbox.Local {
-	return sandbox.Local{Dir: a.cfg.Dir, Env: sandbox.Environ(a.cfg.Environ())}
+	return sandbox.Local{Dir: a.cfg.Dir, Env: sandbox.Environ(a.cfg.Environ()), Vault: sandbox.NewVault(filepath.Join(a.cfg.Paths.State, "kept"), a.cfg.Dir)}
 }
 
 // spill keeps tool results that are too long for the transcript in the

@@ -51,7 +51,7 @@ func Bash(sb executor) tool.Tool {
 			status = fmt.Sprintf("[timed out after %.0f s, the process group was killed]", timeout.Seconds())
 		}
 		return tool.Output{
-			Text:    withLastLine(out.Text, status),
+			Text:    withLastLine(out.Text, status) + keptWords(out.Kept...),
 			IsError: out.Code != 0 || out.TimedOut,
 			Summary: strings.Trim(status, "[]") + ": " + shorten(in.Command, 80),
 		}, nil

@@ -47,7 +47,7 @@ func setOf(b job.Backend) *job.Set {
 // submit runs a script as a job and returns its id and the label's call.
 func submit(t *testing.T, b local.Backend, sb sandbox.Local, id, name, source string) (tool.Output, string) {
 	t.Helper()
-	if err := sb.WriteFile(t.Context(), name+".py", []byte(source)); err != nil {
+	if _, err := sb.WriteFile(t.Context(), name+".py", []byte(source)); err != nil {
 		t.Fatal(err)
 	}
 	router, err := tool.NewRouter(tools.JobSubmit(setOf(b), sb.Dir))
