@@ -14,9 +14,9 @@ import (
 )
 
 type webFetchInput struct {
-	URL    string `json:"url" jsonschema:"an address that begins with http or https"`
-	Cursor string `json:"cursor,omitempty" jsonschema:"where to go on, as an earlier part of the same page says"`
-	Bytes  int    `json:"max_bytes,omitempty" jsonschema:"of this part; 16000 if not given, 40000 at most"`
+	URL    string `json:"url"`
+	Cursor string `json:"cursor,omitempty" jsonschema:"where to go on, from an earlier part"`
+	Bytes  int    `json:"max_bytes,omitempty" jsonschema:"16000 if not given, 40000 at most"`
 }
 
 // The sizes of a part, in bytes.
