@@ -44,7 +44,7 @@ type pdfReader func(pdf []byte) (pages []string, err error)
 
 // WebFetch reads a page of the web. Without pdf it reads no PDF.
 func WebFetch(web getter, pdf pdfReader) tool.Tool {
-	shelf := &documents{pdf: pdf}
+	shelf := &documents{pdf: pdf, large: make(chan struct{}, 1)}
 	return tool.New(spec("web_fetch", tool.Reads), func(ctx context.Context, in webFetchInput, _ tool.Call) (tool.Output, error) {
 		address := strings.TrimSpace(in.URL)
 		if host, _, _ := strings.Cut(address, "/"); !strings.Contains(address, ":") && strings.Contains(host, ".") {
@@ -66,7 +66,7 @@ func WebFetch(web getter, pdf pdfReader) tool.Tool {
 		if err != nil {
 			return failedOutside(address, err, fetchHint(err)), nil
 		}
-		doc, err := shelf.read(resp)
+		doc, err := shelf.read(ctx, resp)
 		if err != nil {
 			return failedOutside(resp.URL, err, ""), nil
 		}
