@@ -59,6 +59,13 @@ func newReader(t *testing.T, exe string) *reader {
 			t.Fatal(err)
 		}
 	}
+	fast := "services:\n  timeout: 2s\n  requests_per_second: {\"*\": 1000, arxiv.org: 1000, export.arxiv.org: 1000, ar5iv.labs.arxiv.org: 1000}\n"
+	if err := os.MkdirAll(filepath.Join(r.dir, "home", "config"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(r.dir, "home", "config", "config.yaml"), []byte(fast), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	r.docs = map[string]string{
 		"/api/docs": hfdocstest.Libraries, "/docs/trl/llms.txt": hfdocstest.Pages, "/docs/trl/sft_trainer.md": "# SFT Trainer\n\nIt trains.\n\n## Packing[[packing]]\n\nIt packs.\n",
 		"/api/docs/search": hfdocstest.Found, "/api/docs/search/full-text": hfdocstest.Words, "/.well-known/openapi.json": hfdocstest.OpenAPI,

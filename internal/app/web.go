@@ -34,7 +34,7 @@ type outside struct {
 // often a host may be asked, and what is kept of the answers.
 func newOutside(cfg *config.Config) *outside {
 	client := func() *fetch.Client {
-		c := &fetch.Client{Pace: pace(cfg.Services), PaceDir: filepath.Join(cfg.Paths.Cache, "pace"), Fresh: cfg.Services.Fresh}
+		c := &fetch.Client{Pace: pace(cfg.Services), PaceDir: filepath.Join(cfg.Paths.Cache, "pace"), Fresh: cfg.Services.Fresh, Timeout: cfg.Services.Timeout}
 		if size := cfg.Services.CacheMB; size > 0 && !cfg.NoCache {
 			c.Dir, c.DirBytes = filepath.Join(cfg.Paths.Cache, "web"), int64(size)<<20
 		}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ type Services struct {
 	Slower  map[string]float64 // the same, of the project: it counts where it is slower
 	CacheMB int                // size of the cache on disk; 0 for none
 	Fresh   time.Duration      // how old an answer may be that is used without asking; 0 for what the service bears
+	Timeout time.Duration      // of one try of a request; 0 for the usual
 }
 
 // A Service is an address and the name of the variable that holds the key.
@@ -154,6 +156,7 @@ func (s Services) MarshalJSON() ([]byte, error) {
 		cache["max_age"] = s.Fresh.String()
 	}
 	put("cache", cache, len(cache) > 0)
+	put("timeout", s.Timeout.String(), s.Timeout > 0)
 	if len(out) == 0 {
 		return []byte("null"), nil
 	}
@@ -220,8 +223,10 @@ func (c *Config) service(s *Services, key string, value ast.Node, project bool) 
 		err = c.rates(s, value, project)
 	case key == "cache":
 		err = c.cacheLimits(s, value, project)
+	case key == "timeout":
+		err = c.timeout(s, value, project)
 	default:
-		names := append(ServiceNames(), "engines", "private_hosts", "requests_per_second", "cache")
+		names := append(ServiceNames(), "engines", "private_hosts", "requests_per_second", "cache", "timeout")
 		return fmt.Errorf("has no key %q%s", key, nearestName(key, names))
 	}
 	if err != nil {
@@ -367,12 +372,32 @@ func (c *Config) cacheLimits(s *Services, node ast.Node, project bool) error {
 	return err
 }
 
+const maxTimeout = 10 * time.Minute
+
+func (c *Config) timeout(s *Services, node ast.Node, project bool) error {
+	before := s.Timeout
+	err := c.decode(&s.Timeout, node)
+	switch {
+	case err != nil:
+		return err
+	case s.Timeout < time.Second || s.Timeout > maxTimeout:
+		return fmt.Errorf("must be from 1s to %s", maxTimeout)
+	case project && s.Timeout > cmp.Or(before, usualTimeout):
+		return fmt.Errorf("of a project's file may be %s at most: put it into %s", cmp.Or(before, usualTimeout), c.File())
+	}
+	return nil
+}
+
+// usualTimeout is how long a service may take for an answer if nothing is said.
+const usualTimeout = 30 * time.Second
+
 func servicesSchema() map[string]any {
 	text := map[string]any{"type": "string"}
 	texts := map[string]any{"type": "array", "items": text}
 	properties := map[string]any{
 		"engines":             map[string]any{"type": "array", "items": map[string]any{"enum": slices.Sorted(maps.Keys(engines))}},
 		"private_hosts":       texts,
+		"timeout":             map[string]any{"type": "string", "pattern": durationPattern},
 		"requests_per_second": map[string]any{"type": "object", "additionalProperties": map[string]any{"type": "number", "exclusiveMinimum": 0, "maximum": maxRate}},
 		"cache": map[string]any{"type": "object", "additionalProperties": false, "properties": map[string]any{
 			"max_mb": map[string]any{"type": "integer", "minimum": 0}, "max_age": map[string]any{"type": "string", "pattern": durationPattern},

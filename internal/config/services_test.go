@@ -38,11 +38,12 @@ const ownServices = `services:
   private_hosts: [wiki.example, 10.0.0.0/8, "::1"]
   requests_per_second: {arxiv.example: 0.5, "*": 2}
   cache: {max_mb: 100, max_age: 12h}
+  timeout: 20s
 `
 
 func TestServices(t *testing.T) {
 	t.Parallel()
-	c, err := load(t, ownServices, "services:\n  engines: [brave]\n  requests_per_second: {arxiv.example: 0.1, other.example: 1}\n  cache: {max_mb: 10}\n", "",
+	c, err := load(t, ownServices, "services:\n  engines: [brave]\n  requests_per_second: {arxiv.example: 0.1, other.example: 1}\n  cache: {max_mb: 10}\n  timeout: 5s\n", "",
 		"MY_S2=s2-secret-value", "S2_API_KEY=not-this", "GITHUB_TOKEN=nor-this", "ML_INTERN_SEARCH_URL=https://over.example", "TAVILY_API_KEY=t")
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +57,7 @@ func TestServices(t *testing.T) {
 		}
 	}
 	s := c.Services
-	if !slices.Equal(c.EngineOrder(), []string{"brave"}) || !slices.Equal(s.Private, []string{"wiki.example", "10.0.0.0/8", "::1"}) || s.CacheMB != 10 || s.Fresh != 12*time.Hour {
+	if !slices.Equal(c.EngineOrder(), []string{"brave"}) || !slices.Equal(s.Private, []string{"wiki.example", "10.0.0.0/8", "::1"}) || s.CacheMB != 10 || s.Fresh != 12*time.Hour || s.Timeout != 5*time.Second {
 		t.Errorf("%+v", s)
 	}
 	if s.Rate["arxiv.example"] != 0.5 || s.Slower["arxiv.example"] != 0.1 || s.Rate["*"] != 2 {
@@ -95,6 +96,8 @@ func TestBadServices(t *testing.T) {
 		{"rate of a URL", "services:\n  requests_per_second: {\"http://a/\": 1}", "", "is not the name of a host"},
 		{"size", "services:\n  cache: {max_mb: -1}", "", "cannot be negative"},
 		{"age", "services:\n  cache:\n    max_mb: 5\n    max_age: old", "", "config.yaml:4: services cache max_age must be a duration"},
+		{"timeout", "services:\n  timeout: 1ms", "", "config.yaml:2: services timeout must be from 1s to 10m0s"},
+		{"no timeout", "services:\n  timeout: soon", "", "config.yaml:2: services timeout must be a duration"},
 
 		{"project: address", "", "services: {arxiv: \"http://evil\"}", "w/.ml-intern/config.yaml:1: services arxiv may not be set by a project's file"},
 		{"project: key", "", "services: {github: {key: HF_TOKEN}}", "github may not be set by a project's file"},
@@ -103,6 +106,8 @@ func TestBadServices(t *testing.T) {
 		{"project: faster", ownServices, "services: {requests_per_second: {arxiv.example: 5}}", "may be 0.5 at most"},
 		{"project: larger", ownServices, "services: {cache: {max_mb: 101}}", "may be 100 at most"},
 		{"project: older", ownServices, "services: {cache: {max_age: 13h}}", "may be 12h0m0s at most"},
+		{"project: slower", ownServices, "services: {timeout: 21s}", "timeout of a project's file may be 20s at most"},
+		{"project: slower than usual", "", "services: {timeout: 31s}", "may be 30s at most"},
 		{"project: variable", ownServices, "services: {cache: {max_age: \"${HF_TOKEN}\"}}", "may not"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -142,7 +147,7 @@ func TestServicesSchema(t *testing.T) {
 	if err != nil || !json.Valid(text) {
 		t.Fatal(err)
 	}
-	for _, name := range append(config.ServiceNames(), "engines", "private_hosts", "requests_per_second", "max_mb") {
+	for _, name := range append(config.ServiceNames(), "engines", "private_hosts", "requests_per_second", "max_mb", "timeout") {
 		if !strings.Contains(string(text), `"`+name+`"`) {
 			t.Errorf("the schema has no %s", name)
 		}
