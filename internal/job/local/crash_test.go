@@ -199,18 +199,20 @@ func TestShimTerminated(t *testing.T) {
 	}
 }
 
-// TestQueuedShimTerminated does so to a job that waits: it goes on waiting.
+// TestQueuedShimTerminated does so to a job that waits in a shim, for it has
+// secrets: it goes on waiting.
 func TestQueuedShimTerminated(t *testing.T) {
 	t.Parallel()
 	b := newBackend(t)
 	b.Slots = 1
+	b.Secret = func(string) (string, bool) { return "hunter2", true }
 	dir := t.TempDir()
 	first, err := b.Submit(t.Context(), job.Spec{Dir: dir, Command: []string{"sh", "-c", "until [ -e go ]; do sleep 0.02; done"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	untilRunning(t, b, first.ID)
-	queued, err := b.Submit(t.Context(), job.Spec{Dir: dir, Command: []string{"true"}})
+	queued, err := b.Submit(t.Context(), job.Spec{Dir: dir, Command: []string{"true"}, Secrets: []string{"A_TOKEN"}})
 	if err != nil {
 		t.Fatal(err)
 	}

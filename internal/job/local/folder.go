@@ -18,7 +18,10 @@ const (
 	jobsDir   = "jobs"
 	tmpDir    = "tmp"    // jobs that are being written
 	labelsDir = "labels" // the job of each label
-	slotsDir  = "slots"  // one locked file for each CPU in use
+
+	queueDir   = "queue"   // see queue.go
+	grantedDir = "granted" // likewise
+	lookedFile = "looked"  // changed when the queue was moved last
 
 	specFile    = "spec.json"
 	startedFile = "started.json"
@@ -39,8 +42,11 @@ type record struct {
 	ScriptSHA256 string    `json:"script_sha256,omitempty"`
 	OutputDir    string    `json:"output_dir"`
 	Submitted    time.Time `json:"submitted"`
-	Slots        int       `json:"slots"`
 	Hardware     string    `json:"hardware,omitempty"`
+	HasGPUs      bool      `json:"has_gpus,omitempty"` // the machine
+	Need         need      `json:"need"`
+	Environ      []string  `json:"environ,omitempty"` // the submitter's, less what may not be kept
+	Shim         []string  `json:"shim"`              // how the next job's shim is started
 }
 
 // A start is started.json: it identifies the job's first process.
@@ -95,7 +101,7 @@ func (f folder) status() (job.Status, error) {
 	s := job.Status{
 		ID: rec.ID, Label: rec.Spec.Label, Name: rec.Spec.Name,
 		State: job.Queued, ExitCode: -1, Submitted: rec.Submitted,
-		OutputDir: rec.OutputDir, ScriptSHA256: rec.ScriptSHA256, Hardware: rec.Hardware,
+		OutputDir: rec.OutputDir, ScriptSHA256: rec.ScriptSHA256, Hardware: rec.Hardware, TimeLimit: rec.Spec.TimeLimit,
 	}
 	// The end first: when it is there, so is the start.
 	var e end

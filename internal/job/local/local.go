@@ -12,9 +12,14 @@
 //	started.json  written by the shim before the job's program is let go
 //	done.json     how it ended
 //
-// So whoever looks at a job that is not done and whose lock is free starts a
-// shim. The shim runs the job if it has not started, and otherwise buries it as
-// lost. The agent owns spec.json and cancel, the shim the rest.
+// A job gets its shim when its turn comes (queue.go), from the shim that ends
+// before it or from whoever looks. A job that was chosen or has started, is not
+// done and whose lock is free has lost its shim: whoever looks starts another,
+// which runs the job if it has not started, and otherwise buries it as lost.
+// The agent owns spec.json and cancel, the shim the rest.
+//
+// Secrets are written nowhere: a shim gets them through a pipe from the process
+// that starts it. So a job that has some gets its shim at once, and waits in it.
 package local
 
 import (
@@ -51,9 +56,17 @@ type Backend struct {
 	UV     string   // path of uv; looked up if empty
 	Python string   // path of python; looked up if empty
 	Env    []string // what sandbox.Environ chooses from; os.Environ() if nil
+
+	NvidiaSMI string // path of nvidia-smi; looked up if empty
+
+	// Secret finds the value of a secret that a job asks for; Env does if nil.
+	Secret func(name string) (value string, ok bool)
 }
 
 var _ job.Backend = Backend{}
+
+// folder is where a job is kept.
+func (b Backend) folder(id string) folder { return folder(filepath.Join(b.Dir, jobsDir, id)) }
 
 func (b Backend) slots() int { return cmp.Or(b.Slots, runtime.GOMAXPROCS(0)) }
 
@@ -97,7 +110,7 @@ func (b Backend) find(id string) (folder, error) {
 	if !supported {
 		return "", errUnsupported
 	}
-	f := folder(filepath.Join(b.Dir, jobsDir, id))
+	f := b.folder(id)
 	if !job.ValidID(id) || !f.has(specFile) {
 		return "", fmt.Errorf("find job %q: %w", id, job.ErrNotFound)
 	}
@@ -117,10 +130,33 @@ func (b Backend) settle(ctx context.Context, f folder) (job.Status, error) {
 	if status, err = f.status(); err != nil || status.Done() {
 		return status, err
 	}
-	if err := b.startShim(ctx, f); err != nil {
+	if status.State == job.Queued {
+		err = b.settleQueued(ctx, f)
+	} else {
+		err = b.startShim(ctx, f)
+	}
+	if err != nil {
 		return status, fmt.Errorf("start job %s: %w", status.ID, err)
 	}
 	return f.status()
+}
+
+// settleQueued moves the queue. A job that is to be canceled or has secrets gets
+// its shim before its turn.
+func (b Backend) settleQueued(ctx context.Context, f folder) error {
+	var rec record
+	if _, err := f.read(specFile, &rec); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(b.queued(rec)); errors.Is(err, fs.ErrNotExist) && !b.hasGrant(rec.ID) {
+		if err := b.enqueue(rec); err != nil { // as after a power cut
+			return err
+		}
+	}
+	if f.has(cancelFile) || len(rec.Spec.Secrets) > 0 {
+		return b.startShim(ctx, f)
+	}
+	return b.look(ctx)
 }
 
 // Find implements job.Backend.
@@ -213,6 +249,14 @@ func (b Backend) Cancel(ctx context.Context, id string) error {
 			return fmt.Errorf("cancel job %s: it is still %s: %w", id, status.State, context.Cause(ctx))
 		case <-time.After(poll):
 		}
+	}
+}
+
+// nudge tells a shim that waits that its turn has come. It looks by itself
+// too, so this may fail.
+func (f folder) nudge() {
+	if pid, err := f.holder(); err == nil && pid > 0 {
+		_ = wake(pid)
 	}
 }
 

@@ -84,6 +84,23 @@ func takeLock(path string) (file *os.File, ok bool, err error) {
 	return nil, false, errors.Join(fmt.Errorf("lock job: %w", err), file.Close())
 }
 
+// holdFile takes a lock on the file at path until it is closed; ok is false if
+// somebody has it.
+func holdFile(path string) (file *os.File, ok bool) {
+	file, err := os.OpenFile(path, os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, false
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		file.Close()
+		return nil, false
+	}
+	return file, true
+}
+
+// wake tells a shim to look for its grant.
+func wake(pid int) error { return syscall.Kill(pid, syscall.SIGUSR1) }
+
 // syncDir makes the names in a folder last.
 func syncDir(path string) error {
 	dir, err := os.Open(path)
@@ -95,9 +112,9 @@ func syncDir(path string) error {
 
 // detached returns a command that starts argv in a session of its own and ends
 // at once, so that argv belongs to nobody who could take it along or would have
-// to collect it.
+// to collect it. What argv reads is the command's fourth file.
 func detached(argv []string) *exec.Cmd {
-	c := exec.Command("/bin/sh", append([]string{"-c", `"$@" </dev/null &`, "sh"}, argv...)...)
+	c := exec.Command("/bin/sh", append([]string{"-c", `"$@" <&3 3<&- &`, "sh"}, argv...)...)
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	c.Dir = "/"
 	return c
