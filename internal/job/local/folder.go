@@ -45,8 +45,11 @@ type record struct {
 	Hardware     string    `json:"hardware,omitempty"`
 	HasGPUs      bool      `json:"has_gpus,omitempty"` // the machine
 	Need         need      `json:"need"`
-	Environ      []string  `json:"environ,omitempty"` // the submitter's, less what may not be kept
-	Shim         []string  `json:"shim"`              // how the next job's shim is started
+
+	Requirements *requirements `json:"requirements,omitempty"` // nil if there is nothing to install
+
+	Environ []string `json:"environ,omitempty"` // the submitter's, less what may not be kept
+	Shim    []string `json:"shim"`              // how the next job's shim is started
 }
 
 // A start is started.json: it identifies the job's first process.

@@ -107,10 +107,40 @@ func TestDependencies(t *testing.T) {
 		"# /// script\n# dependencies = [\n# ///\n":                                                 nil,
 		"# /// script\n# dependencies = [\"a\n# ///\n":                                              {"a\n"},
 	} {
-		block, _ := inlineMetadata(source)
-		if got := dependencies(block); !slices.Equal(got, want) {
+		if got := dependencies(inlineMetadata(source)); !slices.Equal(got, want) {
 			t.Errorf("%q needs %q, want %q", source, got, want)
 		}
+	}
+}
+
+// TestRequirements adds to what scripts ask for, and writes it as a script.
+func TestRequirements(t *testing.T) {
+	t.Parallel()
+	more := []string{"b>=2; python_version<'4'", `odd "\ é`}
+	for block, want := range map[string]string{
+		"":                         "dependencies = [MORE]\n",
+		"dependencies = []\n":      "dependencies = [MORE]\n",
+		"dependencies=[ 'a',\n]\n": "dependencies=[MORE 'a',\n]\n",
+		"requires-python = '>=3.9'\n\n[tool.x]\ndependencies = ['c']\n": "dependencies = [MORE]\nrequires-python = '>=3.9'\n\n[tool.x]\ndependencies = ['c']\n",
+	} {
+		got := addDependencies(block, more)
+		if list := `"b\u003e=2; python_version\u003c'4'", "odd \"\\ é", `; got != strings.ReplaceAll(want, "MORE", list) {
+			t.Errorf("%q became %q", block, got)
+		}
+		if back := inlineMetadata(requirements{Block: got}.script()); back != got {
+			t.Errorf("%q was written as %q", got, back)
+		}
+		if addDependencies(block, nil) != block {
+			t.Errorf("%q was changed for nothing", block)
+		}
+	}
+	r := requirements{Block: "dependencies = []\n"}
+	key := r.key([]string{"UV_INDEX_URL=https://me:hunter2@host/simple", "PATH=/x"})
+	if key != r.key([]string{"PATH=/y", "UV_INDEX_URL=https://host/simple"}) {
+		t.Error("a password changes the key")
+	}
+	if key == r.key(nil) || key == (requirements{Block: r.Block, Python: "3.12"}).key([]string{"UV_INDEX_URL=https://host/simple"}) {
+		t.Error("another index, or python, has the same key")
 	}
 }
 

@@ -31,6 +31,8 @@ type shim struct {
 	given   handover
 	granted grant
 	asleep  bool // this process was asked to end: it starts nothing more
+
+	environment string // folder of what the job requires, "" if it requires nothing
 }
 
 // RunShim is the whole life of a shim: it runs the job in a folder, or buries
@@ -141,16 +143,27 @@ func (s *shim) run(ctx context.Context) (e end, over bool) {
 	case !granted:
 		return end{}, false
 	}
-	return s.execute(ctx), true
+	// Before anything of the job has run, so another shim may do it again.
+	if err := adoptOrphans(); err != nil {
+		return failed(fmt.Errorf("adopt orphans: %w", err)), true
+	}
+	err := s.equip(ctx)
+	_ = s.output.flush()
+	switch {
+	case err == nil:
+		return s.execute(ctx), true
+	case s.canceled():
+		return end{State: job.Canceled, ExitCode: -1, Reason: "canceled before it started"}, true
+	case s.asleep:
+		return end{}, false
+	}
+	return failed(err), true
 }
 
 // execute runs the job's program.
 func (s *shim) execute(ctx context.Context) end {
 	if err := makeOutputDir(s.record); err != nil {
 		return failed(err)
-	}
-	if err := adoptOrphans(); err != nil {
-		return failed(fmt.Errorf("adopt orphans: %w", err))
 	}
 	output, w, err := os.Pipe()
 	if err != nil {
@@ -290,6 +303,9 @@ func (s *shim) environ() []string {
 	}
 	for name, value := range s.given.Secrets {
 		env = append(env, name+"="+value)
+	}
+	if dir := s.environment; dir != "" {
+		env = append(env, "VIRTUAL_ENV="+dir, "PATH="+filepath.Join(dir, "bin")+string(os.PathListSeparator)+variable(env, "PATH"))
 	}
 	if place := s.record.Spec.Checkpoint; place != "" {
 		if !strings.Contains(place, "://") {

@@ -119,7 +119,7 @@ func (b Backend) prepare(ctx context.Context, f folder, id string, spec job.Spec
 	if spec.Script != "" {
 		err = b.takeScript(f, &rec)
 	} else {
-		rec.Argv, err = b.commandLine(spec)
+		err = b.takeCommand(&rec)
 	}
 	if err != nil {
 		return err

@@ -27,6 +27,8 @@ type verdict struct {
 	grace  time.Duration
 }
 
+func (v verdict) Error() string { return v.reason }
+
 // supervise lets the job's program go and watches it to its end: when it
 // returns, no process of the job is left.
 func (s *shim) supervise(ctx context.Context, child *exec.Cmd, release func() error) end {

@@ -20,6 +20,13 @@ var errUnsupported = errors.New("jobs on this machine need a Unix system")
 // lockExclusive takes the lock at path, which is held for moments only, and
 // waits for it. It holds between goroutines as between processes.
 func lockExclusive(ctx context.Context, path string) (unlock func(), err error) {
+	file, err := holdLock(ctx, path)
+	return func() { _ = file.Close() }, err
+}
+
+// holdLock is lockExclusive for a lock that goes with a file: it is held until
+// every process that has inherited the file has ended or closed it.
+func holdLock(ctx context.Context, path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
@@ -27,7 +34,7 @@ func lockExclusive(ctx context.Context, path string) (unlock func(), err error) 
 	for wait := time.Millisecond; ; wait = min(2*wait, 20*time.Millisecond) {
 		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
-			return func() { _ = file.Close() }, nil // which unlocks
+			return file, nil
 		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
 			return nil, errors.Join(err, file.Close())
