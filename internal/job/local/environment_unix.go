@@ -97,7 +97,7 @@ func (s *shim) makeEnvironment(ctx context.Context, r requirements) error {
 		return err
 	}
 	dir := filepath.Join(envs, s.environmentName(r, resolved))
-	held, err := holdLock(ctx, dir+".lock")
+	held, err := holdLock(ctx, dir+".lock", os.O_CREATE)
 	if err != nil {
 		return fmt.Errorf("wait for the job's environment: %w", err)
 	}
@@ -146,7 +146,7 @@ func (s *shim) environmentName(r requirements, resolved string) string {
 // resolve writes the requirements and their lock to the job's folder, and
 // returns the lock.
 func (s *shim) resolve(ctx context.Context, r requirements, known string) (string, error) {
-	held, err := holdLock(ctx, known+".lock")
+	held, err := holdLock(ctx, known+".lock", os.O_CREATE)
 	if err != nil {
 		return "", fmt.Errorf("wait for the job's requirements: %w", err)
 	}

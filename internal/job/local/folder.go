@@ -28,6 +28,7 @@ const (
 	doneFile    = "done.json"
 	reserveFile = "done.tmp"
 	cancelFile  = "cancel"
+	handingFile = "handing" // locked by whoever gives the job's secrets to its shim
 	lockFile    = "lock"
 	scriptDir   = "script"
 	shimLogFile = "shim.log"
@@ -42,6 +43,7 @@ type record struct {
 	ScriptSHA256 string    `json:"script_sha256,omitempty"`
 	OutputDir    string    `json:"output_dir"`
 	Submitted    time.Time `json:"submitted"`
+	Place        int64     `json:"place"` // in the queue
 	Hardware     string    `json:"hardware,omitempty"`
 	HasGPUs      bool      `json:"has_gpus,omitempty"` // the machine
 	Need         need      `json:"need"`
@@ -122,16 +124,6 @@ func (f folder) status() (job.Status, error) {
 		s.State, s.ExitCode, s.Reason, s.Finished = e.State, e.ExitCode, e.Reason, e.At
 	}
 	return s, nil
-}
-
-// holder is the process that holds the job's lock, 0 if there is none and -1
-// if it is one that cannot be seen from here.
-func (f folder) holder() (int, error) {
-	pid, err := lockHolder(f.path(lockFile))
-	if err != nil {
-		return 0, fmt.Errorf("look at job lock: %w", err)
-	}
-	return pid, nil
 }
 
 // mark makes an empty file.

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -49,11 +50,10 @@ const (
 // machine asks this machine, or remembers.
 func (b Backend) machine(ctx context.Context) machine {
 	path := filepath.Join(b.Dir, machineFile)
-	if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) < machineAge {
+	if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()).Abs() < machineAge {
 		var m machine
 		if ok, err := folder(b.Dir).read(machineFile, &m); ok && err == nil {
-			m.GPUs = visible(m.GPUs, variable(b.env(), "CUDA_VISIBLE_DEVICES"))
-			return m
+			return m.seenBy(b.env())
 		}
 	}
 	m := machine{MemoryMB: memoryMB(ctx), GPUs: b.gpus(ctx)}
@@ -64,11 +64,17 @@ func (b Backend) machine(ctx context.Context) machine {
 	if m.MemoryMB > 0 {
 		parts = append(parts, fmt.Sprintf("%.0f GB of memory", float64(m.MemoryMB)/(1<<10)))
 	}
-	m.Words = strings.Join(append(parts, gpuWords(m.GPUs)), ", ")
+	m.Words = strings.Join(parts, ", ")
 	if data, err := json.Marshal(m); err == nil {
 		_ = writeFile(path, data) // it is asked again
 	}
-	m.GPUs = visible(m.GPUs, variable(b.env(), "CUDA_VISIBLE_DEVICES"))
+	return m.seenBy(b.env())
+}
+
+// seenBy is what an environment lets be seen of the machine.
+func (m machine) seenBy(env []string) machine {
+	m.GPUs = visible(m.GPUs, env)
+	m.Words += ", " + gpuWords(m.GPUs)
 	return m
 }
 
@@ -113,6 +119,9 @@ func (b Backend) gpus(ctx context.Context) (all []gpu) {
 	defer cancel()
 	out, err := exec.CommandContext(ctx, cmp.Or(b.NvidiaSMI, "nvidia-smi"),
 		"--query-gpu=index,name,memory.total,uuid", "--format=csv,noheader,nounits").Output()
+	if errors.Is(err, exec.ErrNotFound) {
+		return driverGPUs("/proc/driver/nvidia/gpus", "/dev")
+	}
 	if err != nil {
 		return nil // no driver, or one that does not work
 	}
@@ -128,12 +137,26 @@ func (b Backend) gpus(ctx context.Context) (all []gpu) {
 	return all
 }
 
+// driverGPUs lists them where only the driver is installed, less those that
+// have no device here, as in a container. Their memory it does not tell.
+func driverGPUs(proc, dev string) (all []gpu) {
+	entries, _ := os.ReadDir(proc) // by PCI address, as CUDA is told to count
+	for _, e := range entries {
+		file := filepath.Join(proc, e.Name(), "information")
+		if _, err := os.Stat(filepath.Join(dev, "nvidia"+field(file, "Device Minor"))); err == nil {
+			all = append(all, gpu{Index: len(all), Name: field(file, "Model"), UUID: field(file, "GPU UUID")})
+		}
+	}
+	return all
+}
+
 // visible leaves out the GPUs that somebody has hidden from this process.
-func visible(all []gpu, variable string) []gpu {
-	if variable == "" {
+func visible(all []gpu, env []string) []gpu {
+	value, set := variable(env, "CUDA_VISIBLE_DEVICES")
+	if !set {
 		return all
 	}
-	chosen := strings.Split(variable, ",")
+	chosen := strings.Split(value, ",")
 	return slices.DeleteFunc(slices.Clone(all), func(g gpu) bool {
 		return !slices.ContainsFunc(chosen, func(c string) bool {
 			return c == strconv.Itoa(g.Index) || c != "" && strings.HasPrefix(g.UUID, c)
@@ -234,7 +257,7 @@ func (b Backend) need(m machine, spec job.Spec) (need, error) {
 	}
 	best, err := job.Cheapest(plain, spec.Hardware)
 	if err != nil {
-		return need{}, err
+		return need{}, fmt.Errorf("%w; there is: %s", err, m.Words)
 	}
 	o := all[slices.IndexFunc(all, func(o offered) bool { return o.Flavor == best.Flavor })]
 	n := need{CPUs: max(spec.CPUs, 1), Slots: b.slots(), MemoryMB: spec.MemoryMB, MachineMB: m.MemoryMB, GPUs: spec.GPUs}

@@ -61,6 +61,8 @@ type Backend struct {
 
 	// Secret finds the value of a secret that a job asks for; Env does if nil.
 	Secret func(name string) (value string, ok bool)
+
+	self string // the job that this process is the shim of
 }
 
 var _ job.Backend = Backend{}
@@ -117,13 +119,27 @@ func (b Backend) find(id string) (folder, error) {
 	return f, nil
 }
 
+// holder is the process that holds the job's lock, 0 if there is none and -1
+// if it is one that cannot be seen from here. A shim does not look at its own:
+// to close a file is to lose all locks that one's process has on it.
+func (b Backend) holder(f folder) (int, error) {
+	if b.self != "" && f == b.folder(b.self) {
+		return os.Getpid(), nil
+	}
+	pid, err := lockHolder(f.path(lockFile))
+	if err != nil {
+		return 0, fmt.Errorf("look at job lock: %w", err)
+	}
+	return pid, nil
+}
+
 // settle returns the job's status, and starts a shim if there should be one.
 func (b Backend) settle(ctx context.Context, f folder) (job.Status, error) {
 	status, err := f.status()
 	if err != nil || status.Done() {
 		return status, err
 	}
-	if pid, err := f.holder(); err != nil || pid != 0 {
+	if pid, err := b.holder(f); err != nil || pid != 0 {
 		return status, err
 	}
 	// It may have ended between the two looks.
@@ -142,7 +158,7 @@ func (b Backend) settle(ctx context.Context, f folder) (job.Status, error) {
 }
 
 // settleQueued moves the queue. A job that is to be canceled or has secrets gets
-// its shim before its turn.
+// its shim before its turn, unless somebody is giving it one.
 func (b Backend) settleQueued(ctx context.Context, f folder) error {
 	var rec record
 	if _, err := f.read(specFile, &rec); err != nil {
@@ -153,7 +169,15 @@ func (b Backend) settleQueued(ctx context.Context, f folder) error {
 			return err
 		}
 	}
-	if f.has(cancelFile) || len(rec.Spec.Secrets) > 0 {
+	switch {
+	case f.has(cancelFile):
+		return b.startShim(ctx, f)
+	case len(rec.Spec.Secrets) > 0:
+		hold, ok := holdFile(f.path(handingFile), os.O_CREATE)
+		if !ok {
+			return nil
+		}
+		defer hold.Close()
 		return b.startShim(ctx, f)
 	}
 	return b.look(ctx)
@@ -228,7 +252,7 @@ func (b Backend) Cancel(ctx context.Context, id string) error {
 	}
 	if err := f.mark(cancelFile); err != nil {
 		// As on a disk that the job has filled: to a living shim the signal says enough.
-		if pid, _ := f.holder(); pid <= 0 {
+		if pid, _ := b.holder(f); pid <= 0 {
 			return fmt.Errorf("cancel job %s: %w", id, err)
 		}
 	}
@@ -240,7 +264,7 @@ func (b Backend) Cancel(ctx context.Context, id string) error {
 		if err != nil || status.Done() {
 			return err
 		}
-		if pid, err := f.holder(); err == nil && pid > 0 && pid != signaled {
+		if pid, err := b.holder(f); err == nil && pid > 0 && pid != signaled {
 			_ = interrupt(pid) // it polls for the wish as well
 			signaled = pid
 		}
@@ -254,8 +278,8 @@ func (b Backend) Cancel(ctx context.Context, id string) error {
 
 // nudge tells a shim that waits that its turn has come. It looks by itself
 // too, so this may fail.
-func (f folder) nudge() {
-	if pid, err := f.holder(); err == nil && pid > 0 {
+func (b Backend) nudge(f folder) {
+	if pid, err := b.holder(f); err == nil && pid > 0 {
 		_ = wake(pid)
 	}
 }

@@ -93,6 +93,58 @@ func TestLogWithoutRoom(t *testing.T) {
 	}
 }
 
+// TestLogCut cuts and removes segments of a log while it is written.
+func TestLogCut(t *testing.T) {
+	t.Parallel()
+	log := logFile{dir: t.TempDir(), segment: 8}
+	w := &logWriter{log: log}
+	all := func(from int64) (got []string) {
+		for line, err := range log.lines(from) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, fmt.Sprint(line.Text, " ", line.Next))
+		}
+		return got
+	}
+	want := func(from int64, want ...string) {
+		t.Helper()
+		if got := all(from); !slices.Equal(got, want) {
+			t.Errorf("from %d there is %q, want %q", from, got, want)
+		}
+	}
+	_, _ = w.Write([]byte("abc\ndef\nghi\njkl\n"))
+	if err := os.Truncate(log.path(0), 4); err != nil {
+		t.Fatal(err)
+	}
+	want(0, "abc 4", "[4 bytes of output were dropped here] 8", "ghi 12", "jkl 16")
+	want(6, "[2 bytes of output were dropped here] 8", "ghi 12", "jkl 16")
+	if err := os.Truncate(log.path(1), 4); err != nil {
+		t.Fatal(err)
+	}
+	want(8, "ghi 12")
+	want(16)
+	_, _ = w.Write([]byte("mno\n"))
+	want(16, "mno 20")
+	if err := os.Truncate(log.path(2), 0); err != nil {
+		t.Fatal(err)
+	}
+	want(16)
+	want(20)
+	_, _ = w.Write([]byte("pqr\n"))
+	want(20, "pqr 24")
+	for n := range int64(3) {
+		if err := os.Remove(log.path(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want(0)
+	want(-5)
+	_, _ = w.Write([]byte("stu\n"))
+	want(24, "stu 28")
+	want(0, "[24 bytes of output were dropped here] 24", "stu 28")
+}
+
 func TestDependencies(t *testing.T) {
 	t.Parallel()
 	for source, want := range map[string][]string{

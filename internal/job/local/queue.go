@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -47,7 +48,8 @@ func (g grant) add(other grant) grant {
 	return grant{append(g.CPUs, other.CPUs...), g.MemoryMB + other.MemoryMB, append(g.GPUs, other.GPUs...)}
 }
 
-// fit chooses for a job from what is not in use.
+// fit chooses for a job from what is not in use. If that is not enough it
+// returns what there is.
 func (used grant) fit(n need) (g grant, ok bool) {
 	for cpu := range n.Slots {
 		if len(g.CPUs) < n.CPUs && !slices.Contains(used.CPUs, cpu) {
@@ -59,15 +61,28 @@ func (used grant) fit(n need) (g grant, ok bool) {
 			g.GPUs = append(g.GPUs, gpu)
 		}
 	}
-	g.MemoryMB = n.MemoryMB
+	if g.MemoryMB = n.MemoryMB; n.MachineMB > 0 {
+		g.MemoryMB = min(n.MemoryMB, max(n.MachineMB-used.MemoryMB, 0))
+	}
 	// With other numbers of CPUs than ours in use there may be too many.
 	free := n.Slots - len(used.CPUs)
-	return g, len(g.CPUs) == n.CPUs && n.CPUs <= free && len(g.GPUs) == n.GPUs &&
-		(n.MachineMB == 0 || used.MemoryMB+n.MemoryMB <= n.MachineMB)
+	return g, len(g.CPUs) == n.CPUs && n.CPUs <= free && len(g.GPUs) == n.GPUs && g.MemoryMB == n.MemoryMB
 }
 
 // place is the name of a job in the queue.
-func (r record) place() string { return fmt.Sprintf("%019d-%s", r.Submitted.UnixNano(), r.ID) }
+func (r record) place() string { return fmt.Sprintf("%019d-%s", r.Place, r.ID) }
+
+// lastPlace is a place behind all that wait, also if the clock was set back.
+func (b Backend) lastPlace(now time.Time) int64 {
+	place := now.UnixNano()
+	if names, _ := fileNames(filepath.Join(b.Dir, queueDir)); len(names) > 0 {
+		number, _, _ := strings.Cut(names[len(names)-1], "-")
+		if last, err := strconv.ParseInt(number, 10, 64); err == nil {
+			place = max(place, last+1)
+		}
+	}
+	return place
+}
 
 // grantSize is room for a grant.
 const grantSize = 2 << 10
@@ -110,13 +125,14 @@ func (b Backend) advance(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("lock jobs: %w", err)
 	}
-	_ = os.WriteFile(filepath.Join(b.Dir, lookedFile), nil, 0o600) // only saves work
+	now := time.Now()
+	_ = os.Chtimes(filepath.Join(b.Dir, lookedFile), now, now) // only saves work
 	all, err := b.choose()
 	unlock()
 	errs := []error{err}
 	for _, c := range all {
 		if c.hold == nil {
-			c.folder.nudge()
+			b.nudge(c.folder)
 			continue
 		}
 		if err := b.startShim(ctx, c.folder); err != nil {
@@ -129,38 +145,43 @@ func (b Backend) advance(ctx context.Context) error {
 
 // choose returns the jobs that need a shim or a nudge. The caller has the lock.
 func (b Backend) choose() (all []chosen, err error) {
-	used, dead, err := b.granted()
+	used, all, err := b.granted()
 	if err != nil {
 		return nil, err
 	}
 	names, err := fileNames(filepath.Join(b.Dir, queueDir))
 	if err != nil {
-		return dead, err
+		return all, err
 	}
 	for _, name := range names {
 		rec, f, ok := b.waiting(name)
 		if !ok {
 			continue
 		}
-		shim, err := f.holder()
+		shim, err := b.holder(f)
 		if err != nil || f.has(cancelFile) || len(rec.Spec.Secrets) > 0 && shim == 0 {
 			continue // it waits for one who cancels it, or who has its secrets
 		}
+		// What there is of what a job needs is kept for it. So a small job passes
+		// a large one only if it does not delay it.
 		g, fits := used.fit(rec.Need)
-		if !fits {
-			return dead, nil // small jobs do not pass a large one for ever
+		used = used.add(g)
+		if fits {
+			c := chosen{folder: f}
+			if c.hold, err = b.give(rec, g); err != nil {
+				return all, err
+			}
+			if shim != 0 {
+				c.hold.Close()
+				c.hold = nil
+			}
+			all = append(all, c)
 		}
-		c := chosen{folder: f}
-		if c.hold, err = b.give(rec, g); err != nil {
-			return dead, err
+		if len(used.CPUs) >= rec.Need.Slots {
+			break // nothing is left for anybody
 		}
-		if shim != 0 {
-			c.hold.Close()
-			c.hold = nil
-		}
-		used, dead = used.add(g), append(dead, c)
 	}
-	return dead, nil
+	return all, nil
 }
 
 // waiting returns the job of a name in the queue, and removes the name if it
@@ -196,11 +217,11 @@ func (b Backend) granted() (used grant, dead []chosen, err error) {
 			_ = os.Remove(path)
 			continue
 		}
-		if shim, err := f.holder(); err == nil && shim == 0 && !f.has(doneFile) {
+		if shim, err := b.holder(f); err == nil && shim == 0 && !f.has(doneFile) {
 			if b.requeue(f) {
 				continue
 			}
-			if hold, ok := holdFile(path); ok {
+			if hold, ok := holdFile(path, 0); ok {
 				dead = append(dead, chosen{f, hold})
 			}
 		}
@@ -216,7 +237,7 @@ func (b Backend) requeue(f folder) bool {
 	if ok, err := f.read(specFile, &rec); !ok || err != nil || len(rec.Spec.Secrets) == 0 || f.has(startedFile) {
 		return false
 	}
-	hold, ok := holdFile(b.grantPath(rec.ID))
+	hold, ok := holdFile(b.grantPath(rec.ID), 0)
 	if !ok {
 		return false // one is being started
 	}
@@ -231,7 +252,7 @@ func (b Backend) give(r record, g grant) (hold *os.File, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("grant job: %w", err)
 	}
-	hold, ok := holdFile(b.queued(r))
+	hold, ok := holdFile(b.queued(r), 0)
 	if !ok {
 		return nil, fmt.Errorf("grant job: %s is locked", b.queued(r))
 	}

@@ -2,7 +2,6 @@ package local
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,9 +19,14 @@ func (b Backend) secret(name string) (value string, ok bool) {
 	if b.Secret != nil {
 		return b.Secret(name)
 	}
-	for _, pair := range b.env() {
+	return variable(b.env(), name)
+}
+
+// variable is the value of a variable; the last of a name counts.
+func variable(env []string, name string) (value string, ok bool) {
+	for _, pair := range env {
 		if key, v, _ := strings.Cut(pair, "="); key == name {
-			value, ok = v, true // the last of a name counts
+			value, ok = v, true
 		}
 	}
 	return value, ok
@@ -72,11 +76,7 @@ func (b Backend) handover(spec job.Spec) handover {
 
 // receive reads the handover of the process that started this shim.
 func receive(from io.Reader) (h handover, err error) {
-	err = json.NewDecoder(io.LimitReader(from, 8*maxSecrets)).Decode(&h)
-	if errors.Is(err, io.EOF) {
-		return handover{Missing: "the process that started it gave it none"}, nil
-	}
-	if err != nil {
+	if err = json.NewDecoder(io.LimitReader(from, 8*maxSecrets)).Decode(&h); err != nil {
 		return h, fmt.Errorf("read what the job's shim was given: %w", err)
 	}
 	return h, nil

@@ -3,9 +3,11 @@
 package local_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -87,6 +89,35 @@ func TestSecretWaits(t *testing.T) {
 				t.Errorf("the job left %q and said %q", trace, logged(t, b, s.ID))
 			}
 		})
+	}
+}
+
+// TestSecretWhileLooked lets one who has not a job's secrets look at it from
+// the moment it is there, while its shim is slow to come.
+func TestSecretWhileLooked(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t)
+	b.Secret = func(string) (string, bool) { return hunter, true }
+	b.Shim = []string{program(t, "slow", `sleep 0.3; exec "$@"`), "env", noRaceWait, self(), "job-shim"}
+	other := b
+	other.Secret = func(string) (string, bool) { return "", false }
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	wg.Go(func() {
+		for ctx.Err() == nil {
+			if _, err := other.List(ctx); err != nil && ctx.Err() == nil {
+				t.Errorf("list: %v", err)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	})
+	dir := t.TempDir()
+	for range 3 {
+		if done := wait(t, b, submitSecret(t, b, dir).ID); done.State != job.Succeeded {
+			t.Errorf("the job is %+v", done)
+		}
 	}
 }
 

@@ -30,7 +30,8 @@ type shim struct {
 	nudges  chan os.Signal // its turn may have come
 	given   handover
 	granted grant
-	asleep  bool // this process was asked to end: it starts nothing more
+	began   time.Time // when the job's program was started
+	asleep  bool      // this process was asked to end: it starts nothing more
 
 	environment string // folder of what the job requires, "" if it requires nothing
 }
@@ -76,7 +77,9 @@ func RunShim(ctx context.Context, dir string) error {
 		sayReady()
 		return s.backend().advance(ctx)
 	}
-	if s.given, err = receive(os.Stdin); err != nil {
+	// From one who was killed it may have nothing: then a job with secrets waits
+	// for a shim that has them.
+	if s.given, err = receive(os.Stdin); err != nil && len(s.record.Spec.Secrets) > 0 {
 		return err
 	}
 	sayReady()
@@ -86,12 +89,16 @@ func RunShim(ctx context.Context, dir string) error {
 // live runs the job and lets the next one go.
 func (s *shim) live(ctx context.Context, room *reserve) error {
 	s.log = &logWriter{log: s.folder.log()}
+	s.log.at, _ = s.log.log.end() // a shim before this one may have written some
 	s.output = newRedactor(s.log, s.given.Secrets)
 	e, over := s.run(ctx)
 	if !over {
 		return nil
 	}
 	e.At = time.Now().UTC()
+	if !s.began.IsZero() { // so long it ran, whatever became of the clock
+		e.At = s.began.Add(time.Since(s.began)).UTC()
+	}
 	if err := errors.Join(s.log.close(), room.finish(e)); err != nil || s.asleep {
 		return err
 	}
@@ -102,7 +109,7 @@ func (s *shim) live(ctx context.Context, room *reserve) error {
 // secrets to give.
 func (s *shim) backend() Backend {
 	return Backend{
-		Dir: filepath.Dir(filepath.Dir(string(s.folder))), Shim: s.record.Shim,
+		Dir: filepath.Dir(filepath.Dir(string(s.folder))), Shim: s.record.Shim, self: s.record.ID,
 		Secret: func(string) (string, bool) { return "", false },
 	}
 }
@@ -268,7 +275,8 @@ func (s *shim) stage(output *os.File) (child *exec.Cmd, release func() error, er
 	}
 	mark, err := identify(pid)
 	if err == nil {
-		err = s.folder.write(startedFile, start{PID: pid, Mark: mark, At: time.Now().UTC()})
+		s.began = time.Now()
+		err = s.folder.write(startedFile, start{PID: pid, Mark: mark, At: s.began.UTC()})
 	}
 	if err != nil {
 		err = errors.Join(err, w.Close())
@@ -292,7 +300,7 @@ func (s *shim) environ() []string {
 	env = append(env, s.record.jobEnv()...)
 	if dir := s.record.ImportDir; dir != "" {
 		path := dir
-		if old := variable(env, "PYTHONPATH"); old != "" {
+		if old, _ := variable(env, "PYTHONPATH"); old != "" {
 			path += string(os.PathListSeparator) + old
 		}
 		env = append(env, "PYTHONPATH="+path)
@@ -305,7 +313,8 @@ func (s *shim) environ() []string {
 		env = append(env, name+"="+value)
 	}
 	if dir := s.environment; dir != "" {
-		env = append(env, "VIRTUAL_ENV="+dir, "PATH="+filepath.Join(dir, "bin")+string(os.PathListSeparator)+variable(env, "PATH"))
+		path, _ := variable(env, "PATH")
+		env = append(env, "VIRTUAL_ENV="+dir, "PATH="+filepath.Join(dir, "bin")+string(os.PathListSeparator)+path)
 	}
 	if place := s.record.Spec.Checkpoint; place != "" {
 		if !strings.Contains(place, "://") {
@@ -326,16 +335,6 @@ func (s *shim) gpuEnv() []string {
 		numbers = append(numbers, strconv.Itoa(gpu))
 	}
 	return []string{"CUDA_DEVICE_ORDER=PCI_BUS_ID", "CUDA_VISIBLE_DEVICES=" + strings.Join(numbers, ",")}
-}
-
-// variable is the value of a variable, "" if there is none.
-func variable(env []string, name string) (value string) {
-	for _, pair := range env {
-		if key, v, _ := strings.Cut(pair, "="); key == name {
-			value = v
-		}
-	}
-	return value
 }
 
 // explain adds to a failure what the job itself said last.

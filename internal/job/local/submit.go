@@ -42,13 +42,22 @@ func (b Backend) SubmitAs(ctx context.Context, id string, spec job.Spec) (job.St
 	if err := b.prepare(ctx, written, id, spec); err != nil {
 		return job.Status{}, fmt.Errorf("submit job: %w", err)
 	}
+	// Before anybody else can find the job, who may not have its secrets.
+	hold, ok := holdFile(written.path(handingFile), os.O_CREATE)
+	if !ok {
+		return job.Status{}, fmt.Errorf("submit job: %s is locked", written.path(handingFile))
+	}
+	defer hold.Close()
 	accepted, err := b.accept(ctx, written, spec.Label)
 	if err != nil {
 		return job.Status{}, fmt.Errorf("submit job: %w", err)
 	}
+	if accepted != b.folder(id) { // the label got its job meanwhile
+		return b.settle(ctx, accepted)
+	}
 	if len(spec.Secrets) > 0 {
-		if _, err := b.settle(ctx, accepted); err != nil {
-			return job.Status{}, err
+		if err := b.startShim(ctx, accepted); err != nil {
+			return job.Status{}, fmt.Errorf("start job %s: %w", id, err)
 		}
 	}
 	if err := b.advance(ctx); err != nil {
@@ -57,11 +66,20 @@ func (b Backend) SubmitAs(ctx context.Context, id string, spec job.Spec) (job.St
 	return accepted.status()
 }
 
+// makeFolders makes what the state of all jobs is in. Nothing later does, for
+// shims may outlive a state that somebody removes.
 func (b Backend) makeFolders() error {
 	for _, dir := range []string{jobsDir, tmpDir, labelsDir, queueDir, grantedDir} {
 		if err := os.MkdirAll(filepath.Join(b.Dir, dir), 0o700); err != nil {
 			return err
 		}
+	}
+	for _, name := range []string{lockFile, lookedFile} {
+		file, err := os.OpenFile(filepath.Join(b.Dir, name), os.O_CREATE|os.O_RDONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		file.Close()
 	}
 	return nil
 }
@@ -108,8 +126,9 @@ func (b Backend) prepare(ctx context.Context, f folder, id string, spec job.Spec
 	if spec.TimeLimit == 0 {
 		spec.TimeLimit = defaultTimeLimit
 	}
+	now := time.Now().UTC()
 	rec := record{
-		ID: id, Spec: spec, Need: wants, Submitted: time.Now().UTC(),
+		ID: id, Spec: spec, Need: wants, Submitted: now, Place: b.lastPlace(now),
 		OutputDir: filepath.Join(spec.Dir, "runs", id), Hardware: m.Words, HasGPUs: len(m.GPUs) > 0,
 		Environ: passwordFree(sandbox.Environ(b.env())), Shim: b.Shim,
 	}

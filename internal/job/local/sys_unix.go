@@ -20,14 +20,15 @@ var errUnsupported = errors.New("jobs on this machine need a Unix system")
 // lockExclusive takes the lock at path, which is held for moments only, and
 // waits for it. It holds between goroutines as between processes.
 func lockExclusive(ctx context.Context, path string) (unlock func(), err error) {
-	file, err := holdLock(ctx, path)
+	file, err := holdLock(ctx, path, 0)
 	return func() { _ = file.Close() }, err
 }
 
 // holdLock is lockExclusive for a lock that goes with a file: it is held until
-// every process that has inherited the file has ended or closed it.
-func holdLock(ctx context.Context, path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+// every process that has inherited the file has ended or closed it. The flag is
+// how else to open it.
+func holdLock(ctx context.Context, path string, flag int) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|flag, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -92,9 +93,9 @@ func takeLock(path string) (file *os.File, ok bool, err error) {
 }
 
 // holdFile takes a lock on the file at path until it is closed; ok is false if
-// somebody has it.
-func holdFile(path string) (file *os.File, ok bool) {
-	file, err := os.OpenFile(path, os.O_RDWR, 0o600)
+// somebody has it. The flag is how else to open it.
+func holdFile(path string, flag int) (file *os.File, ok bool) {
+	file, err := os.OpenFile(path, os.O_RDWR|flag, 0o600)
 	if err != nil {
 		return nil, false
 	}
