@@ -10,7 +10,7 @@ import (
 	"ml-intern/internal/job"
 )
 
-// A queue is what Slurm says of all jobs of ours, by our id: more than one if a
+// A queue is what Slurm says of jobs of ours, by our id: more than one row if a
 // job was sent twice.
 type queue map[string][]row
 
@@ -26,23 +26,13 @@ type row struct {
 	code   int       // 128+signal if a signal ended it; -1 if not known
 }
 
-// pollEvery is how old what squeue said may be: one squeue answers for all jobs.
-const pollEvery = time.Second
-
 // squeueFormat has the job's name last: of other programs' jobs, it may hold
 // anything.
 const squeueFormat = "%i|%T|%r|%S|%e|%P|%N|%j"
 
-// poll returns what Slurm says of all jobs, at most a second old and asked for
-// after a time.
-func (b *Backend) poll(ctx context.Context, after time.Time) (queue, error) {
-	return b.queue.get(ctx, pollEvery, after, func(ctx context.Context) (queue, error) {
-		out, err := b.run(ctx, "TZ=UTC0 SLURM_TIME_FORMAT=standard "+b.program("squeue")+` -h -t all -u "$(id -un)" -o '`+squeueFormat+"'")
-		if err != nil {
-			return nil, fmt.Errorf("ask squeue: %w", err)
-		}
-		return parseQueue(out), nil
-	})
+// squeue lists a user's jobs of any state, an array's one by one, times in UTC.
+func (b *Backend) squeue() string {
+	return "TZ=UTC0 SLURM_TIME_FORMAT=standard " + b.program("squeue") + ` -h -r -t all -u "$(id -un)" -o '` + squeueFormat + "'"
 }
 
 // parseQueue reads the lines of squeue. Jobs that are not ours are left out.
@@ -64,16 +54,6 @@ func parseQueue(out string) queue {
 		q[id] = append(q[id], r)
 	}
 	return q
-}
-
-// pick is the row of a job, if it is there.
-func (q queue) pick(id, ref string) (row, bool) {
-	for _, r := range q[id] {
-		if r.ref == ref {
-			return r, true
-		}
-	}
-	return row{}, false
 }
 
 // namePrefix begins the name of every job of ours. The name is the one thing
@@ -128,27 +108,19 @@ func placeWords(partition, nodes string) string {
 // detailMark is between what scontrol and what sacct say.
 const detailMark = "ml-intern: sacct"
 
-// details asks for one job all that can be asked: scontrol, which knows it for
-// minutes, and sacct, where there is accounting.
-func (b *Backend) details(ctx context.Context, id, name, ref string, since time.Time) (row, bool, error) {
-	script := "export TZ=UTC0 SLURM_TIME_FORMAT=standard\n"
-	if ref != "" {
-		script += b.program("scontrol") + " -o show job " + quote(ref) + " || :\n"
-	}
-	script += "echo '" + detailMark + "'\n" + b.program("sacct") + " -X -n -P -S " + since.UTC().Add(-time.Hour).Format("2006-01-02T15:04:05")
-	if ref != "" {
-		script += " -j " + quote(ref)
-	} else {
-		script += " --name=" + quote(name)
-	}
-	script += " -o " + sacctFields + " 2>/dev/null || :"
-	out, err := b.run(ctx, script)
+// details asks all that can be asked of one job: scontrol, which knows it for
+// minutes after its end, and sacct, where there is accounting.
+func (b *Backend) details(ctx context.Context, id, ref string) (row, bool, error) {
+	out, err := b.run(ctx, "export TZ=UTC0 SLURM_TIME_FORMAT=standard\n"+
+		b.program("scontrol")+" -o show job "+quote(ref)+" 2>/dev/null\n"+
+		"echo '"+detailMark+"'\n"+
+		b.program("sacct")+" -X -n -P -j "+quote(ref)+" -o "+sacctFields+" 2>/dev/null || :")
 	if err != nil {
 		return row{}, false, fmt.Errorf("ask scontrol: %w", err)
 	}
 	controller, accounts, _ := strings.Cut(out, detailMark+"\n")
 	for _, r := range append(parseAccounts(accounts), parseControl(controller)...) {
-		if got, ok := idOf(r.name); ok && got == id && (ref == "" || r.ref == ref) {
+		if ours, ok := idOf(r.name); ok && ours == id && r.ref == ref {
 			return r, true, nil
 		}
 	}
@@ -173,24 +145,15 @@ func parseAccounts(out string) []row {
 	return rows
 }
 
-// parseControl reads what `scontrol -o show job` says: a line of KEY=VALUE for
-// each job. A value may hold spaces, and what looks like a key; the first of a
-// key counts, and a name of ours holds neither.
+// parseControl reads what `scontrol -o show job` says.
 func parseControl(out string) []row {
 	var rows []row
-	for line := range strings.Lines(out) {
-		values := map[string]string{}
-		for word := range strings.FieldsSeq(line) {
-			key, value, ok := strings.Cut(word, "=")
-			if _, seen := values[key]; ok && !seen {
-				values[key] = value
-			}
-		}
-		if values["JobId"] == "" {
+	for _, values := range parsePairs(out) {
+		ref := values["JobId"]
+		if ref == "" {
 			continue
 		}
-		ref := values["JobId"]
-		if index := values["ArrayTaskId"]; index != "" && values["ArrayJobId"] != "" {
+		if index := values["ArrayTaskId"]; index != "" {
 			ref = values["ArrayJobId"] + "_" + index
 		}
 		rows = append(rows, row{
@@ -200,6 +163,24 @@ func parseControl(out string) []row {
 		})
 	}
 	return rows
+}
+
+// parsePairs reads what `scontrol -o show` says: a line of KEY=VALUE for each
+// thing. A value may hold spaces, and what looks like a key; the first of a
+// key counts.
+func parsePairs(out string) []map[string]string {
+	var all []map[string]string
+	for line := range strings.Lines(out) {
+		values := map[string]string{}
+		for word := range strings.FieldsSeq(line) {
+			key, value, ok := strings.Cut(word, "=")
+			if _, seen := values[key]; ok && !seen {
+				values[key] = value
+			}
+		}
+		all = append(all, values)
+	}
+	return all
 }
 
 // exitCode reads CODE:SIGNAL as a shell would say it, -1 if it is neither.

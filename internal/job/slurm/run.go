@@ -67,17 +67,17 @@ func (b *Backend) run(ctx context.Context, script string) (string, error) {
 	case !ok:
 		return "", fmt.Errorf("%w: %s", errNoAnswer, clip(complaint+" ("+fmt.Sprint(err)+")", 500))
 	case code != 0:
-		return text, &refusal{code: code, complaint: clip(lastLines(complaint, code), 500)}
+		return text, &refusal{code: code, complaint: clip(complained(complaint, code), 500)}
 	}
 	return text, nil
 }
 
-// lastLines is what a program complained of, or that it failed.
-func lastLines(complaint string, code int) string {
-	if complaint == "" {
-		return fmt.Sprintf("it failed with exit code %d and did not say why", code)
+// complained is what a program complained of, or that it failed.
+func complained(complaint string, code any) string {
+	if words := strings.Fields(complaint); len(words) > 0 {
+		return strings.Join(words, " ")
 	}
-	return strings.Join(strings.Fields(complaint), " ")
+	return fmt.Sprintf("it failed with exit code %v and did not say why", code)
 }
 
 // answer is what was said between the marks.
