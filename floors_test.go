@@ -59,6 +59,7 @@ sandbox:        hub
 job:            hub ledger
 job/local:      job hub sandbox
 job/ssh:        job sandbox secret
+job/slurm:      job sandbox
 experiment:     job
 agent:          llm tool session approval ledger
 tools:          llm tool secret sandbox dataset dataset/format job experiment hub hub/card hub/cache fetch webpage websearch hfdocs github paper
