@@ -10,14 +10,13 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
 )
 
 const (
-	defaultAddress = "http://127.0.0.1:8265"
+	defaultURL = "http://127.0.0.1:8265"
 
 	answerTime = 30 * time.Second // until an answer is there
 	stallTime  = time.Minute      // without a byte of a long one
@@ -42,22 +41,19 @@ func (e *statusError) Error() string {
 }
 
 func (b Backend) address() string {
-	return strings.TrimRight(cmp.Or(b.Address, defaultAddress), "/")
+	return strings.TrimRight(cmp.Or(b.URL, defaultURL), "/")
 }
 
-// client does not follow to other hosts: what is in the headers is for this one.
-func (b Backend) client() *http.Client {
-	c := http.Client{}
-	if b.HTTP != nil {
-		c = *b.HTTP
-	}
-	c.CheckRedirect = func(req *http.Request, via []*http.Request) error {
-		if req.URL.Host != via[0].URL.Host || len(via) > 5 {
-			return fmt.Errorf("Ray's address leads to %s: give that one", req.URL.Host)
+// client does not follow to other hosts, for the token is for this one, nor
+// where a POST would become a GET.
+func client() *http.Client {
+	return &http.Client{CheckRedirect: func(req *http.Request, via []*http.Request) error {
+		first := via[0]
+		if req.URL.Host != first.URL.Host || req.URL.Scheme != first.URL.Scheme || req.Method != first.Method || len(via) > 5 {
+			return fmt.Errorf("Ray's address leads to %s://%s: give that one", req.URL.Scheme, req.URL.Host)
 		}
 		return nil
-	}
-	return &c
+	}}
 }
 
 // send makes one request. The answer's body is the caller's to close; it ends
@@ -69,10 +65,7 @@ func (b Backend) send(ctx context.Context, method, path string, body []byte) (io
 	req, err := http.NewRequestWithContext(ctx, method, b.address()+path, bytes.NewReader(body))
 	if err != nil {
 		end()
-		return nil, fmt.Errorf("ask Ray at %s: %w", b.Address, err)
-	}
-	for name, value := range b.Headers {
-		req.Header.Set(name, value)
+		return nil, fmt.Errorf("ask Ray at %s: %w", b.URL, err)
 	}
 	if b.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+b.Token)
@@ -80,7 +73,7 @@ func (b Backend) send(ctx context.Context, method, path string, body []byte) (io
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := b.client().Do(req)
+	resp, err := client().Do(req)
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = fmt.Errorf("%s %s: %w", method, path, cause)
@@ -150,10 +143,10 @@ func repeat(ctx context.Context, do func() error) error {
 // passing reports whether an error may be gone the next time.
 func passing(err error) bool {
 	var status *statusError
-	if errors.As(err, &status) {
+	if errors.As(err, &status) && !gone(err) {
 		return status.Code == http.StatusTooManyRequests || status.Code == http.StatusRequestTimeout || status.Code >= 500
 	}
-	return !errors.Is(err, errTooMuch)
+	return !gone(err) && !errors.Is(err, errTooMuch)
 }
 
 var errTooMuch = errors.New("the answer is too large")
@@ -256,6 +249,7 @@ func noJob(err error, ref string) error {
 	return err
 }
 
+// jobs asks for all jobs, by id.
 func (b Backend) jobs(ctx context.Context) (map[string]jobInfo, error) {
 	var all []jobInfo
 	if err := b.ask(ctx, http.MethodGet, "/api/jobs/", nil, &all); err != nil {
@@ -273,27 +267,4 @@ func (b Backend) jobs(ctx context.Context) (map[string]jobInfo, error) {
 // stop tells Ray to end a job; telling it twice does nothing.
 func (b Backend) stop(ctx context.Context, ref string) error {
 	return noJob(b.ask(ctx, http.MethodPost, "/api/jobs/"+ref+"/stop", nil, nil), ref)
-}
-
-// file opens a file of a node's logs, or its last so many lines. One that is not
-// there is empty.
-func (b Backend) file(ctx context.Context, node, name string, lines int) (io.ReadCloser, error) {
-	query := url.Values{"node_id": {node}, "filename": {name}, "lines": {strconv.Itoa(lines)}, "timeout": {"86400"}}
-	return b.send(ctx, http.MethodGet, "/api/v0/logs/file?"+query.Encode(), nil)
-}
-
-// readFile is a file of a node's logs that is small.
-func (b Backend) readFile(ctx context.Context, node, name string, lines int) (data []byte, err error) {
-	err = repeat(ctx, func() error {
-		answer, err := b.file(ctx, node, name, lines)
-		if err != nil {
-			return err
-		}
-		defer answer.Close()
-		if data, err = io.ReadAll(io.LimitReader(answer, maxLog)); err != nil {
-			return fmt.Errorf("read %s: %w", name, err)
-		}
-		return nil
-	})
-	return data, err
 }

@@ -10,8 +10,8 @@
 // the job's node: the end in words, the output in pieces, the results. The
 // package owns the records and copies of the logs in Dir.
 //
-// Whoever reaches Ray's API can read what a job was given and run programs as
-// the user whom the jobs have. So secrets are refused.
+// Whoever reaches Ray's API can read what a job was given, so secrets do not go
+// that way: secrets.go says how they come to a job.
 package ray
 
 import (
@@ -19,7 +19,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"path/filepath"
 	"time"
 
@@ -40,22 +39,22 @@ const (
 // A Backend runs jobs on one Ray cluster. Any number of them, in any number of
 // processes, may share a Dir.
 type Backend struct {
-	Dir     string            // records and logs; only its owner can read it
-	Address string            // of the dashboard: http://127.0.0.1:8265 if empty
-	Token   string            // bearer token of a cluster that asks for one; never logged
-	Headers map[string]string // for what stands before a managed cluster; never logged
-	HTTP    *http.Client      // one without a time limit of its own if nil
+	Dir   string // records, logs and what was sent; only its owner can read it
+	URL   string // of the dashboard: http://127.0.0.1:8265 if empty
+	Token string // of a cluster that asks for one (RAY_AUTH_TOKEN there); never logged
 
 	// Shared says that every node has the workspace under the path that it has
 	// here. Then jobs run in it; otherwise they run in a copy of their files,
 	// and Collect brings results.
 	Shared bool
 
-	// Launchable is what the cluster's autoscaler can add: Ray's API tells
-	// only of nodes that are there. Flavor is how the offer is named.
-	Launchable []job.Offer
-
+	TimeLimit  time.Duration      // of jobs that name none; 1 hour if 0
 	USDPerHour map[string]float64 // price of each flavor; unknown for the rest
+	GPUMemory  map[string]float64 // MB of each type of GPU, where Ray does not say it
+
+	// Secret has the values of secrets: os.LookupEnv if nil. It is asked at
+	// Submit whether they are there, and for them when the job has a node.
+	Secret func(name string) (value string, ok bool)
 }
 
 var _ job.Backend = Backend{}
@@ -64,6 +63,8 @@ var _ job.Backend = Backend{}
 const (
 	keptSession = "session"  // of the head that the job was sent to
 	keptRequest = "request"  // what was sent
+	keptAttempt = "attempt"  // how often it was sent again: 0 if not there
+	keptBase    = "base"     // bytes of output of the attempts before
 	keptNode    = "node"     // where it runs
 	keptCancel  = "cancel"   // somebody wants it to end
 	keptLog     = "log"      // "whole": all of its log is here
@@ -105,7 +106,15 @@ func (b Backend) settle(ctx context.Context, rec job.Record) (job.Record, error)
 }
 
 // refOf is what Ray calls the job. Other programs' jobs have other names.
-func refOf(rec job.Record) string { return cmp.Or(rec.Ref, "ml-intern-"+rec.ID) }
+func refOf(rec job.Record) string {
+	ref := "ml-intern-" + rec.ID
+	if n := rec.Kept[keptAttempt]; n != "" {
+		ref += "-" + n
+	}
+	return ref
+}
+
+func (b Backend) timeLimit() time.Duration { return cmp.Or(b.TimeLimit, defaultTimeLimit) }
 
 // missing is for a job that Ray says it does not know.
 func (b Backend) missing(ctx context.Context, rec job.Record) (job.Record, error) {
@@ -119,13 +128,17 @@ func (b Backend) missing(ctx context.Context, rec job.Record) (job.Record, error
 		return b.bury(rec, job.Lost, lostSession)
 	case rec.Ref != "":
 		return b.bury(rec, job.Lost, "Ray does not know it any more: it was deleted there")
+	case rec.Kept[keptAttempt] != "":
+		return b.resend(ctx, rec)
 	case time.Since(rec.Submitted) > unsentWait:
 		// Not for good: its label may be submitted again.
-		rec.Last.State, rec.Last.Reason = job.Failed, "Ray never got it: submit it again"
+		rec.Last.State, rec.Last.Reason = job.Failed, neverSent
 		return rec, nil
 	}
 	return rec, nil
 }
+
+const neverSent = "Ray never got it: submit it again"
 
 const lostSession = "the Ray head was restarted, and with it everything it knew of the job; it may have run"
 
@@ -148,6 +161,10 @@ func (b Backend) Find(ctx context.Context, label string) (job.Status, error) {
 		return job.Status{}, err
 	}
 	rec, err = b.settle(ctx, rec)
+	if err == nil && rec.Ref == "" && !rec.Last.Done() || rec.Last.Reason == neverSent {
+		// Its submission was cut off; Submit goes on with it, and nobody else.
+		return job.Status{}, fmt.Errorf("find job labeled %q: Ray does not have it: %w", label, job.ErrNotFound)
+	}
 	return b.shown(rec), err
 }
 

@@ -5,7 +5,9 @@ this program keeps the job's limits, says how it ended, and puts what can be
 asked for into a folder among Ray's logs, whose files Ray's API hands out:
 
     start.json    it has begun; the folder is made once, so it never begins twice
-    log           its output in lines of "OFFSET=text", "OFFSET+text" without its end
+    log           its output in lines of ":OFFSET LENGTH=text", with "+" if its line has no end yet
+    key.json      the public key for its secrets, for which it waits
+    sealed.json   the secrets, sealed for that key; removed when they were read
     output        a link to OUTPUT_DIR
     results.json  the files in it, at the end with their hashes
     end.json      how it ended
@@ -16,6 +18,7 @@ It needs nothing but Python's standard library.
 import codecs
 import ctypes
 import hashlib
+import hmac
 import json
 import os
 import select
@@ -32,6 +35,8 @@ LATE_EVERY = 10.0  # seconds between looks at output past the bound
 MOST_FILES = 20000
 CANCEL_GRACE = 1.5  # Ray kills after 3 seconds
 LIMIT_GRACE = 2.0
+SECRET_WAIT = 900.0  # seconds for somebody to bring the secrets
+SHORT_SECRET = 4  # what has fewer bytes is not hidden in the output
 
 
 def write_json(path, value):
@@ -72,7 +77,7 @@ class Log:
         self.fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
         self.at, self.bound = 0, bound
         self.late, self.dropped, self.looked = b"", 0, time.monotonic()
-        self.torn = False
+        self.torn, self.lost = False, 0
 
     def write(self, data):
         if self.at < self.bound:
@@ -98,19 +103,24 @@ class Log:
         self.frame(kept)
 
     def frame(self, data):
-        out, at = [b"\n"] if self.torn else [], self.at
+        out, sizes = b"\n" if self.torn else b"", []
+        if self.lost:
+            data = b"\n[%d bytes of output were lost: the disk was full]\n" % self.lost + data
+        at = self.at
         for piece in split(data):
             whole = piece.endswith(b"\n")
-            out.append(b"%d%s%s\n" % (at, b"=" if whole else b"+", piece[:-1] if whole else piece))
+            out += b":%d %d%s%s\n" % (at, len(piece), b"=" if whole else b"+", piece[:-1] if whole else piece)
             at += len(piece)
-        rest = b"".join(out)
+            sizes.append((len(out), at))
+        written = 0
         try:
-            while rest:
-                rest = rest[os.write(self.fd, rest) :]
-            self.torn = False
+            while written < len(out):
+                written += os.write(self.fd, out[written:])
+            self.at, self.torn, self.lost = at, False, 0
         except OSError:
-            self.torn = True  # the disk is full; the reader sees a gap
-        self.at = at
+            # The disk is full. Frames that are whole count, the reader may have them.
+            self.at = max([self.at] + [at for end, at in sizes if end <= written])
+            self.torn, self.lost = self.torn or written > 0, self.lost + len(data)
 
 
 def split(data):
@@ -118,6 +128,85 @@ def split(data):
     pieces = data.split(b"\n")
     whole = [p + b"\n" for p in pieces[:-1]]
     return whole + [pieces[-1]] if pieces[-1] else whole
+
+
+def x25519(scalar, point):
+    """The function of RFC 7748: how two who know each other's public halves get one key."""
+    p = 2**255 - 19
+    k = int.from_bytes(scalar, "little") & ~(7 | 1 << 255) | 1 << 254
+    x1 = int.from_bytes(point, "little") & (1 << 255) - 1
+    x2, z2, x3, z3, swap = 1, 0, x1, 1, 0
+    for i in reversed(range(255)):
+        if swap != k >> i & 1:
+            x2, x3, z2, z3, swap = x3, x2, z3, z2, k >> i & 1
+        a, b, c, d = x2 + z2, x2 - z2, x3 + z3, x3 - z3
+        aa, bb, da, cb = a * a % p, b * b % p, d * a % p, c * b % p
+        x3, z3 = (da + cb) ** 2 % p, x1 * (da - cb) ** 2 % p
+        x2, z2 = aa * bb % p, (aa - bb) * (aa + 121665 * (aa - bb)) % p
+    if swap:
+        x2, z2 = x3, z3
+    return (x2 * pow(z2, p - 2, p) % p).to_bytes(32, "little")
+
+
+def digest(key, text):
+    return hmac.new(key, text, "sha256").digest()
+
+
+def unseal(private, public, ref, box):
+    """What secrets.go has sealed; None if it was not meant for this key."""
+    point = x25519(private, bytes.fromhex(box["key"]))
+    both = ("%s %s %s" % (ref, public.hex(), box["key"])).encode()
+    text = bytes.fromhex(box["text"])
+    if not any(point) or not hmac.compare_digest(digest(digest(point, b"tag " + both), text).hex(), box["tag"]):
+        return None
+    stream = hashlib.shake_256(digest(point, b"stream " + both)).digest(len(text))
+    return json.loads(bytes(a ^ b for a, b in zip(text, stream)))
+
+
+class Veil:
+    """Puts names in the place of secrets in a stream, also where they come in pieces."""
+
+    def __init__(self, secrets):
+        pairs = [(value.encode("utf-8", "surrogateescape"), name) for name, value in secrets.items()]
+        self.pairs = sorted((p for p in pairs if len(p[0]) >= SHORT_SECRET), key=lambda p: -len(p[0]))
+        self.rest = b""
+
+    def over(self, data, last=False):
+        data = self.rest + data
+        for value, name in self.pairs:
+            data = data.replace(value, b"[secret %s]" % name.encode())
+        keep = 0 if last else self.begun(data)
+        data, self.rest = data[: len(data) - keep], data[len(data) - keep :]
+        return data
+
+    def begun(self, data):
+        """How many bytes at the end may be the beginning of a secret."""
+        most = max([len(value) - 1 for value, _ in self.pairs] or [0])
+        for n in range(min(len(data), most), 0, -1):
+            if any(value.startswith(data[-n:]) for value, _ in self.pairs):
+                return n
+        return 0
+
+
+def secret_name(name):
+    """Whether a variable is likely to hold a secret: the cluster's own are not the job's."""
+    words = name.upper().split("_")
+    ends = ("TOKEN", "TOKENS", "KEY", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIALS")
+    return words[-1].endswith(ends) or not {"TOKEN", "KEY", "APIKEY", "SECRET", "SECRETS", "PASSWORD", "CREDENTIAL"}.isdisjoint(words)
+
+
+def python_fits(want):
+    if not want:
+        return True
+    if want[0].isdigit():
+        have, parts = [str(n) for n in sys.version_info[:3]], want.split(".")
+        return have[: len(parts)] == parts
+    try:
+        from packaging.specifiers import SpecifierSet
+
+        return "%d.%d.%d" % sys.version_info[:3] in SpecifierSet(want)
+    except Exception:
+        return True  # nobody here can tell
 
 
 def descendants():
@@ -196,6 +285,7 @@ class Job:
         self.work = CONFIG.get("dir") or os.path.join(self.home, "work")
         self.output = CONFIG.get("output") or os.path.join(self.home, "output")
         self.plain = Plain()
+        self.veil = Veil({})
         self.seen = None  # results.json as it was last written
 
     def ask(self, *_):
@@ -218,22 +308,57 @@ class Job:
             time.sleep(0.02)
         if self.asked:
             return self.end("canceled", 143, "canceled before it began")
+        if not python_fits(CONFIG["python"]):
+            have = "%d.%d.%d" % sys.version_info[:3]
+            return self.end("failed", 127, "the cluster has Python %s, and the job wants %s" % (have, CONFIG["python"]))
+        secrets = self.secrets(CONFIG["secrets"]) if CONFIG["secrets"] else {}
+        if self.asked:
+            return self.end("canceled", 143, "canceled before it began")
+        if secrets is None:
+            return self.end("failed", 127, "nobody brought its secrets in %.0f minutes: ml-intern must watch it begin" % (SECRET_WAIT / 60))
+        self.veil = Veil(secrets)
         write_json(self.path("start.json"), {"at": time.time()})
         self.begun = time.monotonic()
         try:
-            child = self.start()
+            child = self.start(secrets)
         except OSError as e:
             return self.end("failed", 127, "its program could not be started: %s" % e)
         return self.end(*self.supervise(child))
 
-    def start(self):
+    def secrets(self, names):
+        """Waits for the values; None if they do not come."""
+        private = os.urandom(32)
+        public = x25519(private, (9).to_bytes(32, "little"))
+        write_json(self.path("key.json"), {"key": public.hex(), "folder": self.folder})
+        until = time.monotonic() + SECRET_WAIT
+        while time.monotonic() < until and not self.asked:
+            try:
+                with open(self.path("sealed.json")) as f:
+                    box = json.load(f)
+                os.remove(self.path("sealed.json"))
+                values = unseal(private, public, CONFIG["ref"], box)
+                if values is not None and set(values) == set(names):
+                    return values
+            except FileNotFoundError:
+                pass
+            except (ValueError, KeyError, TypeError):
+                pass  # not ours
+            time.sleep(0.05)
+        return None
+
+    def start(self, secrets):
         os.makedirs(self.output, exist_ok=True)
         os.symlink(self.output, self.path("output"))
         package = os.getcwd()
         if not CONFIG.get("dir"):  # other jobs of the same package have the same folder
             shutil.copytree(package, self.work, symlinks=True)
-        env = dict(os.environ, **CONFIG["env"])
+        env = {name: value for name, value in os.environ.items() if not secret_name(name) or name.startswith("RAY_")}
+        env.update(CONFIG["env"])
+        env.update(secrets)
         env.update(JOB_ID=CONFIG["id"], JOB_ATTEMPT=str(CONFIG["attempt"]), OUTPUT_DIR=self.output, PYTHONUNBUFFERED="1")
+        if CONFIG.get("checkpoint"):
+            here = "://" not in CONFIG["checkpoint"]
+            env["CHECKPOINT"] = os.path.join(self.output, CONFIG["checkpoint"]) if here else CONFIG["checkpoint"]
         settings = json.loads(env["RAY_JOB_CONFIG_JSON_ENV_VAR"])  # for the job's tasks on other nodes
         variables = (settings.setdefault("runtime_env", None) or {}).get("env_vars") or {}
         settings["runtime_env"] = dict(settings["runtime_env"] or {}, env_vars=dict(variables, **CONFIG["env"]))
@@ -244,13 +369,14 @@ class Job:
             beside = os.path.dirname(os.path.join(self.work, CONFIG["script"]))
             env["PYTHONPATH"] = os.pathsep.join(filter(None, [beside, env.get("PYTHONPATH")]))
         try:
-            libc = ctypes.CDLL(None, use_errno=True)
-            libc.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: what the job leaves behind becomes ours
+            prctl = ctypes.CDLL(None, use_errno=True).prctl
+            prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: what the job leaves behind becomes ours
         except (OSError, AttributeError):
-            pass
+            prctl = lambda *_: None  # noqa: E731
         read, write = os.pipe()
         # In this process group: when Ray's part dies, Ray kills the group.
-        child = subprocess.Popen(argv, cwd=self.work, env=env, stdin=subprocess.DEVNULL, stdout=write, stderr=write)
+        child = subprocess.Popen(argv, cwd=self.work, env=env, stdin=subprocess.DEVNULL, stdout=write, stderr=write,
+                                 preexec_fn=lambda: prctl(1, signal.SIGKILL, 0, 0, 0))  # PR_SET_PDEATHSIG: without us it ends
         os.close(write)
         os.set_blocking(read, False)
         self.pipe = read
@@ -264,8 +390,9 @@ class Job:
             data = os.read(self.pipe, 1 << 16)
         except BlockingIOError:
             return True
-        self.log.write(data)
-        self.plain.write(data)
+        shown = self.veil.over(data, last=data == b"")
+        self.log.write(shown)
+        self.plain.write(shown)
         return data != b""
 
     def reap(self, first):
@@ -364,6 +491,7 @@ class Job:
 
     def end(self, state, code, reason):
         ran = time.monotonic() - self.begun
+        self.log.write(self.veil.over(b"", last=True))
         self.log.flush(LATE_BYTES)
         if not CONFIG.get("output"):
             self.list_results(True)

@@ -1,6 +1,7 @@
 package ray
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,11 +29,8 @@ func (b Backend) observe(ctx context.Context, rec job.Record, info jobInfo) (job
 			return b.bury(rec, job.Canceled, "canceled before it began")
 		}
 	case "RUNNING":
-		if rec.Last.Started.IsZero() {
-			err = b.begun(ctx, &rec)
-		}
-		if !rec.Last.Started.IsZero() { // before that, Ray makes its environment
-			rec.Last.State = job.Running
+		if rec.Last.State == job.Queued { // until its environment and its secrets are there
+			err = b.starts(ctx, &rec)
 		}
 	case "SUCCEEDED", "FAILED", "STOPPED":
 		err = b.ended(ctx, &rec, info)
@@ -48,49 +46,31 @@ func (b Backend) observe(ctx context.Context, rec job.Record, info jobInfo) (job
 	return rec, b.records().Save(rec)
 }
 
-// begun fills in when the job's program began.
-func (b Backend) begun(ctx context.Context, rec *job.Record) error {
-	var start struct {
-		At float64 `json:"at"`
-	}
-	if ok, err := b.shimFile(ctx, *rec, "start.json", &start); err != nil || !ok {
+// starts is for a job that has a node.
+func (b Backend) starts(ctx context.Context, rec *job.Record) error {
+	begun, err := b.begun(ctx, rec)
+	switch {
+	case err != nil:
 		return err
+	case begun:
+		rec.Last.State = job.Running
+	case len(rec.Spec.Secrets) > 0:
+		return b.bring(ctx, *rec)
 	}
-	// The node has a clock of its own.
-	at := time.UnixMilli(int64(start.At * 1000)).UTC()
-	if at.Before(rec.Last.Submitted) {
-		at = rec.Last.Submitted
-	}
-	rec.Last.Started = at
 	return nil
 }
 
-// shimFile reads a file that the shim has written, if there is one and its node
-// is still there.
-func (b Backend) shimFile(ctx context.Context, rec job.Record, name string, v any) (bool, error) {
-	node := rec.Kept[keptNode]
-	if node == "" {
-		return false, nil
+// begun fills in when the job's program began, if it has.
+func (b Backend) begun(ctx context.Context, rec *job.Record) (bool, error) {
+	var start struct {
+		At float64 `json:"at"`
 	}
-	data, err := b.readFile(ctx, node, shimPath(rec, name), -1)
-	if nodeGone(err) || err == nil && len(data) == 0 {
-		return false, nil
+	found, _, err := b.shimFile(ctx, *rec, "start.json", &start)
+	if found && rec.Last.Started.IsZero() { // else it is another attempt
+		// The node has a clock of its own.
+		rec.Last.Started = later(time.UnixMilli(int64(start.At*1000)).UTC(), rec.Last.Submitted)
 	}
-	if err == nil {
-		err = json.Unmarshal(data, v)
-	}
-	if err != nil {
-		return false, fmt.Errorf("read %s of job %s: %w", name, rec.ID, err)
-	}
-	return true, nil
-}
-
-func shimPath(rec job.Record, name string) string { return "ml-intern-" + refOf(rec) + "/" + name }
-
-// nodeGone reports whether Ray has answered, and has no such node.
-func nodeGone(err error) bool {
-	var status *statusError
-	return errors.As(err, &status) && status.Code == http.StatusInternalServerError
+	return found, err
 }
 
 // A shimEnd is end.json: the shim's word on how the job ended.
@@ -104,18 +84,27 @@ type shimEnd struct {
 // ended fills in how a job ended that Ray says is over, and fetches its log,
 // which is gone when the cluster is.
 func (b Backend) ended(ctx context.Context, rec *job.Record, info jobInfo) error {
-	if rec.Last.Started.IsZero() {
-		if err := b.begun(ctx, rec); err != nil {
-			return err
-		}
-	}
-	var e shimEnd
-	ok, err := b.shimFile(ctx, *rec, "end.json", &e)
+	begun, err := b.begun(ctx, rec)
 	if err != nil {
 		return err
 	}
-	if !ok {
+	var e shimEnd
+	found, _, err := b.shimFile(ctx, *rec, "end.json", &e)
+	if err != nil {
+		return err
+	}
+	if !found {
 		e = verdict(info, !rec.Last.Started.IsZero(), rec.Kept[keptCancel] != "")
+	}
+	fetch := b.fetchLog
+	if !begun && !found && e.State == job.Failed {
+		fetch = b.rayLog
+	}
+	if fetch(ctx, *rec) == nil {
+		rec.Kept = with(rec.Kept, keptLog, "whole")
+	}
+	if e.State == job.Preempted && attempt(*rec) < rec.Spec.Retries && rec.Kept[keptCancel] == "" {
+		return b.retry(ctx, rec)
 	}
 	s := &rec.Last
 	s.State, s.ExitCode, s.Reason = e.State, e.ExitCode, e.Reason
@@ -124,17 +113,16 @@ func (b Backend) ended(ctx context.Context, rec *job.Record, info jobInfo) error
 	}
 	switch {
 	case s.Started.IsZero():
-	case ok:
+	case found && attempt(*rec) == 0:
 		s.Finished = s.Started.Add(time.Duration(e.Seconds * float64(time.Second)))
-	case info.End > 0:
-		s.Finished = later(time.UnixMilli(info.End).UTC(), s.Started)
+	default:
+		s.Finished = later(time.UnixMilli(cmp.Or(info.End, time.Now().UnixMilli())).UTC(), s.Started)
 	}
-	if b.fetchLog(ctx, *rec, info.Message) == nil {
-		rec.Kept = with(rec.Kept, keptLog, "whole")
+	if len(rec.Spec.Secrets) > 0 {
+		b.dismiss(ctx, *rec)
 	}
-	return nil
+	return b.clear(rec.ID)
 }
-
 func later(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return b
@@ -203,13 +191,13 @@ func accident(info jobInfo, started bool) shimEnd {
 	return e
 }
 
+var oom = regexp.MustCompile(`\b(running low on memory|out of memory|oom)\b`)
+
 // taken tells apart why Ray's part on the node has died.
 func taken(message string) (job.State, string) {
 	low := strings.ToLower(message)
-	for _, words := range []string{"running low on memory", "out of memory", "oom"} {
-		if strings.Contains(low, words) {
-			return job.OutOfMemory, "Ray ended it because the node ran out of memory"
-		}
+	if oom.MatchString(low) {
+		return job.OutOfMemory, "Ray ended it because the node ran out of memory"
 	}
 	for _, words := range []string{"preempt", "node has died", "node was terminated", "node is dead", "node died", "node failure", "drain"} {
 		if strings.Contains(low, words) {

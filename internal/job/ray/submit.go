@@ -2,8 +2,6 @@ package ray
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,18 +22,21 @@ const logBytes = 64 << 20
 
 // A shimConfig is what the shim is told, in the job's metadata.
 type shimConfig struct {
-	ID       string            `json:"id"`
-	Ref      string            `json:"ref"`
-	Attempt  int               `json:"attempt"`
-	Script   string            `json:"script,omitempty"` // in the package
-	Argv     []string          `json:"argv"`
-	Env      map[string]string `json:"env"`
-	LimitS   float64           `json:"limit_s"`
-	Limit    string            `json:"limit"`
-	MemoryMB int64             `json:"memory_mb"`
-	LogBytes int64             `json:"log_bytes"`
-	Dir      string            `json:"dir,omitempty"`    // where it runs, if not in a copy of the package
-	Output   string            `json:"output,omitempty"` // OUTPUT_DIR, if it is to be in Dir
+	ID         string            `json:"id"`
+	Ref        string            `json:"ref"`
+	Attempt    int               `json:"attempt"`
+	Script     string            `json:"script,omitempty"` // in the package
+	Argv       []string          `json:"argv"`
+	Env        map[string]string `json:"env"`
+	Secrets    []string          `json:"secrets"` // names
+	Python     string            `json:"python"`  // version, as a requirement
+	Checkpoint string            `json:"checkpoint,omitempty"`
+	LimitS     float64           `json:"limit_s"`
+	Limit      string            `json:"limit"`
+	MemoryMB   int64             `json:"memory_mb"`
+	LogBytes   int64             `json:"log_bytes"`
+	Dir        string            `json:"dir,omitempty"`    // where it runs, if not in a copy of the package
+	Output     string            `json:"output,omitempty"` // OUTPUT_DIR, if it is to be in Dir
 }
 
 // A request is what Ray is sent.
@@ -50,9 +51,16 @@ type request struct {
 	Resources  map[string]float64 `json:"entrypoint_resources,omitempty"`
 }
 
+// What the metadata is called. The last is what Ray's dashboard shows.
+const (
+	metaConfig = "ml_intern"
+	metaLabel  = "ml_intern_label"
+	metaName   = "job_name"
+)
+
 // entrypoint runs the shim with the Python that the job's environment puts
 // first.
-const entrypoint = `exec "$(command -v python || command -v python3 || echo python3)" .ml-intern-shim.py`
+const entrypoint = `exec "$(command -v python || command -v python3 || echo python3)" ` + shimName
 
 // Submit implements job.Backend.
 func (b Backend) Submit(ctx context.Context, spec job.Spec) (job.Status, error) {
@@ -77,9 +85,11 @@ func (b Backend) submit(ctx context.Context, spec job.Spec) (job.Status, error) 
 	if err := b.check(spec); err != nil {
 		return job.Status{}, err
 	}
-	spec.CPUs = max(spec.CPUs, 1)
+	if spec.Flavor == "" {
+		spec.CPUs = max(spec.CPUs, 1)
+	}
 	if spec.TimeLimit == 0 {
-		spec.TimeLimit = defaultTimeLimit
+		spec.TimeLimit = b.timeLimit()
 	}
 	draft, err := b.draft(ctx, spec)
 	if err != nil {
@@ -95,11 +105,40 @@ func (b Backend) submit(ctx context.Context, spec job.Spec) (job.Status, error) 
 	}
 	if rec.Kept[keptRequest] == "" {
 		if rec, err = b.seal(rec, draft); err != nil {
-			return job.Status{}, errors.Join(err, b.records().Forget(rec.ID))
+			return job.Status{}, errors.Join(err, b.forget(rec.ID))
 		}
 	}
-	rec, err = b.deliver(ctx, rec)
-	return b.shown(rec), err
+	rec, refused, err := b.deliver(ctx, rec)
+	switch {
+	case refused:
+		return job.Status{}, errors.Join(err, b.forget(rec.ID))
+	case err != nil:
+		return b.shown(rec), err
+	}
+	return b.shown(b.attend(ctx, rec)), nil
+}
+
+// forget removes a job that Ray certainly does not have.
+func (b Backend) forget(id string) error {
+	return errors.Join(b.records().Forget(id), b.clear(id))
+}
+
+// attend waits a little for a job that has secrets, so that they are brought
+// even if nobody asks for the job again.
+func (b Backend) attend(ctx context.Context, rec job.Record) job.Record {
+	if len(rec.Spec.Secrets) == 0 {
+		return rec
+	}
+	for until := time.Now().Add(bringWait); time.Now().Before(until) && ctx.Err() == nil; time.Sleep(200 * time.Millisecond) {
+		// An error is for the next who asks: the job is accepted.
+		if now, err := b.settle(ctx, rec); err == nil {
+			rec = now
+		}
+		if rec.Last.Done() || !rec.Last.Started.IsZero() {
+			break
+		}
+	}
+	return rec
 }
 
 // check says what keeps the spec from running on any Ray cluster.
@@ -110,19 +149,19 @@ func (b Backend) check(spec job.Spec) error {
 	if !filepath.IsAbs(b.Dir) {
 		return errors.New("the Ray backend needs an absolute Dir")
 	}
-	if len(spec.Secrets) > 0 {
-		return fmt.Errorf("the job wants %s, and on a Ray cluster no secret is safe: everybody who reaches it can read what a job was given", strings.Join(spec.Secrets, ", "))
+	if _, err := b.secrets(spec.Secrets); err != nil {
+		return err
 	}
 	for name := range spec.Env {
 		if sandbox.SecretName(name) {
-			return fmt.Errorf("%s looks like a secret: what a job is given can be read by everybody who reaches the cluster, so it is not accepted", name)
+			return fmt.Errorf("%s looks like a secret: everybody who reaches the cluster can read a job's environment, so give it by name, as a secret", name)
 		}
 	}
 	if spec.Image != "" {
 		return fmt.Errorf("the job wants the image %s: a Ray cluster runs all jobs in its own", spec.Image)
 	}
-	if spec.Retries > 0 {
-		return errors.New("jobs on Ray are not run again when their node is taken away: submit with 0 retries")
+	if spec.Retries > 0 && spec.Checkpoint != "" && !strings.Contains(spec.Checkpoint, "://") && !b.Shared {
+		return fmt.Errorf("the checkpoint %s would be lost with the job's node: name a Hub repository", spec.Checkpoint)
 	}
 	info, err := os.Stat(spec.Dir)
 	if err != nil {
@@ -134,11 +173,12 @@ func (b Backend) check(spec job.Spec) error {
 	return nil
 }
 
-// A draft is a submission that has no id yet. What it needs is at the cluster.
+// A draft is a submission that has no id yet.
 type draft struct {
 	session      string
 	request      request
 	config       shimConfig
+	zip          []byte
 	scriptSHA256 string
 	hardware     string
 	usdPerHour   float64
@@ -159,17 +199,15 @@ func (b Backend) draft(ctx context.Context, spec job.Spec) (draft, error) {
 	if err != nil {
 		return draft{}, err
 	}
-	d.scriptSHA256 = p.scriptSHA256
+	d.zip, d.scriptSHA256 = p.zip, p.scriptSHA256
 	d.request.RuntimeEnv = map[string]any{"working_dir": "gcs://" + p.name()}
-	if err := b.environment(ctx, spec, p.script, v, d.request.RuntimeEnv); err != nil {
+	if err := environment(spec, p.script, v, d.request.RuntimeEnv); err != nil {
 		return draft{}, err
-	}
-	if err := b.upload(ctx, p); err != nil {
-		return draft{}, fmt.Errorf("send the job's files: %w", err)
 	}
 	d.request.Entrypoint = entrypoint
 	d.config = shimConfig{
 		Argv: append(append([]string{}, spec.Command...), spec.Args...), Env: spec.Env,
+		Secrets: spec.Secrets, Python: python(spec, p.script), Checkpoint: spec.Checkpoint,
 		LimitS: spec.TimeLimit.Seconds(), Limit: spec.TimeLimit.String(), MemoryMB: spec.MemoryMB, LogBytes: logBytes,
 	}
 	if spec.Script != "" {
@@ -186,73 +224,109 @@ func (b Backend) draft(ctx context.Context, spec job.Spec) (draft, error) {
 
 // seal gives a draft the record's id and remembers both.
 func (b Backend) seal(rec job.Record, d draft) (job.Record, error) {
-	d.config.ID, d.config.Ref = rec.ID, refOf(rec)
+	d.config.ID = rec.ID
 	if b.Shared {
 		d.config.Output = rec.Last.OutputDir
 	}
-	config, err := json.Marshal(d.config)
+	body, err := address(d.request, d.config, rec)
 	if err != nil {
-		return rec, fmt.Errorf("write the job's settings: %w", err)
+		return rec, err
 	}
-	d.request.ID = refOf(rec)
-	d.request.Metadata = map[string]string{"ml_intern": string(config), "job_name": nameOf(rec)}
-	body, err := json.Marshal(d.request)
-	if err != nil {
-		return rec, fmt.Errorf("write the job's request: %w", err)
+	if err := b.keepPackage(rec.ID, d.zip); err != nil {
+		return rec, err
 	}
-	rec.Kept = map[string]string{keptSession: d.session, keptRequest: string(body)}
+	rec.Kept = map[string]string{keptSession: d.session, keptRequest: body}
 	rec.Last.ScriptSHA256, rec.Last.Hardware, rec.Last.USDPerHour = d.scriptSHA256, d.hardware, d.usdPerHour
 	rec.Last.TimeLimit = rec.Spec.TimeLimit
 	rec.Last.URL = b.address() + "/#/jobs/" + refOf(rec)
 	return rec, b.records().Save(rec)
 }
 
-func nameOf(rec job.Record) string {
-	if rec.Spec.Name != "" {
-		return rec.Spec.Name
+// address writes a request for what the record says of it.
+func address(r request, config shimConfig, rec job.Record) (body string, err error) {
+	config.Ref, r.ID = refOf(rec), refOf(rec)
+	text, err := json.Marshal(config)
+	if err != nil {
+		return "", fmt.Errorf("write the job's settings: %w", err)
 	}
-	return rec.ID
+	r.Metadata = map[string]string{metaConfig: string(text), metaName: rec.ID}
+	if rec.Spec.Name != "" {
+		r.Metadata[metaName] = rec.Spec.Name
+	}
+	if rec.Spec.Label != "" {
+		r.Metadata[metaLabel] = clip(rec.Spec.Label, 200)
+	}
+	data, err := json.Marshal(r)
+	if err != nil {
+		return "", fmt.Errorf("write the job's request: %w", err)
+	}
+	return string(data), nil
 }
 
 // deliver gives Ray a job that is remembered. It may be called again for the
-// same record, by any process.
-func (b Backend) deliver(ctx context.Context, rec job.Record) (job.Record, error) {
-	var err error
+// same record, by any process. A job that was refused Ray does not have.
+func (b Backend) deliver(ctx context.Context, rec job.Record) (after job.Record, refused bool, err error) {
 	for try, pause := 1, 300*time.Millisecond; ; try, pause = try+1, pause*3 {
-		var v version
-		if v, err = b.version(ctx); err != nil {
-			return rec, err
+		v, err := b.version(ctx)
+		if err != nil {
+			return rec, false, err
 		}
 		if v.Session != rec.Kept[keptSession] {
-			return b.bury(rec, job.Lost, lostSession)
+			rec, err = b.bury(rec, job.Lost, lostSession)
+			return rec, false, err
 		}
-		err = b.once(ctx, http.MethodPost, "/api/jobs/", []byte(rec.Kept[keptRequest]), nil)
+		refused, err := b.post(ctx, rec)
 		if err == nil {
-			return b.accepted(ctx, rec)
+			rec, err = b.accepted(ctx, rec)
+			return rec, false, err
 		}
-		info, lookErr := b.job(ctx, refOf(rec))
-		switch {
-		case lookErr == nil && info.Metadata["ml_intern"] != metadataOf(rec):
-			return rec, errors.Join(fmt.Errorf("Ray has a job %s that is not this one", refOf(rec)), b.records().Forget(rec.ID))
-		case lookErr == nil:
-			return b.accepted(ctx, rec)
-		case !errors.Is(lookErr, errNoJob):
-			return rec, fmt.Errorf("whether Ray has the job is not known, submit it again with its label: %w", errors.Join(err, lookErr))
-		}
-		var status *statusError
-		refused := errors.As(err, &status) && status.Code != http.StatusBadGateway && status.Code != http.StatusGatewayTimeout
-		if refused && (status.Code < 500 || try == tries) {
-			return rec, errors.Join(err, b.records().Forget(rec.ID)) // it has answered, and has no such job
+		if refused {
+			return rec, true, err
 		}
 		if try == tries {
-			return rec, fmt.Errorf("no answer from Ray, submit the job again with its label: %w", err)
+			return rec, false, fmt.Errorf("whether Ray has job %s is not known, submit it again with its label: %w", rec.ID, err)
 		}
 		select {
 		case <-ctx.Done():
-			return rec, errors.Join(err, context.Cause(ctx))
+			return rec, false, errors.Join(err, context.Cause(ctx))
 		case <-time.After(pause):
 		}
 	}
+}
+
+// post sends a job that Ray does not have. If no good answer comes, Ray is
+// asked whether it has it now; only then a refusal is one.
+func (b Backend) post(ctx context.Context, rec job.Record) (refused bool, err error) {
+	if there, err := b.has(ctx, rec); there || err != nil {
+		return false, err
+	}
+	if err := b.upload(ctx, rec.ID); err != nil {
+		return !passing(err), err
+	}
+	err = b.once(ctx, http.MethodPost, "/api/jobs/", []byte(rec.Kept[keptRequest]), nil)
+	if err == nil {
+		return false, nil
+	}
+	there, lookErr := b.has(ctx, rec)
+	if there || lookErr != nil {
+		return false, lookErr
+	}
+	var status *statusError
+	return errors.As(err, &status) && status.Code < 500, err
+}
+
+// has reports whether Ray has the very job.
+func (b Backend) has(ctx context.Context, rec job.Record) (bool, error) {
+	info, err := b.job(ctx, refOf(rec))
+	switch {
+	case errors.Is(err, errNoJob):
+		return false, nil
+	case err != nil:
+		return false, err
+	case info.Metadata[metaConfig] != metadataOf(rec):
+		return false, fmt.Errorf("Ray has a job %s that is not this one", refOf(rec))
+	}
+	return true, nil
 }
 
 // accepted remembers that Ray has the job. Whoever canceled it meanwhile could
@@ -272,22 +346,46 @@ func metadataOf(rec job.Record) string {
 	if err := json.Unmarshal([]byte(rec.Kept[keptRequest]), &r); err != nil {
 		return "" // it was written here
 	}
-	return r.Metadata["ml_intern"]
+	return r.Metadata[metaConfig]
 }
 
-// upload sends a package, unless the cluster has it.
-func (b Backend) upload(ctx context.Context, p pkg) error {
-	at := "/api/packages/gcs/" + p.name()
-	var status *statusError
-	err := b.ask(ctx, http.MethodGet, at, nil, nil)
-	if !errors.As(err, &status) || status.Code != http.StatusNotFound {
-		return err
+// A job's package is kept here until the job is over: Ray forgets what no job
+// needs at the moment.
+func (b Backend) packagePath(id string) string { return filepath.Join(b.Dir, "packages", id+".zip") }
+
+func (b Backend) keepPackage(id string, zip []byte) error {
+	file := b.packagePath(id)
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return fmt.Errorf("keep the job's files: %w", err)
 	}
-	return b.ask(ctx, http.MethodPut, at, p.zip, nil)
+	if err := os.WriteFile(file, zip, 0o600); err != nil {
+		return fmt.Errorf("keep the job's files: %w", err)
+	}
+	return nil
 }
 
-// name says what is in the package, so that the same files are sent once.
-func (p pkg) name() string {
-	sum := sha256.Sum256(p.zip)
-	return "_ray_pkg_" + hex.EncodeToString(sum[:16]) + ".zip"
+// clear removes a job's package.
+func (b Backend) clear(id string) error {
+	if err := os.Remove(b.packagePath(id)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove the job's files: %w", err)
+	}
+	return nil
+}
+
+// upload sends a job's package, unless the cluster has it.
+func (b Backend) upload(ctx context.Context, id string) error {
+	zip, err := os.ReadFile(b.packagePath(id))
+	if err != nil {
+		return fmt.Errorf("read the job's files: %w", err)
+	}
+	at := "/api/packages/gcs/" + packageName(zip)
+	var status *statusError
+	err = b.ask(ctx, http.MethodGet, at, nil, nil)
+	if errors.As(err, &status) && status.Code == http.StatusNotFound {
+		err = b.ask(ctx, http.MethodPut, at, zip, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("send the job's files: %w", err)
+	}
+	return nil
 }
