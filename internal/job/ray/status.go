@@ -143,7 +143,11 @@ func verdict(info jobInfo, started, canceled bool) shimEnd {
 		if code < 0 {
 			code = 128 - code
 		}
-		return shimEnd{State: job.Failed, ExitCode: code, Reason: fmt.Sprintf("it ended with exit code %d", code)}
+		reason := fmt.Sprintf("it ended with exit code %d", code)
+		if code == 137 { // the shim's own, for it lives on when the job's program is killed
+			reason = "what ran it was killed (SIGKILL), most often because the machine's memory ran out"
+		}
+		return shimEnd{State: job.Failed, ExitCode: code, Reason: reason}
 	}
 	return accident(info, started)
 }
@@ -188,7 +192,8 @@ func accident(info jobInfo, started bool) shimEnd {
 	return e
 }
 
-var oom = regexp.MustCompile(`\b(running low on memory|out of memory|oom)\b`)
+// Ray names the memory in other messages too, as one of several guesses.
+var oom = regexp.MustCompile(`low on memory|node_out_of_memory|outofmemoryerror`)
 
 // taken tells apart why Ray's part on the node has died.
 func taken(message string) (job.State, string) {

@@ -269,7 +269,7 @@ func (b Backend) deliver(ctx context.Context, rec job.Record) (after job.Record,
 	for try, pause := 1, 300*time.Millisecond; ; try, pause = try+1, pause*3 {
 		v, err := b.version(ctx)
 		if err != nil {
-			return rec, false, err
+			return rec, false, unknown(rec, err)
 		}
 		if v.Session != rec.Kept[keptSession] {
 			rec, err = b.bury(rec, job.Lost, lostSession)
@@ -284,7 +284,7 @@ func (b Backend) deliver(ctx context.Context, rec job.Record) (after job.Record,
 			return rec, true, err
 		}
 		if try == tries {
-			return rec, false, fmt.Errorf("whether Ray has job %s is not known, submit it again with its label: %w", rec.ID, err)
+			return rec, false, unknown(rec, err)
 		}
 		select {
 		case <-ctx.Done():
@@ -292,6 +292,10 @@ func (b Backend) deliver(ctx context.Context, rec job.Record) (after job.Record,
 		case <-time.After(pause):
 		}
 	}
+}
+
+func unknown(rec job.Record, err error) error {
+	return fmt.Errorf("whether Ray has job %s is not known, submit it again with its label: %w", rec.ID, err)
 }
 
 // post sends a job that Ray does not have. If no good answer comes, Ray is
