@@ -60,6 +60,7 @@ job:            hub ledger
 job/local:      job hub sandbox
 job/ssh:        job sandbox secret
 job/slurm:      job sandbox
+job/ray:        job sandbox secret
 experiment:     job
 agent:          llm tool session approval ledger
 tools:          llm tool secret sandbox dataset dataset/format job experiment hub hub/card hub/cache fetch webpage websearch hfdocs github paper
