@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,6 +30,11 @@ func (l LogLine) is(o LogLine) bool { return l.Text == o.Text && l.Time.Equal(o.
 type LogOptions struct {
 	Follow bool // go on when more is printed; otherwise stop at what is there now
 	Tail   int  // only so many of the last lines that are there, of a job; 0 for all
+
+	// Quiet, if above 0, is the silence that ends a log that is not followed;
+	// then nothing is concluded from the lines' times, which a clock has written
+	// that need not be the Hub's.
+	Quiet time.Duration
 }
 
 // A logReader reads a log over any number of connections. The Hub sends a log
@@ -113,9 +119,9 @@ func (r *logReader) connect(ctx context.Context, yield func(LogLine, error) bool
 	until := time.Time{}
 	if !r.opts.Follow {
 		if w, ok := resp.Body.(*watched); ok {
-			w.watch.hasten(quietLimit)
+			w.watch.hasten(cmp.Or(r.opts.Quiet, quietLimit))
 		}
-		if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil && r.opts.Quiet == 0 {
 			until = date.Add(lineSlack)
 		}
 	}
