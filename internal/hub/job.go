@@ -177,6 +177,9 @@ func (c *Client) JobURL(namespace, id string) string {
 	return c.base() + "/jobs/" + url.PathEscape(namespace) + "/" + url.PathEscape(id)
 }
 
+// BillingURL is the address of the page where an account adds credit.
+func (c *Client) BillingURL() string { return c.base() + "/settings/billing" }
+
 // LabelJob replaces the labels of a job.
 func (c *Client) LabelJob(ctx context.Context, namespace, id string, labels map[string]string) (Job, error) {
 	if labels == nil {
