@@ -173,7 +173,7 @@ func (w *logWriter) line(text string) {
 	}
 	w.Ending = ending{Known: true, Memory: found[6] >= 0}
 	w.Ending.Code, _ = strconv.Atoi(text[found[4]:found[5]]) // digits
-	if found[0] > 0 { // where empty lines are dropped, so was the one before this
+	if found[0] > 0 {                                        // where empty lines are dropped, so was the one before this
 		w.hold(text[:found[0]])
 	}
 	w.Blank = false
