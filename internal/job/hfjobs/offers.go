@@ -120,5 +120,8 @@ func inWords(o job.Offer) string {
 	if o.MemoryMB > 0 {
 		words = append(words, fmt.Sprintf("%d GB of memory", o.MemoryMB/1024))
 	}
+	if words == nil {
+		return o.Flavor
+	}
 	return o.Flavor + ": " + strings.Join(words, ", ")
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"ml-intern/internal/hub"
 	"ml-intern/internal/job"
@@ -183,7 +184,7 @@ const maxSaid = 500
 
 // clause adds what the Hub says to a sentence.
 func clause(sentence, message string) string {
-	message = strings.Join(strings.Fields(message), " ")
+	message = strings.Join(strings.FieldsFunc(message, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
 	if message == "" {
 		return sentence
 	}
