@@ -21,6 +21,7 @@ import (
 	"ml-intern/internal/approval"
 	"ml-intern/internal/config"
 	"ml-intern/internal/job"
+	"ml-intern/internal/job/hubjobs"
 	"ml-intern/internal/job/local"
 	"ml-intern/internal/ledger"
 	"ml-intern/internal/llm"
@@ -65,6 +66,7 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 	a := &App{cfg: cfg, store: store, jobs: jobs, web: newOutside(cfg), hub: &localHub{dir: hubDir(cfg), jobs: hubJobs{here}}}
 	a.web.papers.HubToken = a.paperToken
 	return a, nil
+	return &App{cfg: cfg, store: store, jobs: jobs, web: newOutside(cfg), hub: &localHub{dir: hubDir(cfg), jobs: hubjobs.Jobs{Backend: jobs}}}, nil
 }
 
 // Close ends what New and the sessions opened.
