@@ -1,15 +1,9 @@
 package preflight
 
 import (
-	"cmp"
-	"context"
 	_ "embed"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"path"
-	"path/filepath"
-	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -29,7 +23,6 @@ type facts struct {
 	SetEnv  []string `json:"set_env"`
 	Texts   []text
 	Columns []columnUse
-	Docs    []int
 	Flags   struct{ Chdir bool }
 }
 
@@ -89,7 +82,8 @@ type call struct {
 	Builtin bool
 	Written []string // keywords as they stand there
 	Recv    *value
-	Guarded bool
+	Guarded bool // something catches what it raises
+	Maybe   bool // it is in a branch that may not be taken
 }
 
 // last is the part of the name behind its last dot.
@@ -122,10 +116,12 @@ type value struct {
 	Revision string
 	Line     int
 	Ops      [][]any
-	Whole    bool // of a data set: all splits
-	Unsure   bool // of which splits is not known
-	Files    bool // loaded from files that the call names
-	Sure     bool // path, configuration and revision are known
+	Whole    bool     // of a data set: all splits
+	Unsure   bool     // of which splits is not known
+	Files    bool     // loaded from files that the call names
+	Sure     bool     // path, configuration and revision are known
+	Params   []string // of a function of the script
+	VarKw    bool     // it takes any other arguments
 }
 
 func (v value) given() bool { return v.Kind != "" }
@@ -174,11 +170,8 @@ func (f *facts) made(v value) (call, bool) {
 func (f *facts) named(names ...string) []call {
 	var found []call
 	for _, c := range f.Calls {
-		for _, name := range names {
-			if c.last() == name {
-				found = append(found, c)
-				break
-			}
+		if slices.Contains(names, c.last()) {
+			found = append(found, c)
 		}
 	}
 	return found
@@ -186,14 +179,7 @@ func (f *facts) named(names ...string) []call {
 
 // imports reports whether a module is imported.
 func (f *facts) imports(modules ...string) bool {
-	for _, i := range f.Imports {
-		for _, m := range modules {
-			if i.Level == 0 && i.top() == m {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(f.Imports, func(i imported) bool { return i.Level == 0 && slices.Contains(modules, i.top()) })
 }
 
 // mentions reports whether a text of the script holds the words.
@@ -206,94 +192,4 @@ func (f *facts) mentions(words ...string) bool {
 		}
 	}
 	return false
-}
-
-// analyse lets Python read the script.
-func (c *check) analyse(ctx context.Context) {
-	if c.world.Python == nil {
-		c.note(CodeUnchecked, "there is no Python here to read the script with, so it was not checked")
-		return
-	}
-	request, err := json.Marshal(map[string]any{
-		"path": filepath.Base(c.Spec.Script), "source": c.source, "args": c.Spec.Args, "env": c.Spec.Env,
-	})
-	if err != nil {
-		c.note(CodeUnchecked, "the script was not checked: %v", err)
-		return
-	}
-	out, err := c.world.Python.Run(ctx, Program{Code: factsProgram, Input: request, Version: c.wantedPython()})
-	var f facts
-	if err == nil {
-		err = json.Unmarshal(out, &f)
-	}
-	switch {
-	case errors.Is(err, ErrNoPython):
-		c.note(CodeUnchecked, "there is no Python here to read the script with, so it was not checked")
-		return
-	case err != nil:
-		c.note(CodeUnchecked, "the script was not checked: Python did not read it: %v", err)
-		return
-	}
-	if f.Header != nil && f.Header.Error != "" {
-		c.add(Finding{Code: CodePackages, Severity: Error, Line: f.Header.Line, Sentence: "the PEP 723 header is not TOML: " + f.Header.Error, Fix: "write it as in https://peps.python.org/pep-0723/"})
-	}
-	if f.Error != nil {
-		c.add(c.syntax(&f))
-		return
-	}
-	if f.Deep {
-		c.note(CodeUnchecked, "the script is nested too deeply to be read whole")
-	}
-	if f.Imports == nil && f.Deep {
-		return
-	}
-	c.facts = &f
-}
-
-var versionWanted = regexp.MustCompile(`requires-python\s*=\s*["']([^"'\n]+)["']`)
-
-// wantedPython is the version that the job asks for, as uv understands it.
-func (c *check) wantedPython() string {
-	if c.Spec.Python != "" {
-		return c.Spec.Python
-	}
-	if m := versionWanted.FindSubmatch(c.source); m != nil {
-		return string(m[1])
-	}
-	return ""
-}
-
-// syntax tells a mistake from what only a newer Python understands.
-func (c *check) syntax(f *facts) Finding {
-	e := f.Error
-	found := Finding{Code: CodeSyntax, Severity: Error, Line: e.Line, Sentence: fmt.Sprintf("the script is not Python: %s: %s", e.Text, e.Code), Fix: "correct the line"}
-	switch {
-	case strings.HasPrefix(e.Code, "!") || strings.HasPrefix(e.Code, "%"):
-		found.Fix = "take the notebook's line out; packages belong into the PEP 723 header or the job's dependencies"
-	case strings.Contains(e.Text, "tab") || strings.Contains(e.Text, "indent"):
-		found.Fix = "indent with spaces alone"
-	}
-	if newer.MatchString(e.Code) && !c.sameVersion(f.Python) {
-		found.Severity = Warning
-		found.Sentence += fmt.Sprintf(" (says Python %s; what runs the job may be newer)", f.Python)
-		found.Fix = "say which Python the job gets, or write it so that this one reads it"
-	}
-	return found
-}
-
-// newer is what later versions of Python have added to the language.
-var newer = regexp.MustCompile(`\b[fFtTrR]{1,2}["']|^(match|case|type|except|with|async with|def|class)\b`)
-
-// sameVersion reports whether the job is known to run in this Python.
-func (c *check) sameVersion(have string) bool {
-	want := c.wantedPython()
-	if want == "" {
-		return !c.Remote
-	}
-	return have == want || strings.HasPrefix(have, want+".")
-}
-
-// scriptDir is the script's folder in the workspace, with slashes.
-func (c *check) scriptDir() string {
-	return cmp.Or(path.Dir(filepath.ToSlash(c.Spec.Script)), ".")
 }

@@ -40,6 +40,7 @@ def const(v):
 
 PLAIN = (str, int, float, bool, type(None))
 READERS = {"os.environ.get", "os.getenv", "os.environ.pop", "os.environ.setdefault"}
+PARSES = {".parse_args_into_dataclasses", ".parse_args_and_config", ".parse_args", ".parse_yaml_file", ".parse_json_file", ".parse_dict"}
 KEEP = {"shuffle", "with_format", "cast", "cast_column", "sort", "flatten_indices", "class_encode_column", "with_transform"}
 ROWS = {"select", "filter", "shard", "take", "skip"}
 LISTS = (ast.List, ast.Tuple, ast.Set)
@@ -80,11 +81,6 @@ class Reader:
         for node in tree.body:
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 self.functions[node.name] = node
-        # Constants that functions above them read.
-        names = {}
-        for node in tree.body:
-            if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-                names.setdefault(node.targets[0].id, []).append(node.value)
         self.block(tree.body, self.module)
         for node in ast.walk(tree):  # functions that nobody calls by name
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)) and node not in self.done:
@@ -127,7 +123,9 @@ class Reader:
             self.value(d, scope)
         for d in list(node.args.defaults) + [d for d in node.args.kw_defaults if d]:
             self.value(d, scope)
-        scope[node.name] = Value("function", name=node.name, _node=node, _scope=scope)
+        a = node.args
+        scope[node.name] = Value("function", name=node.name, _node=node, _scope=scope, varkw=a.kwarg is not None,
+                                 params=[x.arg for x in a.args + a.kwonlyargs])
 
     do_AsyncFunctionDef = do_FunctionDef
 
@@ -141,7 +139,13 @@ class Reader:
         for name, v in list(inner.items()):  # methods see the module, not the class
             if v.kind == "function":
                 self.body(v.more["_node"], Scope(scope), [], {})
-        scope[node.name] = Value("class", name=node.name)
+        scope[node.name] = Value("class", name=node.name, _fields={k: self.default(v) for k, v in inner.items() if k != "return "})
+
+    def default(self, v):
+        """The value of a dataclass's field."""
+        if v.kind == "call" and v.more["name"] == "dataclasses.field":
+            return v.more["_kw"].get("default", Value())
+        return v
 
     def do_Return(self, node, scope):
         v = self.value(node.value, scope) if node.value else const(None)
@@ -174,8 +178,15 @@ class Reader:
             where, key = self.value(target.value, scope), self.value(target.slice, scope)
             if where.more.get("name") == "os.environ" and key.kind == "const":
                 self.set_env.append(key.more["v"])
+            elif where.kind == "dict" and key.kind == "const" and isinstance(target.value, ast.Name):
+                scope[target.value.id] = self.dict(dict(where.more["_vals"], **{str(key.more["v"]): v}))
             elif isinstance(target.value, ast.Name):  # d["train"] = …: d is not what it was
                 scope[target.value.id] = self.opened(where)
+        elif isinstance(target, ast.Attribute):
+            owner = self.value(target.value, scope)
+            for c in self.calls:  # config.push_to_hub = True
+                if owner.kind == "call" and c["id"] == owner.id:
+                    c["kw"][target.attr] = v.json()
 
     def opened(self, v):
         if v.kind == "ds":
@@ -307,7 +318,8 @@ class Reader:
 
     def of_Lambda(self, node, scope):
         self.body(node, Scope(scope), [], {})
-        return Value()
+        return Value("function", name="lambda", _node=node, _scope=scope, varkw=node.args.kwarg is not None,
+                     params=[x.arg for x in node.args.args + node.args.kwonlyargs])
 
     def of_NamedExpr(self, node, scope):
         v = self.value(node.value, scope)
@@ -320,6 +332,8 @@ class Reader:
             return Value("name", name=v.more["name"] + "." + node.attr)
         if v.kind == "call" and v.more.get("name") == "argparse.Namespace":
             return self.option(node.attr)
+        if "_fields" in v.more and v.kind != "class":
+            return self.known(v.more["_fields"].get(node.attr))
         return Value("attr", of=v, name=node.attr)
 
     def of_JoinedStr(self, node, scope):
@@ -382,15 +396,22 @@ class Reader:
         for k, v in zip(node.keys, node.values):
             key = self.value(k, scope) if k is not None else None
             val = self.value(v, scope)
-            if key is None or key.kind != "const" or len(vals) > 200:
+            if vals is None:
+                continue
+            if key is None and "_vals" in val.more:
+                vals.update(val.more["_vals"])
+            elif key is None or key.kind != "const" or len(vals) > 200:
                 vals = None
-                break
-            vals[str(key.more["v"])] = val
-        if vals is None:
-            for v in node.values:
-                self.value(v, scope)
-            return Value()
+            else:
+                vals[str(key.more["v"])] = val
+        return Value() if vals is None else self.dict(vals)
+
+    def dict(self, vals):
         return Value("dict", entries={k: v.json(3) for k, v in vals.items()}, _vals=vals)
+
+    def known(self, v):
+        """What was set to None is set later, for all that is known."""
+        return v if v is not None and not (v.kind == "const" and v.more["v"] is None) else Value()
 
     def of_Subscript(self, node, scope):
         v, key = self.value(node.value, scope), self.value(node.slice, scope)
@@ -443,6 +464,9 @@ class Reader:
                 kw[k.arg] = v
         if f.kind == "function" and f.more["_node"] not in self.done:
             return self.call(f, node, args, kw, scope)
+        if f.kind == "attr" and f.more["name"] == "update" and f.more["of"].kind == "dict" and isinstance(node.func.value, ast.Name):
+            more = dict(args[0].more.get("_vals", {}) if args else {}, **kw)
+            scope[node.func.value.id] = Value() if star or args and "_vals" not in args[0].more else self.dict(dict(f.more["of"].more["_vals"], **more))
         return self.outer_call(node, f, args, kw, star)
 
     def outer_call(self, node, f, args, kw, star):
@@ -451,17 +475,17 @@ class Reader:
             name = f.more["name"]
         elif f.kind == "attr":
             name, recv = "." + f.more["name"], f.more["of"]
-        special = self.special(node, name, recv, args, kw)
-        result = special or Value("call", name=name)
+        special = self.special(node, name, recv, args, kw, star)
+        result = special or Value("call", name=name, _args=args, _kw=kw)
         if name and len(self.calls) < LIMIT:
             result_id = result.id
             self.calls.append({"id": result_id, "name": name, "line": node.lineno, "args": [a.json() for a in args[:8]],
                                "kw": {k: v.json() for k, v in kw.items()}, "star": star, "builtin": bool(f.more.get("builtin")),
                                "written": sorted(k.arg for k in node.keywords if k.arg),
-                               "recv": recv.json() if recv is not None else None, "guarded": self.guard > 0, "result": result.json() if result.kind == "ds" else None})
+                               "recv": recv.json() if recv is not None else None, "guarded": self.guard > 0, "maybe": self.conditional > 0})
         return result
 
-    def special(self, node, name, recv, args, kw):
+    def special(self, node, name, recv, args, kw, star):
         first = args[0] if args else None
         if name in READERS and first is not None and first.kind == "const":
             default = args[1] if len(args) > 1 else kw.get("default")
@@ -471,6 +495,12 @@ class Reader:
         if name == "datasets.concatenate_datasets" or name == "datasets.interleave_datasets":
             items = first.more.get("items") if first is not None else None
             return Value("many", of=items or [Value()])
+        if name == "dict" and not star and all("_vals" in a.more for a in args):
+            return self.dict(dict((args[0].more["_vals"] if args else {}), **kw))
+        if name in ("list", "sorted", "set") and first is not None and first.kind == "attr":
+            return first
+        if name in PARSES and recv is not None and recv.kind == "call" and recv.more["name"].split(".")[-1] in ("HfArgumentParser", "TrlParser", "H4ArgumentParser"):
+            return self.parse(node, name, recv)
         if recv is not None and recv.kind == "ds":
             return self.method(node, recv, name[1:], args, kw)
         if name == ".add_argument" and recv is not None and recv.kind == "call" and recv.more["name"] == "argparse.ArgumentParser":
@@ -520,17 +550,41 @@ class Reader:
         if name in KEEP:
             return self.derive(v, ["shuffle"] if name == "shuffle" else ["keep"])
         if name in ROWS:
+            self.last_ds = v
             return self.derive(v, self.rows_op(node, name, args, kw))
         if name == "rename_column" and plain(0, "original_column_name") and plain(1, "new_column_name"):
             return self.derive(v, ["rename", plain(0, "original_column_name"), plain(1, "new_column_name")])
         if name in ("remove_columns", "select_columns") and plain(0, "column_names"):
             names = plain(0, "column_names")
             return self.derive(v, ["remove" if name == "remove_columns" else "only"] + ([names] if isinstance(names, str) else names))
+        if name == "map":
+            return self.map(node, v, args, kw)
         if name in ("push_to_hub", "save_to_disk", "to_csv", "to_json", "to_parquet"):
             return None
         return self.derive(v, ["open"])
 
+    def map(self, node, v, args, kw):
+        fn = args[0] if args else kw.get("function", Value())
+        added = None
+        if fn.kind == "function" and "input_columns" not in kw:
+            reads, added = row_use(fn.more["_node"])
+            self.reads(v, reads, node)
+        remove = kw.get("remove_columns", const([]))
+        removed = remove.more.get("v")
+        if remove.kind == "attr" and remove.more["name"] in ("column_names", "features"):
+            removed = "all"
+        if isinstance(removed, str) and remove.kind == "const":
+            removed = [removed]
+        return self.derive(v, ["map", added, removed])
+
+    def reads(self, v, names, node):
+        for name in names or []:
+            self.columns.append({"ds": v.json(), "name": name, "line": node.lineno})
+
     def rows_op(self, node, name, args, kw):
+        fn = args[0] if args else kw.get("function", Value())
+        if name == "filter" and fn.kind == "function" and "input_columns" not in kw:
+            self.reads(self.last_ds, row_use(fn.more["_node"])[0], node)
         if name == "select" and node.args and isinstance(node.args[0], ast.Call) and getattr(node.args[0].func, "id", "") == "range":
             ends = [self.value(a, self.module) for a in node.args[0].args]
             if ends and all(e.kind == "const" for e in ends) and len(ends) <= 2:
@@ -542,6 +596,42 @@ class Reader:
         return ["rows", node.lineno]
 
     # --- functions and options --------------------------------------------
+
+    def parse(self, node, name, parser):
+        """Dataclasses that are filled by the command line."""
+        classes = (parser.more["_args"] + [parser.more["_kw"].get("dataclass_types", Value())])[0]
+        classes = classes.more["items"] if classes.kind == "list" else [classes]
+        flags, sure = self.flags_given()
+        sure = sure and name in (".parse_args_into_dataclasses", ".parse_args_and_config", ".parse_args")
+        found = []
+        for c in classes:
+            v = Value("call", name=c.more.get("name", "?"), _fields=dict(c.more.get("_fields", {}), **flags) if sure else {})
+            if c.kind == "name":
+                self.calls.append({"id": v.id, "name": c.more["name"], "line": node.lineno, "args": [], "kw": {k: x.json() for k, x in flags.items()},
+                                   "star": not sure, "builtin": False, "written": [], "recv": None, "guarded": False, "maybe": False})
+            found.append(v)
+        return found[0] if len(found) == 1 and name == ".parse_args" else Value("list", items=found)
+
+    def flags_given(self):
+        """What the arguments say, and whether they say all."""
+        flags, sure, i = {}, True, 0
+        while i < len(self.args):
+            head, eq, tail = self.args[i].partition("=")
+            i += 1
+            if not head.startswith("--"):
+                sure = False  # a file of settings
+                continue
+            values = [tail] if eq else []
+            while not eq and i < len(self.args) and not self.args[i].startswith("--"):
+                values.append(self.args[i])
+                i += 1
+            key = head[2:].replace("-", "_")
+            sure = sure and key not in ("config", "config_file")
+            vals = [const(guess(x)) for x in values]
+            flags[key] = const(True) if not vals else vals[0] if len(vals) == 1 else Value("list", items=vals, v=[x.more["v"] for x in vals])
+            if key.startswith("no_") and not vals:
+                flags[key[3:]] = const(False)
+        return flags, sure
 
     def call(self, f, node, args, kw, scope):
         fn = f.more["_node"]
@@ -600,10 +690,86 @@ class Reader:
         return const(text) if kind == "str" and text is not None else Value()
 
     def option(self, name):
-        v = self.options.get(name)
-        if v is not None and v.kind == "const" and v.more["v"] is None:
-            return Value()
-        return v if v is not None else Value()
+        return self.known(self.options.get(name))
+
+
+def guess(text):
+    for read in (int, float):
+        try:
+            return read(text)
+        except ValueError:
+            pass
+    return {"true": True, "false": False, "none": None}.get(text.lower(), text)
+
+
+def row_use(fn):
+    """The columns that a function of a row surely reads, and those it adds (None if that is not known)."""
+    params = getattr(fn.args, "posonlyargs", []) + fn.args.args
+    if params and params[0].arg == "self":
+        params = params[1:]
+    if not params:
+        return None, None
+    row = params[0].arg
+    body = [fn.body] if isinstance(fn, ast.Lambda) else fn.body
+    nodes = [n for b in body for n in ast.walk(b)]
+    is_row = lambda n: isinstance(n, ast.Name) and n.id == row
+    key = lambda n: n.slice.value if isinstance(n.slice, ast.Constant) and isinstance(n.slice.value, str) else None
+    if any(is_row(n) and not isinstance(n.ctx, ast.Load) for n in nodes):
+        return None, None
+    maybe, sure, stored = set(), [], set()
+    for n in nodes:
+        if isinstance(n, ast.Compare) and any(is_row(c) or isinstance(c, ast.Call) and isinstance(c.func, ast.Attribute) and is_row(c.func.value) for c in n.comparators):
+            if not isinstance(n.left, ast.Constant):
+                return None, None
+            maybe.add(n.left.value)
+        if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and is_row(n.func.value):
+            maybe |= {a.value for a in n.args if isinstance(a, ast.Constant)}
+        if isinstance(n, ast.Try):
+            maybe |= {key(x) for x in ast.walk(n) if isinstance(x, ast.Subscript) and is_row(x.value)}
+        if isinstance(n, ast.Subscript) and is_row(n.value) and key(n):
+            if isinstance(n.ctx, ast.Load):
+                sure.append(key(n))
+            else:
+                stored.add(key(n))
+    reads = sorted(set(sure) - maybe - stored)
+    return reads, added_columns(fn, body, nodes, row, stored)
+
+
+def added_columns(fn, body, nodes, row, stored):
+    returned = body if isinstance(fn, ast.Lambda) else [n.value for n in nodes if isinstance(n, ast.Return)]
+    local = {}
+    for n in nodes:
+        if isinstance(n, ast.Assign) and len(n.targets) == 1 and isinstance(n.targets[0], ast.Name):
+            local.setdefault(n.targets[0].id, []).append(n.value)
+        if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Subscript) and isinstance(n.targets[0].value, ast.Name):
+            k = n.targets[0].slice
+            local.setdefault(n.targets[0].value.id, []).append(ast.Dict(keys=[k], values=[n.value]))
+    keys = set()
+    for r in returned:
+        if isinstance(r, ast.Name) and r.id == row:
+            keys |= stored
+            continue
+        for d in local.get(r.id, [None]) if isinstance(r, ast.Name) else [r]:
+            got = dict_keys(d, row)
+            if got is None:
+                return None
+            keys |= got
+    return sorted(keys) if returned else None
+
+
+def dict_keys(d, row):
+    if isinstance(d, ast.Call) and isinstance(d.func, ast.Name) and d.func.id == "dict" and not d.args and all(k.arg for k in d.keywords):
+        return {k.arg for k in d.keywords}
+    if not isinstance(d, ast.Dict):
+        return None
+    keys = set()
+    for k, v in zip(d.keys, d.values):
+        if k is None and isinstance(v, ast.Name) and v.id == row:
+            continue
+        if not isinstance(k, ast.Constant) or not isinstance(k.value, str):
+            return None
+        keys.add(k.value)
+    return keys
 
 
 HEADER = re.compile(r"(?m)^# /// script[ \t]*\r?\n((?:#(?: .*)?\r?\n)+)# ///[ \t]*\r?$")
@@ -656,19 +822,8 @@ def main():
     except RecursionError:
         out["deep"] = True
     out.update(imports=r.imports, calls=r.calls, env=r.env, set_env=[s for s in r.set_env if isinstance(s, str)],
-               texts=r.texts[:5000], columns=r.columns, flags=r.flags, docs=docs(tree))
+               texts=r.texts[:5000], columns=r.columns, flags=r.flags)
     return out
-
-
-def docs(tree):
-    """Lines of docstrings: text for people."""
-    lines = []
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and node.body:
-            first = node.body[0]
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
-                lines.append(first.lineno)
-    return lines
 
 
 def finite(v):

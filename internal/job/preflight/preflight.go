@@ -6,20 +6,16 @@
 // Its one rule: a finding is what is known, not what is feared. A script that is
 // fine passes clean; what cannot be told is a note, and stops nothing. No line of
 // the script, nor of a package, is run for it. The caller owns the decision:
-// errors stop a submission, warnings stop it until a reason was recorded in
-// Spec.Waivers.
+// errors stop a submission, and so do warnings that nobody has waived.
 package preflight
 
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -30,21 +26,22 @@ import (
 	"ml-intern/internal/job"
 )
 
-// A Job is what is about to be submitted, and what is known around it.
-type Job struct {
-	Spec  job.Spec
-	Offer job.Offer // the hardware that it would get
+// A Request is a job that is about to be submitted, and whom to ask about it.
+// Whoever is nil is not asked, and a note says so.
+type Request struct {
+	Spec    job.Spec
+	Offer   job.Offer         // the hardware that it would get
+	Waivers map[string]string // of warnings, by their code: the reason to go on
 
 	// Remote says that the job sees nothing of this machine but its script and
-	// its Inputs, and only the packages that it names.
+	// its Inputs.
 	Remote bool
 
-	Previous       *job.Spec // of the run before, nil if there was none
-	PreviousScript string    // the text that ran then
-
-	SmokePassed bool          // a few steps on a little data went well before, with this script
-	StepTime    time.Duration // of one optimizer step, as the smoke step measured it; 0 if it did not
-	BatchOpen   string        // a job of the same batch that has not shown progress yet; "" if there is none
+	Hub      Hub
+	Python   Python
+	Packages Packages
+	Earlier  Earlier
+	Files    fs.FS // the workspace; Spec.Dir on this machine if nil
 }
 
 // Hub is the part of a hub.Client that the checks use.
@@ -56,48 +53,53 @@ type Hub interface {
 	Viewer(dataset hub.RepoID) hub.Viewer
 }
 
-// Python runs a small program of ours, which runs nothing of the script.
-type Python interface {
-	Run(ctx context.Context, p Program) ([]byte, error)
+// Earlier knows the jobs before this one. History is one.
+type Earlier interface {
+	// Smoke is the trial of the script with this hash that went well.
+	Smoke(ctx context.Context, sha256 string) (Smoke, bool)
+
+	// Previous is the newest job of the spec's script, or name.
+	Previous(ctx context.Context, spec job.Spec) (Run, bool)
+
+	// Unproven is the id of a job of the script with this hash that runs, or
+	// waits to, and has not shown progress yet.
+	Unproven(ctx context.Context, sha256 string) (id string, ok bool)
 }
 
-// Packages knows which packages would be installed, and what is in them.
-type Packages interface {
-	// Resolve returns the version of every package that the needs bring.
-	Resolve(ctx context.Context, n Needs) (map[string]string, error)
-
-	// Unpack returns a folder with the modules of one package.
-	Unpack(ctx context.Context, name, version string, n Needs) (string, error)
+// A Smoke is a few steps on a little data that went well.
+type Smoke struct {
+	SHA256   string        `json:"sha256"`              // of the script
+	StepTime time.Duration `json:"step_time,omitempty"` // of an optimizer step; 0 if it was not measured
+	Flavor   string        `json:"flavor,omitempty"`    // the hardware that it was measured on
 }
 
-// World is what the checks look at. What is nil is not asked, and a note says so.
-type World struct {
-	Hub      Hub
-	Python   Python
-	Packages Packages
-	Files    fs.FS // the workspace; Spec.Dir on this machine if nil
+// A Run is a job that was submitted, with the text of its script.
+type Run struct {
+	ID     string   `json:"id"`
+	Spec   job.Spec `json:"spec"`
+	Script string   `json:"script"`
 }
 
-// Severity says what a finding does to a submission.
-type Severity string
+// Level says what a finding does to a submission.
+type Level string
 
-// The severities.
+// The levels.
 const (
-	Error   Severity = "error"   // stops it
-	Warning Severity = "warning" // stops it until there is a waiver
-	Note    Severity = "note"    // for whoever reads it
+	Error   Level = "error"   // stops it
+	Warning Level = "warning" // stops it until there is a waiver
+	Note    Level = "note"    // for whoever reads it
 )
 
-func (s Severity) rank() int { return slices.Index([]Severity{Error, Warning, Note}, s) }
+func (l Level) rank() int { return slices.Index([]Level{Error, Warning, Note}, l) }
 
 // A Finding is one thing that is wrong, or worth knowing.
 type Finding struct {
-	Code     string   `json:"code"` // what was checked, one of the Code constants
-	Severity Severity `json:"severity"`
-	Sentence string   `json:"sentence"`
-	Fix      string   `json:"fix,omitempty"`
-	Line     int      `json:"line,omitempty"`   // of the script, 0 if it is not about a line
-	Waiver   string   `json:"waiver,omitempty"` // of a warning: the recorded reason to go on
+	Code   string `json:"code"` // what was checked, one of the Code constants
+	Level  Level  `json:"level"`
+	Text   string `json:"text"` // a sentence
+	Fix    string `json:"fix,omitempty"`
+	Line   int    `json:"line,omitempty"`   // of the script, 0 if it is not about a line
+	Waiver string `json:"waiver,omitempty"` // of a warning: the recorded reason to go on
 }
 
 // What is checked.
@@ -113,6 +115,7 @@ const (
 	CodeModel     = "model"       // models exist
 	CodeAccess    = "access"      // this account may read and write what it must
 	CodeLicence   = "licence"     // licences allow it
+	CodeHardware  = "hardware"    // it has what the script asks for
 	CodeMemory    = "memory"      // it fits
 	CodeTime      = "time-limit"  // there is enough time
 	CodeResults   = "results"     // they outlive the job
@@ -122,139 +125,121 @@ const (
 	CodePath      = "path"        // files are where the job runs
 	CodeSmoke     = "smoke"       // it was tried before it costs
 	CodeBatch     = "batch"       // the first of a batch goes alone
-	CodeChanged   = "changed"     // since the run before
 	CodeUnchecked = "unchecked"   // what could not be told, and why
 )
 
 // A Report is all findings at once, errors first.
 type Report struct {
+	SHA256   string    `json:"sha256,omitempty"` // of the script
 	Findings []Finding `json:"findings"`
-	Diff     string    `json:"diff,omitempty"`   // since the run before, as a unified diff
+	Diff     string    `json:"diff,omitempty"`   // since the job before; "" if there was none or nothing changed
 	Memory   *Estimate `json:"memory,omitempty"` // nil if none could be made
+	Duration *Duration `json:"duration,omitempty"`
 }
 
-// Stops lists what is in the way of the submission: errors, and warnings that
-// nobody has waived.
-func (r Report) Stops() []Finding {
+// Blocking lists what is in the way of the submission: errors, and warnings
+// that nobody has waived.
+func (r Report) Blocking() []Finding {
 	return slices.DeleteFunc(slices.Clone(r.Findings), func(f Finding) bool {
-		return f.Severity == Note || f.Severity == Warning && f.Waiver != ""
+		return f.Level == Note || f.Level == Warning && f.Waiver != ""
 	})
 }
 
-// String is the report for people and models, a finding a paragraph.
+// String is the report for models and people, a finding a paragraph.
 func (r Report) String() string {
 	var b strings.Builder
 	for _, f := range r.Findings {
-		fmt.Fprintf(&b, "%s %s: %s", f.Severity, f.Code, f.Sentence)
+		fmt.Fprintf(&b, "%s %s", f.Level, f.Code)
 		if f.Line > 0 {
 			fmt.Fprintf(&b, " (line %d)", f.Line)
 		}
+		fmt.Fprintf(&b, ": %s\n", f.Text)
 		if f.Fix != "" {
-			fmt.Fprintf(&b, "\n  fix: %s", f.Fix)
+			fmt.Fprintf(&b, "  fix: %s\n", f.Fix)
 		}
 		if f.Waiver != "" {
-			fmt.Fprintf(&b, "\n  waived: %s", f.Waiver)
+			fmt.Fprintf(&b, "  waived: %s\n", f.Waiver)
 		}
-		b.WriteByte('\n')
+	}
+	if r.Memory != nil {
+		fmt.Fprintf(&b, "memory: %s\n", r.Memory)
+	}
+	if r.Duration != nil {
+		fmt.Fprintf(&b, "time: %s\n", r.Duration)
+	}
+	if r.Diff != "" {
+		fmt.Fprintf(&b, "changed since the job before:\n%s", r.Diff)
 	}
 	return b.String()
 }
 
 // checkLimit bounds all checks together: the Hub or an index may be slow.
-const checkLimit = 3 * time.Minute
+const checkLimit = 2 * time.Minute
 
-// Check looks at everything at once. What could not be looked at is a note.
-func Check(ctx context.Context, j Job, w World) Report {
-	ctx, cancel := context.WithTimeout(ctx, checkLimit)
-	defer cancel()
-	c := &check{Job: j, world: w}
-	if w.Files == nil {
-		c.world.Files = os.DirFS(j.Spec.Dir)
+// Check looks at everything at once. What could not be looked at is a note; an
+// error means that the spec is none, or that ctx has ended.
+func Check(ctx context.Context, r Request) (Report, error) {
+	if err := r.Spec.Check(); err != nil {
+		return Report{}, fmt.Errorf("check job: %w", err)
 	}
-	c.run(ctx)
-	c.report.Diff = c.changes()
-	c.report.Findings = settle(c.report.Findings, j.Spec.Waivers)
-	return c.report
+	limited, cancel := context.WithTimeout(ctx, checkLimit)
+	defer cancel()
+	c := &check{Request: r}
+	if c.Files == nil {
+		c.Files = os.DirFS(r.Spec.Dir)
+	}
+	c.run(limited)
+	if err := ctx.Err(); err != nil {
+		return Report{}, fmt.Errorf("check job: %w", err)
+	}
+	c.report.Findings = settle(c.report.Findings, r.Waivers)
+	return c.report, nil
 }
 
 // check is one run of the checks.
 type check struct {
-	Job
-	world  World
+	Request
+	script string   // its path in the workspace, with slashes
+	args   []string // that the script gets
 	source []byte
 	facts  *facts // nil if Python could not say
+	train  *training
 
-	mu     sync.Mutex
-	report Report
+	mu      sync.Mutex
+	report  Report
+	private []string // repositories that need a token
 }
 
 func (c *check) run(ctx context.Context) {
-	c.money()
 	if err := c.Offer.Fits(c.Spec.Hardware); err != nil {
-		c.add(Finding{Code: CodeMemory, Severity: Error, Sentence: "the hardware does not do for the job: " + err.Error(), Fix: "choose other hardware, or ask for less"})
+		c.fail(Finding{Code: CodeHardware, Text: "the hardware does not do for the job: " + err.Error(), Fix: "choose other hardware, or ask for less"})
 	}
-	if c.Spec.Script == "" {
-		c.command()
+	if !c.findScript() {
+		c.note(CodeUnchecked, "the job is a command without a script of the workspace, so only its hardware and time limit were checked")
+		c.timeLimit(true, 0)
 		return
 	}
 	if !c.readScript() {
 		return
 	}
+	c.earlier(ctx)
 	c.analyse(ctx)
 	if c.facts == nil {
 		return
 	}
-	c.secrets()
+	c.train = c.training()
 	c.paths()
 	c.results()
 	c.leaks()
+	c.hardware()
+	c.rewards()
 	var wg sync.WaitGroup
 	wg.Go(func() { c.packages(ctx) })
 	wg.Go(func() { c.data(ctx) })
 	wg.Go(func() { c.models(ctx) })
 	wg.Wait()
-	c.unusedSecrets()
-}
-
-// command is a job that is not a script of Python: little can be told.
-func (c *check) command() {
-	c.note(CodeUnchecked, "the job is a command, so only its hardware, limit and money were checked")
-	if c.Spec.TimeLimit == 0 && c.Remote {
-		c.timeLimit(nil)
-	}
-	c.argumentPaths()
-}
-
-// maxScript is the largest script that is looked at.
-const maxScript = 16 << 20
-
-func (c *check) readScript() bool {
-	name := path.Clean(filepath.ToSlash(c.Spec.Script))
-	fail := func(why string) bool {
-		c.add(Finding{Code: CodeScript, Severity: Error, Sentence: "the script " + c.Spec.Script + " cannot be read: " + why, Fix: "name a Python file inside the workspace"})
-		return false
-	}
-	if !filepath.IsLocal(c.Spec.Script) {
-		return fail("it is not inside the workspace")
-	}
-	info, err := fs.Stat(c.world.Files, name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fail("there is no such file")
-	case err != nil:
-		return fail(err.Error())
-	case !info.Mode().IsRegular():
-		return fail("it is not a file")
-	case info.Size() > maxScript:
-		return fail(fmt.Sprintf("it has %d bytes, more than any script", info.Size()))
-	}
-	if c.source, err = fs.ReadFile(c.world.Files, name); err != nil {
-		return fail(err.Error())
-	}
-	if len(strings.TrimSpace(string(c.source))) == 0 {
-		return fail("it is empty")
-	}
-	return true
+	c.secrets()
+	c.time(ctx)
 }
 
 func (c *check) add(f Finding) {
@@ -263,19 +248,29 @@ func (c *check) add(f Finding) {
 	c.report.Findings = append(c.report.Findings, f)
 }
 
+func (c *check) fail(f Finding) {
+	f.Level = Error
+	c.add(f)
+}
+
+func (c *check) warn(f Finding) {
+	f.Level = Warning
+	c.add(f)
+}
+
 func (c *check) note(code, format string, args ...any) {
-	c.add(Finding{Code: code, Severity: Note, Sentence: fmt.Sprintf(format, args...)})
+	c.add(Finding{Code: code, Level: Note, Text: fmt.Sprintf(format, args...)})
 }
 
 // settle sorts the findings, drops those said twice and enters the waivers.
 func settle(all []Finding, waivers map[string]string) []Finding {
 	for i, f := range all {
-		if f.Severity == Warning {
+		if f.Level == Warning {
 			all[i].Waiver = strings.TrimSpace(waivers[f.Code])
 		}
 	}
 	slices.SortStableFunc(all, func(a, b Finding) int {
-		return cmp.Or(cmp.Compare(a.Severity.rank(), b.Severity.rank()), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Sentence, b.Sentence))
+		return cmp.Or(cmp.Compare(a.Level.rank(), b.Level.rank()), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Text, b.Text))
 	})
 	return slices.Compact(all)
 }
