@@ -2,6 +2,7 @@ package preflight
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -111,6 +112,7 @@ func (c *check) columns(sources map[string]*source) {
 			c.fail(Finding{Code: CodeColumns, Line: use.Line, Text: fmt.Sprintf("the column %s of %s is read, which has %s", use.Name, use.DS.label(), few(t.names)), Fix: "read a column that is there"})
 		}
 	}
+	c.picks(sources)
 	if c.train == nil {
 		return
 	}
@@ -127,6 +129,21 @@ func (c *check) columns(sources map[string]*source) {
 	})
 	if missing := c.train.missing(t); missing != "" {
 		c.fail(Finding{Code: CodeColumns, Line: c.train.trainer.Line, Text: fmt.Sprintf("%s wants %s; the data have %s", c.train.trainer.last(), missing, few(t.names)), Fix: c.train.remedy(t)})
+	}
+}
+
+// picks checks splits that are taken out of a data set.
+func (c *check) picks(sources map[string]*source) {
+	for _, use := range c.facts.Picks {
+		s := sources[use.DS.Path+"@"+use.DS.Revision]
+		changed := slices.ContainsFunc(use.DS.Ops, func(op []any) bool { return len(op) == 0 || op[0] == "open" || op[0] == "tts" })
+		if s == nil || !use.DS.Sure || use.DS.Files || changed {
+			continue
+		}
+		config, ok := s.config(use.DS.Name)
+		if _, there := config.Splits[use.Name]; ok && !there && len(config.Splits) > 0 {
+			c.fail(Finding{Code: CodeDataset, Line: use.Line, Text: fmt.Sprintf("the data set %s has no split %s", use.DS.label(), use.Name), Fix: "it has " + few(slices.Sorted(maps.Keys(config.Splits)))})
+		}
 	}
 }
 

@@ -57,7 +57,7 @@ func (c *check) data(ctx context.Context) {
 		if rev.given() && rev.Kind != "const" {
 			continue
 		}
-		repo, err := hub.ParseRepoID("dataset", l.path)
+		repo, err := hub.ParseRepo(hub.Dataset, l.path)
 		if err != nil {
 			c.fail(Finding{Code: CodeDataset, Line: l.Line, Text: fmt.Sprintf("%q is no name of a data set", l.path), Fix: "write owner/name"})
 			continue
@@ -73,15 +73,15 @@ func (c *check) data(ctx context.Context) {
 	} else {
 		var wg sync.WaitGroup
 		for _, s := range sources {
-			wg.Go(func() { c.source(ctx, s) })
+			wg.Go(func() { c.inspect(ctx, s) })
 		}
 		wg.Wait()
 	}
 	c.columns(sources)
-	c.rows(sources)
+	c.size = c.train.rowsOf(sources)
 }
 
-func (c *check) source(ctx context.Context, s *source) {
+func (c *check) inspect(ctx context.Context, s *source) {
 	info, err := c.Hub.RepoInfo(ctx, s.repo, s.revision)
 	if !c.reachable(ctx, CodeDataset, "data set", s.repo, s.loads[0].Line, info, err) {
 		return
@@ -91,7 +91,7 @@ func (c *check) source(ctx context.Context, s *source) {
 	}
 	of, err := c.Hub.Viewer(s.repo).Info(ctx, "")
 	if err != nil || of.Partial && len(of.Configs) == 0 || len(of.Failed)+len(of.Pending) > 0 {
-		c.note(CodeUnchecked, "the columns of %s were not checked: the viewer does not have them%s", s.repo.Name(), because(err))
+		c.note(CodeUnchecked, "the columns of %s were not checked: the viewer does not have them%s", nameOf(s.repo), because(err))
 		return
 	}
 	s.configs = of.Configs
@@ -109,7 +109,7 @@ func because(err error) string {
 
 // reachable says what is wrong with a repository that is read.
 func (c *check) reachable(ctx context.Context, code, kind string, repo hub.RepoID, line int, info hub.Info, err error) bool {
-	name := repo.Name()
+	name := nameOf(repo)
 	switch {
 	case err == nil:
 	case errors.Is(err, hub.ErrGated):
@@ -182,4 +182,12 @@ func few(names []string) string {
 		return strings.Join(names[:12], ", ") + fmt.Sprintf(" and %d more", len(names)-12)
 	}
 	return strings.Join(names, ", ")
+}
+
+// nameOf is a repository as scripts write it.
+func nameOf(repo hub.RepoID) string {
+	if repo.Namespace == "" {
+		return repo.Name
+	}
+	return repo.Namespace + "/" + repo.Name
 }

@@ -23,6 +23,7 @@ type facts struct {
 	SetEnv  []string `json:"set_env"`
 	Texts   []text
 	Columns []columnUse
+	Picks   []columnUse // of splits
 	Flags   struct{ Chdir bool }
 }
 

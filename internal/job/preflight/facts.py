@@ -66,9 +66,9 @@ class Reader:
     def __init__(self, request, tree):
         self.env_given, self.args = request.get("env") or {}, request.get("args") or []
         self.calls, self.imports, self.env, self.texts = [], [], [], []
-        self.set_env, self.columns, self.flags = [], [], {}
+        self.set_env, self.columns, self.picks, self.flags = [], [], [], {}
         self.module, self.functions, self.done, self.depth = Scope(), {}, set(), 0
-        self.guard, self.conditional, self.inside = 0, 0, 0
+        self.guard, self.conditional, self.inside, self.asking = 0, 0, 0, 0
         self.sites = {}
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
@@ -216,7 +216,9 @@ class Reader:
     def do_If(self, node, scope):
         if isinstance(node.test, ast.Compare) and isinstance(node.test.left, ast.Name) and node.test.left.id == "__name__":
             return self.block(node.body, scope)
+        self.asking += 1
         test = self.value(node.test, scope)
+        self.asking -= 1
         if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING" or test.more.get("name") == "typing.TYPE_CHECKING":
             self.guard += 1
             self.branches(scope, node.body, node.orelse)
@@ -272,6 +274,8 @@ class Reader:
 
     def do_Delete(self, node, scope):
         for t in node.targets:
+            if isinstance(t, ast.Subscript):
+                t = t.value
             if isinstance(t, ast.Name):
                 scope[t.id] = Value()
 
@@ -371,14 +375,21 @@ class Reader:
         return Value()
 
     def of_BoolOp(self, node, scope):
-        vals = [self.value(v, scope) for v in node.values]
+        vals = [self.value(node.values[0], scope)]
+        self.conditional += 1
+        vals += [self.value(v, scope) for v in node.values[1:]]
+        self.conditional -= 1
         if isinstance(node.op, ast.Or) and vals[0].kind == "const":
             return vals[0] if vals[0].more["v"] else vals[-1]
         return Value()
 
     def of_IfExp(self, node, scope):
+        self.asking += 1
         self.value(node.test, scope)
+        self.asking -= 1
+        self.conditional += 1
         a, b = self.value(node.body, scope), self.value(node.orelse, scope)
+        self.conditional -= 1
         return a if a.kind == b.kind == "const" and a.more == b.more else Value()
 
     def of_List(self, node, scope):
@@ -444,7 +455,11 @@ class Reader:
     def read_env(self, node, name, how, default):
         if not isinstance(name, str):
             return Value()
-        self.env.append({"name": name, "line": node.lineno, "how": "asks" if self.guard else how})
+        if self.guard or how == "wants" and self.asking + self.conditional:
+            how = "asks"
+        elif how == "must" and self.conditional:
+            how = "wants"
+        self.env.append({"name": name, "line": node.lineno, "how": how})
         if name in self.env_given:
             return const(self.env_given[name])
         return default if default is not None else Value("env", name=name)
@@ -464,6 +479,8 @@ class Reader:
                 kw[k.arg] = v
         if f.kind == "function" and f.more["_node"] not in self.done:
             return self.call(f, node, args, kw, scope)
+        if f.kind == "attr" and f.more["name"] in ("pop", "popitem", "clear", "setdefault") and f.more["of"].kind == "dict" and isinstance(node.func.value, ast.Name):
+            scope[node.func.value.id] = Value()
         if f.kind == "attr" and f.more["name"] == "update" and f.more["of"].kind == "dict" and isinstance(node.func.value, ast.Name):
             more = dict(args[0].more.get("_vals", {}) if args else {}, **kw)
             scope[node.func.value.id] = Value() if star or args and "_vals" not in args[0].more else self.dict(dict(f.more["of"].more["_vals"], **more))
@@ -481,7 +498,7 @@ class Reader:
             result_id = result.id
             self.calls.append({"id": result_id, "name": name, "line": node.lineno, "args": [a.json() for a in args[:8]],
                                "kw": {k: v.json() for k, v in kw.items()}, "star": star, "builtin": bool(f.more.get("builtin")),
-                               "written": sorted(k.arg for k in node.keywords if k.arg),
+                               "written": sorted(kw),
                                "recv": recv.json() if recv is not None else None, "guarded": self.guard > 0, "maybe": self.conditional > 0})
         return result
 
@@ -539,6 +556,8 @@ class Reader:
         if ops and ops[-1][0] == "tts":
             return self.derive(v, ["part", ops[-1][1], key], whole=False)
         if v.more.get("whole") and not v.more.get("unsure"):
+            if not self.guard + self.conditional:
+                self.picks.append({"ds": v.json(), "name": key, "line": node.lineno})
             return self.derive(v, ["pick"], split=key, whole=False)
         self.columns.append({"ds": v.json(), "name": key, "line": node.lineno})
         return Value("column", of=v, name=key)
@@ -548,7 +567,7 @@ class Reader:
         if name == "train_test_split":
             return self.derive(v, ["tts", Value.count], whole=True)
         if name in KEEP:
-            return self.derive(v, ["shuffle"] if name == "shuffle" else ["keep"])
+            return self.derive(v, ["shuffle", plain(0, "seed") if plain(0, "seed") is not None else "unknown %d" % Value.count] if name == "shuffle" else ["keep"])
         if name in ROWS:
             self.last_ds = v
             return self.derive(v, self.rows_op(node, name, args, kw))
@@ -590,10 +609,10 @@ class Reader:
             if ends and all(e.kind == "const" for e in ends) and len(ends) <= 2:
                 nums = [e.more["v"] for e in ends]
                 return ["range"] + ([0] + nums if len(nums) == 1 else nums)
-            return ["rows", node.lineno]
+            return ["rows", Value.count]
         if name in ("take", "skip") and args and args[0].kind == "const":
             return ["range", 0, args[0].more["v"]] if name == "take" else ["range", args[0].more["v"], 1 << 60]
-        return ["rows", node.lineno]
+        return ["rows", Value.count]
 
     # --- functions and options --------------------------------------------
 
@@ -822,7 +841,7 @@ def main():
     except RecursionError:
         out["deep"] = True
     out.update(imports=r.imports, calls=r.calls, env=r.env, set_env=[s for s in r.set_env if isinstance(s, str)],
-               texts=r.texts[:5000], columns=r.columns, flags=r.flags)
+               texts=r.texts[:5000], columns=r.columns, picks=r.picks, flags=r.flags)
     return out
 
 

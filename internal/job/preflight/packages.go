@@ -130,7 +130,7 @@ func (c *check) localImports() {
 // undeclared is a job that names no packages: on this machine it has those of
 // its Python, elsewhere nobody knows.
 func (c *check) undeclared(third []imported) {
-	if !c.Remote {
+	if !c.Remote || c.facts.Header != nil && c.facts.Header.Error != "" {
 		return // the job's Python may be the workspace's environment
 	}
 	var names []string

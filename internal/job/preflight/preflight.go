@@ -208,6 +208,7 @@ type check struct {
 	mu      sync.Mutex
 	report  Report
 	private []string // repositories that need a token
+	size    extent   // of what is trained on
 }
 
 func (c *check) run(ctx context.Context) {
@@ -216,15 +217,18 @@ func (c *check) run(ctx context.Context) {
 	}
 	if !c.findScript() {
 		c.note(CodeUnchecked, "the job is a command without a script of the workspace, so only its hardware and time limit were checked")
-		c.timeLimit(true, 0)
+		c.limit(false)
 		return
 	}
 	if !c.readScript() {
 		return
 	}
-	c.earlier(ctx)
+	c.batch(ctx)
+	c.changes(ctx)
 	c.analyse(ctx)
 	if c.facts == nil {
+		c.limit(false)
+		c.tried(ctx)
 		return
 	}
 	c.train = c.training()
@@ -237,9 +241,11 @@ func (c *check) run(ctx context.Context) {
 	wg.Go(func() { c.packages(ctx) })
 	wg.Go(func() { c.data(ctx) })
 	wg.Go(func() { c.models(ctx) })
+	wg.Go(func() { c.writable(ctx) })
 	wg.Wait()
 	c.secrets()
-	c.time(ctx)
+	c.limit(c.trains())
+	c.duration(c.tried(ctx))
 }
 
 func (c *check) add(f Finding) {
