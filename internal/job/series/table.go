@@ -29,7 +29,7 @@ func (s *Set) Table(limit int) string {
 	}
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "metric\tlast\tbest\tfirst\tn\ttrend\t")
+	fmt.Fprintln(w, "metric\tlast\tbest\tfirst\tn\ttrend")
 	for _, one := range shown {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", one.Name, one.lastText(), one.bestText(), one.firstText(), one.countText(), one.Trend(), one.Sparkline(sparkWidth))
 	}
@@ -177,6 +177,8 @@ func Number(v float64) string {
 		return strconv.FormatFloat(v, 'f', -1, 64)
 	case size >= 1e6 || size < 1e-3:
 		return strconv.FormatFloat(v, 'g', 3, 64)
+	case size >= 1e5:
+		return strconv.FormatFloat(v, 'f', 1, 64)
 	}
 	text := strconv.FormatFloat(v, 'g', 5, 64)
 	if utf8.RuneCountInString(text) > 9 {
