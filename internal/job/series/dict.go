@@ -206,7 +206,7 @@ func newRecord(pairs []pair) record {
 			}
 		case isTime:
 			rec.time = at
-		case !p.isText:
+		case !p.isText && name != "":
 			rec.metrics = append(rec.metrics, p)
 		}
 	}
