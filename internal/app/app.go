@@ -21,7 +21,6 @@ import (
 	"ml-intern/internal/approval"
 	"ml-intern/internal/config"
 	"ml-intern/internal/job"
-	"ml-intern/internal/job/hubjobs"
 	"ml-intern/internal/job/local"
 	"ml-intern/internal/ledger"
 	"ml-intern/internal/llm"
@@ -41,7 +40,8 @@ const ShimCommand = "job-shim"
 type App struct {
 	cfg   *config.Config
 	store *sqlite.Store
-	jobs  *job.Set
+	here  local.Backend
+	jobs  *job.Set // here is one of them
 	hub   *localHub
 	keys  keys
 	web   *outside
@@ -59,14 +59,12 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	jobs, err := computes(cfg, here)
-	if err != nil {
+	a := &App{cfg: cfg, store: store, here: here, web: newOutside(cfg), hub: &localHub{dir: hubDir(cfg), jobs: hubJobsOf(cfg, here)}}
+	a.web.papers.HubToken = a.paperToken
+	if a.jobs, err = computes(cfg, here, a.payingHub()); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	a := &App{cfg: cfg, store: store, jobs: jobs, web: newOutside(cfg), hub: &localHub{dir: hubDir(cfg), jobs: hubJobs{here}}}
-	a.web.papers.HubToken = a.paperToken
 	return a, nil
-	return &App{cfg: cfg, store: store, jobs: jobs, web: newOutside(cfg), hub: &localHub{dir: hubDir(cfg), jobs: hubjobs.Jobs{Backend: jobs}}}, nil
 }
 
 // Close ends what New and the sessions opened.
@@ -131,8 +129,11 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 	if !a.cfg.IsFlag("model") {
 		a.cfg.Model = opened.Model
 	}
-	if !a.cfg.IsFlag("hub") {
+	if !a.cfg.IsFlag("hub") && a.cfg.Hub != opened.Hub {
 		a.cfg.Hub = opened.Hub
+		if a.jobs, err = computes(a.cfg, a.here, a.payingHub()); err != nil {
+			return nil, errors.Join(err, release())
+		}
 	}
 	if _, err := os.Stat(opened.Dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the session's workspace: %w", err), release())
@@ -275,17 +276,18 @@ func retry(cfg *config.Config) llm.RetryOptions {
 // tools lists every built-in tool, for the session of that id.
 func (a *App) tools(id string, research tool.Tool) (*tool.Router, error) {
 	sb := a.sandbox()
-	remote, kept := a.hubClient, a.newCollection(id)
+	remote, kept, checks := a.hubClient, a.newCollection(id), a.checks()
 	uploads := filepath.Join(a.cfg.Paths.State, "uploads")
 	return tool.NewRouter(append([]tool.Tool{
 		tools.Plan(),
 		tools.Write(sb),
 		tools.Edit(sb),
-		tools.Bash(sb),
-		tools.JobSubmit(a.jobs, a.cfg.Dir),
+		tools.Bash(sb, checks.ran),
+		tools.JobSubmit(a.jobs, checks, a.cfg.Dir),
 		tools.JobHardware(a.jobs),
-		tools.JobWait(a.jobs, sb),
+		tools.JobWait(tools.Waiting{Watcher: a.watcher(id), Keeper: a.keeper(), Progressed: checks.progressed}, sb),
 		tools.JobLogs(a.jobs),
+		tools.JobMetrics(a.jobs, checks.progressed),
 		tools.JobCancel(a.jobs),
 		tools.CompareRuns(a.jobs, sb),
 		kept.collect(tools.Publish(remote, sb, a.jobs, tools.Provenance{Session: id, Version: Version(), Memory: uploads})),

@@ -21,17 +21,21 @@ type Compute struct {
 	URL        string             `json:"url,omitempty"`           // of Ray's dashboard
 	Token      string             `json:"token,omitempty"`         // the variable that holds Ray's token
 	Namespace  string             `json:"namespace,omitempty"`     // the organization that pays on the Hub
+	Image      string             `json:"image,omitempty"`         // of jobs that name none
 	Dir        string             `json:"dir,omitempty"`           // folder for jobs there
 	Shared     bool               `json:"shared,omitempty"`        // the workspace is there too, under the same path
-	Account    string             `json:"account,omitempty"`       // of Slurm, like the next four
-	QOS        string             `json:"qos,omitempty"`           //
-	Partitions []string           `json:"partitions,omitempty"`    // that may be used; nil for all
+	Account    string             `json:"account,omitempty"`       // of Slurm
+	QOS        string             `json:"qos,omitempty"`           // of Slurm
+	Partitions []string           `json:"partitions,omitempty"`    // of Slurm, that may be used; nil for all
 	Options    []string           `json:"options,omitempty"`       // of sbatch, or of ssh
 	Setup      string             `json:"setup,omitempty"`         // shell lines that every job runs first
 	TimeLimit  time.Duration      `json:"-"`                       // of jobs that name none
-	USDPerHour map[string]float64 `json:"usd_per_hour,omitempty"`  // by flavor
+	USDPerHour map[string]float64 `json:"usd_per_hour,omitempty"`  // by flavor, AnyFlavor for the others; free if nil
 	GPUMemory  map[string]float64 `json:"gpu_memory_mb,omitempty"` // by type of GPU, where nobody can be asked
 }
+
+// AnyFlavor is the price of what has none of its own.
+const AnyFlavor = "*"
 
 // LocalCompute is the name of this machine among the computes.
 const LocalCompute = "local"
@@ -42,9 +46,9 @@ var computeName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}$`)
 func takes() map[string][]string {
 	return map[string][]string{
 		"slurm": {"host", "dir", "account", "qos", "partitions", "options", "setup", "time_limit", "usd_per_hour", "gpu_memory_mb"},
-		"ssh":   {"host", "dir", "options", "setup", "time_limit", "usd_per_hour"},
+		"ssh":   {"host", "dir", "options", "usd_per_hour"},
 		"ray":   {"url", "token", "shared", "time_limit", "usd_per_hour", "gpu_memory_mb"},
-		"hf":    {"namespace", "time_limit"},
+		"hf":    {"namespace", "image"},
 	}
 }
 
@@ -86,7 +90,7 @@ func (c *Config) compute(name string, node ast.Node) (Compute, error) {
 	err := eachKey(node, func(key string, value ast.Node, line int) error {
 		given = append(given, key)
 		return c.fact(key, value, line, map[string]any{
-			"type": &p.Type, "host": &p.Host, "url": &p.URL, "token": &p.Token, "namespace": &p.Namespace, "dir": &p.Dir, "shared": &p.Shared,
+			"type": &p.Type, "host": &p.Host, "url": &p.URL, "token": &p.Token, "namespace": &p.Namespace, "image": &p.Image, "dir": &p.Dir, "shared": &p.Shared,
 			"account": &p.Account, "qos": &p.QOS, "partitions": &p.Partitions, "options": &p.Options, "setup": &p.Setup,
 			"time_limit": &p.TimeLimit, "usd_per_hour": &p.USDPerHour, "gpu_memory_mb": &p.GPUMemory,
 		})
@@ -156,7 +160,7 @@ func computesSchema() map[string]any {
 	texts := map[string]any{"type": "array", "items": text}
 	numbers := map[string]any{"type": "object", "additionalProperties": map[string]any{"type": "number", "minimum": 0}}
 	all := map[string]any{
-		"host": text, "url": text, "token": map[string]any{"type": "string", "pattern": variableName.String()}, "namespace": text, "dir": text,
+		"host": text, "url": text, "token": map[string]any{"type": "string", "pattern": variableName.String()}, "namespace": text, "image": text, "dir": text,
 		"shared": map[string]any{"type": "boolean"}, "account": text, "qos": text, "partitions": texts, "options": texts, "setup": text,
 		"time_limit": map[string]any{"type": "string", "pattern": durationPattern}, "usd_per_hour": numbers, "gpu_memory_mb": numbers,
 	}

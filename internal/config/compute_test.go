@@ -52,7 +52,7 @@ func TestBadComputes(t *testing.T) {
 		"local: {type: slurm}":                        "local is this machine",
 		"Big: {type: slurm}":                          "lower-case letters",
 		"x: {type: kubernetes}":                       "one of hf, ray, slurm, ssh",
-		"x: {type: hf, host: y}":                      `no key "host"; its keys are namespace, time_limit`,
+		"x: {type: hf, host: y}":                      `no key "host"; its keys are namespace, image`,
 		"x: {type: hf, hots: y}":                      `no key "hots"`,
 		"x: {type: ssh}":                              "needs a host",
 		"x: {type: ssh, host: -oProxyCommand=sh}":     "no host",

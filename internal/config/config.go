@@ -26,6 +26,7 @@ type Config struct {
 	Hub           string   // URL, or "local" for the embedded server
 	Compute       string   // where jobs run that name nothing else
 	Computes      map[string]Compute
+	JobSecrets    []string      // variables whose values jobs may be given
 	SystemAppend  string        // added to the system prompt
 	MaxSteps      int           // of one turn
 	MaxCost       float64       // US dollars; 0 for no cap
@@ -75,7 +76,7 @@ func Load(environ []string, dir string) (*Config, error) {
 		return nil, err
 	}
 	c := &Config{
-		Approve: "auto", Output: "text", Dir: dir, Compute: LocalCompute,
+		Approve: "auto", Output: "text", Dir: dir, Compute: LocalCompute, JobSecrets: []string{"HF_TOKEN", "WANDB_API_KEY"},
 		MaxSteps: DefaultMaxSteps, MaxCost: DefaultMaxCost, MaxTokens: DefaultMaxTokens,
 		Services: Services{CacheMB: DefaultCacheMB}, env: make(map[string]string),
 	}

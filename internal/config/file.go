@@ -63,6 +63,7 @@ func settings() []setting {
 		{"output", "text, json, stream-json or events", free, func(c *Config) any { return &c.Output }},
 		{"hub", "URL of the Hub, or local", never, func(c *Config) any { return &c.Hub }},
 		{"compute", "where jobs run if they name nothing else: local, hf, or a name of computes", never, func(c *Config) any { return &c.Compute }},
+		{"job_secrets", "variables whose values a job may be given, when it asks for them by name", never, func(c *Config) any { return &c.JobSecrets }},
 		{"computes", "where else jobs can run, by name: type (slurm, ssh, ray or hf) and what belongs to it", never, func(c *Config) any { return &c.Computes }},
 		{"system_append", "text to add to the system prompt", free, func(c *Config) any { return &c.SystemAppend }},
 		{"max_steps", "model calls a turn may take", tighten, func(c *Config) any { return &c.MaxSteps }},

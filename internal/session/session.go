@@ -71,6 +71,9 @@ func (s *Session) RecordAll(ctx context.Context, evs []Event) error {
 	}
 	for _, ev := range evs {
 		s.add(ev)
+		if ev.Result != nil && ev.Result.Saved != nil {
+			ev.Result.Saved()
+		}
 	}
 	return nil
 }

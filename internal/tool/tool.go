@@ -71,6 +71,9 @@ type Output struct {
 	CostUSD   float64    `json:"cost_usd,omitempty"`
 	Spent     *Spent     `json:"spent,omitempty"` // by a session of its own, which the account has booked already
 	Charges   []Charge   `json:"charges,omitempty"`
+
+	// Saved is called once the result is in the session's log, if it is there.
+	Saved func() `json:"-"`
 }
 
 // A Charge is what a job costs that goes on after the call that started it. A

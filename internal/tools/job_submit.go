@@ -3,13 +3,13 @@ package tools
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"ml-intern/internal/job"
+	"ml-intern/internal/job/preflight"
 	"ml-intern/internal/tool"
 )
 
@@ -18,6 +18,14 @@ type desk interface {
 	Quote(ctx context.Context, spec job.Spec) (job.Quote, error)
 	Submit(ctx context.Context, spec job.Spec) (job.Status, error)
 	Find(ctx context.Context, label string) (job.Status, error)
+}
+
+// A checker looks at jobs before they are sent.
+type checker interface {
+	Check(ctx context.Context, spec job.Spec, q job.Quote, waivers map[string]string) (preflight.Report, error)
+
+	// Submitted is told of each job that was accepted.
+	Submitted(spec job.Spec, id string)
 }
 
 // A jobInput is a job as the model asks for it.
@@ -46,6 +54,8 @@ type jobInput struct {
 	Outputs []string `json:"outputs,omitempty" jsonschema:"where its results must be afterwards: hf://TYPE/ID, or paths in OUTPUT_DIR"`
 	Retries int      `json:"retries,omitempty" jsonschema:"runs again, at most, after the machine was taken away"`
 	Resume  string   `json:"checkpoint,omitempty" jsonschema:"where a rerun goes on: hf://TYPE/ID, or a path in OUTPUT_DIR"`
+
+	Waivers map[string]string `json:"waivers,omitempty" jsonschema:"warnings of the checks to go on in spite of: code and reason"`
 }
 
 func (in jobInput) spec(dir, label string) job.Spec {
@@ -102,66 +112,93 @@ func (in jobInput) program() string {
 	return strings.Join(in.Command[:min(len(in.Command), 1)], "")
 }
 
-// JobSubmit starts a job with the workspace dir as working directory. The
-// call's id is the job's label, so that a submission whose answer was lost
-// finds its job again.
-func JobSubmit(d desk, dir string) tool.Tool {
+// JobSubmit checks a job and starts it with the workspace dir as working
+// directory. The call's id is the job's label, so that a submission whose
+// answer was lost finds its job again.
+func JobSubmit(d desk, c checker, dir string) tool.Tool {
+	s := spec("job_submit", tool.Executes)
+	s.Resumable = true
+	s.Impact = submitImpact(d, dir)
+	return tool.New(s, func(ctx context.Context, in jobInput, call tool.Call) (tool.Output, error) {
+		spec := in.spec(dir, call.ID)
+		q, quoteErr := d.Quote(ctx, spec)
+		status, err := d.Find(ctx, spec.Label)
+		if err == nil {
+			return sent(in, status, q, dir), nil // an earlier try got so far
+		}
+		if quoteErr != nil {
+			return tool.Output{}, quoteErr
+		}
+		if err := affordable(q, call.WorstUSD); err != nil {
+			return tool.Output{}, fmt.Errorf("%s was not sent: %w", in.Name, err)
+		}
+		spec.TimeLimit = q.Limit
+		report, err := c.Check(ctx, spec, q, in.Waivers)
+		if err != nil {
+			return tool.Output{}, err
+		}
+		if n := len(report.Blocking()); n > 0 {
+			return refused(report, n), nil
+		}
+		return submit(ctx, d, c, in, spec, q, report)
+	})
+}
+
+// affordable says why the job may not cost what it may cost.
+func affordable(q job.Quote, worst float64) error {
+	switch {
+	case q.PriceUnknown:
+		return fmt.Errorf("nobody knows what %s of %s costs; the person can set usd_per_hour of %[2]s in the configuration, 0 for free", q.Flavor, q.Backend)
+	case q.Worst() > worst+1e-9:
+		return fmt.Errorf("it may cost $%.2f, and $%.2f are set aside for it; submit it again", q.Worst(), worst)
+	}
+	return nil
+}
+
+// refused is the whole list of what the checks found.
+func refused(report preflight.Report, n int) tool.Output {
+	text := fmt.Sprintf("The job was not sent: %d findings are in the way. Correct all of them; a warning that is wrong here can be waived, with its code and the reason.\n%s", n, report)
+	return tool.Output{Text: text, IsError: true, Summary: fmt.Sprintf("the job was not sent: %d findings of the checks", n)}
+}
+
+// submit sends a job that may be sent.
+func submit(ctx context.Context, d desk, c checker, in jobInput, spec job.Spec, q job.Quote, report preflight.Report) (tool.Output, error) {
+	status, err := d.Submit(ctx, spec)
+	if err != nil {
+		var findErr error
+		status, findErr = d.Find(context.WithoutCancel(ctx), spec.Label)
+		if findErr != nil {
+			return tool.Output{}, err // it was not accepted
+		}
+	}
+	c.Submitted(spec, status.ID)
+	out := sent(in, status, q, spec.Dir)
+	if err != nil {
+		out.IsError = true
+		out.Text = fmt.Sprintf("%v\nWhether the job was accepted is unknown. It is known as %s: ask for it with job_wait before you send it again.", err, status.ID)
+	}
+	if text := report.String(); text != "" {
+		out.Text += "\nThe checks say:\n" + text
+	}
+	return out, nil
+}
+
+// sent tells of a job that was accepted.
+func sent(in jobInput, status job.Status, q job.Quote, dir string) tool.Output {
 	type result struct {
 		Job       string    `json:"job"`
 		State     job.State `json:"state"`
 		RunsOn    string    `json:"runs_on"`
 		OutputDir string    `json:"output_dir,omitempty"`
 	}
-	s := spec("job_submit", tool.Executes)
-	s.Resumable = true
-	s.Impact = submitImpact(d, dir)
-	return tool.New(s, func(ctx context.Context, in jobInput, call tool.Call) (tool.Output, error) {
-		spec := in.spec(dir, call.ID)
-		status, q, err := send(ctx, d, spec, call.WorstUSD)
-		if err != nil && status.ID == "" {
-			return tool.Output{}, err
-		}
-		out, _ := object(result{status.ID, status.State, q.String(), relative(dir, status.OutputDir)}, fmt.Sprintf("job %s (%s) is %s", status.ID, in.Name, status.State))
-		if err != nil {
-			out.IsError = true
-			out.Text = fmt.Sprintf("%v\nWhether the job was accepted is unknown. It is known as %s: ask for it with job_wait before you send it again.", err, status.ID)
-		}
-		if q.Worst() > 0 {
-			out.Charges = []tool.Charge{{Job: status.ID, USD: q.Worst()}}
-		}
-		out.Artifacts = []tool.Artifact{{Kind: "job", Path: filepath.ToSlash(status.OutputDir)}}
-		out.Facts = []tool.Fact{{Kind: jobFacts, Name: status.ID, Text: fmt.Sprintf("%s: %s %s, %s on %s; output in %s",
-			in.Name, in.program(), strings.Join(in.Args, " "), status.State, q, relative(dir, status.OutputDir))}}
-		return out, nil
-	})
-}
-
-// send submits the job if it is not there yet. An error with a status means
-// that it may be.
-func send(ctx context.Context, d desk, spec job.Spec, worst float64) (job.Status, job.Quote, error) {
-	q, err := d.Quote(ctx, spec)
-	if before, findErr := d.Find(ctx, spec.Label); findErr == nil && err != nil {
-		return before, q, nil // an earlier try got so far; prices do not matter any more
+	out, _ := object(result{status.ID, status.State, q.String(), relative(dir, status.OutputDir)}, fmt.Sprintf("job %s (%s) is %s", status.ID, in.Name, status.State))
+	if q.Worst() > 0 {
+		out.Charges = []tool.Charge{{Job: status.ID, USD: q.Worst()}}
 	}
-	switch {
-	case err != nil:
-		return job.Status{}, q, err
-	case q.PriceUnknown:
-		return job.Status{}, q, fmt.Errorf("nobody knows what %s of %s costs, so nothing was sent; the person can set usd_per_hour of %[2]s in the configuration, 0 for free", q.Flavor, q.Backend)
-	case q.Worst() > worst+1e-9:
-		return job.Status{}, q, fmt.Errorf("%s was not sent: it may cost $%.2f, and $%.2f are set aside for it; submit it again", spec.Name, q.Worst(), worst)
-	}
-	spec.TimeLimit = q.Limit
-	status, err := d.Submit(ctx, spec)
-	if err == nil {
-		return status, q, nil
-	}
-	if before, findErr := d.Find(context.WithoutCancel(ctx), spec.Label); findErr == nil {
-		return before, q, err
-	} else if !errors.Is(findErr, job.ErrNotFound) {
-		err = errors.Join(err, findErr)
-	}
-	return job.Status{}, q, err
+	out.Artifacts = []tool.Artifact{{Kind: "job", Path: filepath.ToSlash(status.OutputDir)}}
+	out.Facts = []tool.Fact{{Kind: jobFacts, Name: status.ID, Text: fmt.Sprintf("%s: %s %s, %s on %s; output in %s",
+		in.Name, in.program(), strings.Join(in.Args, " "), status.State, q, relative(dir, status.OutputDir))}}
+	return out
 }
 
 // finals are the charges of those of the jobs that are over and cost something.

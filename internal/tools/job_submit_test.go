@@ -62,7 +62,7 @@ func submitTool(t *testing.T, c *cloud) *tool.Router {
 	set := &job.Set{}
 	set.Add("local", &cloud{})
 	set.Add("cloud", c)
-	router, err := tool.NewRouter(tools.JobSubmit(set, t.TempDir()))
+	router, err := tool.NewRouter(tools.JobSubmit(set, unchecked{}, t.TempDir()))
 	if err != nil {
 		t.Fatal(err)
 	}
