@@ -88,7 +88,7 @@ func (a *App) Start(ctx context.Context, prompt string) (*Conversation, error) {
 		return nil, err
 	}
 	renewLogin(ctx, a.cfg, append([]string{cmp.Or(a.cfg.Model, opened.Model)}, a.cfg.Fallback...)...)
-	ag, err := a.agent(opened, nil)
+	ag, err := a.agent(ctx, opened, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +142,7 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 		return nil, errors.Join(err, release())
 	}
 	renewLogin(ctx, a.cfg, append([]string{cmp.Or(a.cfg.Model, opened.Model)}, a.cfg.Fallback...)...)
-	ag, err := a.agent(opened, s.Events())
+	ag, err := a.agent(ctx, opened, s.Events())
 	if err != nil {
 		return nil, errors.Join(err, release())
 	}
@@ -228,7 +228,7 @@ func (c *Conversation) Run(ctx context.Context, prompt string) iter.Seq2[session
 func (c *Conversation) Close() error { return c.release() }
 
 // agent puts the agent of a session together, whose log holds what was before.
-func (a *App) agent(opened session.Opened, before []session.Event) (*agent.Agent, error) {
+func (a *App) agent(ctx context.Context, opened session.Opened, before []session.Event) (*agent.Agent, error) {
 	models, err := a.models(opened.Model)
 	if err != nil {
 		return nil, err
@@ -251,7 +251,7 @@ func (a *App) agent(opened session.Opened, before []session.Event) (*agent.Agent
 		Reason:   func(err error) string { return Classify(err).Reason },
 		Charges:  charges(a.jobs),
 	}
-	router, err := a.tools(opened.ID, a.research(ag, opened))
+	router, err := a.tools(ctx, opened.ID, a.research(ag, opened))
 	if err != nil {
 		return nil, err
 	}
@@ -274,7 +274,7 @@ func retry(cfg *config.Config) llm.RetryOptions {
 }
 
 // tools lists every built-in tool, for the session of that id.
-func (a *App) tools(id string, research tool.Tool) (*tool.Router, error) {
+func (a *App) tools(ctx context.Context, id string, research tool.Tool) (*tool.Router, error) {
 	sb := a.sandbox()
 	remote, kept, checks := a.hubClient, a.newCollection(id), a.checks()
 	uploads := filepath.Join(a.cfg.Paths.State, "uploads")
@@ -283,7 +283,7 @@ func (a *App) tools(id string, research tool.Tool) (*tool.Router, error) {
 		tools.Write(sb),
 		tools.Edit(sb),
 		tools.Bash(sb, checks.ran),
-		tools.JobSubmit(a.jobs, checks, a.cfg.Dir),
+		tools.JobSubmit(a.jobs, a.quote(ctx), checks, a.cfg.Dir),
 		tools.JobHardware(a.jobs),
 		tools.JobWait(tools.Waiting{Watcher: a.watcher(id), Keeper: a.keeper(), Progressed: checks.progressed}, sb),
 		tools.JobLogs(a.jobs),

@@ -187,3 +187,15 @@ func (a *App) payingHub() *hub.Client {
 func (a *App) watcher(sessionID string) *watch.Watcher {
 	return &watch.Watcher{Backend: a.jobs, File: filepath.Join(a.cfg.Paths.State, "watch", sessionID+".json")}
 }
+
+// quoteLimit is how long one waits for a price before a call is judged.
+const quoteLimit = 20 * time.Second
+
+// quote says what jobs cost, as long as the session lives.
+func (a *App) quote(ctx context.Context) func(job.Spec) (job.Quote, error) {
+	return func(spec job.Spec) (job.Quote, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), quoteLimit)
+		defer cancel()
+		return a.jobs.Quote(ctx, spec)
+	}
+}

@@ -72,21 +72,16 @@ func (in jobInput) spec(dir, label string) job.Spec {
 // here is the backend whose jobs run where the agent does.
 const here = "local"
 
-// quoteLimit is how long one waits for a price before the call is judged.
-const quoteLimit = 20 * time.Second
-
 // submitImpact judges a submission: by its price, by where it runs, and by the
 // secrets that it gets.
-func submitImpact(d desk, dir string) func(string) tool.Impact {
+func submitImpact(quote func(job.Spec) (job.Quote, error), dir string) func(string) tool.Impact {
 	return func(args string) tool.Impact {
 		i := tool.Impact{Effect: tool.Executes}
 		var in jobInput
 		if json.Unmarshal([]byte(args), &in) != nil {
 			return i
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), quoteLimit)
-		defer cancel()
-		q, err := d.Quote(ctx, in.spec(dir, ""))
+		q, err := quote(in.spec(dir, ""))
 		if err != nil {
 			return i // then nothing is sent: Run asks again, and may spend nothing
 		}
@@ -114,11 +109,11 @@ func (in jobInput) program() string {
 
 // JobSubmit checks a job and starts it with the workspace dir as working
 // directory. The call's id is the job's label, so that a submission whose
-// answer was lost finds its job again.
-func JobSubmit(d desk, c checker, dir string) tool.Tool {
+// answer was lost finds its job again. Calls are judged by quote.
+func JobSubmit(d desk, quote func(job.Spec) (job.Quote, error), c checker, dir string) tool.Tool {
 	s := spec("job_submit", tool.Executes)
 	s.Resumable = true
-	s.Impact = submitImpact(d, dir)
+	s.Impact = submitImpact(quote, dir)
 	return tool.New(s, func(ctx context.Context, in jobInput, call tool.Call) (tool.Output, error) {
 		spec := in.spec(dir, call.ID)
 		q, quoteErr := d.Quote(ctx, spec)

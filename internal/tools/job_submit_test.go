@@ -55,6 +55,11 @@ func (c *cloud) Submit(_ context.Context, spec job.Spec) (job.Status, error) {
 	return s, nil
 }
 
+func quoted(t *testing.T, set *job.Set) func(job.Spec) (job.Quote, error) {
+	t.Helper()
+	return func(spec job.Spec) (job.Quote, error) { return set.Quote(t.Context(), spec) }
+}
+
 const onCloud = `{"name":"n","script":"t.py","backend":"cloud","gpus":1,"time_limit_s":7200,"secrets":["HF_TOKEN"]}`
 
 func submitTool(t *testing.T, c *cloud) *tool.Router {
@@ -62,7 +67,7 @@ func submitTool(t *testing.T, c *cloud) *tool.Router {
 	set := &job.Set{}
 	set.Add("local", &cloud{})
 	set.Add("cloud", c)
-	router, err := tool.NewRouter(tools.JobSubmit(set, unchecked{}, t.TempDir()))
+	router, err := tool.NewRouter(tools.JobSubmit(set, quoted(t, set), unchecked{}, t.TempDir()))
 	if err != nil {
 		t.Fatal(err)
 	}
