@@ -119,7 +119,7 @@ func JobSubmit(d desk, quote func(job.Spec) (job.Quote, error), c checker, dir s
 		q, quoteErr := d.Quote(ctx, spec)
 		status, err := d.Find(ctx, spec.Label)
 		if err == nil {
-			return sent(in, status, q, dir), nil // an earlier try got so far
+			return sent(in, status, q, dir, ""), nil // an earlier try got so far
 		}
 		if quoteErr != nil {
 			return tool.Output{}, quoteErr
@@ -167,26 +167,24 @@ func submit(ctx context.Context, d desk, c checker, in jobInput, spec job.Spec, 
 		}
 	}
 	c.Submitted(spec, status.ID)
-	out := sent(in, status, q, spec.Dir)
+	out := sent(in, status, q, spec.Dir, report.String())
 	if err != nil {
 		out.IsError = true
 		out.Text = fmt.Sprintf("%v\nWhether the job was accepted is unknown. It is known as %s: ask for it with job_wait before you send it again.", err, status.ID)
 	}
-	if text := report.String(); text != "" {
-		out.Text += "\nThe checks say:\n" + text
-	}
 	return out, nil
 }
 
-// sent tells of a job that was accepted.
-func sent(in jobInput, status job.Status, q job.Quote, dir string) tool.Output {
+// sent tells of a job that was accepted, and what the checks said of it.
+func sent(in jobInput, status job.Status, q job.Quote, dir, checks string) tool.Output {
 	type result struct {
 		Job       string    `json:"job"`
 		State     job.State `json:"state"`
 		RunsOn    string    `json:"runs_on"`
 		OutputDir string    `json:"output_dir,omitempty"`
+		Checks    string    `json:"checks,omitempty"`
 	}
-	out, _ := object(result{status.ID, status.State, q.String(), relative(dir, status.OutputDir)}, fmt.Sprintf("job %s (%s) is %s", status.ID, in.Name, status.State))
+	out, _ := object(result{status.ID, status.State, q.String(), relative(dir, status.OutputDir), checks}, fmt.Sprintf("job %s (%s) is %s", status.ID, in.Name, status.State))
 	if q.Worst() > 0 {
 		out.Charges = []tool.Charge{{Job: status.ID, USD: q.Worst()}}
 	}
