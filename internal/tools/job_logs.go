@@ -29,23 +29,25 @@ func JobLogs(backend job.Backend) tool.Tool {
 		if err != nil {
 			return tool.Output{}, fmt.Errorf("read log of job %s: %w", in.Job, err)
 		}
-		text := fmt.Sprintf("job %s is %s; %s. %d lines; read on from %d.\n%s", in.Job, status.State, printed, view.Lines, view.Next, view)
-		return tool.Output{Text: text, Summary: fmt.Sprintf("log of %s, %d lines", in.Job, view.Lines)}, nil
+		return object(logResult{Is: printed, Text: view.String(), Next: view.Next, Lines: view.Lines, State: status.State},
+			fmt.Sprintf("log of %s, %d lines", in.Job, view.Lines))
 	})
+}
+
+type logResult struct {
+	Is    string    `json:"is"`
+	Text  string    `json:"text"`
+	Lines int       `json:"lines,omitempty"` // there are, when some of them are shown
+	Next  int64     `json:"next"`
+	More  bool      `json:"more,omitempty"`
+	State job.State `json:"state"`
 }
 
 // maxLogText is how much of a log is read at once, in bytes.
 const maxLogText = 20_000
 
 func readOn(ctx context.Context, backend job.Backend, status job.Status, from int64) (tool.Output, error) {
-	type result struct {
-		Is    string    `json:"is"`
-		Text  string    `json:"text"`
-		Next  int64     `json:"next"`
-		More  bool      `json:"more"`
-		State job.State `json:"state"`
-	}
-	res := result{Is: printed, Next: from, State: status.State}
+	res := logResult{Is: printed, Next: from, State: status.State}
 	var text strings.Builder
 	for line, err := range backend.Logs(ctx, status.ID, from) {
 		if err != nil {
@@ -105,7 +107,7 @@ func JobMetrics(backend job.Backend, progressed func(id string)) tool.Tool {
 			}
 			body = drawn(s)
 		}
-		return tool.Output{Text: head + "\n" + body, Summary: fmt.Sprintf("%d metrics of %s", len(set.All()), in.Job)}, nil
+		return tool.Output{Text: fromOutside("the log and the files of job "+in.Job, head+"\n"+body), Summary: fmt.Sprintf("%d metrics of %s", len(set.All()), in.Job)}, nil
 	})
 }
 
