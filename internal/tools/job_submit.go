@@ -159,11 +159,21 @@ func refused(report preflight.Report, n int) tool.Output {
 // submit sends a job that may be sent.
 func submit(ctx context.Context, d desk, c checker, in jobInput, spec job.Spec, q job.Quote, report preflight.Report) (tool.Output, error) {
 	status, err := d.Submit(ctx, spec)
-	if err != nil {
+	for _, pause := range []time.Duration{time.Second, 3 * time.Second, 9 * time.Second} {
+		if err == nil {
+			break
+		}
 		var findErr error
-		status, findErr = d.Find(context.WithoutCancel(ctx), spec.Label)
-		if findErr != nil {
+		if status, findErr = d.Find(context.WithoutCancel(ctx), spec.Label); findErr != nil {
 			return tool.Output{}, err // it was not accepted
+		}
+		select { // the same label finds it, or sends it if it never arrived
+		case <-ctx.Done():
+		case <-time.After(pause):
+			var again job.Status
+			if again, err = d.Submit(ctx, spec); err == nil {
+				status = again
+			}
 		}
 	}
 	c.Submitted(spec, status.ID)

@@ -115,8 +115,10 @@ func TestSubmitOfUnknownPrice(t *testing.T) {
 func TestSubmitFails(t *testing.T) {
 	t.Parallel()
 	for _, accepts := range []bool{false, true} {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond) // it would be sent again
+		defer cancel()
 		c := &cloud{usd: 1, failing: errors.New("connection reset"), accepts: accepts}
-		out := submitTool(t, c).Run(t.Context(), "job_submit", tool.Call{ID: "x", Args: onCloud, WorstUSD: 2, Log: func(string) {}})
+		out := submitTool(t, c).Run(ctx, "job_submit", tool.Call{ID: "x", Args: onCloud, WorstUSD: 2, Log: func(string) {}})
 		if !out.IsError || !strings.Contains(out.Text, "connection reset") {
 			t.Errorf("got %+v", out)
 		}
