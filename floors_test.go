@@ -57,6 +57,9 @@ session/sqlite: session llm
 approval:       llm tool ledger
 sandbox:        hub
 job:            hub ledger
+job/series:
+job/report:     job
+job/watch:      job job/series job/report
 job/local:      job hub sandbox
 experiment:     job
 agent:          llm tool session approval ledger
