@@ -31,13 +31,18 @@ func Explain(status job.Status, spec job.Spec, view *View) (Explanation, bool) {
 	return e, true
 }
 
-// Broken is the cause that the output of a job names while it still runs, if
-// it is one that no job gets over.
-func Broken(view *View) (Explanation, bool) {
-	if view.found.strong == nil {
-		return Explanation{}, false
+// Line is the cause of failure that a line of output names, with a sentence.
+// It reports false for lines that name none, or only what follows from one.
+func Line(text string) (Cause, string, bool) {
+	if !isError(text) {
+		return "", "", false
 	}
-	return view.found.strong.explanation(), true
+	var f findings
+	f.look(clip(text), 0)
+	if f.strong == nil {
+		return "", "", false
+	}
+	return f.strong.cause, f.strong.sentence, true
 }
 
 func (f *finding) explanation() Explanation {

@@ -11,7 +11,7 @@ const (
 	lastErrors  = 4  // of the others the last
 	maxExcerpt  = 80 // lines of one error that are kept
 	maxTrace    = 5000
-	shownFirst  = 4  // lines shown of a long one, and
+	shownFirst  = 4 // lines shown of a long one, and
 	shownLast   = 10
 )
 
