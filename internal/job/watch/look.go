@@ -18,10 +18,11 @@ const (
 	firstRead = 1 << 20 // bytes before the end of a log, where reading begins at the latest
 	oneRead   = 4 << 20 // bytes in one look
 
-	logEvery   = 5 * time.Second // and not before so many times what it took:
-	logShare   = 50
-	logSeldom  = 5 * time.Minute
-	filesEvery = 30 * time.Second
+	// A job's output and files are read every few seconds, a young job's more
+	// often; and not before so many times what it took last time.
+	readEvery  = 5 * time.Second
+	readShare  = 50
+	readSeldom = 5 * time.Minute
 	gaugeEvery = time.Minute
 	longestGap = time.Hour
 )
@@ -101,11 +102,11 @@ func (g *group) look(ctx context.Context, j *watched) (found bool) {
 			return false
 		}
 		fresh = grew || err != nil // that it cannot be read does not make the job silent
-		j.logDue = time.Now().Add(min(max(logEvery, logShare*time.Since(now)), logSeldom))
+		j.logDue = j.due(now)
 	}
-	if !now.Before(j.filesDue) {
+	if began := time.Now(); !began.Before(j.filesDue) {
 		fresh = j.readFiles(ctx) || fresh
-		j.filesDue = time.Now().Add(filesEvery)
+		j.filesDue = j.due(began)
 	}
 	if fresh {
 		j.gap = min(max(j.gap, time.Since(j.alive)), longestGap)
@@ -118,6 +119,12 @@ func (g *group) look(ctx context.Context, j *watched) (found bool) {
 		j.gaugeDue = time.Now().Add(gaugeEvery)
 	}
 	return found
+}
+
+// due is when to read again what was read from began until now.
+func (j *watched) due(began time.Time) time.Time {
+	usual := min(max(j.running()/10, readEvery/5), readEvery)
+	return time.Now().Add(min(max(usual, readShare*time.Since(began)), readSeldom))
 }
 
 // readLog reads the output on. The last line may go on: it is read when

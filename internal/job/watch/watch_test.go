@@ -43,6 +43,9 @@ type part struct {
 	gone   bool
 }
 
+// logLines is what Logs returns.
+type logLines = iter.Seq2[job.Line, error]
+
 var errDown = errors.New("dial tcp 10.0.0.1:443: network is unreachable")
 
 func newStage() *stage { return &stage{parts: map[string]*part{}} }
