@@ -95,7 +95,7 @@ func (t *Trackio) batch(ctx context.Context, db *sql.DB, add func(Sample)) (bool
 }
 
 func (t *Trackio) row(run string, step float64, when, metrics string, add func(Sample)) {
-	pairs, _, ok := readDict(metrics)
+	pairs, ok := readDict(metrics)
 	if !ok {
 		return
 	}

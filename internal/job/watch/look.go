@@ -129,13 +129,13 @@ func (j *watched) due(began time.Time) time.Time {
 func (j *watched) readLog(ctx context.Context, b job.Backend) (grew bool, err error) {
 	from := j.output.cursor
 	if !j.begun {
-		from, j.output.cursor = -firstRead, j.page.Cursor
+		from, j.output.cursor, j.output.held = -firstRead, j.page.Cursor, j.page.Held
 	}
 	grew, err = j.output.read(ctx, b, j.id, from, j.line)
 	if err == nil {
 		j.begun = true
 	}
-	j.page.Cursor = j.output.cursor
+	j.page.Cursor, j.page.Held = j.output.cursor, j.output.held
 	if text := j.output.last; text != "" {
 		j.lastLine = text
 	}
@@ -159,14 +159,15 @@ func (j *watched) readFiles(ctx context.Context) (grew bool) {
 	if j.status.OutputDir == "" {
 		return false
 	}
-	if j.files == nil {
+	first := j.files == nil
+	if first {
 		j.files = &series.Files{Dir: j.status.OutputDir}
 	}
 	err := j.files.Read(ctx, func(x series.Sample) {
 		grew = true
 		j.numbers.add(x)
 	})
-	return grew || err != nil
+	return grew && !first || err != nil // what was there before is no sign of life
 }
 
 // judge says what the output and the metrics tell.

@@ -210,6 +210,8 @@ func mean(points []series.Point) (m float64) {
 
 // evaluation reports whether the name is one of a metric of held-out data.
 func evaluation(name string) bool {
-	name = strings.ToLower(name)
-	return strings.Contains(name, "eval") || strings.Contains(name, "val") || strings.Contains(name, "test")
+	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return r < 'a' || r > 'z' })
+	return slices.ContainsFunc(words, func(w string) bool {
+		return strings.HasPrefix(w, "eval") || strings.HasPrefix(w, "val") && !strings.HasPrefix(w, "value") || w == "test" || w == "dev"
+	})
 }
