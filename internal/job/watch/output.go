@@ -36,6 +36,7 @@ func (o *output) read(ctx context.Context, b job.Backend, id string, from int64,
 			return grew, err
 		}
 		if next.Next <= o.cursor {
+			o.remember(next.Text)
 			continue
 		}
 		if last != nil {
@@ -55,6 +56,8 @@ func (o *output) read(ctx context.Context, b job.Backend, id string, from int64,
 	case last.Next != o.held:
 		o.held, grew = last.Next, true
 		o.log.Line(last.Text, time.Time{}, func(series.Sample) {}) // a bar is worth reading as it is
+	}
+	if last != nil {
 		o.remember(last.Text)
 	}
 	return grew, nil

@@ -40,6 +40,7 @@ type part struct {
 	output string                        // what it printed in all
 	prints func(t time.Duration) string  // what it has printed after so long, instead
 	shift  func(time.Time) time.Duration // of the clock that says when it was started
+	dir    string                        // of its results
 	gone   bool
 }
 
@@ -75,7 +76,7 @@ func (s *stage) answer(ctx context.Context) error {
 func (s *stage) status(id string) job.Status {
 	p := s.parts[id]
 	now := time.Now()
-	st := job.Status{ID: id, Name: "train", State: job.Running, ExitCode: -1, Started: p.begin, TimeLimit: p.limit, PID: p.pid}
+	st := job.Status{ID: id, Name: "train", State: job.Running, ExitCode: -1, Started: p.begin, TimeLimit: p.limit, PID: p.pid, OutputDir: p.dir}
 	if p.shift != nil {
 		st.Started = p.begin.Add(p.shift(now))
 	}
