@@ -208,6 +208,9 @@ func TestView(t *testing.T) {
 	if got := read(t, "").String(); got != "no output from cursor 0 on\n" {
 		t.Errorf("no output: %q", got)
 	}
+	if short := read(t, frames+"KeyError: 'x'\n").String(); strings.Count(short, "KeyError") != 1 {
+		t.Errorf("an error that is seen anyway is shown twice:\n%s", short)
+	}
 	golden(t, "view-short.txt", read(t, "hello\nepoch 1\nepoch 2\nepoch 3\n").String())
 }
 
