@@ -249,3 +249,14 @@ func FuzzView(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkRead goes through the output of a run, as often as it takes.
+func BenchmarkRead(b *testing.B) {
+	text := training()
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		if _, err := Read(lines(text), 0); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -6,7 +6,10 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -139,4 +142,37 @@ func cpu(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// A job is judged by the GPUs that its process was given, as the driver's
+// program describes them.
+func TestMachineGPUs(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("processes tell their environment on Linux alone")
+	}
+	bin := t.TempDir()
+	const smi = "#!/bin/sh\necho 'GPU-aaaa-1, NVIDIA A100-SXM4-80GB, 97, 70000, 81920'\necho 'GPU-bbbb-2, NVIDIA A100-SXM4-80GB, 0, 512, 81920'\necho 'GPU-cccc-3, NVIDIA X, [N/A], [N/A], [N/A]'\n"
+	if err := os.WriteFile(filepath.Join(bin, "nvidia-smi"), []byte(smi), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	for visible, want := range map[string][]job.GPUGauge{
+		"1":        {{Name: "NVIDIA A100-SXM4-80GB", Busy: 0, MemoryMB: 512, MemoryTotalMB: 81920}},
+		"GPU-aaaa": {{Name: "NVIDIA A100-SXM4-80GB", Busy: 0.97, MemoryMB: 70000, MemoryTotalMB: 81920}},
+		"2":        {{Name: "NVIDIA X", Busy: 1}},
+		"":         nil,
+		"-1":       nil,
+	} {
+		cmd := exec.CommandContext(t.Context(), "sleep", "60")
+		cmd.Env = append(os.Environ(), "CUDA_VISIBLE_DEVICES="+visible)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		got, err := watch.Machine(t.Context(), job.Status{OutputDir: bin, PID: cmd.Process.Pid})
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if err != nil || !slices.Equal(got.GPUs, want) {
+			t.Errorf("%q: %+v, %v", visible, got.GPUs, err)
+		}
+	}
 }
