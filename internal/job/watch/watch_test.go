@@ -278,7 +278,16 @@ func TestSigns(t *testing.T) {
 		},
 		"nan gradients": {
 			part: part{prints: steps(time.Minute, day, func(i int) string { return "{'loss': 0.0, 'grad_norm': nan, 'epoch': 2.0}" })},
-			want: "a/not_finite/1", text: "grad_norm is NaN", before: 5 * time.Minute,
+			want: "a/not_finite/1", text: "grad_norm is NaN", before: 12 * time.Minute,
+		},
+		"scale of mixed precision": {
+			part: part{prints: steps(time.Minute, day, func(i int) string {
+				if i < 8 {
+					return "{'loss': 2.0, 'grad_norm': inf, 'epoch': 0.1}"
+				}
+				return losses(i)
+			})},
+			want: "a/ended/1", text: "succeeded", before: 10 * time.Hour,
 		},
 		"spike": {
 			part: part{prints: steps(time.Minute, day, func(i int) string {
