@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -239,7 +240,7 @@ func paidFaults() map[string]func(c *cloud, w http.ResponseWriter, r *http.Reque
 		"the submission is refused once": func(c *cloud, w http.ResponseWriter, r *http.Request, next http.Handler) {
 			if isPost(r) && c.cuts.Add(1) == 1 {
 				w.Header().Set("Retry-After", "1")
-				http.Error(w, "busy", http.StatusServiceUnavailable)
+				http.Error(w, "busy", http.StatusTooManyRequests)
 				return
 			}
 			next.ServeHTTP(w, r)
@@ -318,36 +319,45 @@ func dear(r *http.Response) error {
 	return nil
 }
 
-// paid sends a job that costs money through a network with a fault: it is
-// tried first, sent once, watched to its end, and costs what it ran.
+// paid sends a job that costs money through a network with a fault: a script is
+// tried first, a job is sent once, watched to its end, and costs what it ran.
 func paid(t *testing.T, exe string, fault func(*cloud, http.ResponseWriter, *http.Request, http.Handler)) {
 	c := newCloud(t, exe, fault)
-	l := newLab(t, exe, map[string]string{"w/s.py": "# /// script\n# dependencies = []\n# ///\nimport os\nfor i in range(200): print('line', i, flush=True)\nopen(os.environ.get('RUNS', '/dev/null'), 'a').write('run\\n')\n"})
+	l := newLab(t, exe, map[string]string{"w/s.py": "# /// script\n# dependencies = []\n# ///\nprint('hello')\n"})
 	runs := filepath.Join(l.dir, "runs")
 	l.env = []string{"HF_ENDPOINT=" + c.URL, "HF_TOKEN=hf_" + strings.Repeat("a", 34), "HF_HUB_OFFLINE="}
 	l.flags = []string{"--max-cost", "1.5"}
-	job := args{"name": "x", "script": "s.py", "backend": "hf", "flavor": "cpu-basic", "time_limit_s": 600, "env": args{"RUNS": runs}, "waivers": args{"results": "nothing is trained"}}
-	var untried string
+	on := func(more args) args {
+		a := args{"name": "x", "backend": "hf", "flavor": "cpu-basic", "time_limit_s": 600, "waivers": args{"results": "nothing is trained"}}
+		maps.Copy(a, more)
+		return a
+	}
+	script := on(args{"script": "s.py", "time_limit_s": 1200})
+	var untried, dear string
 	got := l.play(
-		do("job_submit", job),
+		do("job_submit", on(args{"script": "s.py"})),
 		func(before told) llmtest.Turn {
 			untried = before["job_submit"]
 			return do("bash", args{"command": "python3 s.py"})(before)
 		},
-		do("job_submit", job), l.onJob("job_wait"), l.onJob("job_logs"),
-		do("job_submit", args{"name": "too dear", "script": "s.py", "backend": "hf", "flavor": "cpu-basic", "time_limit_s": 1200, "waivers": args{"results": "none"}}),
+		do("job_submit", script),
+		func(before told) llmtest.Turn {
+			dear = before["job_submit"]
+			return do("job_submit", on(args{"command": []string{"sh", "-c", "echo run >>" + runs + "; for i in $(seq 200); do echo line $i; done; sleep 1"}}))(before)
+		},
+		l.onJob("job_wait"), l.onJob("job_logs"),
 	)
 	if !strings.Contains(untried, "smoke") || !strings.Contains(untried, "not sent") {
 		t.Errorf("a job that was not tried: %s", untried)
 	}
-	if s := l.seen(got["job_wait"]); s.State != "succeeded" || !strings.Contains(got["job_logs"], "line 199") {
+	if !strings.Contains(dear, "cost cap") {
+		t.Errorf("past the cap: %s", dear)
+	}
+	if s := l.seen(got["job_wait"]); s.State != "succeeded" || !strings.Contains(got["job_logs"], "line 200") {
 		t.Errorf("told %+v; the log is %s", s, got["job_logs"])
 	}
-	if !strings.Contains(got["job_submit"], "cost cap") {
-		t.Errorf("past the cap: %s", got["job_submit"])
-	}
-	if ran, err := os.ReadFile(runs); string(ran) != "run\n" || c.posts.Load() > 2 {
-		t.Errorf("it ran %q, %v; %d submissions were accepted", ran, err, c.posts.Load())
+	if ran, err := os.ReadFile(runs); string(ran) != "run\n" || c.posts.Load() > 1 {
+		t.Errorf("it ran %q, %v; %d submissions were answered", ran, err, c.posts.Load())
 	}
 	l.billed()
 }

@@ -83,6 +83,10 @@ func TestCauses(t *testing.T) {
 				frames + "huggingface_hub.errors.GatedRepoError: 401 Client Error. (Request ID: Root=1-1)\n\nCannot access gated repo for url https://huggingface.co/meta-llama/Llama-3.1-8B/resolve/main/config.json.\nAccess to model meta-llama/Llama-3.1-8B is restricted. You must have access to it and be authenticated to access it. Please log in.\n",
 			cause: Gated, say: "meta-llama/Llama-3.1-8B is gated",
 		},
+		"gated, told again": {
+			log:   "OSError: You are trying to access a gated repo. Make sure to have access to it at https://huggingface.co/acme/m.\n401 Client Error. (Request ID: Root=1-1)\n",
+			cause: Gated, say: "acme/m is gated",
+		},
 		"401 on push":   {log: frames + "huggingface_hub.errors.HfHubHTTPError: 401 Client Error: Unauthorized for url: https://huggingface.co/api/repos/create (Request ID: Root=1-1)\n", cause: Unauthorized, say: "the Hub did not accept the job's token for a new repository (401)"},
 		"403 on push":   {log: frames + "huggingface_hub.errors.HfHubHTTPError: 403 Client Error: Forbidden for url: https://huggingface.co/api/models/acme/m/commit/main. You don't have the rights\n", cause: Forbidden, say: "the job's token may not do this to acme/m (403)"},
 		"404":           {log: frames + "huggingface_hub.errors.RepositoryNotFoundError: 404 Client Error. (Request ID: x)\n\nRepository Not Found for url: https://huggingface.co/api/models/acme/none.\n", cause: RepoNotFound, say: "acme/none does not exist on the Hub"},
@@ -204,13 +208,16 @@ func TestView(t *testing.T) {
 	if got := read(t, "").String(); got != "no output from cursor 0 on\n" {
 		t.Errorf("no output: %q", got)
 	}
+	if short := read(t, frames+"KeyError: 'x'\n").String(); strings.Count(short, "KeyError") != 1 {
+		t.Errorf("an error that is seen anyway is shown twice:\n%s", short)
+	}
 	golden(t, "view-short.txt", read(t, "hello\nepoch 1\nepoch 2\nepoch 3\n").String())
 }
 
 func TestViewIsBounded(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
-	for i := range 3000 {
+	for i := range 600 {
 		fmt.Fprintf(&b, "%s%s Error: %s\n", strings.Repeat("é", i%700), strings.Repeat(string(rune('a'+i%26)), i%50), strings.Repeat("long ", 200))
 	}
 	v := read(t, b.String())
@@ -241,4 +248,15 @@ func FuzzView(f *testing.F) {
 			}
 		}
 	})
+}
+
+// BenchmarkRead goes through the output of a run, as often as it takes.
+func BenchmarkRead(b *testing.B) {
+	text := training()
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		if _, err := Read(lines(text), 0); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

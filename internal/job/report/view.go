@@ -135,7 +135,9 @@ func (v *View) String() string {
 	if gap := left(shown, rest, v.Lines); gap > 0 {
 		fmt.Fprintf(&b, "--- %d lines left out here, from cursor %d on\n", gap, v.behind(shown))
 	}
-	v.showErrors(&b)
+	if len(v.tail) > 0 || cut > 0 { // else they are seen already
+		v.showErrors(&b)
+	}
 	if len(rest) > 0 {
 		fmt.Fprintf(&b, "--- the end, from line %d, cursor %d\n%s", rest[0].line, rest[0].at, tail)
 	}

@@ -26,11 +26,13 @@ func (b Bar) Fraction() float64 {
 	return min(b.N/b.Total, 1)
 }
 
+const longestDays = 1e4 // that a bar may tell of
+
 var (
 	// 45%|████▌     | 45/100 [00:10<00:12,  4.50it/s, loss=0.5]
-	tqdmBar = regexp.MustCompile(`(?:^|\s|:)\s*(\d{1,3})%\|[^|]{0,200}\|\s*([\d.]+[kMGT]?)/([\d.]+[kMGT]?)(?:\s?[A-Za-z]*)?\s*\[([^\]<]{1,24})<((?:\d+ days?, )?[^,\]]{1,24})(?:,\s*([^,\]]{1,24}))?([^\]]{0,400})\]`)
+	tqdmBar = regexp.MustCompile(`^(\d+)%\|[^|]*\|\s*([\d.]+[kMGT]?)/([\d.]+[kMGT]?)(?:\s?[A-Za-z]*)?\s*\[([^\]<]+)<((?:\d+ days?, )?[^,\]]+)(?:,\s*([^,\]]+))?([^\]]*)\]`)
 	// 12it [00:01,  9.5it/s]
-	tqdmCount = regexp.MustCompile(`(?:^|\s)([\d.]+[kMGT]?)\s?[A-Za-z]{1,12}\s\[([\d:]{4,12}),\s*([^,\]]{1,24})([^\]]{0,400})\]`)
+	tqdmCount = regexp.MustCompile(`(?:^|\s)([\d.]+[kMGT]?)\s?[A-Za-z]+\s\[([\d:]+),\s*([^,\]]+)([^\]]*)\]`)
 	// 45/100 [====>....] - ETA: 5s - loss: 0.5, and Keras 3: 45/100 ━━━━━━━ 3s 9ms/step - loss: 0.5
 	kerasBar = regexp.MustCompile(`^\s*(\d+)/(\d+)\s+(?:\[[=>.\s]{3,}\]|[━╸╺─\s]{3,})`)
 	postfix  = regexp.MustCompile(`([A-Za-z][\w/.@-]*)\s*[=:]\s*([^\s,\]]+)`)
@@ -38,26 +40,24 @@ var (
 
 // readBar finds a bar of tqdm in a line. The line without it is returned too.
 func readBar(line string) (bar Bar, pairs []pair, rest string, ok bool) {
-	m := tqdmBar.FindStringSubmatchIndex(line)
-	if m == nil {
+	start := strings.Index(line, "%|")
+	if start < 0 {
 		return readCount(line)
 	}
-	part := func(i int) string {
-		if m[2*i] < 0 {
-			return ""
-		}
-		return line[m[2*i]:m[2*i+1]]
+	for start > 0 && line[start-1] >= '0' && line[start-1] <= '9' {
+		start--
 	}
-	bar.N, bar.Total = amount(part(2)), amount(part(3))
-	bar.Elapsed, _ = clock(part(4))
-	bar.Left, _ = clock(part(5))
-	bar.PerS = rate(part(6))
-	name := line[:m[0]]
-	if m[0] < len(line) && line[m[0]] == ':' {
-		bar.Name = barName(name)
-		name = ""
+	m := tqdmBar.FindStringSubmatch(line[start:])
+	if m == nil {
+		return bar, nil, line, false
 	}
-	return bar, readPostfix(part(7)), name + " " + line[m[1]:], bar.Total > 0
+	bar.N, bar.Total = amount(m[2]), amount(m[3])
+	bar.Elapsed, bar.Left, bar.PerS = clock(m[4]), clock(m[5]), rate(m[6])
+	before := strings.TrimRight(line[:start], " ")
+	if name, named := strings.CutSuffix(before, ":"); named {
+		bar.Name, before = barName(name), ""
+	}
+	return bar, readPostfix(m[7]), before + " " + line[start+len(m[0]):], bar.Total > 0
 }
 
 func readCount(line string) (bar Bar, pairs []pair, rest string, ok bool) {
@@ -66,7 +66,7 @@ func readCount(line string) (bar Bar, pairs []pair, rest string, ok bool) {
 		return bar, nil, line, false
 	}
 	bar.N, bar.PerS = amount(m[1]), rate(m[3])
-	bar.Elapsed, _ = clock(m[2])
+	bar.Elapsed = clock(m[2])
 	before, after, _ := strings.Cut(line, m[0])
 	bar.Name = barName(strings.TrimRight(before, ": "))
 	return bar, readPostfix(m[4]), after, true
@@ -79,6 +79,15 @@ func barName(s string) string {
 		return ""
 	}
 	return s
+}
+
+// readKeras finds a bar of Keras: how much of how many.
+func readKeras(line string) []string {
+	line = strings.TrimLeft(line, " ")
+	if line == "" || line[0] < '0' || line[0] > '9' {
+		return nil
+	}
+	return kerasBar.FindStringSubmatch(line)
 }
 
 func readPostfix(s string) (pairs []pair) {
@@ -105,8 +114,8 @@ func amount(s string) float64 {
 	return v * scale
 }
 
-// clock reads 01:02, 1:02:03 and "1 day, 1:02:03".
-func clock(s string) (time.Duration, bool) {
+// clock reads 01:02, 1:02:03 and "1 day, 1:02:03"; what is none is 0.
+func clock(s string) time.Duration {
 	days := 0.0
 	if before, after, ok := strings.Cut(s, "day"); ok {
 		days, _ = number(before)
@@ -114,17 +123,17 @@ func clock(s string) (time.Duration, bool) {
 	}
 	var sum float64
 	parts := strings.Split(strings.TrimSpace(s), ":")
-	if len(parts) < 2 || len(parts) > 3 {
-		return 0, false
+	if len(parts) < 2 || len(parts) > 3 || days > longestDays {
+		return 0
 	}
 	for _, p := range parts {
 		v, ok := number(p)
 		if !ok || v < 0 || v > 1e6 {
-			return 0, false
+			return 0
 		}
 		sum = sum*60 + v
 	}
-	return time.Duration((days*86400 + sum) * float64(time.Second)), days < 1e4
+	return time.Duration((days*86400 + sum) * float64(time.Second))
 }
 
 // rate reads 4.5it/s and 2.1s/it.

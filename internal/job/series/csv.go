@@ -98,7 +98,7 @@ type JSONL struct{ feedLines lineFeed }
 // Feed reads the file's next bytes.
 func (j *JSONL) Feed(data []byte, add func(Sample)) {
 	j.feedLines.feed(data, func(line []byte) {
-		if pairs, _, ok := readDict(string(bytes.TrimSpace(line))); ok {
+		if pairs, ok := readDict(string(bytes.TrimSpace(line))); ok {
 			newRecord(pairs).emit(time.Time{}, add)
 		}
 	})

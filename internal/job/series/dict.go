@@ -29,13 +29,11 @@ type dictReader struct {
 	nulls bool // a null is NaN, if its name is one of a metric
 }
 
-// readDict reads the dict at the beginning of s, and returns what is behind it.
-func readDict(s string) (pairs []pair, rest string, ok bool) {
+// readDict reads the dict at the beginning of s.
+func readDict(s string) (pairs []pair, ok bool) {
 	r := dictReader{s: s}
-	if !r.dict("", 0) {
-		return nil, s, false
-	}
-	return r.pairs, s[r.i:], true
+	ok = r.dict("", 0)
+	return r.pairs, ok
 }
 
 func (r *dictReader) space() {
@@ -177,7 +175,7 @@ func (r *dictReader) skip() bool {
 // Infinity, tensor(0.5).
 func number(s string) (float64, bool) {
 	s = strings.TrimSuffix(strings.TrimSpace(s), "%")
-	if s == "" || len(s) > 40 || strings.ContainsAny(s, "xX_pP") {
+	if s == "" || len(s) > 40 || strings.IndexByte("0123456789+-.nNiI", s[0]) < 0 || strings.ContainsAny(s, "xX_pP") {
 		return 0, false
 	}
 	v, err := strconv.ParseFloat(s, 64)

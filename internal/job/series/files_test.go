@@ -105,7 +105,7 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// The file was written by TensorBoard's own writer for PyTorch.
+// The file was written by TensorBoard's own writer, which PyTorch uses.
 func TestRealEvents(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile("testdata/events.out.tfevents.1700000000.host")

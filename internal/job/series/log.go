@@ -31,9 +31,7 @@ type logBar struct {
 var (
 	ansi = regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]|\x08`)
 	// step 100/500, Epoch [3/10], iter=7
-	counter = regexp.MustCompile(`(?i)\b(epoch|global_step|step|iteration|iter)s?\b\s*[:=#]?\s*[\[(]?\s*(\d{1,12}(?:\.\d+)?)(?:\s*/\s*(\d{1,12}))?`)
-	// loss: 0.5, train loss 2.5, val_acc=90.5%
-	named = regexp.MustCompile(`(?i)((?:\b(?:train|training|val|valid|validation|test|eval)[\s_-]+)?[A-Za-z][\w/.@-]*)(\s*[:=]\s*|\s+)([-+]?(?:\d[\d.]*(?:e[-+]?\d+)?|nan|inf(?:inity)?)%?)`)
+	counter = regexp.MustCompile(`(?i)\b(epoch|global_step|step|iteration|iter)s?\b\s*[:=#]?\s*[\[(]?\s*(\d+(?:\.\d+)?)(?:\s*/\s*(\d+))?`)
 )
 
 // Line reads one line of output, and reports whether it showed that the run
@@ -69,7 +67,7 @@ func (l *Log) dict(text string, at time.Time, add func(Sample)) (read, ok bool) 
 	if i < 0 {
 		return false, false
 	}
-	pairs, _, ok := readDict(text[i:])
+	pairs, ok := readDict(text[i:])
 	if !ok {
 		return false, false
 	}
@@ -135,7 +133,7 @@ func (l *Log) seeEpoch(n, of string) {
 // words reads lines such as "epoch 3/10 loss=0.5" and those of Keras.
 func (l *Log) words(text string, at time.Time, add func(Sample)) bool {
 	progress := false
-	if m := kerasBar.FindStringSubmatch(text); m != nil {
+	if m := readKeras(text); m != nil {
 		bar := Bar{N: amount(m[1]), Total: amount(m[2])}
 		progress = l.draw(bar)
 		if bar.N < bar.Total {
@@ -143,7 +141,11 @@ func (l *Log) words(text string, at time.Time, add func(Sample)) bool {
 		}
 	}
 	var rec record
-	for _, m := range counter.FindAllStringSubmatch(text, 4) {
+	var counters [][]string
+	if counts(text) {
+		counters = counter.FindAllStringSubmatch(text, 4)
+	}
+	for _, m := range counters {
 		n, ok := number(m[2])
 		if !ok {
 			continue
@@ -168,22 +170,93 @@ func (l *Log) words(text string, at time.Time, add func(Sample)) bool {
 	return progress || len(rec.metrics) > 0
 }
 
-// namedNumbers are the metrics of a line of words. Without a sign between name
-// and number it must be a line that says where in the run it is.
-func namedNumbers(text string, placed bool) (found []pair) {
-	for _, m := range named.FindAllStringSubmatchIndex(text, maxPairs) {
-		name, gap, digits := text[m[2]:m[3]], text[m[4]:m[5]], text[m[6]:m[7]]
-		if m[7] < len(text) && !boundary(text[m[7]:]) || !known(name) || isStep(strings.ToLower(name)) {
-			continue
-		}
-		if strings.TrimSpace(gap) == "" && !placed {
-			continue
-		}
-		if v, ok := number(strings.TrimSuffix(digits, ".")); ok {
-			found = append(found, pair{name: strings.Join(strings.Fields(name), "_"), number: v})
+// counts reports whether a line may have a counter: most have none, and the
+// expression is slow.
+func counts(text string) bool {
+	for _, part := range [...]string{"poch", "tep", "iter", "Iter", "POCH", "TEP", "ITER"} {
+		if strings.Contains(text, part) {
+			return true
 		}
 	}
+	return false
+}
+
+// namedNumbers are the metrics of a line of words: loss: 0.5, train loss 2.5,
+// val_acc=90.5%. Without a sign between name and number it must be a line that
+// says where in the run it is.
+func namedNumbers(text string, placed bool) (found []pair) {
+	split, splitEnd := "", -1 // a word such as train, and where it ends
+	for i := 0; i < len(text) && len(found) < maxPairs; {
+		if !letter(text[i]) {
+			i++
+			continue
+		}
+		end := i + 1
+		for end < len(text) && inName(text[end]) {
+			end++
+		}
+		name := text[i:end]
+		if i > 0 && inName(text[i-1]) {
+			i = end // the end of something else
+			continue
+		}
+		from, sign := end, false
+		for from < len(text) && (text[from] == ' ' || !sign && (text[from] == ':' || text[from] == '=')) {
+			sign = sign || text[from] != ' '
+			from++
+		}
+		digits := numberAt(text[from:])
+		if digits != "" && from > end && (sign || placed) && known(name) && !isStep(strings.ToLower(name)) {
+			if splitEnd >= 0 && strings.TrimLeft(text[splitEnd:i], " ") == "" {
+				name = split + "_" + name
+			}
+			if v, ok := number(strings.TrimSuffix(digits, ".")); ok {
+				found = append(found, pair{name: name, number: v})
+			}
+			end = from + len(digits)
+		}
+		splitEnd = -1
+		if isSplit(name) {
+			split, splitEnd = name, end
+		}
+		i = end
+	}
 	return found
+}
+
+func isSplit(word string) bool {
+	switch strings.ToLower(word) {
+	case "train", "training", "val", "valid", "validation", "test", "eval":
+		return true
+	}
+	return false
+}
+
+func letter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
+
+func inName(c byte) bool {
+	return letter(c) || c >= '0' && c <= '9' || c == '_' || c == '/' || c == '.' || c == '@' || c == '-'
+}
+
+// numberAt is the number at the beginning of a text, as it stands; empty if
+// there is none, or only the beginning of something else.
+func numberAt(text string) string {
+	if text == "" || strings.IndexByte("0123456789+-.nNiI", text[0]) < 0 {
+		return ""
+	}
+	end := 0
+	for end < len(text) && (inName(text[end]) || text[end] == '+' || text[end] == '%') {
+		end++
+	}
+	digits := text[:end]
+	if end < len(text) && !boundary(text[end:]) {
+		return ""
+	}
+	trimmed := strings.TrimSuffix(digits, ".")
+	if _, ok := number(trimmed); !ok {
+		return ""
+	}
+	return digits
 }
 
 // boundary reports whether a number may end before rest: not in 0.5s, 10:30, 3/4.

@@ -95,7 +95,7 @@ func (t *Trackio) batch(ctx context.Context, db *sql.DB, add func(Sample)) (bool
 }
 
 func (t *Trackio) row(run string, step float64, when, metrics string, add func(Sample)) {
-	pairs, _, ok := readDict(metrics)
+	pairs, ok := readDict(metrics)
 	if !ok {
 		return
 	}
@@ -160,12 +160,43 @@ func (d *Dashboard) Read(ctx context.Context, add func(Sample)) error {
 	return nil
 }
 
+// A DashboardRun is a run that a Trackio server has.
+type DashboardRun struct {
+	Name    string
+	Created time.Time // zero if the server does not tell
+}
+
+// Runs are the project's runs.
+func (d *Dashboard) Runs(ctx context.Context) ([]DashboardRun, error) {
+	data, err := d.call(ctx, "get_runs_for_project", map[string]any{"project": d.Project})
+	if err != nil {
+		return nil, fmt.Errorf("list runs of Trackio dashboard %s: %w", d.URL, err)
+	}
+	var runs []DashboardRun
+	for _, raw := range data {
+		var run struct {
+			Name    string `json:"name"`
+			Created string `json:"created_at"`
+		}
+		if json.Unmarshal(raw, &run) != nil && json.Unmarshal(raw, &run.Name) != nil || run.Name == "" {
+			continue // older servers send names alone
+		}
+		created, _ := readTime(run.Created)
+		runs = append(runs, DashboardRun{run.Name, created})
+	}
+	return runs, nil
+}
+
 func (d *Dashboard) rows(ctx context.Context) ([]json.RawMessage, error) {
-	body, err := json.Marshal(map[string]any{"kwargs": map[string]any{"project": d.Project, "run": d.Run}})
+	return d.call(ctx, "get_logs", map[string]any{"project": d.Project, "run": d.Run})
+}
+
+func (d *Dashboard) call(ctx context.Context, name string, kwargs map[string]any) ([]json.RawMessage, error) {
+	body, err := json.Marshal(map[string]any{"kwargs": kwargs})
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimRight(d.URL, "/")+"/api/get_logs", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimRight(d.URL, "/")+"/api/"+name, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}

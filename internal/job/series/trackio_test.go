@@ -137,6 +137,18 @@ func TestDashboard(t *testing.T) {
 	}
 }
 
+func TestDashboardRuns(t *testing.T) {
+	t.Parallel()
+	url, _ := dashboard(t, func() string {
+		return `{"data": [{"id": "1", "name": "a", "created_at": "2026-11-26T18:56:28.145290+00:00"}, "b", 3, {}]}`
+	})
+	d := Dashboard{URL: url, Project: "p"}
+	runs, err := d.Runs(t.Context())
+	if err != nil || len(runs) != 2 || runs[0].Name != "a" || runs[0].Created.Year() != 2026 || runs[1].Name != "b" {
+		t.Errorf("%+v, %v", runs, err)
+	}
+}
+
 func TestDashboardFails(t *testing.T) {
 	t.Parallel()
 	elsewhere, requests := dashboard(t, func() string { return `{"data": []}` })
@@ -207,6 +219,9 @@ func TestRealDashboard(t *testing.T) {
 		if err := d.Read(t.Context(), s.Add); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if runs, err := d.Runs(t.Context()); err != nil || len(runs) != 2 || runs[0].Name != "first" || runs[0].Created.IsZero() {
+		t.Errorf("runs: %+v, %v", runs, err)
 	}
 	if loss := s.Get("loss"); loss == nil || loss.N != 20 || loss.Bad != 1 {
 		t.Errorf("%+v\n%s", loss, s.Table(0))

@@ -23,6 +23,7 @@ type book struct {
 // A page is the book's of one job.
 type page struct {
 	Cursor  int64            `json:"cursor,omitempty"` // of its output, behind what was read
+	Held    int64            `json:"held,omitempty"`   // and behind a line that may go on
 	Said    map[Kind]*saying `json:"said,omitempty"`
 	Pending []Event          `json:"pending,omitempty"`
 	Ended   bool             `json:"ended,omitempty"` // and that was heard

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -79,7 +80,9 @@ func (j *watched) judgeGPUs(gpus []job.GPUGauge, limit time.Duration) bool {
 		}
 	}
 	if idle == 0 {
-		j.page.over(GPUIdle)
+		if !slices.ContainsFunc(j.idle, func(t time.Time) bool { return !t.IsZero() }) {
+			j.page.over(GPUIdle)
+		}
 		return false
 	}
 	which := fmt.Sprintf("%d of its %d GPUs have", idle, len(gpus))

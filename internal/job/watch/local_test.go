@@ -6,8 +6,12 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -81,8 +85,21 @@ func TestLocalJob(t *testing.T) {
 	}
 }
 
+// counting counts how often the status of a job is asked for.
+type counting struct {
+	local.Backend
+	asked *atomic.Int64
+}
+
+func (c counting) Status(ctx context.Context, id string) (job.Status, error) {
+	c.asked.Add(1)
+	return c.Backend.Status(ctx, id)
+}
+
 // BenchmarkWatch200 watches 200 jobs that run and print a line of metrics
 // every five seconds, for so long, and tells which share of a core that takes.
+// A loaded machine makes the watcher rest longer: so it tells as well which
+// share it would be with a round every two seconds, the most there is.
 func BenchmarkWatch200(b *testing.B) {
 	const jobs, during = 200, 20 * time.Second
 	backend := here(b, jobs)
@@ -95,12 +112,16 @@ func BenchmarkWatch200(b *testing.B) {
 			_ = backend.Cancel(context.WithoutCancel(b.Context()), id)
 		}
 	}()
-	w := &watch.Watcher{Backend: backend, File: filepath.Join(b.TempDir(), "w.json")}
+	var asked atomic.Int64
+	w := &watch.Watcher{Backend: counting{backend, &asked}, File: filepath.Join(b.TempDir(), "w.json")}
 	watchFor(b, w, ids, 5*time.Second) // until all have started
 	for b.Loop() {
-		before := cpu(b)
+		before, calls := cpu(b), asked.Load()
 		watchFor(b, w, ids, during)
-		b.ReportMetric(100*(cpu(b)-before).Seconds()/during.Seconds(), "%core")
+		used, rounds := (cpu(b) - before).Seconds(), float64(asked.Load()-calls)/jobs
+		b.ReportMetric(100*used/during.Seconds(), "%core")
+		b.ReportMetric(rounds, "rounds")
+		b.ReportMetric(100*used/rounds/2, "%core-at-most")
 	}
 }
 
@@ -121,4 +142,37 @@ func cpu(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// A job is judged by the GPUs that its process was given, as the driver's
+// program describes them.
+func TestMachineGPUs(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("processes tell their environment on Linux alone")
+	}
+	bin := t.TempDir()
+	const smi = "#!/bin/sh\necho 'GPU-aaaa-1, NVIDIA A100-SXM4-80GB, 97, 70000, 81920'\necho 'GPU-bbbb-2, NVIDIA A100-SXM4-80GB, 0, 512, 81920'\necho 'GPU-cccc-3, NVIDIA X, [N/A], [N/A], [N/A]'\n"
+	if err := os.WriteFile(filepath.Join(bin, "nvidia-smi"), []byte(smi), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	for visible, want := range map[string][]job.GPUGauge{
+		"1":        {{Name: "NVIDIA A100-SXM4-80GB", Busy: 0, MemoryMB: 512, MemoryTotalMB: 81920}},
+		"GPU-aaaa": {{Name: "NVIDIA A100-SXM4-80GB", Busy: 0.97, MemoryMB: 70000, MemoryTotalMB: 81920}},
+		"2":        {{Name: "NVIDIA X", Busy: 1}},
+		"":         nil,
+		"-1":       nil,
+	} {
+		cmd := exec.CommandContext(t.Context(), "sleep", "60")
+		cmd.Env = append(os.Environ(), "CUDA_VISIBLE_DEVICES="+visible)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		got, err := watch.Machine(t.Context(), job.Status{OutputDir: bin, PID: cmd.Process.Pid})
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if err != nil || !slices.Equal(got.GPUs, want) {
+			t.Errorf("%q: %+v, %v", visible, got.GPUs, err)
+		}
+	}
 }

@@ -16,7 +16,6 @@ import (
 
 const (
 	firstRead = 1 << 20 // bytes before the end of a log, where reading begins at the latest
-	oneRead   = 4 << 20 // bytes in one look
 
 	// A job's output and files are read every few seconds, a young job's more
 	// often; and not before so many times what it took last time.
@@ -39,11 +38,10 @@ type watched struct {
 	failing  time.Time // since when its status cannot be had; zero if it can
 	failure  error
 
-	log      series.Log
+	output   output
+	begun    bool // its output was looked at
 	files    *series.Files
 	numbers  numbers
-	begun    bool  // its log was looked at
-	held     int64 // cursor behind the last line of the log, which may go on
 	logDue   time.Time
 	filesDue time.Time
 	gaugeDue time.Time
@@ -127,62 +125,31 @@ func (j *watched) due(began time.Time) time.Time {
 	return time.Now().Add(min(max(usual, readShare*time.Since(began)), readSeldom))
 }
 
-// readLog reads the output on. The last line may go on: it is read when
-// another has come, or when it was there twice.
+// readLog reads the output on.
 func (j *watched) readLog(ctx context.Context, b job.Backend) (grew bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
-	from, size := j.page.Cursor, int64(0)
+	from := j.output.cursor
 	if !j.begun {
-		from = -firstRead
+		from, j.output.cursor, j.output.held = -firstRead, j.page.Cursor, j.page.Held
 	}
-	var last *job.Line
-	for line, err := range b.Logs(ctx, j.id, from) {
-		if err != nil {
-			return grew, err
-		}
-		if line.Next <= j.page.Cursor { // before the restart
-			continue
-		}
-		if last != nil {
-			j.line(*last)
-			grew = true
-		}
-		last = &line
-		if size += int64(len(line.Text)); size > oneRead {
-			break
-		}
+	grew, err = j.output.read(ctx, b, j.id, from, j.line)
+	if err == nil {
+		j.begun = true
 	}
-	j.begun = true
-	switch {
-	case last == nil:
-	case last.Next == j.held:
-		j.line(*last)
-		j.held = 0
-	default:
-		j.held, grew = last.Next, true
-		j.log.Line(last.Text, time.Time{}, func(series.Sample) {}) // a bar is worth reading as it is
-		j.remember(last.Text)
+	j.page.Cursor, j.page.Held = j.output.cursor, j.output.held
+	if text := j.output.last; text != "" {
+		j.lastLine = text
 	}
-	return grew, nil
+	return grew, err
 }
 
 // line reads a line that is complete.
-func (j *watched) line(line job.Line) {
-	j.page.Cursor = line.Next
-	j.log.Line(line.Text, time.Time{}, j.numbers.add)
-	j.remember(line.Text)
-	if cause, sentence, ok := report.Line(line.Text); ok {
+func (j *watched) line(text string) {
+	j.output.log.Line(text, time.Time{}, j.numbers.add)
+	if cause, sentence, ok := report.Line(text); ok {
 		switch cause {
 		case report.GPUMemory, report.HostMemory, report.DiskFull:
 			j.trouble, j.troubled, j.sentence = time.Now(), cause, sentence
 		}
-	}
-}
-
-func (j *watched) remember(text string) {
-	if text = strings.TrimSpace(text); text != "" {
-		j.lastLine = text
 	}
 }
 
@@ -192,19 +159,20 @@ func (j *watched) readFiles(ctx context.Context) (grew bool) {
 	if j.status.OutputDir == "" {
 		return false
 	}
-	if j.files == nil {
+	first := j.files == nil
+	if first {
 		j.files = &series.Files{Dir: j.status.OutputDir}
 	}
 	err := j.files.Read(ctx, func(x series.Sample) {
 		grew = true
 		j.numbers.add(x)
 	})
-	return grew || err != nil
+	return grew && !first || err != nil // what was there before is no sign of life
 }
 
 // judge says what the output and the metrics tell.
 func (j *watched) judge(l Limits) (found bool) {
-	progress, _ := j.log.Progress()
+	progress, _ := j.output.log.Progress()
 	for _, f := range j.numbers.found(progress.Fraction) {
 		if f.over {
 			j.page.over(f.kind)
@@ -243,7 +211,7 @@ const (
 // judgePace says if the job will not be done at its limit.
 func (j *watched) judgePace() bool {
 	limit := j.status.TimeLimit
-	p, ok := j.log.Progress()
+	p, ok := j.output.log.Progress()
 	if limit <= 0 || !ok || p.Fraction <= 0 || p.Fraction >= 1 || p.N < leastSteps && p.Fraction < 0.1 {
 		return false
 	}

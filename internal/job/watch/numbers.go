@@ -15,6 +15,7 @@ const (
 	window     = 50 // values that a spike is compared with
 	leastSpike = 20 // values there must be before one can be seen
 	inARow     = 3  // values that make a spike, or NaN of other metrics than losses
+	gradients  = 10 // likewise of gradients: mixed precision looks for its scale at first
 	calm       = 20 // values after which a spike is over
 
 	// A spike is so many deviations above the median, and half of it, and this.
@@ -73,8 +74,7 @@ func (n *numbers) add(x series.Sample) {
 		n.metrics[x.Name] = m
 	}
 	if math.IsNaN(x.Value) || math.IsInf(x.Value, 0) {
-		// Mixed precision gives some at first for gradients; for a loss it is the end.
-		if m.bad++; m.bad == inARow || loss && m.bad == 1 {
+		if m.bad++; m.bad == patience(x.Name, loss) {
 			n.finds = append(n.finds, find{kind: NotFinite, text: fmt.Sprintf("%s is %s at %s%s", x.Name, series.Number(x.Value), place(x), n.lastFinite(x.Name))})
 		}
 		return
@@ -83,6 +83,17 @@ func (n *numbers) add(x series.Sample) {
 	if loss {
 		n.spike(m, x)
 	}
+}
+
+// patience is how many values in a row may be NaN or infinite, and one more.
+func patience(name string, loss bool) int {
+	switch {
+	case loss: // it does not come back
+		return 1
+	case strings.Contains(name, "grad"):
+		return gradients
+	}
+	return inARow
 }
 
 // lastFinite is what a metric was before.
@@ -210,6 +221,8 @@ func mean(points []series.Point) (m float64) {
 
 // evaluation reports whether the name is one of a metric of held-out data.
 func evaluation(name string) bool {
-	name = strings.ToLower(name)
-	return strings.Contains(name, "eval") || strings.Contains(name, "val") || strings.Contains(name, "test")
+	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return r < 'a' || r > 'z' })
+	return slices.ContainsFunc(words, func(w string) bool {
+		return strings.HasPrefix(w, "eval") || strings.HasPrefix(w, "val") && !strings.HasPrefix(w, "value") || w == "test" || w == "dev"
+	})
 }

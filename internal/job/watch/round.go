@@ -19,7 +19,7 @@ const (
 	restShare = 25
 
 	callLimit  = 30 * time.Second // of one question to a backend
-	manyJobs   = 8                // from so many on a list may be cheaper than asking for each
+	listWorth  = time.Second      // what asking for each job takes, if a list may be better
 	roundLimit = 2 * time.Second  // of reading logs; the rest is read in the next round
 	nobodyLook = time.Minute      // longer than planned: the machine slept, or its clock jumped
 )
@@ -121,32 +121,43 @@ type answer struct {
 // ask gets the status of every job, in the way that takes less time.
 func (g *group) ask(ctx context.Context) map[string]answer {
 	answers := make(map[string]answer, len(g.jobs))
-	if len(g.jobs) >= manyJobs && g.list <= time.Duration(len(g.jobs))*g.each {
-		g.askAll(ctx, answers)
-	}
 	failures := 0
 	var last error
 	for i, j := range g.jobs {
-		_, known := answers[j.id]
-		if known && (i > 0 || g.each > 0) { // one is asked for to know what it takes
+		if i == 1 && g.listIsCheaper() {
+			g.askAll(ctx, answers)
+		}
+		if _, known := answers[j.id]; known {
 			continue
 		}
 		if failures == 2 { // the others would fail as well, each after its time
 			answers[j.id] = answer{err: last}
 			continue
 		}
-		began := time.Now()
-		callCtx, cancel := context.WithTimeout(ctx, callLimit)
-		status, err := g.w.Backend.Status(callCtx, j.id)
-		cancel()
-		g.each = time.Since(began)
-		if err != nil && !errors.Is(err, job.ErrNotFound) {
+		a := g.askOne(ctx, j)
+		if a.err != nil && !errors.Is(a.err, job.ErrNotFound) {
 			failures++
-			last = err
+			last = a.err
 		}
-		answers[j.id] = answer{status, err}
+		answers[j.id] = a
 	}
 	return answers
+}
+
+func (g *group) askOne(ctx context.Context, j *watched) answer {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	began := time.Now()
+	status, err := g.w.Backend.Status(ctx, j.id)
+	g.each = time.Since(began)
+	return answer{status, err}
+}
+
+// listIsCheaper compares what was measured. A list of a job.Set asks all of
+// its backends, so that it is worth it only if asking for each takes long.
+func (g *group) listIsCheaper() bool {
+	each := time.Duration(len(g.jobs)) * g.each
+	return each >= listWorth && g.list <= each
 }
 
 // askAll takes the answers from one list. Jobs that are not in it are asked
