@@ -10,10 +10,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -58,6 +58,14 @@ func (b *Backend) Collect(ctx context.Context, id string) error {
 
 func (b *Backend) collect(ctx context.Context, root *os.Root, rec job.Record, status job.Status) error {
 	out := path.Join("runs", rec.ID)
+	coming := path.Join("runs", "."+rec.ID)
+	defer func() { _ = root.RemoveAll(coming) }() // nothing is left there once it is in place
+	if !status.Done() {
+		if _, err := b.fetch(ctx, root, coming, rec.ID); err != nil {
+			return err
+		}
+		return place(root, coming, out)
+	}
 	if _, err := root.Stat(out); err == nil && rec.Kept[keptResults] != "" {
 		return nil
 	}
@@ -65,30 +73,19 @@ func (b *Backend) collect(ctx context.Context, root *os.Root, rec job.Record, st
 	if err != nil {
 		return err
 	}
-	here, err := hashes(root, out, want)
-	if err != nil {
+	links, err := b.fetch(ctx, root, coming, rec.ID)
+	if err == nil {
+		err = compare(root, coming, want)
+	}
+	if err == nil {
+		err = place(root, coming, out)
+	}
+	switch {
+	case err != nil:
 		return err
-	}
-	if !status.Done() || !maps.Equal(here, want) {
-		coming := path.Join("runs", "."+rec.ID)
-		defer func() { _ = root.RemoveAll(coming) }() // nothing is left there once it is in place
-		if err := b.fetch(ctx, root, coming, rec.ID); err != nil {
-			return err
-		}
-		if status.Done() {
-			if err := compare(root, coming, want); err != nil {
-				return err
-			}
-		}
-		if err := place(root, coming, out); err != nil {
-			return err
-		}
-	}
-	if !status.Done() {
-		return nil
-	}
-	if rec, err = b.records().Get(rec.ID); err != nil {
-		return err
+	case len(links) > 0:
+		return fmt.Errorf("the rest is here, but these are links that lead out of OUTPUT_DIR, and what they name is still on %s only: %s",
+			b.Host, strings.Join(links, ", "))
 	}
 	rec.Kept[keptResults] = "here"
 	return b.records().Save(rec)
@@ -122,22 +119,6 @@ func (b *Backend) sums(ctx context.Context, id string) (map[string]string, error
 	}
 }
 
-// hashes are those of the files here that are asked for.
-func hashes(root *os.Root, dir string, of map[string]string) (map[string]string, error) {
-	found := map[string]string{}
-	for name := range of {
-		sum, err := hashFile(root, path.Join(dir, name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		found[name] = sum
-	}
-	return found, nil
-}
-
 func hashFile(root *os.Root, name string) (string, error) {
 	f, err := root.Open(name)
 	if err != nil {
@@ -153,68 +134,72 @@ func hashFile(root *os.Root, name string) (string, error) {
 
 // compare says which of the files that came is not what was made.
 func compare(root *os.Root, dir string, want map[string]string) error {
-	here, err := hashes(root, dir, want)
-	if err != nil {
-		return err
-	}
 	for name, sum := range want {
-		if here[name] != sum {
+		here, err := hashFile(root, path.Join(dir, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if here != sum {
 			return fmt.Errorf("%s did not come as it was made: collect again", name)
 		}
 	}
 	return nil
 }
 
-// fetch brings what the job has made into a folder.
-func (b *Backend) fetch(ctx context.Context, root *os.Root, dir, id string) error {
+// fetch brings what the job has made into a folder. links are those that lead
+// out of it.
+func (b *Backend) fetch(ctx context.Context, root *os.Root, dir, id string) (links []string, err error) {
 	if err := errors.Join(root.RemoveAll(dir), root.MkdirAll(dir, 0o755)); err != nil {
-		return err
+		return nil, err
 	}
 	s, err := b.start(ctx, silence, "fetch", id)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer s.close()
-	if err := unpack(root, dir, s); err != nil {
-		return err
+	links, err = unpack(root, dir, id, s)
+	if err == nil {
+		_, err = io.Copy(io.Discard, s) // how it ended
 	}
-	_, err = io.Copy(io.Discard, s) // how it ended
-	return err
+	return links, err
 }
 
-// unpack writes the files of a tar into a folder. What would lead out of it is
-// left out.
-func unpack(root *os.Root, dir string, r io.Reader) error {
-	t := tar.NewReader(r)
-	for {
+// unpack writes the files of a tar into a folder, less the links that lead out
+// of it.
+func unpack(root *os.Root, dir, id string, r io.Reader) (links []string, err error) {
+	own := regexp.MustCompile(`^/.*/` + id + `/(?:try\.[a-z0-9]+|start)/out/`) // the folder's name there
+	for t := tar.NewReader(r); ; {
 		h, err := t.Next()
 		if errors.Is(err, io.EOF) {
-			return nil
+			return links, nil
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		name := path.Clean(h.Name)
 		if !filepath.IsLocal(name) {
-			return fmt.Errorf("%q is no name of a result", h.Name)
+			return nil, fmt.Errorf("%q is no name of a result", h.Name)
 		}
-		target := path.Join(dir, name)
-		switch h.Typeflag {
+		switch target := path.Join(dir, name); h.Typeflag {
 		case tar.TypeDir:
 			err = root.MkdirAll(target, 0o755)
 		case tar.TypeReg:
 			err = unpackFile(root, target, h.FileInfo().Mode(), t)
 		case tar.TypeLink:
-			if filepath.IsLocal(path.Clean(h.Linkname)) {
-				err = root.Link(path.Join(dir, path.Clean(h.Linkname)), target)
-			}
+			err = root.Link(path.Join(dir, path.Clean("/"+h.Linkname)), target)
 		case tar.TypeSymlink:
-			if !path.IsAbs(h.Linkname) && filepath.IsLocal(path.Join(path.Dir(name), h.Linkname)) {
-				err = root.Symlink(h.Linkname, target)
+			to := h.Linkname
+			if at := own.FindStringIndex(to); at != nil {
+				to = strings.Repeat("../", strings.Count(name, "/")) + to[at[1]:]
 			}
+			if path.IsAbs(to) || !filepath.IsLocal(path.Join(path.Dir(name), to)) {
+				links = append(links, name+" -> "+to)
+				continue
+			}
+			err = root.Symlink(to, target)
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
 }

@@ -261,6 +261,9 @@ func (b *Backend) Cancel(ctx context.Context, id string) error {
 		return err
 	}
 	seen, err := readSights(text, time.Now())
+	if err == nil && seen[id].state == "" {
+		err = fmt.Errorf("%s said nothing of it", b.Host)
+	}
 	if err == nil {
 		status, err = b.update(ctx, rec, seen[id])
 	}

@@ -51,6 +51,7 @@ func TestBusybox(t *testing.T) {
 func TestNoise(t *testing.T) {
 	t.Parallel()
 	b := here(t)
+	b.FarDir = "my jobs/of ml-intern"
 	write(t, filepath.Join(home(b), "noise"), "Welcome to far!\nml-intern\n\n"+strings.Repeat("x", 200<<10)+"\n")
 	s := submit(t, b, job.Spec{Dir: t.TempDir(), Command: []string{"echo", "done"}})
 	if done := wait(t, b, s.ID); done.State != job.Succeeded || logged(t, b, s.ID) != "done\n" {
@@ -271,7 +272,8 @@ func TestCollect(t *testing.T) {
 	t.Parallel()
 	b := here(t)
 	s := submit(t, b, job.Spec{Dir: t.TempDir(), Command: []string{"sh", "-c", `
-		cd "$OUTPUT_DIR" && mkdir last && echo 1 >last/step && ln -s last best && ln -s /etc out && echo 'odd' >'a\b
+		cd "$OUTPUT_DIR" && mkdir last && echo 1 >last/step && ln -s "$OUTPUT_DIR/last" best && ln -s ../last/step last/same &&
+		ln last/step hard && ln -s /etc away && echo 'odd' >'a\b
 c' && echo begun
 		until [ -e go ]; do sleep 0.05; done; echo 2 >last/step; echo 3 >more`}})
 	untilLogged(t, b, s.ID, "begun")
@@ -296,11 +298,17 @@ c' && echo begun
 	}
 	result("best/step", "1\n")
 	os.Remove(liar)
+	if err := b.Collect(t.Context(), s.ID); err == nil || !strings.Contains(err.Error(), "away -> /etc") {
+		t.Errorf("with a link that leads out: %v", err)
+	}
+	os.Remove(filepath.Join(farJob(b, s.ID), "start/out/away"))
 	for range 2 {
 		if err := b.Collect(t.Context(), s.ID); err != nil {
 			t.Fatal(err)
 		}
 		result("best/step", "2\n")
+		result("last/same", "2\n")
+		result("hard", "2\n")
 		result("more", "3\n")
 		result("mine", "mine")
 	}
