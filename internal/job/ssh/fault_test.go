@@ -24,7 +24,7 @@ import (
 // moment, the job runs once.
 func TestAgentKilled(t *testing.T) {
 	t.Parallel()
-	agentKilled(t, here(t), 10)
+	agentKilled(t, here(t), 8)
 }
 
 func agentKilled(t *testing.T, b *ssh.Backend, rounds int) {

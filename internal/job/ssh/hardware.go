@@ -38,14 +38,14 @@ type gpu struct {
 	free     bool
 }
 
-// Known is the machine as it was a short time ago.
+// A known is the machine as it was a short time ago.
 type known struct {
 	turn    chan struct{} // full while somebody asks or reads
 	machine machine
 	at      time.Time
 }
 
-// look returns the machine, as it was no longer ago than age.
+// machine returns what the machine is, as it was no longer ago than age.
 func (b *Backend) machine(ctx context.Context, age time.Duration) (machine, error) {
 	k := b.state().facts
 	select {

@@ -119,7 +119,7 @@ func submit(t *testing.T, b *ssh.Backend, spec job.Spec) job.Status {
 	return s
 }
 
-// untilRunning waits until a job has logged something.
+// untilLogged waits for a text in what a job says.
 func untilLogged(t *testing.T, b *ssh.Backend, id, text string) {
 	t.Helper()
 	for end := time.Now().Add(30 * time.Second); !strings.Contains(logged(t, b, id), text); {
