@@ -2,6 +2,7 @@ package local
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -67,6 +68,12 @@ func readProcess(pid int, era string) (process, bool) {
 	}, true
 }
 
+// identify returns the mark of a process, "" if there is none.
+func identify(pid int) (string, error) {
+	p, _ := readProcess(pid, era())
+	return p.mark, nil
+}
+
 // proportionalMemory is a process's memory with shared pages divided among
 // those who share them.
 func proportionalMemory(p process) int64 {
@@ -97,6 +104,13 @@ const adopts = true
 // parent ends.
 func adoptOrphans() error {
 	return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+}
+
+// childless reports whether this process has no child, and so, if it adopts
+// orphans, no descendant: that is known without a look at the whole table.
+func childless() bool {
+	err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return errors.Is(err, unix.ECHILD)
 }
 
 // collect removes adopted children that have ended from the system's table.

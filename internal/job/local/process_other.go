@@ -4,6 +4,7 @@ package local
 
 import (
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -30,11 +31,21 @@ func processes() ([]process, error) {
 	return all, nil
 }
 
+// identify returns the mark of a process, "" if there is none.
+func identify(pid int) (string, error) {
+	all, err := processes()
+	if i := slices.IndexFunc(all, func(p process) bool { return p.pid == pid }); err == nil && i >= 0 {
+		return all[i].mark, nil
+	}
+	return "", err
+}
+
 const adopts = false
 
 func proportionalMemory(p process) int64 { return p.rss }
 func hasEnv(int, string) bool            { return false }
 func adoptOrphans() error                { return nil }
 func collect([]process, int)             {}
+func childless() bool                    { return false }
 func pin(int, []int) error               { return nil }
 func memoryKills() int                   { return -1 }
