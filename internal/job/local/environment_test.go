@@ -35,7 +35,7 @@ case "$*" in
 	shift 5
 	echo "install $*" >>"$calls"
 	mkdir "$VIRTUAL_ENV.busy" || echo overlap >>"$calls"
-	mkdir -p "$VIRTUAL_ENV/bin"
+	mkdir -p "$VIRTUAL_ENV/bin"; touch "$VIRTUAL_ENV/bin/python"
 	%s
 	printf '#!/bin/sh\necho "$VIRTUAL_ENV"; basename "$1"; shift; echo "$@"\n' >"$VIRTUAL_ENV/bin/python"
 	chmod +x "$VIRTUAL_ENV/bin/python"

@@ -132,6 +132,48 @@ func TestMemoryInTheQueue(t *testing.T) {
 	}
 }
 
+// TestOrder lets a small job wait behind a large one that lacks a CPU, though it
+// would fit, and pass one that lacks memory.
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t)
+	b.Slots = 3
+	offers, err := b.Offers(t.Context())
+	if err != nil || offers[0].MemoryMB == 0 {
+		t.Skipf("the machine does not tell its memory: %+v, %v", offers, err)
+	}
+	most := offers[0].MemoryMB*2/3 + 1
+	dir := t.TempDir()
+	submit := func(h job.Hardware, name string) string {
+		t.Helper()
+		s, err := b.Submit(t.Context(), job.Spec{Dir: dir, Hardware: h, Command: []string{"sh", "-c", `until [ -e go ]; do sleep 0.02; done; echo "$0" >>order`, name}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.ID
+	}
+	ids := []string{submit(job.Hardware{MemoryMB: most}, "first"), submit(job.Hardware{MemoryMB: most}, "memory"), submit(job.Hardware{}, "passes")}
+	for _, id := range []string{ids[0], ids[2]} {
+		untilRunning(t, b, id)
+	}
+	if s, err := b.Status(t.Context(), ids[1]); err != nil || s.State != job.Queued {
+		t.Errorf("without memory the job is %+v, %v", s, err)
+	}
+	ids = append(ids, submit(job.Hardware{CPUs: 3}, "large"), submit(job.Hardware{}, "small"))
+	if s, err := b.Status(t.Context(), ids[4]); err != nil || s.State != job.Queued {
+		t.Errorf("behind a large job the small one is %+v, %v", s, err)
+	}
+	write(t, filepath.Join(dir, "go"), "")
+	for _, id := range ids {
+		if done := wait(t, b, id); done.State != job.Succeeded {
+			t.Errorf("the job is %+v", done)
+		}
+	}
+	if order := strings.Fields(read(t, filepath.Join(dir, "order"))); !slices.Equal(order[2:], []string{"memory", "large", "small"}) {
+		t.Errorf("the order is %q", order)
+	}
+}
+
 // TestQueueGoesOnAlone submits jobs and looks at none of them.
 func TestQueueGoesOnAlone(t *testing.T) {
 	t.Parallel()
