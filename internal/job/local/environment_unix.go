@@ -137,7 +137,10 @@ func (s *shim) install(ctx context.Context, held *os.File, dir string) error {
 	if err != nil {
 		return err
 	}
-	syscall.Sync() // or a power cut could leave empty files in what is whole
+	// Or a power cut could leave empty files in what is whole.
+	if err := syncFiles(dir); err != nil {
+		return fmt.Errorf("finish environment: %w", err)
+	}
 	if err := writeFile(filepath.Join(dir, wholeFile), []byte(installed)); err != nil {
 		return fmt.Errorf("finish environment: %w", err)
 	}

@@ -144,6 +144,15 @@ func pin(pid int, slots []int) error {
 	return nil
 }
 
+// syncFiles makes all files last that are on a folder's file system.
+func syncFiles(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(unix.Syncfs(int(dir.Fd())), dir.Close())
+}
+
 // memoryKills is how often this machine has killed a process because memory
 // ran out, -1 if it does not say.
 func memoryKills() int {
