@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -73,15 +74,16 @@ func (l *lab) play(steps ...func(told) llmtest.Turn) told {
 	made := make(chan struct{})
 	s = llmtest.NewServerFunc(func(n int) (llmtest.Turn, bool) {
 		<-made
-		for id, text := range toldTo(l.T, s.Seen()[n].Body) {
-			last[strings.TrimRight(id, "0123456789")] = text
+		all := toldTo(l.T, s.Seen()[n].Body)
+		for _, id := range slices.Sorted(maps.Keys(all)) { // later calls have higher numbers
+			last[strings.TrimRight(id, "0123456789")] = all[id]
 		}
 		if n >= len(steps) {
 			return llmtest.Turn{Text: "done"}, true
 		}
 		turn := steps[n](last)
 		for i := range turn.Calls {
-			turn.Calls[i].ID = fmt.Sprintf("%s%d", turn.Calls[i].Name, 10*n+i)
+			turn.Calls[i].ID = fmt.Sprintf("%s%03d", turn.Calls[i].Name, 10*n+i)
 		}
 		return turn, true
 	})

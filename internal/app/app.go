@@ -22,6 +22,7 @@ import (
 	"ml-intern/internal/config"
 	"ml-intern/internal/job"
 	"ml-intern/internal/job/local"
+	"ml-intern/internal/job/watch"
 	"ml-intern/internal/ledger"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/llm/replay"
@@ -287,7 +288,7 @@ func (a *App) tools(ctx context.Context, id string, research tool.Tool) (*tool.R
 		tools.JobHardware(a.jobs),
 		tools.JobWait(tools.Waiting{Watcher: a.watcher(id), Keeper: a.keeper(), Progressed: checks.progressed}, sb),
 		tools.JobLogs(a.jobs),
-		tools.JobMetrics(a.jobs, checks.progressed),
+		tools.JobMetrics(&watch.Metrics{Backend: a.jobs, Getenv: a.cfg.Getenv, Dashboard: a.dashboard}, checks.progressed),
 		tools.JobCancel(a.jobs),
 		tools.CompareRuns(a.jobs, sb),
 		kept.collect(tools.Publish(remote, sb, a.jobs, tools.Provenance{Session: id, Version: Version(), Memory: uploads})),

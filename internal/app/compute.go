@@ -199,3 +199,16 @@ func (a *App) quote(ctx context.Context) func(job.Spec) (job.Quote, error) {
 		return a.jobs.Quote(ctx, spec)
 	}
 }
+
+// dashboard is where a Space of Trackio's answers, and the account's token,
+// which goes to that host alone. Spaces of other Hubs have no host that is known.
+func (a *App) dashboard(space string) (address, token string) {
+	if a.hubChoice() != publicHub {
+		return "", ""
+	}
+	if t, ok := a.keyring(publicHub).Find(); ok {
+		token = t.Value
+	}
+	host := strings.ToLower(strings.NewReplacer("/", "-", ".", "-", "_", "-").Replace(space))
+	return "https://" + host + ".hf.space", token
+}

@@ -166,7 +166,7 @@ func (s Status) Seconds() float64 {
 	case s.Done():
 		return 0 // lost: nobody knows
 	}
-	return time.Since(s.Started).Seconds()
+	return max(0, time.Since(s.Started).Seconds()) // the clock may have been set back
 }
 
 // A Line is a line of a job's output.

@@ -7,7 +7,7 @@ import (
 
 	"ml-intern/internal/job"
 	"ml-intern/internal/job/report"
-	"ml-intern/internal/job/series"
+	"ml-intern/internal/job/watch"
 	"ml-intern/internal/tool"
 )
 
@@ -64,79 +64,25 @@ func readOn(ctx context.Context, backend job.Backend, status job.Status, from in
 	return object(res, fmt.Sprintf("%d bytes of the log of %s", text.Len(), status.ID))
 }
 
-const (
-	metricLines = 30
-	sparkWidth  = 40
-)
+// measurer is the part of watch.Metrics that JobMetrics uses.
+type measurer interface {
+	Read(ctx context.Context, id string) (watch.Reading, error)
+}
 
-// JobMetrics shows what a job has measured so far: from its output, its metrics
-// files, and Trackio's database.
-func JobMetrics(backend job.Backend, progressed func(id string)) tool.Tool {
+// JobMetrics shows what a job has measured so far. Of a job that has measured
+// something, progressed is told.
+func JobMetrics(m measurer, progressed func(id string)) tool.Tool {
 	type input struct {
-		Job    string `json:"job" jsonschema:"id of the job"`
-		Metric string `json:"metric,omitempty" jsonschema:"one of them, drawn over its steps"`
+		Job string `json:"job" jsonschema:"id of the job"`
 	}
 	return tool.New(spec("job_metrics", tool.Reads), func(ctx context.Context, in input, _ tool.Call) (tool.Output, error) {
-		status, err := backend.Status(ctx, in.Job)
+		r, err := m.Read(ctx, in.Job)
 		if err != nil {
-			return tool.Output{}, fmt.Errorf("job %s: %w", in.Job, err)
+			return tool.Output{}, fmt.Errorf("metrics of job %s: %w", in.Job, err)
 		}
-		var set series.Set
-		log, err := readSeries(ctx, backend, status, &set)
-		if err != nil {
-			return tool.Output{}, err
+		if progressed != nil && len(r.Set.All()) > 0 {
+			progressed(in.Job)
 		}
-		if len(set.All()) == 0 {
-			return tool.Output{Text: fmt.Sprintf("job %s is %s and has measured nothing yet that can be read from its log or from files in %s", in.Job, status.State, status.OutputDir), Summary: "no metrics of " + in.Job}, nil
-		}
-		if progressed != nil {
-			progressed(status.ID)
-		}
-		head := fmt.Sprintf("job %s is %s after %.0f s", in.Job, status.State, status.Seconds())
-		if p, ok := log.Progress(); ok && !status.Done() {
-			head += fmt.Sprintf("; %.0f %% of %s", 100*p.Fraction, p.Name)
-			if p.Left > 0 {
-				head += fmt.Sprintf(", %s left by its own estimate", p.Left.Round(1e9))
-			}
-		}
-		body := set.Table(metricLines)
-		if in.Metric != "" {
-			s := set.Get(in.Metric)
-			if s == nil {
-				return tool.Output{}, fmt.Errorf("job %s has no metric %q; it has:\n%s", in.Job, in.Metric, body)
-			}
-			body = drawn(s)
-		}
-		return tool.Output{Text: fromOutside("the log and the files of job "+in.Job, head+"\n"+body), Summary: fmt.Sprintf("%d metrics of %s", len(set.All()), in.Job)}, nil
+		return tool.Output{Text: fromOutside("the log and the files of job "+in.Job, r.String()), Summary: "metrics of job " + in.Job}, nil
 	})
-}
-
-// readSeries fills the set from all that the job left.
-func readSeries(ctx context.Context, backend job.Backend, status job.Status, set *series.Set) (*series.Log, error) {
-	log := &series.Log{}
-	for line, err := range backend.Logs(ctx, status.ID, 0) {
-		if err != nil {
-			return log, fmt.Errorf("read log of job %s: %w", status.ID, err)
-		}
-		log.Line(line.Text, status.Started, set.Add)
-	}
-	files := series.Files{Dir: status.OutputDir}
-	if err := files.Read(ctx, set.Add); err != nil {
-		return log, fmt.Errorf("read metrics of job %s: %w", status.ID, err)
-	}
-	return log, nil
-}
-
-// drawn is one series: its numbers, a line, and some of its points.
-func drawn(s *series.Series) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %d values, first %s, last %s, %s\n%s\n", s.Name, s.N, series.Number(s.First.Value), series.Number(s.Last.Value), s.Trend(), s.Sparkline(sparkWidth))
-	if best, way, ok := s.Best(); ok {
-		fmt.Fprintf(&b, "best %s at %s %s (%s is better)\n", series.Number(best.Value), s.Axis, series.Number(best.Step), way)
-	}
-	points := s.Points()
-	for i := 0; i < len(points); i += max(1, len(points)/metricLines) {
-		fmt.Fprintf(&b, "%s %s: %s\n", s.Axis, series.Number(points[i].Step), series.Number(points[i].Value))
-	}
-	return b.String()
 }

@@ -173,12 +173,12 @@ func (w Waiting) report(ctx context.Context, sb files, status job.Status) (jobRe
 	if status.State == job.Succeeded && w.Progressed != nil {
 		w.Progressed(status.ID)
 	}
-	var err error
 	if status.Done() && status.State != job.Succeeded {
 		r.Why = w.why(ctx, status)
 	}
+	var err error
 	if r.LogTail, err = logTail(ctx, w.Keeper, status.ID); err != nil {
-		return r, err
+		r.LogTail = err.Error()
 	}
 	metrics, err := readMetrics(ctx, sb, status)
 	if err != nil && status.State == job.Succeeded {

@@ -19,23 +19,28 @@ import (
 	"ml-intern/internal/job"
 )
 
-// fakeUV writes what it is asked for to a file, locks everything that says
+// fakeUV writes what it is asked for to a file, resolves everything that says
 // "same" alike, and installs a python that says how it was called. A shell
 // script of the test's may stand in between.
 func fakeUV(t *testing.T, between string) (uv, calls string) {
 	calls = filepath.Join(t.TempDir(), "calls")
 	return program(t, "uv", fmt.Sprintf(`calls=%q
-echo "$1 $5 $6" >>"$calls"
-case $1 in
-lock)
-	if grep -q same "$4"; then echo the same >"$4.lock"; else cat "$4" >"$4.lock"; fi ;;
-sync)
+[ "$1 $2 $4" = "sync --script --active" ] || exit 9
+case "$*" in
+*--dry-run*)
+	echo resolve >>"$calls"
+	echo "Would install"
+	if grep -q same "$3"; then echo " + same==1.0"; else grep dependencies "$3" | sed 's/^/ + /'; fi ;;
+*)
+	shift 5
+	echo "install $*" >>"$calls"
 	mkdir "$VIRTUAL_ENV.busy" || echo overlap >>"$calls"
-	mkdir -p "$VIRTUAL_ENV/bin"
+	mkdir -p "$VIRTUAL_ENV/bin"; touch "$VIRTUAL_ENV/bin/python"
 	%s
 	printf '#!/bin/sh\necho "$VIRTUAL_ENV"; basename "$1"; shift; echo "$@"\n' >"$VIRTUAL_ENV/bin/python"
 	chmod +x "$VIRTUAL_ENV/bin/python"
-	rmdir "$VIRTUAL_ENV.busy" ;;
+	rmdir "$VIRTUAL_ENV.busy"
+	echo " + some==1.0" ;;
 esac`, calls, between)), calls
 }
 
@@ -75,7 +80,7 @@ func TestEnvironmentIsMadeOnce(t *testing.T) {
 	for id, name := range ids {
 		done := wait(t, b, id)
 		lines := strings.Split(logged(t, b, id), "\n")
-		if lines = slices.DeleteFunc(lines, func(l string) bool { return strings.HasPrefix(l, "[installing ") }); len(lines) != 4 || lines[1] != name || lines[2] != "--lr 1e-3" {
+		if lines = slices.DeleteFunc(lines, func(l string) bool { return strings.HasPrefix(l, "[installing ") || strings.HasPrefix(l, " + ") }); len(lines) != 4 || lines[1] != name || lines[2] != "--lr 1e-3" {
 			t.Fatalf("the job is %+v and said %q", done, lines)
 		}
 		environments[lines[0]] = true
@@ -86,7 +91,7 @@ func TestEnvironmentIsMadeOnce(t *testing.T) {
 	if len(environments) != 1 {
 		t.Errorf("the environments are %v", environments)
 	}
-	if got := read(t, calls); strings.Count(got, "lock") != 2 || strings.Count(got, "sync --frozen --active") != 1 || strings.Contains(got, "overlap") {
+	if got := read(t, calls); strings.Count(got, "resolve") != 2 || strings.Count(got, "install") != 1 || strings.Contains(got, "overlap") {
 		t.Errorf("uv was called for:\n%s", got)
 	}
 }
@@ -114,7 +119,7 @@ func TestEnvironmentHalfMade(t *testing.T) {
 	if done := wait(t, b, s.ID); done.State != job.Succeeded || !strings.HasSuffix(logged(t, b, s.ID), "\nx\nran\n") {
 		t.Errorf("the job is %+v and said %q", done, logged(t, b, s.ID))
 	}
-	if got := read(t, calls); strings.Count(got, "sync") != 2 || strings.Count(got, "lock") != 1 || strings.Contains(got, "overlap") {
+	if got := read(t, calls); strings.Count(got, "install") != 2 || strings.Count(got, "resolve") != 1 || strings.Contains(got, "overlap") {
 		t.Errorf("uv was called for:\n%s", got)
 	}
 }
@@ -173,7 +178,7 @@ nope" >&2; exit 2; fi; exec %q "$@"`, bad, good))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if done := wait(t, b, s.ID); done.State != job.Failed || !strings.Contains(done.Reason, "uv lock: exit status 2: no such package nope") {
+	if done := wait(t, b, s.ID); done.State != job.Failed || !strings.Contains(done.Reason, "uv: exit status 2: no such package nope") {
 		t.Errorf("the job is %+v", done)
 	}
 	if err := os.Remove(bad); err != nil {
@@ -185,7 +190,7 @@ nope" >&2; exit 2; fi; exec %q "$@"`, bad, good))
 	if done := wait(t, b, s.ID); done.State != job.Succeeded {
 		t.Errorf("the job is %+v", done)
 	}
-	if got := read(t, calls); !strings.Contains(got, "lock --python 3.12\n") {
+	if got := read(t, calls); !strings.Contains(got, "install --python 3.12\n") {
 		t.Errorf("uv was called for:\n%s", got)
 	}
 }
@@ -207,6 +212,7 @@ func TestRealUV(t *testing.T) {
 	write(t, filepath.Join(dir, "pyproject.toml"), "[project]\nname = 'broken")
 	write(t, filepath.Join(dir, "a.py"), "# /// script\n# dependencies = ['tiny>=1']\n# ///\nimport tiny\nprint(tiny.__file__)\n")
 	var places []string
+	var last string
 	for _, spec := range []job.Spec{
 		{Script: "a.py"},
 		{Command: []string{"tiny-tool"}, Dependencies: []string{"tiny>=1"}},
@@ -216,12 +222,16 @@ func TestRealUV(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		last = s.ID
 		done := wait(t, b, s.ID)
 		if done.State != job.Succeeded {
 			t.Fatalf("the job is %+v and said %s", done, logged(t, b, s.ID))
 		}
 		lines := strings.Fields(logged(t, b, s.ID))
 		places = append(places, lines[len(lines)-1])
+	}
+	if got := read(t, filepath.Join(b.Dir, "jobs", last, "requirements.txt")); got != "tiny==1.0\n" {
+		t.Errorf("the job was given %q", got)
 	}
 	if places[0] != places[1] || !strings.HasPrefix(places[0], b.Dir) {
 		t.Errorf("the packages are in %q", places)

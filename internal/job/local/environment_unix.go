@@ -3,6 +3,7 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,7 +22,8 @@ import (
 // Environments are made by uv and shared by all jobs of a Backend's Dir:
 //
 //	envs/locks/KEY   what the requirements of that key came to when last resolved
-//	envs/NAME        the environment of the lock of that name, whole if .whole is in it
+//	envs/NAME        the environment of the lock of that name, whole if .whole is in it,
+//	                 which lists the packages
 //
 // Each has a lock file beside it, which is held while it is made: also by uv
 // itself, so that nobody begins anew while a uv still writes whose shim was
@@ -31,7 +33,8 @@ const (
 	locksDir  = "locks"
 	wholeFile = ".whole"
 
-	requirementsFile = "requirements.py" // of a job's folder; its lock stays beside it
+	requirementsFile = "requirements.py"  // of a job's folder: what it asked for
+	installedFile    = "requirements.txt" // and what it got
 
 	// resolvedAge is how long requirements are not resolved again: a version
 	// that has come out meanwhile is used from the next day on.
@@ -92,7 +95,11 @@ func (s *shim) makeEnvironment(ctx context.Context, r requirements) error {
 	if err := os.MkdirAll(filepath.Join(envs, locksDir), 0o700); err != nil {
 		return fmt.Errorf("make folder for environments: %w", err)
 	}
-	resolved, err := s.resolve(ctx, r, filepath.Join(envs, locksDir, r.key(s.uvSettings())))
+	if err := writeFile(s.folder.path(requirementsFile), []byte(r.script())); err != nil {
+		return fmt.Errorf("write requirements: %w", err)
+	}
+	known := filepath.Join(envs, locksDir, r.key(s.uvSettings()))
+	resolved, err := s.resolve(ctx, known)
 	if err != nil {
 		return err
 	}
@@ -102,21 +109,39 @@ func (s *shim) makeEnvironment(ctx context.Context, r requirements) error {
 		return fmt.Errorf("wait for the job's environment: %w", err)
 	}
 	defer held.Close()
-	s.environment = dir
-	if whole(dir) {
-		return nil
+	if !whole(dir) {
+		if err := s.install(ctx, held, dir); err != nil {
+			// What cannot be had any more is not asked for again.
+			return errors.Join(err, removeAny(known))
+		}
 	}
-	// In this order: what is removed in part is not whole.
-	err = errors.Join(removeAny(filepath.Join(dir, wholeFile)), os.RemoveAll(dir))
+	s.environment = dir
+	installed, err := os.ReadFile(filepath.Join(dir, wholeFile))
+	if err == nil {
+		err = writeFile(s.folder.path(installedFile), installed)
+	}
 	if err != nil {
+		return fmt.Errorf("record what the job was given: %w", err)
+	}
+	return nil
+}
+
+// install makes the environment in a folder.
+func (s *shim) install(ctx context.Context, held *os.File, dir string) error {
+	// In this order: what is removed in part is not whole.
+	if err := errors.Join(removeAny(filepath.Join(dir, wholeFile)), os.RemoveAll(dir)); err != nil {
 		return fmt.Errorf("remove half an environment: %w", err)
 	}
-	fmt.Fprintf(s.output, "[installing %s]\n", strings.Join(dependencies(r.Block), ", "))
-	if err := s.uv(ctx, held, "sync", "--frozen", "--active"); err != nil {
+	fmt.Fprintf(s.output, "[installing %s]\n", strings.Join(dependencies(s.record.Requirements.Block), ", "))
+	installed, err := s.uv(ctx, held, s.output, dir)
+	if err != nil {
 		return err
 	}
-	syscall.Sync() // or a power cut could leave empty files in what is whole
-	if err := writeFile(filepath.Join(dir, wholeFile), nil); err != nil {
+	// Or a power cut could leave empty files in what is whole.
+	if err := syncFiles(dir); err != nil {
+		return fmt.Errorf("finish environment: %w", err)
+	}
+	if err := writeFile(filepath.Join(dir, wholeFile), []byte(installed)); err != nil {
 		return fmt.Errorf("finish environment: %w", err)
 	}
 	return nil
@@ -130,66 +155,66 @@ func whole(dir string) bool {
 	return err == nil && gone == nil
 }
 
-// ofFolder is how a lock says that a package is a folder, whose content it
-// does not know.
-var ofFolder = regexp.MustCompile(`source = \{ (directory|editable|virtual) =`)
-
 // environmentName is the name of the environment of a lock. One with a package
-// that can change is the job's own.
+// of this disk, which may change, is the job's own.
 func (s *shim) environmentName(r requirements, resolved string) string {
-	if ofFolder.MatchString(resolved) {
+	if strings.Contains(resolved, "(from file:") {
 		return digest(resolved, r.Python, s.record.ID)
 	}
 	return digest(resolved, r.Python)
 }
 
-// resolve writes the requirements and their lock to the job's folder, and
-// returns the lock.
-func (s *shim) resolve(ctx context.Context, r requirements, known string) (string, error) {
+// resolve returns the lock of what the job requires: each package, its version
+// and, if it is not from an index, its place.
+func (s *shim) resolve(ctx context.Context, known string) (string, error) {
 	held, err := holdLock(ctx, known+".lock", os.O_CREATE)
 	if err != nil {
 		return "", fmt.Errorf("wait for the job's requirements: %w", err)
 	}
 	defer held.Close()
-	script := s.folder.path(requirementsFile)
-	if err := writeFile(script, []byte(r.script())); err != nil {
-		return "", fmt.Errorf("write requirements: %w", err)
-	}
 	old, err := os.ReadFile(known)
 	info, statErr := os.Stat(known)
 	if err == nil && statErr == nil && time.Since(info.ModTime()).Abs() < resolvedAge {
-		return string(old), writeFile(script+".lock", old)
+		return string(old), nil
 	}
-	// Without a network, what uv has still serves, and then what was known.
-	resolveErr := s.uv(ctx, held, "lock")
-	if resolveErr != nil && s.uv(ctx, held, "lock", "--offline") != nil {
-		if err != nil || ctx.Err() != nil {
-			return "", resolveErr
-		}
-		return string(old), writeFile(script+".lock", old)
+	resolved, resolveErr := s.uv(ctx, held, io.Discard, known+".none", "--dry-run")
+	switch {
+	case resolveErr != nil && err == nil && ctx.Err() == nil:
+		return string(old), nil // better than nothing
+	case resolveErr != nil:
+		return "", resolveErr
 	}
-	resolved, err := os.ReadFile(script + ".lock")
-	if err == nil {
-		err = writeFile(known, resolved)
-	}
-	if err != nil {
+	if err := writeFile(known, []byte(resolved)); err != nil {
 		return "", fmt.Errorf("keep what the requirements came to: %w", err)
 	}
-	return string(resolved), nil
+	return resolved, nil
 }
 
-// uv runs one of its commands on the job's requirements, under a lock that
-// stays until uv is gone. What it says is part of the log.
-func (s *shim) uv(ctx context.Context, held *os.File, command string, flags ...string) error {
-	if s.record.Requirements.Python != "" {
-		flags = append(flags, "--python", s.record.Requirements.Python)
+// uv makes the environment in a folder what the job requires, under a lock that
+// stays until uv is gone, and returns what it installs. What it says is written
+// to output. Without a network, what uv has kept may do.
+func (s *shim) uv(ctx context.Context, held *os.File, output io.Writer, dir string, flags ...string) (installs string, err error) {
+	installs, err = s.uvOnce(ctx, held, output, dir, flags...)
+	if err != nil && ctx.Err() == nil {
+		if kept, again := s.uvOnce(ctx, held, output, dir, append(flags, "--offline")...); again == nil {
+			return kept, nil
+		}
 	}
-	c := exec.CommandContext(ctx, s.record.Requirements.UV, append([]string{command, "--no-progress", "--script", s.folder.path(requirementsFile)}, flags...)...)
-	var said tail
+	return installs, err
+}
+
+func (s *shim) uvOnce(ctx context.Context, held *os.File, output io.Writer, dir string, flags ...string) (installs string, err error) {
+	// The workspace's own project must not change what the script gets.
+	args := append([]string{"sync", "--script", s.folder.path(requirementsFile), "--active", "--no-progress"}, flags...)
+	if s.record.Requirements.Python != "" {
+		args = append(args, "--python", s.record.Requirements.Python)
+	}
+	c := exec.CommandContext(ctx, s.record.Requirements.UV, args...)
+	var said bytes.Buffer
 	c.Dir, c.ExtraFiles = string(s.folder), []*os.File{held}
-	c.Stdout = io.MultiWriter(s.output, &said)
+	c.Stdout = io.MultiWriter(output, &said)
 	c.Stderr = c.Stdout
-	c.Env = append(s.uvSettings(), "VIRTUAL_ENV="+s.environment)
+	c.Env = append(s.uvSettings(), "VIRTUAL_ENV="+dir)
 	for name, value := range s.given.Secrets {
 		if strings.HasPrefix(name, "UV_") { // as the password of an index; the rest is the job's only
 			c.Env = append(c.Env, name+"="+value)
@@ -201,14 +226,27 @@ func (s *shim) uv(ctx context.Context, held *os.File, command string, flags ...s
 		return err
 	}
 	c.WaitDelay = 10 * time.Second
-	err := c.Run()
-	if err != nil && ctx.Err() != nil {
-		return context.Cause(ctx)
+	err = c.Run()
+	if err == nil {
+		return packages(said.String()), nil
 	}
-	if err != nil {
-		return fmt.Errorf("uv %s: %w: %s", command, err, clip(strings.Join(strings.Fields(said.String()), " "), 300))
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
 	}
-	return nil
+	words := strings.ToValidUTF8(strings.Join(strings.Fields(said.String()), " "), "\uFFFD")
+	return "", fmt.Errorf("install what the job requires: uv: %w: %s", err, clip(words, 300))
+}
+
+// packages are the lines of uv's words that say what it installs, in order.
+func packages(said string) string {
+	var lines []string
+	for line := range strings.Lines(said) {
+		if text, ok := strings.CutPrefix(line, " + "); ok {
+			lines = append(lines, text)
+		}
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "")
 }
 
 // uvSettings is the environment of uv: the submitter's, with what the job says
@@ -222,19 +260,6 @@ func (s *shim) uvSettings() []string {
 	}
 	return env
 }
-
-// A tail is the end of what was written to it.
-type tail []byte
-
-func (t *tail) Write(p []byte) (int, error) {
-	*t = append(*t, p...)
-	if extra := len(*t) - lastBytes; extra > 0 {
-		*t = append([]byte{}, (*t)[extra:]...)
-	}
-	return len(p), nil
-}
-
-func (t *tail) String() string { return strings.ToValidUTF8(string(*t), "\uFFFD") }
 
 // removeAny removes a file that may not be there.
 func removeAny(path string) error {

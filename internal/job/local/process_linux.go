@@ -2,6 +2,7 @@ package local
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -67,6 +68,12 @@ func readProcess(pid int, era string) (process, bool) {
 	}, true
 }
 
+// identify returns the mark of a process, "" if there is none.
+func identify(pid int) (string, error) {
+	p, _ := readProcess(pid, era())
+	return p.mark, nil
+}
+
 // proportionalMemory is a process's memory with shared pages divided among
 // those who share them.
 func proportionalMemory(p process) int64 {
@@ -99,6 +106,13 @@ func adoptOrphans() error {
 	return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 }
 
+// childless reports whether this process has no child, and so, if it adopts
+// orphans, no descendant: that is known without a look at the whole table.
+func childless() bool {
+	err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return errors.Is(err, unix.ECHILD)
+}
+
 // collect removes adopted children that have ended from the system's table.
 // The job's first process has its own waiter.
 func collect(all []process, first int) {
@@ -128,6 +142,15 @@ func pin(pid int, slots []int) error {
 		return fmt.Errorf("set CPU affinity: %w", err)
 	}
 	return nil
+}
+
+// syncFiles makes all files last that are on a folder's file system.
+func syncFiles(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(unix.Syncfs(int(dir.Fd())), dir.Close())
 }
 
 // memoryKills is how often this machine has killed a process because memory

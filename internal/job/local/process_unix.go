@@ -116,12 +116,3 @@ func (choose selection) memory(all []process, limit int64) int64 {
 	}
 	return sum
 }
-
-// identify returns the mark of a process, "" if there is none.
-func identify(pid int) (string, error) {
-	all, err := processes()
-	if i := slices.IndexFunc(all, func(p process) bool { return p.pid == pid }); err == nil && i >= 0 {
-		return all[i].mark, nil
-	}
-	return "", err
-}

@@ -44,8 +44,8 @@ type grant struct {
 }
 
 // add joins the grants of several jobs.
-func (g grant) add(other grant) grant {
-	return grant{append(g.CPUs, other.CPUs...), g.MemoryMB + other.MemoryMB, append(g.GPUs, other.GPUs...)}
+func (used grant) add(more grant) grant {
+	return grant{append(used.CPUs, more.CPUs...), used.MemoryMB + more.MemoryMB, append(used.GPUs, more.GPUs...)}
 }
 
 // fit chooses for a job from what is not in use. If that is not enough it
@@ -218,7 +218,12 @@ func (b Backend) granted() (used grant, dead []chosen, err error) {
 			continue
 		}
 		if shim, err := b.holder(f); err == nil && shim == 0 && !f.has(doneFile) {
-			if b.requeue(f) {
+			var rec record
+			if _, err := f.read(specFile, &rec); err != nil {
+				_ = os.Remove(path) // nobody can start it; whoever looks at it is told
+				continue
+			}
+			if len(rec.Spec.Secrets) > 0 && !f.has(startedFile) && b.requeue(rec) {
 				continue
 			}
 			if hold, ok := holdFile(path, 0); ok {
@@ -232,11 +237,7 @@ func (b Backend) granted() (used grant, dead []chosen, err error) {
 
 // requeue lets a job wait again that was chosen and has lost the shim that had
 // its secrets.
-func (b Backend) requeue(f folder) bool {
-	var rec record
-	if ok, err := f.read(specFile, &rec); !ok || err != nil || len(rec.Spec.Secrets) == 0 || f.has(startedFile) {
-		return false
-	}
+func (b Backend) requeue(rec record) bool {
 	hold, ok := holdFile(b.grantPath(rec.ID), 0)
 	if !ok {
 		return false // one is being started

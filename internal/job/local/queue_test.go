@@ -132,6 +132,48 @@ func TestMemoryInTheQueue(t *testing.T) {
 	}
 }
 
+// TestOrder lets a small job wait behind a large one that lacks a CPU, though it
+// would fit, and pass one that lacks memory.
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t)
+	b.Slots = 3
+	offers, err := b.Offers(t.Context())
+	if err != nil || offers[0].MemoryMB == 0 {
+		t.Skipf("the machine does not tell its memory: %+v, %v", offers, err)
+	}
+	most := offers[0].MemoryMB*2/3 + 1
+	dir := t.TempDir()
+	submit := func(h job.Hardware, name string) string {
+		t.Helper()
+		s, err := b.Submit(t.Context(), job.Spec{Dir: dir, Hardware: h, Command: []string{"sh", "-c", `until [ -e go ]; do sleep 0.02; done; echo "$0" >>order`, name}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.ID
+	}
+	ids := []string{submit(job.Hardware{MemoryMB: most}, "first"), submit(job.Hardware{MemoryMB: most}, "memory"), submit(job.Hardware{}, "passes")}
+	for _, id := range []string{ids[0], ids[2]} {
+		untilRunning(t, b, id)
+	}
+	if s, err := b.Status(t.Context(), ids[1]); err != nil || s.State != job.Queued {
+		t.Errorf("without memory the job is %+v, %v", s, err)
+	}
+	ids = append(ids, submit(job.Hardware{CPUs: 3}, "large"), submit(job.Hardware{}, "small"))
+	if s, err := b.Status(t.Context(), ids[4]); err != nil || s.State != job.Queued {
+		t.Errorf("behind a large job the small one is %+v, %v", s, err)
+	}
+	write(t, filepath.Join(dir, "go"), "")
+	for _, id := range ids {
+		if done := wait(t, b, id); done.State != job.Succeeded {
+			t.Errorf("the job is %+v", done)
+		}
+	}
+	if order := strings.Fields(read(t, filepath.Join(dir, "order"))); !slices.Equal(order[2:], []string{"memory", "large", "small"}) {
+		t.Errorf("the order is %q", order)
+	}
+}
+
 // TestQueueGoesOnAlone submits jobs and looks at none of them.
 func TestQueueGoesOnAlone(t *testing.T) {
 	t.Parallel()
@@ -224,13 +266,51 @@ func TestQueueIsForgotten(t *testing.T) {
 	}
 }
 
+// TestSpoiled spoils what is kept of a job that runs, and of one that waits: the
+// others go on.
+func TestSpoiled(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t)
+	b.Slots = 1
+	dir := t.TempDir()
+	var ids []string
+	for range 2 {
+		s, err := b.Submit(t.Context(), job.Spec{Dir: dir, Command: []string{"sleep", "300"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, s.ID)
+	}
+	pid := untilRunning(t, b, ids[0]).PID
+	killSome(t, ids[0], 0)
+	for _, id := range ids {
+		write(t, filepath.Join(b.Dir, "jobs", id, "spec.json"), "{")
+	}
+	s, err := b.Submit(t.Context(), job.Spec{Dir: dir, Command: []string{"true"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if done := wait(t, b, s.ID); done.State != job.Succeeded {
+		t.Errorf("the job is %+v", done)
+	}
+	if all, err := b.List(t.Context()); len(all) != 1 || err == nil || !strings.Contains(err.Error(), ids[0]) {
+		t.Errorf("there are %+v, %v", all, err)
+	}
+	_ = syscall.Kill(-pid, syscall.SIGKILL)
+}
+
 // BenchmarkThousandJobs submits and runs 1,000 jobs of `true`, and says what
 // memory all processes took together at most, with what they share counted once.
+// ML_INTERN may name the program whose shims are measured instead of this one's.
 func BenchmarkThousandJobs(b *testing.B) {
+	shim := shim()
+	if program := os.Getenv("ML_INTERN"); program != "" {
+		shim = []string{program, "job-shim"}
+	}
 	for b.Loop() {
 		began := time.Now()
 		dir := b.TempDir()
-		backend := local.Backend{Dir: filepath.Join(dir, "state"), Shim: shim(), Slots: 2}
+		backend := local.Backend{Dir: filepath.Join(dir, "state"), Shim: shim, Slots: 2}
 		ids := make([]string, 1000)
 		most, stop := watchMemory(backend.Dir)
 		for i := range ids {

@@ -43,9 +43,12 @@ func (s *shim) supervise(ctx context.Context, child *exec.Cmd, release func() er
 	if err := release(); err != nil {
 		fmt.Fprintf(s.output, "[the job's program could not be let go: %v]\n", err)
 	}
-	ours := family(child.Process.Pid)
 	v := s.watch(ctx, child.Process.Pid, exited, limit.C)
-	left, err := ours.kill(v.grace)
+	var left int
+	var err error
+	if !childless() {
+		left, err = family(child.Process.Pid).kill(v.grace)
+	}
 	<-exited
 	if v.state == "" && left > 0 {
 		fmt.Fprintf(s.output, "[%d processes that the job left behind were killed]\n", left)
