@@ -287,6 +287,21 @@ func (b *Backend) copied(id string, size, from int64) iter.Seq2[job.Line, error]
 	}
 }
 
+// lastLine is the last line with a text in the copy of a log, or its beginning.
+func (b *Backend) lastLine(id string, size int64) string {
+	last := ""
+	for line, err := range b.copied(id, size, -4<<10) {
+		if err != nil {
+			break
+		}
+		last = cmp.Or(strings.TrimSpace(line.Text), last)
+	}
+	if len(last) > 200 {
+		last = strings.ToValidUTF8(last[:200], "") + "…"
+	}
+	return last
+}
+
 // replaceFile writes a file whole or not at all.
 func replaceFile(path string, data []byte) error {
 	file, err := os.CreateTemp(filepath.Dir(path), ".*")
