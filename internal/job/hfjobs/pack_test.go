@@ -164,7 +164,7 @@ func TestSecretsAreHidden(t *testing.T) {
 	_, b := serve(t)
 	values := map[string]string{"HF_TOKEN": "hunter2-token", "DEPLOY_KEY": "first-line-of-it\nsecond-line-of-it\n", "SHORT_KEY": "ab", "LONG_TOKEN": "hunter2-token-and-more"}
 	b.Secret = func(name string) (string, bool) { v, ok := values[name]; return v, ok }
-	spec := shell(t, `echo "a $HF_TOKEN b $LONG_TOKEN"; echo "$DEPLOY_KEY"; echo "$SHORT_KEY"; echo "x hf_abcdefghijklmnopqrstuvwxyzABCDEFGH"`)
+	spec := shell(t, `echo "a $HF_TOKEN b $LONG_TOKEN"; echo "$DEPLOY_KEY"; echo "$SHORT_KEY"; echo "x hf_abcdefghijklmnopqrstuvwxyzABCDEFGH"; exit 5`)
 	for name := range values {
 		spec.Secrets = append(spec.Secrets, name)
 	}
@@ -172,5 +172,8 @@ func TestSecretsAreHidden(t *testing.T) {
 	s := wait(t, b, submit(t, b, spec).ID)
 	if got, want := text(t, b, s.ID), "a [HF_TOKEN] b [LONG_TOKEN]\n[DEPLOY_KEY]\n[DEPLOY_KEY]\nab\nx [secret]\n"; got != want {
 		t.Errorf("the log is %q, want %q", got, want)
+	}
+	if !strings.HasSuffix(s.Reason, `is "x [secret]"`) {
+		t.Errorf("the reason is %q", s.Reason)
 	}
 }

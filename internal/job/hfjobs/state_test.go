@@ -98,7 +98,7 @@ func TestStates(t *testing.T) {
 		"waits, says why":        {times: `"createdAt": "2026-01-02T03:00:00Z"`, status: `"stage": "SCHEDULING", "message": "no GPU is free"`, state: job.Queued, code: -1},
 		"succeeded":              {times: ran, status: `"stage": "COMPLETED", "message": null`, state: job.Succeeded, seconds: 120},
 		"only durations":         {times: `"createdAt": "2026-01-02T03:00:00Z", "durations": {"schedulingSecs": 5, "runningSecs": 60, "totalSecs": 65}`, status: `"stage": "COMPLETED"`, state: job.Succeeded, seconds: 60},
-		"failed":                 {times: ran, status: `"stage": "ERROR"`, last: "===== Job ID ended with exit code 3 =====", state: job.Failed, code: 3, reason: "exit code 3", seconds: 120},
+		"failed":                 {times: ran, status: `"stage": "ERROR"`, last: "===== Job ID ended with exit code 3 =====", state: job.Failed, code: 3, reason: `exit code 3; its last output is "text"`, seconds: 120},
 		"failed, by the message": {times: ran, status: `"stage": "ERROR", "message": "Job failed with exit code: 2. Reason: Error"`, state: job.Failed, code: 2, reason: "exit code 2", seconds: 120},
 		"failed, nobody knows":   {times: ran, status: `"stage": "ERROR"`, state: job.Failed, code: -1, reason: "the Hub ended it", seconds: 120},
 		"of another job":         {times: ran, status: `"stage": "ERROR", "message": "odd"`, last: "===== Job X ended with exit code 3 =====", state: job.Failed, code: -1, reason: "odd", seconds: 120},
