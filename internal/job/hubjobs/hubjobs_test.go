@@ -167,8 +167,11 @@ func TestWhoseJobs(t *testing.T) {
 		token, namespace, id string
 		err                  error
 	}{
-		{"hf_other", "team", j.ID, nil}, {"hf_other", "other", j.ID, hub.ErrNotFound}, {"hf_me", "team", j.ID, hub.ErrForbidden},
-		{"hf_me", "me", status.ID, nil}, {"hf_other", "team", status.ID, hub.ErrNotFound},
+		{"hf_other", "team", j.ID, nil},
+		{"hf_other", "other", j.ID, hub.ErrNotFound},
+		{"hf_me", "team", j.ID, hub.ErrForbidden},
+		{"hf_me", "me", status.ID, nil},
+		{"hf_other", "team", status.ID, hub.ErrNotFound},
 	} {
 		if _, err := as(c.token).GetJob(t.Context(), c.namespace, c.id); !errors.Is(err, c.err) {
 			t.Errorf("%s sees %s of %s: %v", c.token, c.id, c.namespace, err)
