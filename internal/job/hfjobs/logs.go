@@ -28,7 +28,7 @@ import (
 const (
 	logLimit   = 10 * time.Minute // of reading a log, however long it is
 	lockLimit  = time.Minute      // of waiting for another process that reads it
-	readEvery  = time.Second      // a log is not asked for more often
+	readEvery  = time.Second      // a log is not asked for more often, and later less often
 	quiet      = time.Second      // the silence after which a running job has printed no more
 	quietAtEnd = 5 * time.Second  // and one that is over
 	wholeAfter = time.Minute      // after its end a job's log has all that it will have
@@ -76,7 +76,7 @@ func (b *Backend) logState(id string) (l logState, err error) {
 // error it still tells what is here.
 func (b *Backend) readLog(ctx context.Context, rec job.Record, over bool) (logState, error) {
 	l, err := b.logState(rec.ID)
-	if err != nil || l.Whole || !over && time.Since(l.ReadAt) < readEvery {
+	if err != nil || l.Whole || !over && time.Since(l.ReadAt) < patience(rec, readEvery) {
 		return l, err
 	}
 	ctx, stop := context.WithTimeout(ctx, logLimit)
@@ -86,7 +86,7 @@ func (b *Backend) readLog(ctx context.Context, rec job.Record, over bool) (logSt
 		return l, err
 	}
 	defer unlock()
-	if l, err = b.logState(rec.ID); err != nil || l.Whole || !over && time.Since(l.ReadAt) < readEvery {
+	if l, err = b.logState(rec.ID); err != nil || l.Whole || !over && time.Since(l.ReadAt) < patience(rec, readEvery) {
 		return l, err // another process was quicker
 	}
 	copied, err := b.copyLog(ctx, rec, &l, over)

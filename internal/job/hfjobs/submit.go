@@ -177,7 +177,7 @@ func (b *Backend) request(rec job.Record, d draft) hub.JobSpec {
 	}
 	env := map[string]string{"UV_NO_PROGRESS": "1"}
 	maps.Copy(env, d.spec.Env)
-	if d.spec.Checkpoint != "" {
+	if strings.HasPrefix(d.spec.Checkpoint, "hf://") { // on a new disk there is no other
 		env["CHECKPOINT"] = d.spec.Checkpoint
 	}
 	command := d.load.wrap(rec.ID, env)
