@@ -66,6 +66,7 @@ const (
 	keptNamespace = "namespace"
 	keptSent      = "sent"   // when the job was sent
 	keptCancel    = "cancel" // somebody wants it to end
+	keptEnded     = "ended"  // when it was first seen that it has
 )
 
 func (b *Backend) records() job.Records { return job.Records{Dir: filepath.Join(b.Dir, "jobs")} }

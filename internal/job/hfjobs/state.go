@@ -78,7 +78,7 @@ const (
 	// unreadWait is how long the end of a job may wait for its log to be read.
 	unreadWait = time.Minute
 	// lateWait is how long a log's last line may come after its job's end.
-	lateWait = 10 * time.Second
+	lateWait = 5 * time.Second
 )
 
 // conclude notes how a job has ended. Only its log tells the exit code: while
@@ -94,11 +94,11 @@ func (b *Backend) conclude(ctx context.Context, rec job.Record, j hub.Job) (job.
 	if !s.Started.IsZero() {
 		var err error
 		l, err = b.readLog(ctx, rec, true)
-		since := time.Since(s.Finished)
-		if err != nil && (ctx.Err() != nil || since < unreadWait) {
+		if err != nil && (ctx.Err() != nil || b.soonAfterEnd(&rec, unreadWait)) {
 			return rec, err
 		}
-		if j.Status.Stage == hub.JobFailed && !l.Ending.Known && codeIn(message) < 0 && !overtime(rec) && since < lateWait {
+		unclear := j.Status.Stage == hub.JobFailed && !l.Ending.Known && codeIn(message) < 0 && !overtime(rec) && !telling(message)
+		if unclear && b.soonAfterEnd(&rec, lateWait) {
 			s.State, s.Finished = job.Running, time.Time{}
 			return rec, nil
 		}
@@ -125,6 +125,22 @@ func (b *Backend) conclude(ctx context.Context, rec job.Record, j hub.Job) (job.
 	return rec, nil
 }
 
+// soonAfterEnd reports whether it is not long since the job was first seen to
+// have ended: by our clock, which may be another than the Hub's.
+func (b *Backend) soonAfterEnd(rec *job.Record, wait time.Duration) bool {
+	kept, err := b.records().Get(rec.ID)
+	if err != nil {
+		return false
+	}
+	at, err := time.Parse(time.RFC3339Nano, kept.Kept[keptEnded])
+	if err == nil {
+		return time.Since(at) < wait
+	}
+	kept.Kept = with(kept.Kept, keptEnded, now())
+	rec.Kept = kept.Kept
+	return b.records().Save(kept) == nil
+}
+
 // overtime reports whether the job ran for as long as it may.
 func overtime(rec job.Record) bool {
 	s := rec.Last
@@ -136,6 +152,11 @@ var (
 	timeWords = regexp.MustCompile(`(?i)time ?limit|timed? ?out|time-?out|deadline`)
 	oomWords  = regexp.MustCompile(`(?i)\boom|out ?of ?memory|of memory`)
 )
+
+// telling reports whether the Hub's message says why it ended the job.
+func telling(message string) bool {
+	return timeWords.MatchString(message) || oomWords.MatchString(message)
+}
 
 // codeIn is the exit code that the Hub's message names, -1 if it names none.
 func codeIn(message string) int {

@@ -127,6 +127,10 @@ func TestStates(t *testing.T) {
 			}
 			p.now(fmt.Sprintf(`{"id": "j1", %s, "status": {%s}}`, c.times, c.status), "===== Job started at now =====", "text", "", strings.ReplaceAll(c.last, "ID", s.ID))
 			s, err = b.Status(t.Context(), s.ID)
+			for err == nil && !s.Done() && c.state != job.Queued { // until the log is given up
+				time.Sleep(200 * time.Millisecond)
+				s, err = b.Status(t.Context(), s.ID)
+			}
 			if err != nil || s.State != c.state || s.ExitCode != c.code || !strings.Contains(s.Reason, c.reason) || (c.reason == "") != (s.Reason == "") || s.Seconds() != c.seconds {
 				t.Errorf("it is %+v, %v, after %g s", s, err, s.Seconds())
 			}
@@ -134,6 +138,28 @@ func TestStates(t *testing.T) {
 				t.Errorf("the reason is %q", s.Reason)
 			}
 		})
+	}
+}
+
+// The last line of a log may come after the job's end: its exit code is waited
+// for, and the job is not done before.
+func TestLateLog(t *testing.T) {
+	t.Parallel()
+	p, b := onPaper(t)
+	s, err := b.Submit(t.Context(), command(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const ended = `{"id": "j1", "createdAt": "2026-01-02T03:00:00Z", "startedAt": "2026-01-02T03:00:10Z", "finishedAt": "2026-01-02T03:02:10Z", "status": {"stage": "ERROR"}}`
+	p.now(ended, "text")
+	for range 2 {
+		if s, err := b.Status(t.Context(), s.ID); err != nil || s.State != job.Running || !s.Finished.IsZero() {
+			t.Errorf("at first it is %+v, %v", s, err)
+		}
+	}
+	p.now(ended, "text", "===== Job "+s.ID+" ended with exit code 3 =====")
+	if s, err := b.Status(t.Context(), s.ID); err != nil || s.State != job.Failed || s.ExitCode != 3 {
+		t.Errorf("then it is %+v, %v", s, err)
 	}
 }
 
