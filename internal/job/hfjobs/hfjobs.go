@@ -106,7 +106,7 @@ func (b *Backend) Status(ctx context.Context, id string) (job.Status, error) {
 	if at, ok := b.asked.Load(id); ok && time.Since(at.(time.Time)) < patience(rec, 0) { //nolint:forcetypeassert // there is nothing else in it
 		return rec.Last, nil
 	}
-	if rec, err = b.settle(ctx, rec); err == nil && rec.Last.State == job.Running {
+	if rec, err = b.settle(ctx, rec); err == nil && rec.Last.State == job.Running && rec.Kept[keptEnded] == "" {
 		b.asked.Store(id, time.Now())
 	}
 	return rec.Last, err
