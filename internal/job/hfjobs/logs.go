@@ -31,7 +31,7 @@ const (
 	readEvery  = time.Second      // a log is not asked for more often, and later less often
 	quiet      = time.Second      // the silence after which a running job has printed no more
 	quietAtEnd = 5 * time.Second  // and one that is over
-	wholeAfter = time.Minute      // after its end a job's log has all that it will have
+	wholeAfter = time.Minute      // after its end was seen a job's log has all that it will have
 
 	maxLog         = 256 << 20 // bytes of one job's output that are kept here
 	shortestSecret = 4         // shorter values are in everything
@@ -94,7 +94,7 @@ func (b *Backend) readLog(ctx context.Context, rec job.Record, over bool) (logSt
 		return l, copied
 	}
 	l.ReadAt = time.Now().UTC()
-	l.Whole = over && err == nil && (l.Ending.Known || time.Since(rec.Last.Finished) > wholeAfter)
+	l.Whole = over && err == nil && (l.Ending.Known || !b.soonAfterEnd(&rec, wholeAfter))
 	data, merr := json.Marshal(l)
 	if merr == nil {
 		merr = replaceFile(b.logPath(rec.ID, ".json"), data)

@@ -133,12 +133,14 @@ func (b *Backend) soonAfterEnd(rec *job.Record, wait time.Duration) bool {
 		return false
 	}
 	at, err := time.Parse(time.RFC3339Nano, kept.Kept[keptEnded])
-	if err == nil {
-		return time.Since(at) < wait
+	if err != nil {
+		at, kept.Kept = time.Now(), with(kept.Kept, keptEnded, now())
+		if b.records().Save(kept) != nil {
+			return false
+		}
 	}
-	kept.Kept = with(kept.Kept, keptEnded, now())
 	rec.Kept = kept.Kept
-	return b.records().Save(kept) == nil
+	return time.Since(at) < wait
 }
 
 // overtime reports whether the job ran for as long as it may.
