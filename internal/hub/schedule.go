@@ -29,6 +29,7 @@ type ScheduledJob struct {
 		Env     map[string]string `json:"environment"`
 		Flavor  string            `json:"flavor"`
 		Labels  map[string]string `json:"labels"`
+		Timeout int               `json:"timeout"` // in seconds
 	} `json:"jobSpec"`
 }
 
