@@ -105,6 +105,9 @@ func jobsCommand(std cli.Streams) *cobra.Command {
 		command("ls", "list the jobs, latest first", 0, func(cmd *cobra.Command, cfg *config.Config, _ []string) error {
 			return cli.ListJobs(cmd.Context(), cfg, std)
 		}),
+		command("backends", "list where jobs can run: hardware, what is free, price", 0, func(cmd *cobra.Command, cfg *config.Config, _ []string) error {
+			return cli.ListBackends(cmd.Context(), cfg, std)
+		}),
 		command("logs ID", "print the log of a job", 1, func(cmd *cobra.Command, cfg *config.Config, args []string) error {
 			return cli.JobLogs(cmd.Context(), cfg, args[0], std)
 		}),
@@ -131,6 +134,7 @@ func hubCommand(std cli.Streams) *cobra.Command {
 	serve.Flags().StringVar(&opts.AddrFile, "addr-file", "", "write the address to `FILE`")
 	serve.Flags().BoolVar(&opts.Auth, "auth", false, "ask for a token: of the folder's users (hub user add), or the one in the variable HF_TOKEN")
 	serve.Flags().StringVar(&opts.Router, "router", "", "answer /v1 by the model's endpoint at `URL` (default the local server that is configured)")
+	serve.Flags().BoolVar(&opts.RunJobs, "run-jobs", false, "let who may write to a namespace run jobs on this machine, as you")
 	serve.Flags().Int64Var(&opts.PartSize, "part-size", 0, "let clients send files larger than `BYTES` in parts (default 64 MiB)")
 	c := group("hub", "the Hub-compatible server", serve, hubUserCommand(std))
 	c.RunE = func(cmd *cobra.Command, _ []string) error {

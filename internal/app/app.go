@@ -21,8 +21,8 @@ import (
 	"ml-intern/internal/approval"
 	"ml-intern/internal/config"
 	"ml-intern/internal/job"
-	"ml-intern/internal/job/hubjobs"
 	"ml-intern/internal/job/local"
+	"ml-intern/internal/job/watch"
 	"ml-intern/internal/ledger"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/llm/replay"
@@ -41,7 +41,8 @@ const ShimCommand = "job-shim"
 type App struct {
 	cfg   *config.Config
 	store *sqlite.Store
-	jobs  local.Backend
+	here  local.Backend
+	jobs  *job.Set // here is one of them
 	hub   *localHub
 	keys  keys
 	web   *outside
@@ -55,11 +56,16 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	jobs, err := localJobs(cfg)
+	here, err := localJobs(cfg)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	return &App{cfg: cfg, store: store, jobs: jobs, web: newOutside(cfg), hub: &localHub{dir: hubDir(cfg), jobs: hubjobs.Jobs{Backend: jobs}}}, nil
+	a := &App{cfg: cfg, store: store, here: here, web: newOutside(cfg), hub: &localHub{dir: hubDir(cfg), jobs: hubJobsOf(cfg, here)}}
+	a.web.papers.HubToken = a.paperToken
+	if a.jobs, err = computes(cfg, here, a.payingHub()); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return a, nil
 }
 
 // Close ends what New and the sessions opened.
@@ -69,17 +75,6 @@ func (a *App) Close() error {
 		err = errors.Join(err, a.recording.Close())
 	}
 	return err
-}
-
-func localJobs(cfg *config.Config) (local.Backend, error) {
-	if cfg.Compute != "local" {
-		return local.Backend{}, fmt.Errorf("%w: there is no compute backend %q; this version has: local", ErrUsage, cfg.Compute)
-	}
-	exe, err := os.Executable()
-	if err != nil {
-		return local.Backend{}, fmt.Errorf("find this program: %w", err)
-	}
-	return local.Backend{Dir: filepath.Join(cfg.Paths.State, "jobs"), Shim: []string{exe, ShimCommand}, Env: cfg.Environ()}, nil
 }
 
 // Start begins a session with its first prompt in the configured workspace
@@ -94,7 +89,7 @@ func (a *App) Start(ctx context.Context, prompt string) (*Conversation, error) {
 		return nil, err
 	}
 	renewLogin(ctx, a.cfg, append([]string{cmp.Or(a.cfg.Model, opened.Model)}, a.cfg.Fallback...)...)
-	ag, err := a.agent(opened, nil)
+	ag, err := a.agent(ctx, opened, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -135,8 +130,11 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 	if !a.cfg.IsFlag("model") {
 		a.cfg.Model = opened.Model
 	}
-	if !a.cfg.IsFlag("hub") {
+	if !a.cfg.IsFlag("hub") && a.cfg.Hub != opened.Hub {
 		a.cfg.Hub = opened.Hub
+		if a.jobs, err = computes(a.cfg, a.here, a.payingHub()); err != nil {
+			return nil, errors.Join(err, release())
+		}
 	}
 	if _, err := os.Stat(opened.Dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the session's workspace: %w", err), release())
@@ -145,7 +143,7 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 		return nil, errors.Join(err, release())
 	}
 	renewLogin(ctx, a.cfg, append([]string{cmp.Or(a.cfg.Model, opened.Model)}, a.cfg.Fallback...)...)
-	ag, err := a.agent(opened, s.Events())
+	ag, err := a.agent(ctx, opened, s.Events())
 	if err != nil {
 		return nil, errors.Join(err, release())
 	}
@@ -231,7 +229,7 @@ func (c *Conversation) Run(ctx context.Context, prompt string) iter.Seq2[session
 func (c *Conversation) Close() error { return c.release() }
 
 // agent puts the agent of a session together, whose log holds what was before.
-func (a *App) agent(opened session.Opened, before []session.Event) (*agent.Agent, error) {
+func (a *App) agent(ctx context.Context, opened session.Opened, before []session.Event) (*agent.Agent, error) {
 	models, err := a.models(opened.Model)
 	if err != nil {
 		return nil, err
@@ -252,8 +250,9 @@ func (a *App) agent(opened session.Opened, before []session.Event) (*agent.Agent
 		MaxSteps: a.cfg.MaxSteps,
 		Spill:    a.spill(opened.ID),
 		Reason:   func(err error) string { return Classify(err).Reason },
+		Charges:  charges(a.jobs),
 	}
-	router, err := a.tools(opened.ID, a.research(ag, opened))
+	router, err := a.tools(ctx, opened.ID, a.research(ag, opened))
 	if err != nil {
 		return nil, err
 	}
@@ -276,18 +275,20 @@ func retry(cfg *config.Config) llm.RetryOptions {
 }
 
 // tools lists every built-in tool, for the session of that id.
-func (a *App) tools(id string, research tool.Tool) (*tool.Router, error) {
+func (a *App) tools(ctx context.Context, id string, research tool.Tool) (*tool.Router, error) {
 	sb := a.sandbox()
-	remote, kept := a.hubClient, a.newCollection(id)
+	remote, kept, checks := a.hubClient, a.newCollection(id), a.checks()
 	uploads := filepath.Join(a.cfg.Paths.State, "uploads")
 	return tool.NewRouter(append([]tool.Tool{
 		tools.Plan(),
 		tools.Write(sb),
 		tools.Edit(sb),
-		tools.Bash(sb),
-		tools.JobSubmit(a.jobs, a.cfg.Dir),
-		tools.JobWait(a.jobs, sb),
+		tools.Bash(sb, checks.ran),
+		tools.JobSubmit(a.jobs, a.quote(ctx), checks, a.cfg.Dir),
+		tools.JobHardware(a.jobs),
+		tools.JobWait(tools.Waiting{Watcher: a.watcher(id), Keeper: a.keeper(), Progressed: checks.progressed}, sb),
 		tools.JobLogs(a.jobs),
+		tools.JobMetrics(&watch.Metrics{Backend: a.jobs, Getenv: a.cfg.Getenv, Dashboard: a.dashboard}, checks.progressed),
 		tools.JobCancel(a.jobs),
 		tools.CompareRuns(a.jobs, sb),
 		kept.collect(tools.Publish(remote, sb, a.jobs, tools.Provenance{Session: id, Version: Version(), Memory: uploads})),
@@ -312,7 +313,7 @@ func (a *App) readers() []tool.Tool {
 }
 
 func (a *App) sandbox() sandbox.Local {
-	return sandbox.Local{Dir: a.cfg.Dir, Env: sandbox.Environ(a.cfg.Environ())}
+	return sandbox.Local{Dir: a.cfg.Dir, Env: sandbox.Environ(a.cfg.Environ()), Vault: sandbox.NewVault(filepath.Join(a.cfg.Paths.State, "kept"), a.cfg.Dir)}
 }
 
 // spill keeps tool results that are too long for the transcript in the

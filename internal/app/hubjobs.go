@@ -9,17 +9,13 @@ import (
 	"ml-intern/internal/config"
 	"ml-intern/internal/hub/hubserver"
 	"ml-intern/internal/job/hubjobs"
+	"ml-intern/internal/job/local"
 	"ml-intern/internal/llm/catalog"
 )
 
-// hubJobsOf are the jobs of the configured backend, nil if it has none that
-// can be shown.
-func hubJobsOf(cfg *config.Config) hubserver.Jobs {
-	backend, err := localJobs(cfg)
-	if err != nil {
-		return nil
-	}
-	return hubjobs.Jobs{Backend: backend, Dir: filepath.Join(hubDir(cfg), "jobs")}
+// hubJobsOf shows the jobs of this machine to a Hub server, which may start others.
+func hubJobsOf(cfg *config.Config, here local.Backend) hubserver.Jobs {
+	return hubjobs.Jobs{Backend: here, With: withSecrets(here), Dir: filepath.Join(hubDir(cfg), "jobs")}
 }
 
 // hubRouter is the endpoint that /v1 of the Hub server leads to, with its key:

@@ -23,6 +23,7 @@ type ServeOptions struct {
 	Auth     bool   // a token is needed
 	Token    string // with Auth, a token of the user me, beside those of the folder's users.yaml
 	Router   string // the endpoint of a model that /v1 leads to; the first local server that is configured if ""
+	RunJobs  bool   // the Jobs API starts programs on this machine
 	PartSize int64  // larger files come in parts if the client can; the server's own if 0
 }
 
@@ -39,8 +40,12 @@ func ServeHub(ctx context.Context, cfg *config.Config, opts ServeOptions, ready 
 	if err != nil {
 		return err
 	}
+	here, err := localJobs(cfg)
+	if err != nil {
+		return err
+	}
 	store, err := hubserver.Open(hubserver.Options{
-		Dir: opts.Dir, Auth: opts.Auth, Tokens: opts.tokens(), PartSize: opts.PartSize, Jobs: hubJobsOf(cfg), Router: router, RouterKey: key,
+		Dir: opts.Dir, Auth: opts.Auth, Tokens: opts.tokens(), PartSize: opts.PartSize, Jobs: hubJobsOf(cfg, here), RunJobs: opts.RunJobs, Router: router, RouterKey: key,
 	})
 	if err != nil {
 		return fmt.Errorf("open hub folder: %w", err)

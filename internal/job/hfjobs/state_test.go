@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -160,6 +161,50 @@ func TestLateLog(t *testing.T) {
 	p.now(ended, "text", "===== Job "+s.ID+" ended with exit code 3 =====")
 	if s, err := b.Status(t.Context(), s.ID); err != nil || s.State != job.Failed || s.ExitCode != 3 {
 		t.Errorf("then it is %+v, %v", s, err)
+	}
+}
+
+// A Hub that shows secrets is not believed: they are in no log, whatever they
+// look like, in no reason, and in no file.
+func TestSecretsAreHidden(t *testing.T) {
+	t.Parallel()
+	p, b := onPaper(t)
+	values := map[string]string{"HF_TOKEN": "hunter2-token", "DEPLOY_KEY": "hunter2-first\nhunter2-second\n", "SHORT_KEY": "ab", "LONG_TOKEN": "hunter2-token-and-more"}
+	b.Secret = func(name string) (string, bool) { v, ok := values[name]; return v, ok }
+	spec := command(t)
+	spec.Secrets = []string{"HF_TOKEN", "DEPLOY_KEY", "SHORT_KEY", "LONG_TOKEN"}
+	s, err := b.Submit(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.now(`{"id": "j1", "startedAt": "2026-01-02T03:00:10Z", "status": {"stage": "ERROR", "message": "OOMKilled; exit code: 5, said hunter2-token"}}`,
+		"a hunter2-token b hunter2-token-and-more", "hunter2-first", "hunter2-second", "ab", "x hf_abcdefghijklmnopqrstuvwxyzABCDEFGH")
+	s, err = b.Status(t.Context(), s.ID)
+	if err != nil || s.State != job.OutOfMemory || strings.Contains(s.Reason, "hunter2") {
+		t.Errorf("it is %+v, %v", s, err)
+	}
+	got := ""
+	for line, err := range b.Logs(t.Context(), s.ID, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got += line.Text + "\n"
+	}
+	if want := "a [HF_TOKEN] b [LONG_TOKEN]\n[DEPLOY_KEY]\n[DEPLOY_KEY]\nab\nx [secret]\n"; got != want {
+		t.Errorf("the log is %q, want %q", got, want)
+	}
+	err = filepath.WalkDir(b.Dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if strings.Contains(string(data), "hunter2") {
+			t.Errorf("%s holds a secret", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 

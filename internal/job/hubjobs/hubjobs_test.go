@@ -34,8 +34,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// machine runs jobs here. A backend for secrets gives them to a job through a
-// file that is gone when it has read it.
+// machine runs jobs here.
 func machine(t *testing.T) hubjobs.Jobs {
 	t.Helper()
 	self, err := os.Executable()
@@ -45,29 +44,10 @@ func machine(t *testing.T) hubjobs.Jobs {
 	dir := t.TempDir()
 	here := local.Backend{Dir: filepath.Join(dir, "state"), Shim: []string{"env", "GORACE=atexit_sleep_ms=0", self, "job-shim"}, Slots: 2}
 	return hubjobs.Jobs{Backend: here, Dir: filepath.Join(dir, "jobs"), With: func(secret func(string) (string, bool)) job.Backend {
-		return handing{here, secret, t.TempDir()}
+		with := here
+		with.Secret = secret
+		return with
 	}}
-}
-
-type handing struct {
-	job.Backend
-	secret func(string) (string, bool)
-	dir    string
-}
-
-func (v handing) Submit(ctx context.Context, spec job.Spec) (job.Status, error) {
-	give := ""
-	for _, name := range spec.Secrets {
-		path := filepath.Join(v.dir, name)
-		value, _ := v.secret(name)
-		if err := os.WriteFile(path, []byte(value), 0o600); err != nil {
-			return job.Status{}, err
-		}
-		give += fmt.Sprintf("%s=$(cat '%s'); rm '%s'; export %s; ", name, path, path, name)
-	}
-	spec.Args = append(append([]string{"-c", give + `exec "$@"`, "sh"}, spec.Command...), spec.Args...)
-	spec.Command = []string{"/bin/sh"}
-	return v.Backend.Submit(ctx, spec)
 }
 
 // The official client runs jobs: scripts/test-interop does it with each of its

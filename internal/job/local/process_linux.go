@@ -2,6 +2,7 @@ package local
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -23,14 +24,11 @@ func processes() ([]process, error) {
 	if err != nil {
 		return nil, err
 	}
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		boot = []byte("boot")
-	}
+	era := era()
 	var all []process
 	for _, name := range names {
 		if pid, err := strconv.Atoi(name); err == nil {
-			if p, ok := readProcess(pid, string(bytes.TrimSpace(boot))); ok {
+			if p, ok := readProcess(pid, era); ok {
 				all = append(all, p)
 			}
 		}
@@ -38,8 +36,19 @@ func processes() ([]process, error) {
 	return all, nil
 }
 
+// era names what process numbers are unique in: a container that starts again
+// begins to count anew, as the machine does.
+func era() string {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		boot = []byte("boot")
+	}
+	namespace, _ := os.Readlink("/proc/self/ns/pid")
+	return string(bytes.TrimSpace(boot)) + " " + namespace
+}
+
 // readProcess reads one line of the table; it may have ended meanwhile.
-func readProcess(pid int, boot string) (process, bool) {
+func readProcess(pid int, era string) (process, bool) {
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return process{}, false
@@ -53,10 +62,16 @@ func readProcess(pid int, boot string) (process, bool) {
 	number := func(i int) int { n, _ := strconv.Atoi(fields[i]); return n }
 	return process{
 		pid: pid, parent: number(1), group: number(2), session: number(3),
-		mark:   boot + "/" + fields[19],
+		mark:   era + "/" + fields[19],
 		rss:    int64(number(21)) * int64(os.Getpagesize()),
 		zombie: fields[0] == "Z" || fields[0] == "X",
 	}, true
+}
+
+// identify returns the mark of a process, "" if there is none.
+func identify(pid int) (string, error) {
+	p, _ := readProcess(pid, era())
+	return p.mark, nil
 }
 
 // proportionalMemory is a process's memory with shared pages divided among
@@ -91,6 +106,13 @@ func adoptOrphans() error {
 	return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 }
 
+// childless reports whether this process has no child, and so, if it adopts
+// orphans, no descendant: that is known without a look at the whole table.
+func childless() bool {
+	err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return errors.Is(err, unix.ECHILD)
+}
+
 // collect removes adopted children that have ended from the system's table.
 // The job's first process has its own waiter.
 func collect(all []process, first int) {
@@ -120,6 +142,15 @@ func pin(pid int, slots []int) error {
 		return fmt.Errorf("set CPU affinity: %w", err)
 	}
 	return nil
+}
+
+// syncFiles makes all files last that are on a folder's file system.
+func syncFiles(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(unix.Syncfs(int(dir.Fd())), dir.Close())
 }
 
 // memoryKills is how often this machine has killed a process because memory

@@ -4,8 +4,10 @@ package local
 
 import (
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // processes asks ps, which is the same on all of them.
@@ -30,11 +32,22 @@ func processes() ([]process, error) {
 	return all, nil
 }
 
+// identify returns the mark of a process, "" if there is none.
+func identify(pid int) (string, error) {
+	all, err := processes()
+	if i := slices.IndexFunc(all, func(p process) bool { return p.pid == pid }); err == nil && i >= 0 {
+		return all[i].mark, nil
+	}
+	return "", err
+}
+
 const adopts = false
 
 func proportionalMemory(p process) int64 { return p.rss }
 func hasEnv(int, string) bool            { return false }
 func adoptOrphans() error                { return nil }
 func collect([]process, int)             {}
+func childless() bool                    { return false }
 func pin(int, []int) error               { return nil }
+func syncFiles(string) error             { syscall.Sync(); return nil }
 func memoryKills() int                   { return -1 }
