@@ -44,7 +44,8 @@ hub/hubserver/space:
 hub/hubserver/collection:
 hub/hubserver/webhook:
 hub/hubserver/rows: hub/feature hub/card
-hub/hubserver:  hub hub/card hub/feature hub/weights hub/hubserver/gitstore hub/hubserver/githttp hub/hubserver/users hub/hubserver/grant hub/hubserver/web hub/hubserver/community hub/hubserver/space hub/hubserver/collection hub/hubserver/webhook hub/hubserver/rows
+hub/hubserver/cron:
+hub/hubserver:  hub hub/card hub/feature hub/weights hub/hubserver/gitstore hub/hubserver/githttp hub/hubserver/users hub/hubserver/grant hub/hubserver/web hub/hubserver/community hub/hubserver/space hub/hubserver/collection hub/hubserver/webhook hub/hubserver/rows hub/hubserver/cron
 llm/wire:       llm
 llm/openai:     llm llm/wire
 llm/anthropic:  llm llm/wire

@@ -68,7 +68,7 @@ var (
 const lfsKind = "application/vnd.git-lfs+json"
 
 func goldens() []golden {
-	return slices.Concat(goldenRepos(), goldenUploads(), goldenReads(), goldenRefs(), goldenTalks())
+	return slices.Concat(goldenRepos(), goldenUploads(), goldenReads(), goldenRefs(), goldenTalks(), goldenJobs())
 }
 
 func goldenRepos() []golden {

@@ -196,7 +196,7 @@ type tape struct {
 // goldenHub serves a repository with a few files, the same for both clients.
 func goldenHub(t *testing.T, part int64) *tape {
 	t.Helper()
-	s, err := hubserver.Open(hubserver.Options{Dir: t.TempDir(), PartSize: part})
+	s, err := hubserver.Open(hubserver.Options{Dir: t.TempDir(), PartSize: part, Jobs: oneJob{}, RunJobs: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,6 +268,7 @@ var (
 	commitID   = regexp.MustCompile(`\b[0-9a-f]{40}\b`)
 	eventID    = regexp.MustCompile(`/comment/[^/]+/`)
 	partETag   = regexp.MustCompile(`"etag":"[^,}]*"`)
+	scheduleID = regexp.MustCompile(`^(/api/scheduled-jobs/[^/]+)/[^/?]+`)
 	signedPath = regexp.MustCompile(`^(/api/storage/[a-z]+)/.*`) // what follows is the server's affair
 )
 
@@ -280,6 +281,7 @@ func (tp *tape) step(r *http.Request, body []byte) step {
 		path += "?" + q
 	}
 	path = eventID.ReplaceAllString(path, "/comment/{event}/")
+	path = scheduleID.ReplaceAllString(path, "$1/{id}")
 	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	s := step{line: r.Method + " " + commitID.ReplaceAllString(path, "{commit}"), kind: kind}
 	if len(body) > 0 {

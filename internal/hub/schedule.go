@@ -12,7 +12,8 @@ type ScheduledJob struct {
 	Created     time.Time `json:"createdAt"`
 	Schedule    string    `json:"schedule"` // @hourly and the like, or five fields as cron has them
 	Suspended   bool      `json:"suspend"`
-	Concurrency bool      `json:"concurrency"` // a run may start while another goes on
+	Why         string    `json:"suspendReason"` // of a Suspended that the Hub did itself
+	Concurrency bool      `json:"concurrency"`   // a run may start while another goes on
 	Status      struct {
 		Last struct { // the last run; ID is "" if there was none
 			ID string    `json:"id"`
@@ -28,6 +29,7 @@ type ScheduledJob struct {
 		Env     map[string]string `json:"environment"`
 		Flavor  string            `json:"flavor"`
 		Labels  map[string]string `json:"labels"`
+		Timeout int               `json:"timeout"` // in seconds
 	} `json:"jobSpec"`
 }
 

@@ -49,23 +49,6 @@ func (s *Server) moreAPI(x *exchange, method string, seg []string) (bool, error)
 	return false, nil
 }
 
-// scheduledJobs says that nothing is run by the clock here.
-func (s *Server) scheduledJobs(x *exchange, method string, seg []string) error {
-	if len(seg) == 0 {
-		return noRoute(x)
-	}
-	if err := s.mayUseJobs(x, seg[0]); err != nil {
-		return err
-	}
-	if len(seg) == 1 && method == http.MethodGet {
-		return s.ok(x, []any{})
-	}
-	if method == http.MethodPost && len(seg) == 1 {
-		return refuse(http.StatusNotImplemented, "JobsNotAvailable", "this server starts no jobs by the clock")
-	}
-	return refuse(http.StatusNotFound, "JobNotFound", "Scheduled job not found")
-}
-
 // accounts lists the accounts that the server knows, each once, with the most
 // that its tokens allow.
 func (s *Server) accounts() []Account {

@@ -175,18 +175,22 @@ func (j jobSpec) request(owner, endpoint string) JobRequest {
 	r := JobRequest{
 		JobFacts: JobFacts{Owner: owner, Image: j.Image, Flavor: j.Flavor, Labels: j.Labels, Attempts: j.Attempts},
 		Command:  j.Command, Args: j.Args, Env: map[string]string{"HF_ENDPOINT": endpoint}, Secrets: j.Secrets,
-		Timeout: time.Duration(j.Timeout * float64(time.Second)),
+		Timeout: j.timeout(),
 	}
 	if r.Labels == nil {
 		r.Labels = map[string]string{}
-	}
-	if r.Timeout == 0 {
-		r.Timeout = defaultJobTime
 	}
 	for name, value := range j.Env {
 		r.Env[name] = value
 	}
 	return r
+}
+
+func (j jobSpec) timeout() time.Duration {
+	if j.Timeout == 0 {
+		return defaultJobTime
+	}
+	return time.Duration(j.Timeout * float64(time.Second))
 }
 
 // startJob starts a job in a namespace.

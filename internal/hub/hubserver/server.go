@@ -148,9 +148,13 @@ func (s *Server) Close() error {
 // collectEvery is how often Tend looks for what nobody needs.
 const collectEvery = time.Hour
 
-// Tend keeps the folder clean until ctx ends: uploads that were never finished
-// and large files that no commit names are removed after a day.
+// Tend does what is due by the clock until ctx ends: it starts scheduled jobs,
+// and removes uploads that were never finished and large files that no commit
+// names after a day.
 func (s *Server) Tend(ctx context.Context) {
+	var clock sync.WaitGroup
+	defer clock.Wait()
+	clock.Go(func() { s.keepTime(ctx) })
 	tick := time.NewTicker(collectEvery)
 	defer tick.Stop()
 	for {

@@ -390,3 +390,45 @@ func TestListAsksOnce(t *testing.T) {
 		}
 	}
 }
+
+// Of a job that runs for hours the Hub is not asked every second.
+func TestAsksSeldom(t *testing.T) {
+	t.Parallel()
+	h, b := serve(t)
+	s := submit(t, b, shell(t, "sleep 300"))
+	for s.State != job.Running {
+		s, _ = b.Status(t.Context(), s.ID)
+		time.Sleep(20 * time.Millisecond)
+	}
+	h.Requests()
+	for range 50 {
+		if s, err := b.Status(t.Context(), s.ID); err != nil || s.State != job.Running {
+			t.Fatalf("it is %+v, %v", s, err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	young := len(h.Requests())
+	records := job.Records{Dir: filepath.Join(b.Dir, "jobs")}
+	rec, err := records.Get(s.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec.Last.Started = rec.Last.Started.Add(-time.Hour)
+	if err := records.Save(rec); err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		if s, err := b.Status(t.Context(), s.ID); err != nil || s.State != job.Running {
+			t.Fatalf("it is %+v, %v", s, err)
+		}
+	}
+	if old := len(h.Requests()); young < 10 || old > 1 {
+		t.Errorf("it was asked %d times when the job was young, %d times when it was old", young, old)
+	}
+	if err := b.Cancel(t.Context(), s.ID); err != nil {
+		t.Error(err)
+	}
+	if s, err := b.Status(t.Context(), s.ID); err != nil || s.State != job.Canceled {
+		t.Errorf("it is %+v, %v", s, err)
+	}
+}

@@ -51,6 +51,8 @@ type Backend struct {
 	// nil.
 	Secret func(name string) (value string, ok bool)
 
+	asked sync.Map // when the Hub told last how a job is, by id
+
 	mu       sync.Mutex
 	account  string // of Hub, once it is known
 	offers   []job.Offer
@@ -64,6 +66,7 @@ const (
 	keptNamespace = "namespace"
 	keptSent      = "sent"   // when the job was sent
 	keptCancel    = "cancel" // somebody wants it to end
+	keptEnded     = "ended"  // when it was first seen that it has
 )
 
 func (b *Backend) records() job.Records { return job.Records{Dir: filepath.Join(b.Dir, "jobs")} }
@@ -100,8 +103,23 @@ func (b *Backend) Status(ctx context.Context, id string) (job.Status, error) {
 	if err != nil {
 		return job.Status{}, err
 	}
-	rec, err = b.settle(ctx, rec)
+	if at, ok := b.asked.Load(id); ok && time.Since(at.(time.Time)) < patience(rec, 0) { //nolint:forcetypeassert // there is nothing else in it
+		return rec.Last, nil
+	}
+	if rec, err = b.settle(ctx, rec); err == nil && rec.Last.State == job.Running && rec.Kept[keptEnded] == "" {
+		b.asked.Store(id, time.Now())
+	}
 	return rec.Last, err
+}
+
+// patience is how long what is known of a running job is good enough: the Hub
+// counts questions, and of a job that runs for hours a few seconds tell nothing.
+func patience(rec job.Record, least time.Duration) time.Duration {
+	age := time.Since(rec.Last.Started)
+	if rec.Last.State != job.Running || rec.Last.Started.IsZero() || age < time.Minute {
+		return least
+	}
+	return min(age/60, 10*time.Second)
 }
 
 // settle asks the Hub for a job that is not done, and remembers the answer.

@@ -28,10 +28,10 @@ import (
 const (
 	logLimit   = 10 * time.Minute // of reading a log, however long it is
 	lockLimit  = time.Minute      // of waiting for another process that reads it
-	readEvery  = time.Second      // a log is not asked for more often
+	readEvery  = time.Second      // a log is not asked for more often, and later less often
 	quiet      = time.Second      // the silence after which a running job has printed no more
 	quietAtEnd = 5 * time.Second  // and one that is over
-	wholeAfter = time.Minute      // after its end a job's log has all that it will have
+	wholeAfter = time.Minute      // after its end was seen a job's log has all that it will have
 
 	maxLog         = 256 << 20 // bytes of one job's output that are kept here
 	shortestSecret = 4         // shorter values are in everything
@@ -76,7 +76,7 @@ func (b *Backend) logState(id string) (l logState, err error) {
 // error it still tells what is here.
 func (b *Backend) readLog(ctx context.Context, rec job.Record, over bool) (logState, error) {
 	l, err := b.logState(rec.ID)
-	if err != nil || l.Whole || !over && time.Since(l.ReadAt) < readEvery {
+	if err != nil || l.Whole || !over && time.Since(l.ReadAt) < patience(rec, readEvery) {
 		return l, err
 	}
 	ctx, stop := context.WithTimeout(ctx, logLimit)
@@ -86,7 +86,7 @@ func (b *Backend) readLog(ctx context.Context, rec job.Record, over bool) (logSt
 		return l, err
 	}
 	defer unlock()
-	if l, err = b.logState(rec.ID); err != nil || l.Whole || !over && time.Since(l.ReadAt) < readEvery {
+	if l, err = b.logState(rec.ID); err != nil || l.Whole || !over && time.Since(l.ReadAt) < patience(rec, readEvery) {
 		return l, err // another process was quicker
 	}
 	copied, err := b.copyLog(ctx, rec, &l, over)
@@ -94,7 +94,7 @@ func (b *Backend) readLog(ctx context.Context, rec job.Record, over bool) (logSt
 		return l, copied
 	}
 	l.ReadAt = time.Now().UTC()
-	l.Whole = over && err == nil && (l.Ending.Known || time.Since(rec.Last.Finished) > wholeAfter)
+	l.Whole = over && err == nil && (l.Ending.Known || !b.soonAfterEnd(&rec, wholeAfter))
 	data, merr := json.Marshal(l)
 	if merr == nil {
 		merr = replaceFile(b.logPath(rec.ID, ".json"), data)
@@ -285,6 +285,21 @@ func (b *Backend) copied(id string, size, from int64) iter.Seq2[job.Line, error]
 		defer file.Close()
 		job.Lines(io.NewSectionReader(file, from, size-from), from)(yield)
 	}
+}
+
+// lastLine is the last line with a text in the copy of a log, or its beginning.
+func (b *Backend) lastLine(id string, size int64) string {
+	last := ""
+	for line, err := range b.copied(id, size, -4<<10) {
+		if err != nil {
+			break
+		}
+		last = cmp.Or(strings.TrimSpace(line.Text), last)
+	}
+	if len(last) > 200 {
+		last = strings.ToValidUTF8(last[:200], "") + "…"
+	}
+	return last
 }
 
 // replaceFile writes a file whole or not at all.

@@ -4,7 +4,6 @@ package hfjobs_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -60,31 +59,10 @@ func machine(t *testing.T) hubjobs.Jobs {
 	dir := hidden(t)
 	here := local.Backend{Dir: filepath.Join(dir, "state"), Shim: []string{"env", "GORACE=atexit_sleep_ms=0", self, "job-shim"}, Slots: 2}
 	return hubjobs.Jobs{Backend: here, Dir: filepath.Join(dir, "jobs"), With: func(secret func(string) (string, bool)) job.Backend {
-		return vault{here, t, secret}
+		with := here
+		with.Secret = secret
+		return with
 	}}
-}
-
-// vault gives secrets to the jobs of a backend through files that only the
-// test knows.
-type vault struct {
-	job.Backend
-	t      *testing.T
-	secret func(string) (string, bool)
-}
-
-func (v vault) Submit(ctx context.Context, spec job.Spec) (job.Status, error) {
-	dir, err, give := hidden(v.t), error(nil), ""
-	for _, name := range spec.Secrets {
-		value, _ := v.secret(name)
-		err = errors.Join(err, os.WriteFile(filepath.Join(dir, name), []byte(value), 0o600))
-		give += fmt.Sprintf("%s=$(cat '%s/%s'); export %s; ", name, dir, name, name)
-	}
-	if err != nil {
-		return job.Status{}, err
-	}
-	spec.Args = append(append([]string{"-c", give + `exec "$@"`, "sh"}, spec.Command...), spec.Args...)
-	spec.Command = []string{"/bin/sh"}
-	return v.Backend.Submit(ctx, spec)
 }
 
 // serve serves a Hub whose jobs run on this machine, and a backend for it.

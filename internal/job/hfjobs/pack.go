@@ -46,7 +46,7 @@ type load struct {
 // wrap returns the command that runs the load under wrap.sh, and adds to env
 // what that has to know.
 func (l load) wrap(id string, env map[string]string) []string {
-	env["ML_INTERN_JOB"] = id
+	env["ML_INTERN_JOB"], env["ML_INTERN_WRAP"] = id, wrapScript
 	if l.bare > 0 {
 		env["ML_INTERN_BARE"] = strconv.Itoa(l.bare)
 	}
@@ -56,7 +56,7 @@ func (l load) wrap(id string, env map[string]string) []string {
 		n++
 	}
 	env["ML_INTERN_PARTS"] = strconv.Itoa(n)
-	return append([]string{"/bin/sh", "-c", wrapScript, "ml-intern-job"}, l.command...)
+	return append([]string{"/bin/sh", "-c", `eval "$ML_INTERN_WRAP"`, "ml-intern-job"}, l.command...)
 }
 
 // pack reads the job's script and those of its inputs that are files here.

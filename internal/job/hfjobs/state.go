@@ -78,7 +78,7 @@ const (
 	// unreadWait is how long the end of a job may wait for its log to be read.
 	unreadWait = time.Minute
 	// lateWait is how long a log's last line may come after its job's end.
-	lateWait = 10 * time.Second
+	lateWait = 5 * time.Second
 )
 
 // conclude notes how a job has ended. Only its log tells the exit code: while
@@ -89,35 +89,58 @@ func (b *Backend) conclude(ctx context.Context, rec job.Record, j hub.Job) (job.
 		s.State, s.ExitCode, s.Reason = job.Succeeded, 0, ""
 		return rec, nil
 	}
-	var e ending
+	message := b.hider(rec.Spec.Secrets)(j.Status.Message) // it may quote the job
+	var l logState
 	if !s.Started.IsZero() {
-		l, err := b.readLog(ctx, rec, true)
-		since := time.Since(s.Finished)
-		if err != nil && (ctx.Err() != nil || since < unreadWait) {
+		var err error
+		l, err = b.readLog(ctx, rec, true)
+		if err != nil && (ctx.Err() != nil || b.soonAfterEnd(&rec, unreadWait)) {
 			return rec, err
 		}
-		e = l.Ending // what could not be read tells nothing
-		if j.Status.Stage == hub.JobFailed && !e.Known && codeIn(j.Status.Message) < 0 && !overtime(rec) && since < lateWait {
+		unclear := j.Status.Stage == hub.JobFailed && !l.Ending.Known && codeIn(message) < 0 && !overtime(rec) && !telling(message)
+		if unclear && b.soonAfterEnd(&rec, lateWait) {
 			s.State, s.Finished = job.Running, time.Time{}
 			return rec, nil
 		}
 	}
-	s.ExitCode = codeIn(j.Status.Message)
+	e := l.Ending // what could not be read tells nothing
+	s.ExitCode = codeIn(message)
 	if e.Known {
 		s.ExitCode = e.Code
 	}
 	switch j.Status.Stage {
 	case hub.JobCanceled:
-		s.State, s.Reason = job.Canceled, b.cancelReason(rec, j.Status)
+		s.State, s.Reason = job.Canceled, b.cancelReason(rec, j.Status.CancelReason, message)
 	case hub.JobDeleted:
-		s.State, s.Reason = job.Lost, clause("it was deleted on the Hub", j.Status.Message)
+		s.State, s.Reason = job.Lost, clause("it was deleted on the Hub", message)
 		if e.Known && e.Code == 0 {
 			s.State, s.Reason = job.Succeeded, ""
 		}
 	default:
-		s.State, s.Reason = failure(rec, e, j.Status.Message)
+		s.State, s.Reason = failure(rec, e, message)
+		if last := b.lastLine(rec.ID, l.Size); last != "" && s.State == job.Failed {
+			s.Reason += fmt.Sprintf("; its last output is %q", last)
+		}
 	}
 	return rec, nil
+}
+
+// soonAfterEnd reports whether it is not long since the job was first seen to
+// have ended: by our clock, which may be another than the Hub's.
+func (b *Backend) soonAfterEnd(rec *job.Record, wait time.Duration) bool {
+	kept, err := b.records().Get(rec.ID)
+	if err != nil {
+		return false
+	}
+	at, err := time.Parse(time.RFC3339Nano, kept.Kept[keptEnded])
+	if err != nil {
+		at, kept.Kept = time.Now(), with(kept.Kept, keptEnded, now())
+		if b.records().Save(kept) != nil {
+			return false
+		}
+	}
+	rec.Kept = kept.Kept
+	return time.Since(at) < wait
 }
 
 // overtime reports whether the job ran for as long as it may.
@@ -131,6 +154,11 @@ var (
 	timeWords = regexp.MustCompile(`(?i)time ?limit|timed? ?out|time-?out|deadline`)
 	oomWords  = regexp.MustCompile(`(?i)\boom|out ?of ?memory|of memory`)
 )
+
+// telling reports whether the Hub's message says why it ended the job.
+func telling(message string) bool {
+	return timeWords.MatchString(message) || oomWords.MatchString(message)
+}
 
 // codeIn is the exit code that the Hub's message names, -1 if it names none.
 func codeIn(message string) int {
@@ -165,16 +193,16 @@ func failure(rec job.Record, e ending, message string) (job.State, string) {
 }
 
 // cancelReason says who has canceled a job, and why.
-func (b *Backend) cancelReason(rec job.Record, s hub.JobStatus) string {
+func (b *Backend) cancelReason(rec job.Record, reason, message string) string {
 	switch {
-	case s.CancelReason == hub.NoCredits:
+	case reason == hub.NoCredits:
 		return fmt.Sprintf("the Hub canceled it: %s has no credit left; add some at %s", rec.Kept[keptNamespace], b.Hub.BillingURL())
-	case s.CancelReason == hub.NoSubscription:
+	case reason == hub.NoSubscription:
 		return fmt.Sprintf("the Hub canceled it: %s needs a subscription for jobs (PRO, Team or Enterprise)", rec.Kept[keptNamespace])
-	case s.CancelReason != "":
-		return clause("the Hub canceled it ("+s.CancelReason+")", s.Message)
+	case reason != "":
+		return clause("the Hub canceled it ("+reason+")", message)
 	case rec.Kept[keptCancel] == "":
-		return clause("it was canceled on the Hub", s.Message)
+		return clause("it was canceled on the Hub", message)
 	}
 	return "it was canceled"
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -98,7 +99,7 @@ func TestStates(t *testing.T) {
 		"waits, says why":        {times: `"createdAt": "2026-01-02T03:00:00Z"`, status: `"stage": "SCHEDULING", "message": "no GPU is free"`, state: job.Queued, code: -1},
 		"succeeded":              {times: ran, status: `"stage": "COMPLETED", "message": null`, state: job.Succeeded, seconds: 120},
 		"only durations":         {times: `"createdAt": "2026-01-02T03:00:00Z", "durations": {"schedulingSecs": 5, "runningSecs": 60, "totalSecs": 65}`, status: `"stage": "COMPLETED"`, state: job.Succeeded, seconds: 60},
-		"failed":                 {times: ran, status: `"stage": "ERROR"`, last: "===== Job ID ended with exit code 3 =====", state: job.Failed, code: 3, reason: "exit code 3", seconds: 120},
+		"failed":                 {times: ran, status: `"stage": "ERROR"`, last: "===== Job ID ended with exit code 3 =====", state: job.Failed, code: 3, reason: `exit code 3; its last output is "text"`, seconds: 120},
 		"failed, by the message": {times: ran, status: `"stage": "ERROR", "message": "Job failed with exit code: 2. Reason: Error"`, state: job.Failed, code: 2, reason: "exit code 2", seconds: 120},
 		"failed, nobody knows":   {times: ran, status: `"stage": "ERROR"`, state: job.Failed, code: -1, reason: "the Hub ended it", seconds: 120},
 		"of another job":         {times: ran, status: `"stage": "ERROR", "message": "odd"`, last: "===== Job X ended with exit code 3 =====", state: job.Failed, code: -1, reason: "odd", seconds: 120},
@@ -127,6 +128,10 @@ func TestStates(t *testing.T) {
 			}
 			p.now(fmt.Sprintf(`{"id": "j1", %s, "status": {%s}}`, c.times, c.status), "===== Job started at now =====", "text", "", strings.ReplaceAll(c.last, "ID", s.ID))
 			s, err = b.Status(t.Context(), s.ID)
+			for err == nil && !s.Done() && c.state != job.Queued { // until the log is given up
+				time.Sleep(200 * time.Millisecond)
+				s, err = b.Status(t.Context(), s.ID)
+			}
 			if err != nil || s.State != c.state || s.ExitCode != c.code || !strings.Contains(s.Reason, c.reason) || (c.reason == "") != (s.Reason == "") || s.Seconds() != c.seconds {
 				t.Errorf("it is %+v, %v, after %g s", s, err, s.Seconds())
 			}
@@ -134,6 +139,72 @@ func TestStates(t *testing.T) {
 				t.Errorf("the reason is %q", s.Reason)
 			}
 		})
+	}
+}
+
+// The last line of a log may come after the job's end: its exit code is waited
+// for, and the job is not done before.
+func TestLateLog(t *testing.T) {
+	t.Parallel()
+	p, b := onPaper(t)
+	s, err := b.Submit(t.Context(), command(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const ended = `{"id": "j1", "createdAt": "2026-01-02T03:00:00Z", "startedAt": "2026-01-02T03:00:10Z", "finishedAt": "2026-01-02T03:02:10Z", "status": {"stage": "ERROR"}}`
+	p.now(ended, "text")
+	for range 2 {
+		if s, err := b.Status(t.Context(), s.ID); err != nil || s.State != job.Running || !s.Finished.IsZero() {
+			t.Errorf("at first it is %+v, %v", s, err)
+		}
+	}
+	p.now(ended, "text", "===== Job "+s.ID+" ended with exit code 3 =====")
+	if s, err := b.Status(t.Context(), s.ID); err != nil || s.State != job.Failed || s.ExitCode != 3 {
+		t.Errorf("then it is %+v, %v", s, err)
+	}
+}
+
+// A Hub that shows secrets is not believed: they are in no log, whatever they
+// look like, in no reason, and in no file.
+func TestSecretsAreHidden(t *testing.T) {
+	t.Parallel()
+	p, b := onPaper(t)
+	values := map[string]string{"HF_TOKEN": "hunter2-token", "DEPLOY_KEY": "hunter2-first\nhunter2-second\n", "SHORT_KEY": "ab", "LONG_TOKEN": "hunter2-token-and-more"}
+	b.Secret = func(name string) (string, bool) { v, ok := values[name]; return v, ok }
+	spec := command(t)
+	spec.Secrets = []string{"HF_TOKEN", "DEPLOY_KEY", "SHORT_KEY", "LONG_TOKEN"}
+	s, err := b.Submit(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.now(`{"id": "j1", "startedAt": "2026-01-02T03:00:10Z", "status": {"stage": "ERROR", "message": "OOMKilled; exit code: 5, said hunter2-token"}}`,
+		"a hunter2-token b hunter2-token-and-more", "hunter2-first", "hunter2-second", "ab", "x hf_abcdefghijklmnopqrstuvwxyzABCDEFGH")
+	s, err = b.Status(t.Context(), s.ID)
+	if err != nil || s.State != job.OutOfMemory || strings.Contains(s.Reason, "hunter2") {
+		t.Errorf("it is %+v, %v", s, err)
+	}
+	got := ""
+	for line, err := range b.Logs(t.Context(), s.ID, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got += line.Text + "\n"
+	}
+	if want := "a [HF_TOKEN] b [LONG_TOKEN]\n[DEPLOY_KEY]\n[DEPLOY_KEY]\nab\nx [secret]\n"; got != want {
+		t.Errorf("the log is %q, want %q", got, want)
+	}
+	err = filepath.WalkDir(b.Dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if strings.Contains(string(data), "hunter2") {
+			t.Errorf("%s holds a secret", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 

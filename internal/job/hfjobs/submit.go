@@ -104,8 +104,11 @@ func (b *Backend) draft(ctx context.Context, spec job.Spec) (d draft, err error)
 	return d, err
 }
 
-// variable is how the Hub wants variables to be named.
-var variable = regexp.MustCompile(`^[a-zA-Z][_a-zA-Z0-9]*$`)
+// How the Hub wants variables and secrets to be named.
+var (
+	variable   = regexp.MustCompile(`^[a-zA-Z][_a-zA-Z0-9]+$`)
+	secretName = regexp.MustCompile(`^[a-zA-Z][_a-zA-Z0-9]*$`)
+)
 
 // maxText is how long one argument or variable of a program may be on Linux.
 const maxText = 128<<10 - 1
@@ -126,7 +129,7 @@ func (b *Backend) check(spec job.Spec) error {
 		case sandbox.SecretName(name):
 			return fmt.Errorf("%s looks like a secret: the Hub shows a job's environment, so it is not accepted there: name it as a secret", name)
 		case !variable.MatchString(name):
-			return fmt.Errorf("the Hub takes no variable %q: want letters, digits and _, a letter first", name)
+			return fmt.Errorf("the Hub takes no variable %q: want a letter, then letters, digits and _", name)
 		case len(name)+len(value) >= maxText:
 			return fmt.Errorf("the variable %s has %d bytes, more than a program can be given", name, len(value))
 		}
@@ -150,8 +153,8 @@ func (b *Backend) check(spec job.Spec) error {
 func (b *Backend) secrets(names []string) (map[string]string, error) {
 	values := map[string]string{}
 	for _, name := range names {
-		if !variable.MatchString(name) {
-			return nil, fmt.Errorf("the Hub takes no secret %q: want letters, digits and _, a letter first", name)
+		if !secretName.MatchString(name) {
+			return nil, fmt.Errorf("the Hub takes no secret %q: want a letter, then letters, digits and _", name)
 		}
 		value, ok := b.secret(name)
 		if !ok {
@@ -177,7 +180,7 @@ func (b *Backend) request(rec job.Record, d draft) hub.JobSpec {
 	}
 	env := map[string]string{"UV_NO_PROGRESS": "1"}
 	maps.Copy(env, d.spec.Env)
-	if d.spec.Checkpoint != "" {
+	if strings.HasPrefix(d.spec.Checkpoint, "hf://") { // on a new disk there is no other
 		env["CHECKPOINT"] = d.spec.Checkpoint
 	}
 	command := d.load.wrap(rec.ID, env)

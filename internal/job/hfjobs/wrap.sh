@@ -20,7 +20,7 @@ if [ -n "${ML_INTERN_BARE:-}" ] && ! command -v uv >/dev/null 2>&1; then
   set -- "$(command -v python3 || command -v python || echo python3)" "$@"
 fi
 export JOB_ID="$ML_INTERN_JOB" JOB_ATTEMPT=0 OUTPUT_DIR="$work/output" PYTHONUNBUFFERED=1
-unset ML_INTERN_JOB ML_INTERN_PARTS ML_INTERN_BARE
+unset ML_INTERN_WRAP ML_INTERN_JOB ML_INTERN_PARTS ML_INTERN_BARE
 mkdir -p "$OUTPUT_DIR" || exit 125
 kills() { sed -n 's/^oom_kill //p' /sys/fs/cgroup/memory.events 2>/dev/null || true; }
 before=$(kills)

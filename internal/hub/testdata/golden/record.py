@@ -34,7 +34,34 @@ def merge():
     api.merge_pull_request(repo, 1, comment="fine")
 
 
+def jobs():
+    list(api.list_jobs(namespace="me", status="RUNNING", labels={"k": "v"}))
+    api.inspect_job(job_id="j1", namespace="me")
+    api.update_job_labels(job_id="j1", labels={"name": "n", "k": "v"}, namespace="me")
+    api.rerun_job(job_id="j1", namespace="me")
+    api.cancel_job(job_id="j1", namespace="me")
+    api.list_jobs_hardware()
+
+
+def schedule():
+    j = api.create_scheduled_job(
+        image="python:3.12", command=["true"], schedule="@daily", suspend=True, concurrency=True, name="n", namespace="me"
+    )
+    api.list_scheduled_jobs(namespace="me")
+    api.inspect_scheduled_job(scheduled_job_id=j.id, namespace="me")
+    api.resume_scheduled_job(scheduled_job_id=j.id, namespace="me")
+    api.trigger_scheduled_job(scheduled_job_id=j.id, namespace="me")
+    api.suspend_scheduled_job(scheduled_job_id=j.id, namespace="me")
+    api.delete_scheduled_job(scheduled_job_id=j.id, namespace="me")
+
+
 SCENARIOS = {
+    "run-job": lambda: api.run_job(
+        image="python:3.12", command=["python", "-c", "x"], env={"AB": "c"}, secrets={"HF_TOKEN": "s"}, timeout="2h", attempts=2,
+        labels={"name": "n", "k": "v"}, namespace="me",
+    ),
+    "jobs": jobs,
+    "schedule": schedule,
     "whoami": lambda: api.whoami(),
     "create-model": lambda: api.create_repo("me/new"),
     "create-private-dataset": lambda: api.create_repo("me/new", repo_type="dataset", private=True),
