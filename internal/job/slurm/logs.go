@@ -105,7 +105,7 @@ func place(from, size int64) int64 {
 
 // slurmSaid is the end of what Slurm has said of a job.
 func (b *Backend) slurmSaid(ctx context.Context, id string) string {
-	out, err := b.run(ctx, b.enter(id)+" && tail -c 400 "+slurmLogFile+" 2>/dev/null || :")
+	out, err := b.run(ctx, b.enter(id)+" && tail -c 2000 "+slurmLogFile+" 2>/dev/null || :")
 	if err != nil || strings.TrimSpace(out) == "" {
 		return "it does not say why"
 	}

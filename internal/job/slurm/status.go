@@ -3,6 +3,7 @@ package slurm
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"time"
 
@@ -34,7 +35,7 @@ func (b *Backend) status(ctx context.Context, rec job.Record, after time.Time) (
 	}
 	now, err := b.judge(ctx, &rec, s)
 	if err != nil {
-		return rec.Last, fmt.Errorf("ask for job %s: %w", rec.ID, err)
+		return now, fmt.Errorf("ask for job %s: %w", rec.ID, err)
 	}
 	if now.Done() {
 		b.live.remove(rec.ID)
@@ -71,7 +72,10 @@ func (b *Backend) judge(ctx context.Context, rec *job.Record, s snapshot) (job.S
 	case h.final():
 		return ended(now, h, row{}), nil
 	case s.queueErr != nil:
-		return rec.Last, s.queueErr
+		if !now.Started.IsZero() {
+			now.State = job.Running
+		}
+		return now, s.queueErr
 	case there && !r.over() && (h.how != "itself" || b.doubts.of(rec.ID) < completing):
 		return going(now, h, r), nil
 	case rec.Ref == "":
@@ -97,11 +101,18 @@ func (b *Backend) over(ctx context.Context, now job.Status, h history, r row) (j
 		// Should Slurm find it again, it must not run.
 		return b.bury(ctx, now, job.Canceled, "it never started, and Slurm does not know it any more: somebody has canceled it, or Slurm has lost it")
 	}
-	if h.start.IsZero() && r.plain() {
+	if r.plain() && (h.end.IsZero() || h.code > 128) {
 		r.reason = b.slurmSaid(ctx, now.ID)
+		if !h.start.IsZero() && memoryWords.MatchString(r.reason) {
+			r.state = "OUT_OF_MEMORY"
+		}
 	}
 	return ended(now, h, r), nil
 }
+
+// memoryWords are how Slurm says what its state does not: where memory is not
+// limited by the kernel, a job that needed too much has FAILED.
+var memoryWords = regexp.MustCompile(`exceeded (job |step )?memory limit|oom[-_ ]kill`)
 
 // unsent is how a job is that Slurm has not got, as far as is known.
 func (b *Backend) unsent(ctx context.Context, now job.Status) (job.Status, error) {
@@ -235,7 +246,7 @@ func outcome(now job.Status, h history, r row) (job.State, string) {
 	case h.how == "asked":
 		return job.Preempted, "Slurm asked it to end, and does not say why any more"
 	case h.start.IsZero():
-		return job.Failed, "Slurm could not start it: " + r.reason
+		return job.Failed, "Slurm could not start it: " + clip(r.reason, 400)
 	}
 	return job.Lost, "it started, and neither it nor Slurm says how it ended"
 }

@@ -1,0 +1,460 @@
+//go:build slurm
+
+package slurm_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"ml-intern/internal/job"
+	"ml-intern/internal/job/slurm"
+)
+
+// TestMain lets the test program be an agent that submits the job in its
+// arguments, to be killed while it does.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 5 && os.Args[1] == "agent" {
+		var spec job.Spec
+		err := json.Unmarshal([]byte(os.Args[4]), &spec)
+		if err == nil {
+			_, err = (&slurm.Backend{Dir: os.Args[2], Bin: os.Args[3]}).Submit(context.Background(), spec)
+		}
+		fmt.Fprintln(os.Stderr, "submitted:", err)
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// TestFaults breaks the cluster, so that its parts run one after another.
+func TestFaults(t *testing.T) {
+	for _, fault := range []struct {
+		name  string
+		check func(t *testing.T, f faults)
+	}{
+		{"AnswerLost", answerLost},
+		{"AgentKilled", agentKilled},
+		{"SentTwice", sentTwice},
+		{"Refused", refused},
+		{"ControllerRestarted", controllerRestarted},
+		{"Forgotten", forgotten},
+		{"OutOfMemory", outOfMemory},
+		{"Preempted", preempted},
+		{"RequeuedByHand", requeuedByHand},
+		{"NodeDown", nodeDown},
+	} {
+		t.Run(fault.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+			defer cancel()
+			fault.check(t, faults{t, here(t), cluster(t), t.TempDir(), ctx})
+		})
+	}
+}
+
+type faults struct {
+	*testing.T
+	*slurm.Backend
+	cluster string
+	dir     string
+	ctx     context.Context
+}
+
+// shell is a job that leaves a line for each time it runs.
+func (f faults) shell(label, script string) job.Spec {
+	return job.Spec{Label: label, Dir: f.dir, Command: []string{"sh", "-c", `echo "run $JOB_ATTEMPT" >>"` + f.trace(label) + `"; ` + script}}
+}
+
+func (f faults) trace(label string) string { return filepath.Join(f.dir, label+".trace") }
+
+func (f faults) ran(label, want string) {
+	f.Helper()
+	if got, _ := os.ReadFile(f.trace(label)); string(got) != want {
+		f.Errorf("%s ran %q, want %q", label, got, want)
+	}
+}
+
+func (f faults) submit(spec job.Spec) job.Status {
+	f.Helper()
+	s, err := f.Submit(f.ctx, spec)
+	if err != nil {
+		f.Fatalf("submit: %v", err)
+	}
+	return s
+}
+
+// until waits for a state; the state "" is any final one.
+func (f faults) until(id string, state job.State) job.Status {
+	f.Helper()
+	for {
+		s, err := f.Status(f.ctx, id)
+		if err == nil && (s.State == state || state == "" && s.Done()) {
+			return s
+		}
+		if f.ctx.Err() != nil || s.Done() {
+			f.Fatalf("the job is %+v, %v; want %s", s, err, state)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func (f faults) started(label string) {
+	f.Helper()
+	for {
+		if _, err := os.Stat(f.trace(label)); err == nil {
+			return
+		}
+		if f.ctx.Err() != nil {
+			f.Fatalf("%s never started", label)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func (f faults) want(s job.Status, state job.State, code int) {
+	f.Helper()
+	if s.State != state || s.ExitCode != code || (s.Reason == "") != (state == job.Succeeded) {
+		f.Errorf("the job is %+v, want %s with %d", s, state, code)
+	}
+}
+
+// run runs one of Slurm's programs.
+func (f faults) run(argv ...string) string {
+	f.Helper()
+	out, err := exec.CommandContext(f.ctx, argv[0], argv[1:]...).CombinedOutput()
+	if err != nil {
+		f.Fatalf("%v: %v: %s", argv, err, out)
+	}
+	return string(out)
+}
+
+// bin is a folder of Slurm's programs in which one is a shell script; REAL in it
+// is the real one.
+func (f faults) bin(name, script string) string {
+	dir := f.TempDir()
+	for _, program := range []string{"sbatch", "squeue", "scontrol", "scancel", "sacct"} {
+		path, err := exec.LookPath(program)
+		if err != nil {
+			f.Fatal(err)
+		}
+		text := "#!/bin/sh\nexec " + path + ` "$@"` + "\n"
+		if program == name {
+			text = "#!/bin/sh\n" + strings.ReplaceAll(script, "REAL", path) + "\n"
+		}
+		if err := os.WriteFile(filepath.Join(dir, program), []byte(text), 0o755); err != nil {
+			f.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func (f faults) jobs() int {
+	return strings.Count(f.run("squeue", "-h", "-t", "all", "-o", "%i"), "\n")
+}
+
+func answerLost(t *testing.T, f faults) {
+	f.Bin = f.bin("sbatch", `REAL "$@" >/dev/null; exit 1`)
+	before := f.jobs()
+	s := f.submit(f.shell("lost", "true"))
+	f.want(f.until(s.ID, ""), job.Succeeded, 0)
+	if again := f.submit(f.shell("lost", "true")); again.ID != s.ID || f.jobs() != before+1 {
+		t.Errorf("sent again it is %+v, with %d jobs more", again, f.jobs()-before)
+	}
+	f.ran("lost", "run 0\n")
+
+	// The connection dies with the answer, and Slurm cannot be asked either.
+	f.Bin = f.bin("sbatch", `REAL "$@" >/dev/null; kill -9 $PPID`)
+	squeue := filepath.Join(f.Bin, "squeue")
+	good, err := os.ReadFile(squeue)
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.WriteFile(squeue, []byte("#!/bin/sh\nexit 1\n"), 0o755)
+	if s, err := f.Submit(f.ctx, f.shell("cut", "true")); err == nil {
+		t.Errorf("without an answer Submit says %+v", s)
+	}
+	os.WriteFile(squeue, good, 0o755)
+	s = f.submit(f.shell("cut", "true"))
+	f.want(f.until(s.ID, ""), job.Succeeded, 0)
+	f.ran("cut", "run 0\n")
+	if f.jobs() != before+2 {
+		t.Errorf("%d jobs were sent for two labels", f.jobs()-before)
+	}
+}
+
+// agentKilled kills the agent at different moments of Submit.
+func agentKilled(t *testing.T, f faults) {
+	for label, script := range map[string]string{
+		"before": `kill -9 $(cat PID); exit 1`,
+		"after":  `REAL "$@"; kill -9 $(cat PID)`,
+	} {
+		spec := f.shell(label, "true")
+		spec.Name = label
+		text, err := json.Marshal(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pidFile := filepath.Join(f.TempDir(), "pid")
+		c := exec.CommandContext(f.ctx, os.Args[0], "agent", f.Dir, f.bin("sbatch", strings.ReplaceAll(script, "PID", pidFile)), string(text))
+		var said bytes.Buffer
+		c.Stderr = &said
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		os.WriteFile(pidFile, []byte(strconv.Itoa(c.Process.Pid)), 0o600)
+		if err := c.Wait(); err == nil {
+			t.Fatalf("the agent was not killed: %s", &said)
+		}
+		found, err := f.Find(f.ctx, label)
+		if err != nil || found.Done() {
+			t.Errorf("%s: after the kill the label is %+v, %v", label, found, err)
+		}
+		s := f.submit(spec)
+		if s.ID != found.ID {
+			t.Errorf("%s: the label has the jobs %s and %s", label, found.ID, s.ID)
+		}
+		f.want(f.until(s.ID, ""), job.Succeeded, 0)
+		f.ran(label, "run 0\n")
+		if n := strings.Count(f.run("squeue", "-h", "-t", "all", "-o", "%j"), s.ID); n != 1 {
+			t.Errorf("%s: Slurm was sent %d jobs", label, n)
+		}
+	}
+}
+
+func sentTwice(t *testing.T, f faults) {
+	f.Bin = f.bin("sbatch", `REAL "$@" >/dev/null; REAL "$@"`)
+	s := f.submit(f.shell("twice", "sleep 2"))
+	f.want(f.until(s.ID, ""), job.Succeeded, 0)
+	f.ran("twice", "run 0\n")
+
+	s = f.submit(f.shell("both", "sleep 100"))
+	f.started("both")
+	if err := f.Cancel(f.ctx, s.ID); err != nil {
+		t.Errorf("cancel: %v", err)
+	}
+	if out := f.run("squeue", "-h", "-n", "ml."+s.ID, "-t", "PENDING,RUNNING", "-o", "%i"); out != "" {
+		t.Errorf("after Cancel there are still %s", out)
+	}
+}
+
+func refused(t *testing.T, f faults) {
+	f.Account = "" // there are no accounts to be refused; a constraint nobody has is
+	f.Options = []string{"--constraint=nobody-has-it"}
+	s, err := f.Submit(f.ctx, f.shell("refused", "true"))
+	if err == nil || !strings.Contains(err.Error(), "feature") {
+		t.Errorf("a job that Slurm refuses is %+v, %v", s, err)
+	}
+	if all, err := f.List(f.ctx); len(all) != 0 || err != nil {
+		t.Errorf("it is listed: %+v, %v", all, err)
+	}
+	f.Options = nil
+	f.want(f.until(f.submit(f.shell("refused", "true")).ID, ""), job.Succeeded, 0)
+
+	for what, need := range map[string]job.Hardware{"a H100": {GPU: "H100"}, "9 CPUs": {CPUs: 9}, "3 GPUs": {GPUs: 3}} {
+		spec := f.shell("", "true")
+		spec.Hardware = need
+		if _, err := f.Submit(f.ctx, spec); err == nil || !strings.Contains(err.Error(), "main:a100") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	spec := f.shell("", "true")
+	spec.TimeLimit = 2 * time.Hour
+	if _, err := f.Submit(f.ctx, spec); err == nil || !strings.Contains(err.Error(), "1h0m0s") {
+		t.Errorf("two hours where one is allowed: %v", err)
+	}
+}
+
+// kill ends a daemon at once.
+func (f faults) kill(daemon string) {
+	f.Helper()
+	text, err := os.ReadFile(filepath.Join(f.cluster, "run", daemon+".pid"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		f.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		f.Fatalf("kill %s: %v", daemon, err)
+	}
+}
+
+func (f faults) start(daemon string) { f.run(filepath.Join(f.cluster, "start-"+daemon)) }
+
+func controllerRestarted(t *testing.T, f faults) {
+	short, long := f.submit(f.shell("short", "sleep 4")), f.submit(f.shell("long", "sleep 12; exit 7"))
+	f.started("short")
+	f.started("long")
+	time.Sleep(6 * time.Second) // Slurm saves what it has every few seconds
+	f.kill("slurmctld")
+	s, err := f.Status(f.ctx, long.ID)
+	if err == nil || s.State != job.Running {
+		t.Errorf("without a controller the job is %+v, %v", s, err)
+	}
+	if _, err := f.Submit(f.ctx, f.shell("none", "true")); err == nil {
+		t.Errorf("without a controller a job was accepted")
+	}
+	f.want(f.until(short.ID, ""), job.Succeeded, 0) // its own note says so
+	f.start("slurmctld")
+	f.want(f.until(long.ID, ""), job.Failed, 7)
+	f.want(f.until(f.submit(f.shell("none", "true")).ID, ""), job.Succeeded, 0)
+	for _, label := range []string{"short", "long", "none"} {
+		f.ran(label, "run 0\n")
+	}
+}
+
+// forgotten looks at jobs after Slurm has forgotten them.
+func forgotten(t *testing.T, f faults) {
+	fails := f.submit(f.shell("fails", "exit 3"))
+	held := f.shell("held", "true")
+	f.Options = []string{"--hold"}
+	waits := f.submit(held)
+	f.Options = nil
+	f.run("scancel", waits.Ref)
+	f.started("fails")
+	for f.run("squeue", "-h", "-t", "all", "-o", "%i", "-n", "ml."+fails.ID+",ml."+waits.ID) != "" {
+		if f.ctx.Err() != nil {
+			t.Fatal("Slurm remembers too long")
+		}
+		time.Sleep(time.Second)
+	}
+	f.want(f.until(fails.ID, ""), job.Failed, 3)
+	f.want(f.until(waits.ID, ""), job.Canceled, -1)
+}
+
+func outOfMemory(t *testing.T, f faults) {
+	spec := f.shell("oom", `exec python3 -c 'import time; x = b"x" * (300 << 20); time.sleep(60)'`)
+	spec.MemoryMB = 100
+	s := f.until(f.submit(spec).ID, "")
+	if s.State != job.OutOfMemory || !strings.Contains(s.Reason, "memory") {
+		t.Errorf("out of memory the job is %+v", s)
+	}
+	f.ran("oom", "run 0\n")
+}
+
+// preempted lets urgent jobs take the node.
+func preempted(t *testing.T, f faults) {
+	t.Setenv("SLURM_TEST_TOKEN", "hunter2-hunter2")
+	full := func(label, script, flavor string) job.Spec {
+		spec := f.shell(label, script)
+		spec.Hardware = job.Hardware{Flavor: flavor, CPUs: 8}
+		return spec
+	}
+	again := full("again", `echo "secret ${#SLURM_TEST_TOKEN}"; [ $JOB_ATTEMPT = 1 ] || sleep 100`, "main:a100")
+	again.Retries, again.Secrets = 1, []string{"SLURM_TEST_TOKEN"}
+	first := f.submit(again)
+	f.started("again")
+	urgent := f.submit(full("urgent", "sleep 2", "urgent:a100"))
+	f.want(f.until(urgent.ID, ""), job.Succeeded, 0)
+	f.want(f.until(first.ID, ""), job.Succeeded, 0)
+	f.ran("again", "run 0\nrun 1\n")
+	log := ""
+	for line, err := range f.Logs(f.ctx, first.ID, 0) {
+		log += fmt.Sprintln(line.Text, err)
+	}
+	if strings.Count(log, "secret 15 <nil>\n") != 2 {
+		t.Errorf("the secret was not there both times: %s", log)
+	}
+
+	once := f.submit(full("once", "sleep 100", "main:a100"))
+	f.started("once")
+	f.until(f.submit(full("urgent2", "sleep 2", "urgent:a100")).ID, "")
+	s := f.until(once.ID, "")
+	f.want(s, job.Preempted, 143)
+	f.ran("once", "run 0\n")
+
+	// With a retry too few, the last attempt says so and does nothing.
+	few := full("few", "sleep 100", "main:a100")
+	few.Retries = 1
+	s = f.submit(few)
+	for i := range 2 {
+		for f.until(s.ID, job.Running); strings.Count(f.read(f.trace("few")), "\n") != i+1; time.Sleep(50 * time.Millisecond) {
+		}
+		f.until(f.submit(full("urgent3."+strconv.Itoa(i), "sleep 1", "urgent:a100")).ID, "")
+	}
+	f.want(f.until(s.ID, ""), job.Preempted, 143)
+	f.ran("few", "run 0\nrun 1\n")
+}
+
+func (f faults) read(path string) string {
+	data, _ := os.ReadFile(path)
+	return string(data)
+}
+
+// requeuedByHand requeues a job that has ended, as an administrator may.
+func requeuedByHand(t *testing.T, f faults) {
+	spec := f.shell("ended", "exit 5")
+	spec.Retries = 3
+	s := f.submit(spec)
+	f.started("ended")
+	for !strings.Contains(f.run("squeue", "-h", "-t", "all", "-j", s.Ref, "-o", "%T"), "FAILED") {
+		time.Sleep(100 * time.Millisecond)
+	}
+	f.run("scontrol", "requeue", s.Ref)
+	for !strings.Contains(f.run("squeue", "-h", "-t", "all", "-j", s.Ref, "-o", "%T"), "COMPLETED") {
+		if f.ctx.Err() != nil {
+			t.Fatal("it was not run again")
+		}
+		time.Sleep(time.Second)
+	}
+	f.want(f.until(s.ID, ""), job.Failed, 5)
+	f.ran("ended", "run 0\n")
+}
+
+// nodeDown kills a node with what runs on it.
+func nodeDown(t *testing.T, f faults) {
+	once := f.submit(f.shell("gone", "sleep 100"))
+	again := f.shell("back", "[ $JOB_ATTEMPT = 1 ] || sleep 100")
+	again.Retries = 1
+	twice := f.submit(again)
+	f.started("gone")
+	f.started("back")
+	f.kill("slurmd")
+	for _, s := range []job.Status{once, twice} {
+		f.killProcesses(s.ID)
+	}
+	s := f.until(once.ID, "")
+	f.want(s, job.Lost, -1)
+	f.start("slurmd")
+	f.want(f.until(twice.ID, ""), job.Succeeded, 0)
+	f.ran("gone", "run 0\n")
+	f.ran("back", "run 0\nrun 1\n")
+	if s.Started.IsZero() || !strings.Contains(s.Reason, "node1") {
+		t.Errorf("the lost job is %+v", s)
+	}
+}
+
+// killProcesses kills all of a job at once, its step's daemon first.
+func (f faults) killProcesses(id string) {
+	var pids []int
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		environ := f.read(filepath.Join("/proc", e.Name(), "environ"))
+		comm := strings.TrimSpace(f.read(filepath.Join("/proc", e.Name(), "comm")))
+		switch {
+		case strings.Contains(environ, "SLURM_JOB_NAME=ml."+id):
+			pids = append(pids, pid)
+		case comm == "slurmstepd" && strings.Contains(environ, f.cluster):
+			pids = append([]int{pid}, pids...)
+		}
+	}
+	for _, pid := range pids {
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
