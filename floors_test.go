@@ -57,18 +57,26 @@ session/sqlite: session llm
 approval:       llm tool ledger
 sandbox:        hub
 job:            hub ledger
+job/series:
+job/report:     job
+job/watch:      job job/series job/report
 job/local:      job hub sandbox
+job/ssh:        job sandbox secret
 job/slurm:      job sandbox
+job/ray:        job sandbox secret
+job/preflight:  job hub hub/weights dataset/format secret
+job/hubjobs:    job hub hub/hubserver sandbox
+job/hfjobs:     job hub sandbox secret
 experiment:     job
 agent:          llm tool session approval ledger
-tools:          llm tool secret sandbox dataset dataset/format job experiment hub hub/card hub/cache fetch webpage websearch hfdocs github paper
-app:            llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval sandbox job job/local experiment agent tools
-cli:            llm tool session approval agent app config ledger
+tools:          llm tool secret sandbox dataset dataset/format job job/preflight job/watch job/report job/series experiment hub hub/card hub/cache fetch webpage websearch hfdocs github paper
+app:            llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools
+cli:            llm tool job session approval agent app config ledger
 cmd/ml-intern:  config cli app
 `
 
 // helpers of tests may import what they help, and each other.
-var testHelpers = []string{"llm/llmtest", "hub/hubtest", "session/sessiontest", "job/jobtest", "paper/papertest"}
+var testHelpers = []string{"llm/llmtest", "hub/hubtest", "session/sessiontest", "job/jobtest", "paper/papertest", "fetch/fetchtest", "github/githubtest", "hfdocs/hfdocstest", "websearch/websearchtest"}
 
 func TestFloors(t *testing.T) {
 	may := map[string][]string{}

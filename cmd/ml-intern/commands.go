@@ -105,6 +105,9 @@ func jobsCommand(std cli.Streams) *cobra.Command {
 		command("ls", "list the jobs, latest first", 0, func(cmd *cobra.Command, cfg *config.Config, _ []string) error {
 			return cli.ListJobs(cmd.Context(), cfg, std)
 		}),
+		command("backends", "list where jobs can run: hardware, what is free, price", 0, func(cmd *cobra.Command, cfg *config.Config, _ []string) error {
+			return cli.ListBackends(cmd.Context(), cfg, std)
+		}),
 		command("logs ID", "print the log of a job", 1, func(cmd *cobra.Command, cfg *config.Config, args []string) error {
 			return cli.JobLogs(cmd.Context(), cfg, args[0], std)
 		}),

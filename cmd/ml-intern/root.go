@@ -79,9 +79,10 @@ func (f *flags) add(fs *pflag.FlagSet) {
 	fs.DurationVar(&f.TimeBudget, "time-budget", 0, "stop after this `DURATION`, such as 90m (default none)")
 	fs.StringVar(&f.Dir, "cwd", "", "work in the folder `DIR`")
 	fs.StringVar(&f.Hub, "hub", "", "Hub `URL`, or local for the embedded one")
-	fs.StringVar(&f.Compute, "compute", "", "where jobs run: local (default local)")
+	fs.StringVar(&f.Compute, "compute", "", "where jobs run: local or another of `jobs backends` (default local)")
 	fs.StringVar(&f.Record, "record", "", "write all model traffic to `FILE`, without secrets")
 	fs.StringVar(&f.SystemAppend, "system-append", "", "`TEXT` to add to the system prompt, or @FILE")
+	fs.BoolVar(&f.NoCache, "no-cache", false, "neither read nor write the cache of the web")
 	fs.BoolVar(&f.Quiet, "quiet", false, "print the answer only")
 	fs.BoolVar(&f.Verbose, "verbose", false, "print every line of progress")
 }
@@ -150,7 +151,7 @@ func (f *flags) over(cfg *config.Config, fs *pflag.FlagSet) {
 	if given("time-budget", "time_budget") {
 		cfg.TimeBudget = f.TimeBudget
 	}
-	cfg.Quiet, cfg.Verbose, cfg.Record = f.Quiet, f.Verbose, f.Record
+	cfg.Quiet, cfg.Verbose, cfg.Record, cfg.NoCache = f.Quiet, f.Verbose, f.Record, f.NoCache
 }
 
 func runPrompt(cmd *cobra.Command, f *flags, args []string, std cli.Streams) error {

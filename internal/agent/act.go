@@ -50,8 +50,7 @@ func (t turn) resume(ctx context.Context) (fresh []session.PendingCall, err erro
 			again = append(again, call.ToolCall)
 		default:
 			text := interrupted + "the program stopped while this call ran; whether it did its work is unknown, so look before you repeat it"
-			lost := session.Result{CallID: call.ID, Output: tool.Output{Text: text, IsError: true, Summary: text, CostUSD: call.Worst}}
-			if err := t.emit(ctx, session.Event{Result: &lost}); err != nil {
+			if err := t.drop(ctx, call, text); err != nil {
 				return nil, err
 			}
 		}
@@ -118,19 +117,56 @@ func (t turn) setAside(call llm.ToolCall) error {
 	}
 	settle, err := t.Ledger.Reserve(ledger.Amount{USD: usd})
 	if err == nil {
-		t.holds[call.ID] = settle
+		t.holds[call.ID] = hold{usd, settle}
 	}
 	return err
 }
 
-// release settles what was set aside for a call with what it cost.
+// release settles what was set aside for a call with what it cost. Of a call
+// that began before this turn the bill has the worst case already.
 func (t turn) release(r session.Result) {
-	if settle, held := t.holds[r.CallID]; held {
-		settle(ledger.Amount{USD: r.CostUSD})
+	actual := ledger.Amount{USD: r.CostUSD + t.session.Due(r.Charges)}
+	if hold, held := t.holds[r.CallID]; held {
+		hold.settle(actual)
 		delete(t.holds, r.CallID)
-	} else if r.CostUSD > 0 {
-		t.Ledger.Spend(ledger.Amount{USD: r.CostUSD})
+		return
 	}
+	for _, call := range t.session.Pending() {
+		if call.ID == r.CallID {
+			actual.USD -= call.Worst
+		}
+	}
+	t.Ledger.Spend(actual)
+}
+
+// releaseRest books the calls that a stop left without a result at their
+// worst, as their session's bill does.
+func (t turn) releaseRest() {
+	for _, call := range t.session.Pending() {
+		if hold, held := t.holds[call.ID]; held && call.Started {
+			hold.settle(ledger.Amount{USD: call.Worst})
+			delete(t.holds, call.ID)
+		}
+	}
+	for _, hold := range t.holds { // they never began
+		hold.settle(ledger.Amount{})
+	}
+}
+
+// chargeJobs books what jobs of earlier calls cost that have ended since.
+func (t turn) chargeJobs(ctx context.Context) error {
+	open := t.session.OpenJobs()
+	if len(open) == 0 || t.Charges == nil {
+		return nil
+	}
+	charges := slices.DeleteFunc(t.Charges(ctx, open), func(c tool.Charge) bool {
+		return !c.Final && t.session.Due([]tool.Charge{c}) == 0
+	})
+	if len(charges) == 0 {
+		return nil
+	}
+	t.Ledger.Spend(ledger.Amount{USD: t.session.Due(charges)})
+	return t.emit(ctx, session.Event{Charged: &session.Charged{Charges: charges}})
 }
 
 // askPerson puts the open questions to a person, all at once, and records the
@@ -167,6 +203,14 @@ func (t turn) askPerson(ctx context.Context, open []approval.Request, verdicts m
 	return nil
 }
 
+// drop settles a call that will not be finished, at its worst if it had begun:
+// what it did is unknown.
+func (t turn) drop(ctx context.Context, call session.PendingCall, text string) error {
+	return t.emit(ctx, session.Event{Result: &session.Result{
+		CallID: call.ID, Output: tool.Output{Text: text, IsError: true, Summary: text, CostUSD: call.Worst},
+	}})
+}
+
 // refuse settles a call without running it.
 func (t turn) refuse(ctx context.Context, callID, text string) error {
 	return t.emit(ctx, session.Event{Result: &session.Result{
@@ -179,9 +223,7 @@ func (t turn) refuse(ctx context.Context, callID, text string) error {
 func (t turn) runBatch(ctx context.Context, calls []llm.ToolCall) error {
 	var starts []session.Event
 	for _, call := range calls {
-		starts = append(starts, session.Event{Started: &session.Started{
-			CallID: call.ID, Again: t.wasStarted(call.ID), WorstUSD: t.Tools.Impact(call).CostUSD,
-		}})
+		starts = append(starts, session.Event{Started: t.start(call)})
 	}
 	if err := t.emitAll(ctx, starts); err != nil {
 		return err
@@ -190,8 +232,8 @@ func (t turn) runBatch(ctx context.Context, calls []llm.ToolCall) error {
 	out := make(chan session.Event) // drained to the end, so a send never hangs
 	limit := t.resultBytes()
 	var wg sync.WaitGroup
-	for _, call := range calls {
-		wg.Go(func() { t.runCall(ctx, call, limit, out) })
+	for i, call := range calls {
+		wg.Go(func() { t.runCall(ctx, call, starts[i].Started.WorstUSD, limit, out) })
 	}
 	go func() { wg.Wait(); close(out) }()
 	defer func() { // stop what still runs, wait for it, and keep what it brought
@@ -246,13 +288,13 @@ func (t turn) follow(ctx context.Context, calls []llm.ToolCall, out <-chan sessi
 
 // runCall runs one call and sends its progress and its result. A call that a
 // stop cut short sends none if it can be finished later.
-func (t turn) runCall(ctx context.Context, call llm.ToolCall, limit int, out chan<- session.Event) {
+func (t turn) runCall(ctx context.Context, call llm.ToolCall, worst float64, limit int, out chan<- session.Event) {
 	start := time.Now()
 	var mu sync.Mutex
 	over := false // a tool may leave something behind that goes on logging
 	res := t.Tools.Run(ctx, call.Name, tool.Call{
 		ID:   t.session.ID + "/" + call.ID,
-		Args: call.Args,
+		Args: call.Args, WorstUSD: worst,
 		Log: func(line string) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -277,13 +319,15 @@ func (t turn) runCall(ctx context.Context, call llm.ToolCall, limit int, out cha
 	out <- session.Event{Result: &result}
 }
 
-func (t turn) wasStarted(callID string) bool {
-	for _, call := range t.session.Pending() {
-		if call.ID == callID {
-			return call.Started
+// start is the event of a call that begins. One that began before has what was
+// set aside for it then.
+func (t turn) start(call llm.ToolCall) *session.Started {
+	for _, p := range t.session.Pending() {
+		if p.ID == call.ID && p.Started {
+			return &session.Started{CallID: call.ID, Again: true, WorstUSD: p.Worst}
 		}
 	}
-	return false
+	return &session.Started{CallID: call.ID, WorstUSD: t.holds[call.ID].usd}
 }
 
 // The size of a tool result as the model sees it, in bytes. What is longer is

@@ -56,6 +56,10 @@ type Agent struct {
 	MaxSteps int                                                // of one turn
 	Spill    func(callID, text string) (path string, err error) // keeps what is too long for a result
 	Reason   func(error) string                                 // names an error for the Failed event
+
+	// Charges says what jobs cost by now, those of which it can say it. Nil
+	// means that no job costs anything.
+	Charges func(ctx context.Context, jobs []string) []tool.Charge
 }
 
 // Run answers one prompt. It yields each event after saving it. An empty
@@ -65,9 +69,10 @@ func (a *Agent) Run(ctx context.Context, s *session.Session, prompt string) iter
 	return func(yield func(session.Event, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		t := turn{Agent: a, session: s, yield: yield, holds: make(map[string]func(ledger.Amount))}
+		t := turn{Agent: a, session: s, yield: yield, holds: make(map[string]hold)}
 		t.overhead, t.overheadMost = a.overhead()
 		err := t.run(ctx, prompt)
+		t.releaseRest()
 		if err == nil || errors.Is(err, errStopped) {
 			return
 		}
@@ -86,9 +91,15 @@ type turn struct {
 	session *session.Session
 	yield   func(session.Event, error) bool
 
-	holds map[string]func(ledger.Amount) // call id -> settles what was set aside for it
+	holds map[string]hold // by call id
 
 	overhead, overheadMost int // tokens of system prompt and tools, about and at most
+}
+
+// A hold is what was set aside for a call.
+type hold struct {
+	usd    float64
+	settle func(ledger.Amount)
 }
 
 // overhead estimates what every request holds besides the messages.
@@ -106,6 +117,9 @@ func (a *Agent) overhead() (tokens, most int) {
 
 // run is the loop.
 func (t turn) run(ctx context.Context, prompt string) error {
+	if err := t.chargeJobs(ctx); err != nil {
+		return err
+	}
 	if prompt != "" {
 		if err := t.begin(ctx, prompt); err != nil {
 			return err
@@ -119,7 +133,7 @@ func (t turn) run(ctx context.Context, prompt string) error {
 			return err
 		}
 		if t.session.Answered() {
-			return nil
+			return t.chargeJobs(ctx)
 		}
 		if t.session.Steps() >= t.MaxSteps {
 			return fmt.Errorf("%w: %d steps without an answer", ErrSteps, t.MaxSteps)
@@ -137,7 +151,8 @@ func (t turn) run(ctx context.Context, prompt string) error {
 // begin records the prompt, after settling what an earlier turn left behind.
 func (t turn) begin(ctx context.Context, prompt string) error {
 	for _, call := range t.session.Pending() {
-		if err := t.refuse(ctx, call.ID, interrupted+"the person stopped this turn and said something else"); err != nil {
+		text := interrupted + "the person stopped this turn and said something else"
+		if err := t.drop(ctx, call, text); err != nil {
 			return err
 		}
 	}

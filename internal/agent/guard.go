@@ -222,7 +222,7 @@ func planAndNotes(events []session.Event) (plan []tool.PlanItem, told int) {
 // lastReply is the reply that the log ends with, nil if it ends otherwise.
 func lastReply(s *session.Session) *session.Reply {
 	for _, ev := range slices.Backward(s.Events()) {
-		if ev.Notice == nil { // to the person, and no part of the conversation
+		if !ev.Aside() {
 			return ev.Reply
 		}
 	}

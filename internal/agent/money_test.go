@@ -257,3 +257,104 @@ func TestEndlessReply(t *testing.T) {
 		t.Errorf("%v after %d requests, %+v", err, len(model.Requests()), s.Bill().Cost)
 	}
 }
+
+// A job is booked at its worst when it starts, at what it cost when it is
+// over, whoever sees that first, and at nothing twice.
+func TestJobsAreBookedAtTheirWorst(t *testing.T) {
+	t.Parallel()
+	spec := tool.Spec{Effect: tool.Spends, Resumable: true, ToolSpec: llm.ToolSpec{Name: "submit"}, Impact: func(string) tool.Impact {
+		return tool.Impact{Effect: tool.Spends, CostUSD: 3}
+	}}
+	runs := 0
+	submit := tool.New(spec, func(context.Context, struct{}, tool.Call) (tool.Output, error) {
+		runs++
+		return tool.Output{Text: "sent", Charges: []tool.Charge{{Job: fmt.Sprint("job", runs), USD: 3}}}, nil
+	})
+	wait := tool.New(tool.Spec{Effect: tool.Reads, ToolSpec: llm.ToolSpec{Name: "wait"}}, func(context.Context, struct{}, tool.Call) (tool.Output, error) {
+		return tool.Output{Text: "over", Charges: []tool.Charge{{Job: "job1", USD: 0.5, Final: true}, {Job: "job1", USD: 3}}}, nil
+	})
+	a := newAgent(t, &llmtest.Script{Replies: []llmtest.Reply{
+		llmtest.Calls(llm.ToolCall{ID: "1", Name: "submit", Args: "{}"}, llm.ToolCall{ID: "2", Name: "submit", Args: "{}"}),
+		llmtest.Call("3", "wait", "{}"), llmtest.Call("4", "submit", "{}"), llmtest.Say("done"), llmtest.Say("bye"),
+	}}, submit, wait)
+	a.Ledger.Cap.USD, a.Guards = 5, nil
+	var asked [][]string
+	a.Charges = func(_ context.Context, jobs []string) []tool.Charge {
+		asked = append(asked, jobs)
+		if len(asked) == 1 { // at the end of the first turn it still runs
+			return []tool.Charge{{Job: "job2", USD: 3}}
+		}
+		return []tool.Charge{{Job: "job2", USD: 1, Final: true}}
+	}
+	store := openStore(t, t.TempDir())
+	s := begin(t, store)
+	if err := run(t.Context(), a, s, ""); err != nil {
+		t.Fatal(err)
+	}
+	// The second does not fit beside the first; when the first is over, another does.
+	if got := s.Bill().Cost.USD; runs != 2 || got != 3.5 || a.Ledger.Spent().USD != 3.5 || !s.Answered() {
+		t.Fatalf("%d jobs, $%v on the bill, $%v spent, answered %v", runs, got, a.Ledger.Spent().USD, s.Answered())
+	}
+	if open := s.OpenJobs(); len(open) != 1 || open[0] != "job2" {
+		t.Errorf("open are %v", open)
+	}
+	if err := run(t.Context(), a, s, "and now?"); err != nil {
+		t.Fatal(err)
+	}
+	s, err := session.Open(t.Context(), store, s.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bill := s.Bill()
+	if bill.Cost.USD != 1.5 || a.Ledger.Spent().USD != 1.5 || len(s.OpenJobs()) != 0 || len(asked) != 2 {
+		t.Errorf("$%v on the bill, $%v spent, open %v, asked %v", bill.Cost.USD, a.Ledger.Spent().USD, s.OpenJobs(), asked)
+	}
+	for _, line := range bill.Lines {
+		if line.For == "job" && (line.Open.USD != 0 || line.Calls != 1) {
+			t.Errorf("line %+v", line)
+		}
+	}
+}
+
+// A call that a stop cuts short counts at its worst, in the account as on the
+// bill, until it is finished or given up; never twice.
+func TestStoppedSpendingCountsOnce(t *testing.T) {
+	t.Parallel()
+	for _, prompt := range []string{"", "something else"} {
+		spec := tool.Spec{Effect: tool.Spends, Resumable: true, ToolSpec: llm.ToolSpec{Name: "submit"}, Impact: func(string) tool.Impact {
+			return tool.Impact{Effect: tool.Spends, CostUSD: 3}
+		}}
+		ctx, stop := context.WithCancel(t.Context())
+		submit := tool.New(spec, func(ctx context.Context, _ struct{}, _ tool.Call) (tool.Output, error) {
+			stop()
+			if err := ctx.Err(); err != nil {
+				return tool.Output{}, err
+			}
+			select {
+			case <-ctx.Done():
+				return tool.Output{}, ctx.Err()
+			case <-time.After(20 * time.Millisecond): // the second time
+			}
+			return tool.Output{Text: "sent", Charges: []tool.Charge{{Job: "job1", USD: 2}}}, nil
+		})
+		a := newAgent(t, &llmtest.Script{Replies: []llmtest.Reply{llmtest.Call("1", "submit", "{}"), llmtest.Say("done")}}, submit)
+		a.Ledger.Cap.USD, a.Guards = 10, nil
+		s := begin(t, openStore(t, t.TempDir()))
+		if err := run(ctx, a, s, ""); err == nil {
+			t.Fatal("the turn was not stopped")
+		}
+		if bill := s.Bill().Cost.USD; bill != 3 || a.Ledger.Spent().USD != 3 {
+			t.Errorf("after the stop: $%v on the bill, $%v spent", bill, a.Ledger.Spent().USD)
+		}
+		if err := run(t.Context(), a, s, prompt); err != nil {
+			t.Fatal(err)
+		}
+		want := 2.0
+		if prompt != "" {
+			want = 3 // it may have been sent
+		}
+		if bill := s.Bill().Cost.USD; bill != want || a.Ledger.Spent().USD != want {
+			t.Errorf("after %q: $%v on the bill, $%v spent, want $%v", prompt, bill, a.Ledger.Spent().USD, want)
+		}
+	}
+}

@@ -74,7 +74,8 @@ func lastReport(s *session.Session) *report {
 	return nil
 }
 
-// A source is what one call read.
+// A source is what one call read: what was asked for with the first line of
+// the answer, which names where it is from, and all of the answer.
 type source struct{ asked, text string }
 
 // maxSource bounds how much of a result that was put into a file is looked
@@ -100,7 +101,7 @@ func sourcesOf(s *session.Session) []source {
 					text = string(whole)
 				}
 			}
-			all = append(all, source{plain(asked[r.CallID]), plain(text)})
+			all = append(all, source{plain(asked[r.CallID] + "\n" + firstLine(text)), plain(text)})
 		}
 	}
 	return all
@@ -117,7 +118,7 @@ func plain(text string) string {
 	}, text)
 }
 
-var arxivID = regexp.MustCompile(`\d{4}\.\d{4,5}`)
+var arxivID = regexp.MustCompile(`\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7}`)
 
 // names are the forms in which a source may stand in a call or a result.
 func names(source string) []string {
@@ -137,16 +138,19 @@ const least = 12
 
 // check says how far a finding is borne out by what was read.
 func (f finding) check(read []source) string {
-	known := false
-	quote := plain(f.Quote)
+	known, mentioned := false, false
+	quote, forms := plain(f.Quote), names(f.Source)
 	for _, s := range read {
-		named := slices.ContainsFunc(names(f.Source), func(n string) bool { return strings.Contains(s.asked, n) || strings.Contains(s.text, n) })
+		named := slices.ContainsFunc(forms, func(n string) bool { return strings.Contains(s.asked, n) })
 		known = known || named
+		mentioned = mentioned || slices.ContainsFunc(forms, func(n string) bool { return strings.Contains(s.text, n) })
 		if named && len(quote) >= least && strings.Contains(s.text, quote) {
 			return "verified"
 		}
 	}
 	switch {
+	case !known && mentioned:
+		return "unverified: the source was only mentioned in what was read"
 	case !known:
 		return "unverified: the source was not read"
 	case len(quote) < least:

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"ml-intern/internal/approval"
@@ -54,12 +55,16 @@ func (r *Researcher) run(ctx context.Context, in question, call tool.Call) (tool
 		return tool.Output{}, fmt.Errorf("begin sub-agent: %w", err)
 	}
 	defer func() { _ = release() }() // the process holds nothing else by it
-	s, err := r.open(ctx, child, in)
+	sub, err := r.Agent(child, reportTool())
 	if err != nil {
 		return tool.Output{}, fmt.Errorf("begin sub-agent: %w", err)
 	}
-	sub, err := r.Agent(child, reportTool())
+	sub.Guards = append(slices.Clone(sub.Guards), Guard{"context", sub.contextNote})
+	s, err := r.open(ctx, child, in, sub.Models[0].Info().ID)
 	if err != nil {
+		return tool.Output{}, fmt.Errorf("begin sub-agent: %w", err)
+	}
+	if err := r.tellModel(ctx, s, call.Log); err != nil {
 		return tool.Output{}, fmt.Errorf("begin sub-agent: %w", err)
 	}
 	err = follow(ctx, sub, s, call.Log)
@@ -67,18 +72,75 @@ func (r *Researcher) run(ctx context.Context, in question, call tool.Call) (tool
 }
 
 // open begins the sub-agent's session, or finds the one that was begun.
-func (r *Researcher) open(ctx context.Context, child string, in question) (*session.Session, error) {
+func (r *Researcher) open(ctx context.Context, child string, in question, model string) (*session.Session, error) {
 	s, err := session.Open(ctx, r.Store, child)
 	if !errors.Is(err, session.ErrNotFound) {
 		return s, err
 	}
 	opened := r.Opened
-	opened.ID, opened.Parent = child, r.Opened.ID
+	opened.ID, opened.Parent, opened.Model = child, r.Opened.ID, model
 	prompt := in.Task
 	if in.Context != "" {
 		prompt = "Known already: " + in.Context + "\n\n" + in.Task
 	}
 	return session.New(ctx, r.Store, opened, prompt)
+}
+
+// tellModel says, once in the sub-agent's log, that its model is another one.
+func (r *Researcher) tellModel(ctx context.Context, s *session.Session, show func(string)) error {
+	const kind = "research model"
+	model := s.Opened().Model
+	if model == r.Opened.Model || s.Noticed(kind) {
+		return nil
+	}
+	text := "the model of this sub-agent is " + model + "; research_model in the configuration names another"
+	show(text)
+	_, err := s.Record(ctx, session.Event{Notice: &session.Notice{Kind: kind, Text: text}})
+	return err
+}
+
+// Shares of the context at which a sub-agent is told, of what it may have
+// before it is summarized.
+const (
+	lowContext  = 0.75
+	fullContext = 0.9
+)
+
+// contextNote is a guard of sub-agents: it tells, once each until the
+// transcript is made shorter, that the context runs low, and that it is time
+// for the report.
+func (a *Agent) contextNote(s *session.Session) (string, error) {
+	t := turn{Agent: a, session: s}
+	t.overhead, t.overheadMost = a.overhead()
+	room, err := t.room()
+	if err != nil || room == 0 || s.Answered() || lastReport(s) != nil {
+		return "", nil //nolint:nilerr // compact says it
+	}
+	used, told := t.tokens()-t.overhead, contextNotes(s.Events())
+	text := fmt.Sprintf("%d %% of your context is used: %d of %d tokens. ", used*100/room, used, room)
+	switch share := float64(used) / float64(room); {
+	case share >= fullContext && told < 2:
+		return text + "Read nothing more. Call report now with what you have found, and name what is open.", nil
+	case share >= lowContext && share < fullContext && told < 1:
+		return text + "Read only what the answer still needs, then call report.", nil
+	}
+	return "", nil
+}
+
+// contextNotes is 1 if the sub-agent was told that the context runs low, 2 if
+// it was asked for its report, since the transcript was last made shorter.
+func contextNotes(events []session.Event) int {
+	for _, ev := range slices.Backward(events) {
+		switch {
+		case ev.Prompt != nil, ev.Compact != nil, ev.Cleared != nil:
+			return 0
+		case isNote(ev, "context") && strings.Contains(ev.Note.Text, "Call report now"):
+			return 2
+		case isNote(ev, "context"):
+			return 1
+		}
+	}
+	return 0
 }
 
 // askForReport is said once to a sub-agent that answers without its report.

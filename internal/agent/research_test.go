@@ -283,3 +283,68 @@ func FuzzReport(f *testing.F) {
 		}
 	})
 }
+
+// A sub-agent is told that its context runs low, then to report, once each;
+// that its model is another one is said once, in its own log.
+func TestSubAgentContext(t *testing.T) {
+	t.Parallel()
+	for name, size := range map[string]int{"small window": 16_000, "large window": 64_000} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var told []string
+			step := 0
+			p := &provider{window: size, tokens: fourBytes, summary: summarize("short"), step: func(n int) llmtest.Reply {
+				if step++; step <= 40 && len(told) < 2 {
+					return llmtest.Call(fmt.Sprint("b", n), "big", "{}")
+				}
+				return llmtest.Call(fmt.Sprint("rep", n), "report", `{"answer":"what I have","findings":[]}`)
+			}}
+			sub := &llmtest.Script{Window: size, ID: "cheap", Next: func(n int, req llm.Request) llmtest.Reply {
+				last := req.Messages[len(req.Messages)-1]
+				if text := last.Text(); last.Role == llm.User && strings.Contains(text, "of your context is used") {
+					told = append(told, text)
+				}
+				for _, m := range req.Messages {
+					if m.Role == llm.Tool && strings.Contains(m.Parts[0].Result.Text, "taken; now end") {
+						return llmtest.Say("It is reported.")
+					}
+				}
+				return p.next(n, req)
+			}}
+			l := newLab(t, &llmtest.Script{Replies: []llmtest.Reply{askResearch(1), llmtest.Say("done")}}, sub, 0)
+			r := &agent.Researcher{Store: l.store, Opened: l.session.Opened()}
+			parent := newAgent(t, &llmtest.Script{Replies: []llmtest.Reply{askResearch(1), llmtest.Say("done")}}, r.Tool())
+			r.Agent = func(_ string, report tool.Tool) (*agent.Agent, error) {
+				router, err := tool.NewRouter(big(size/8), report)
+				child := *parent
+				child.Models, child.Tools, child.MaxSteps = []llm.Model{sub}, router, 60
+				return &child, err
+			}
+			if err := run(t.Context(), parent, l.session, ""); err != nil {
+				t.Fatal(err)
+			}
+			if len(told) != 2 || !strings.Contains(told[0], "Read only what the answer still needs") || !strings.Contains(told[1], "Call report now") {
+				t.Fatalf("told %q", told)
+			}
+			if text := results(l.session)[0]; !strings.Contains(text, "what I have") {
+				t.Error(text)
+			}
+			child, err := session.Open(t.Context(), l.store, l.session.Bill().Lines[len(l.session.Bill().Lines)-1].Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			notices, notes := 0, 0
+			for _, ev := range child.Events() {
+				if ev.Notice != nil && strings.Contains(ev.Notice.Text, "the model of this sub-agent is cheap; research_model") {
+					notices++
+				}
+				if ev.Note != nil && ev.Note.Guard == "context" {
+					notes++
+				}
+			}
+			if notices != 1 || notes != 2 || child.Opened().Model != "cheap" {
+				t.Errorf("%d notices, %d notes, model %q", notices, notes, child.Opened().Model)
+			}
+		})
+	}
+}

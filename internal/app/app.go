@@ -40,7 +40,8 @@ const ShimCommand = "job-shim"
 type App struct {
 	cfg   *config.Config
 	store *sqlite.Store
-	jobs  local.Backend
+	here  local.Backend
+	jobs  *job.Set // here is one of them
 	hub   *localHub
 	keys  keys
 	web   *outside
@@ -54,11 +55,16 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	jobs, err := localJobs(cfg)
+	here, err := localJobs(cfg)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	return &App{cfg: cfg, store: store, jobs: jobs, web: newOutside(cfg), hub: &localHub{dir: hubDir(cfg), jobs: hubJobs{jobs}}}, nil
+	a := &App{cfg: cfg, store: store, here: here, web: newOutside(cfg), hub: &localHub{dir: hubDir(cfg), jobs: hubJobsOf(cfg, here)}}
+	a.web.papers.HubToken = a.paperToken
+	if a.jobs, err = computes(cfg, here, a.payingHub()); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return a, nil
 }
 
 // Close ends what New and the sessions opened.
@@ -68,17 +74,6 @@ func (a *App) Close() error {
 		err = errors.Join(err, a.recording.Close())
 	}
 	return err
-}
-
-func localJobs(cfg *config.Config) (local.Backend, error) {
-	if cfg.Compute != "local" {
-		return local.Backend{}, fmt.Errorf("%w: there is no compute backend %q; this version has: local", ErrUsage, cfg.Compute)
-	}
-	exe, err := os.Executable()
-	if err != nil {
-		return local.Backend{}, fmt.Errorf("find this program: %w", err)
-	}
-	return local.Backend{Dir: filepath.Join(cfg.Paths.State, "jobs"), Shim: []string{exe, ShimCommand}, Env: cfg.Environ()}, nil
 }
 
 // Start begins a session with its first prompt in the configured workspace
@@ -134,8 +129,11 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 	if !a.cfg.IsFlag("model") {
 		a.cfg.Model = opened.Model
 	}
-	if !a.cfg.IsFlag("hub") {
+	if !a.cfg.IsFlag("hub") && a.cfg.Hub != opened.Hub {
 		a.cfg.Hub = opened.Hub
+		if a.jobs, err = computes(a.cfg, a.here, a.payingHub()); err != nil {
+			return nil, errors.Join(err, release())
+		}
 	}
 	if _, err := os.Stat(opened.Dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the session's workspace: %w", err), release())
@@ -251,6 +249,7 @@ func (a *App) agent(opened session.Opened, before []session.Event) (*agent.Agent
 		MaxSteps: a.cfg.MaxSteps,
 		Spill:    a.spill(opened.ID),
 		Reason:   func(err error) string { return Classify(err).Reason },
+		Charges:  charges(a.jobs),
 	}
 	router, err := a.tools(opened.ID, a.research(ag, opened))
 	if err != nil {
@@ -277,16 +276,18 @@ func retry(cfg *config.Config) llm.RetryOptions {
 // tools lists every built-in tool, for the session of that id.
 func (a *App) tools(id string, research tool.Tool) (*tool.Router, error) {
 	sb := a.sandbox()
-	remote, kept := a.hubClient, a.newCollection(id)
+	remote, kept, checks := a.hubClient, a.newCollection(id), a.checks()
 	uploads := filepath.Join(a.cfg.Paths.State, "uploads")
 	return tool.NewRouter(append([]tool.Tool{
 		tools.Plan(),
 		tools.Write(sb),
 		tools.Edit(sb),
-		tools.Bash(sb),
-		tools.JobSubmit(a.jobs, a.cfg.Dir),
-		tools.JobWait(a.jobs, sb),
+		tools.Bash(sb, checks.ran),
+		tools.JobSubmit(a.jobs, checks, a.cfg.Dir),
+		tools.JobHardware(a.jobs),
+		tools.JobWait(tools.Waiting{Watcher: a.watcher(id), Keeper: a.keeper(), Progressed: checks.progressed}, sb),
 		tools.JobLogs(a.jobs),
+		tools.JobMetrics(a.jobs, checks.progressed),
 		tools.JobCancel(a.jobs),
 		tools.CompareRuns(a.jobs, sb),
 		kept.collect(tools.Publish(remote, sb, a.jobs, tools.Provenance{Session: id, Version: Version(), Memory: uploads})),
@@ -311,7 +312,7 @@ func (a *App) readers() []tool.Tool {
 }
 
 func (a *App) sandbox() sandbox.Local {
-	return sandbox.Local{Dir: a.cfg.Dir, Env: sandbox.Environ(a.cfg.Environ())}
+	return sandbox.Local{Dir: a.cfg.Dir, Env: sandbox.Environ(a.cfg.Environ()), Vault: sandbox.NewVault(filepath.Join(a.cfg.Paths.State, "kept"), a.cfg.Dir)}
 }
 
 // spill keeps tool results that are too long for the transcript in the

@@ -44,8 +44,11 @@ func Doctor(ctx context.Context, cfg *config.Config) []Check {
 			Mend: "run untrusted work in a container or a virtual machine; --approve ask asks before every command",
 		},
 		modelCheck(cfg),
+		researchCheck(cfg),
 		hubCheck(cfg),
 		accountCheck(cfg),
+		servicesCheck(cfg),
+		searchCheck(cfg),
 	}
 }
 

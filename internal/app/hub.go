@@ -58,7 +58,8 @@ func (a *App) hubClient(ctx context.Context) (*hub.Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		client := &hub.Client{BaseURL: choice, Token: token, ViewerURL: a.cfg.Getenv("ML_INTERN_DATASETS_SERVER_URL")}
+		viewer, _ := a.cfg.Service("datasets_server")
+		client := &hub.Client{BaseURL: choice, Token: token, ViewerURL: viewer}
 		client.Who = func(ctx context.Context) (hub.Account, error) {
 			answer, err := login.Cache{Dir: accounts(a.cfg).Dir, Patient: true}.WhoAmI(ctx, client)
 			return answer.Account, err

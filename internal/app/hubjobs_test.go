@@ -18,6 +18,7 @@ import (
 	"ml-intern/internal/hub/hubserver"
 	"ml-intern/internal/hub/hubtest"
 	"ml-intern/internal/job"
+	"ml-intern/internal/job/hubjobs"
 	"ml-intern/internal/job/local"
 )
 
@@ -50,7 +51,7 @@ func testBackend(t *testing.T) local.Backend {
 func TestJobsThroughTheHub(t *testing.T) {
 	t.Parallel()
 	backend, dir := testBackend(t), t.TempDir()
-	h := hubtest.StartWith(t, hubserver.Options{Jobs: hubJobs{backend}})
+	h := hubtest.StartWith(t, hubserver.Options{Jobs: hubjobs.Jobs{Backend: backend}})
 	script := `echo one; while [ ! -e go ]; do sleep 0.05; done; printf 'two, '; sleep 0.8; echo 'and three'; printf end`
 	status, err := backend.Submit(t.Context(), job.Spec{
 		Name: "first", Command: []string{"sh", "-c"}, Args: []string{script}, Dir: dir, Env: map[string]string{"MODE": "fast"}, TimeLimit: time.Minute,
@@ -86,7 +87,7 @@ func TestJobsThroughTheHub(t *testing.T) {
 func TestCancelThroughTheHub(t *testing.T) {
 	t.Parallel()
 	backend := testBackend(t)
-	h := hubtest.StartWith(t, hubserver.Options{Jobs: hubJobs{backend}})
+	h := hubtest.StartWith(t, hubserver.Options{Jobs: hubjobs.Jobs{Backend: backend}})
 	status, err := backend.Submit(t.Context(), job.Spec{Command: []string{"sleep", "600"}, Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)

@@ -83,7 +83,11 @@ func model(cfg *config.Config, id string) (llm.Model, error) {
 }
 
 func resolve(cfg *config.Config, id string) (catalog.Endpoint, error) {
-	return catalog.Resolve(id, catalog.Options{Getenv: withToken(cfg), Own: cfg.Models, Routes: func() catalog.Routes { return readRoutes(cfg) }})
+	return catalog.Resolve(id, catalogOptions(cfg))
+}
+
+func catalogOptions(cfg *config.Config) catalog.Options {
+	return catalog.Options{Getenv: withToken(cfg), Own: cfg.Models, Routes: func() catalog.Routes { return readRoutes(cfg) }}
 }
 
 // withToken is the environment with the token of `hf auth login` in it, if none

@@ -1,12 +1,17 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"net/http"
 
 	"ml-intern/internal/agent"
+	"ml-intern/internal/config"
 	"ml-intern/internal/llm"
+	"ml-intern/internal/llm/catalog"
 	"ml-intern/internal/llm/replay"
 	"ml-intern/internal/session"
 	"ml-intern/internal/tool"
@@ -37,21 +42,70 @@ func (a *App) research(parent *agent.Agent, opened session.Opened) tool.Tool {
 	return r.Tool()
 }
 
-// subModels are the models of a sub-agent: the one that is configured for it,
-// then those of the agent that asks.
+// sameModel in the configuration keeps the session's own model for sub-agents.
+const sameModel = "same"
+
+// researchModel is the id of the model of sub-agents: the configured one, else
+// one of the catalogue that is cheaper than the session's own.
+func researchModel(cfg *config.Config, own string) string {
+	switch id := cfg.ResearchModel; {
+	case id == sameModel:
+		return own
+	case id != "":
+		return id
+	}
+	return cmp.Or(catalog.Cheaper(own, catalogOptions(cfg)), own)
+}
+
+// subModels are the models of a sub-agent: the one for research, then those of
+// the agent that asks.
 func (a *App) subModels(own []llm.Model) ([]llm.Model, error) {
-	id := a.cfg.ResearchModel
-	if id == "" || id == own[0].Info().ID {
+	id := researchModel(a.cfg, own[0].Info().ID)
+	if id == own[0].Info().ID {
 		return own, nil
 	}
 	m, err := model(a.cfg, id)
 	if err != nil {
 		return nil, fmt.Errorf("model for research: %w", err)
 	}
+	if a.cfg.ResearchModel == "" {
+		m = unasked{m}
+	}
 	if a.recording != nil {
 		m = replay.Record(m, a.recording)
 	}
 	return append([]llm.Model{m}, own...), nil
+}
+
+// unasked is a model that nobody named. If the key is not for it, it is out of
+// reach, and the session's own model takes over.
+type unasked struct{ llm.Model }
+
+// Stream implements llm.Model.
+func (u unasked) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Chunk, error] {
+	return func(yield func(llm.Chunk, error) bool) {
+		for chunk, err := range u.Model.Stream(ctx, req) {
+			if status, ok := errors.AsType[*llm.StatusError](err); ok && (status.Status == http.StatusForbidden || status.Status == http.StatusNotFound) {
+				err = fmt.Errorf("%w: %w", llm.ErrUnreachable, err)
+			}
+			if !yield(chunk, err) {
+				return
+			}
+		}
+	}
+}
+
+// researchCheck names the model of sub-agents.
+func researchCheck(cfg *config.Config) Check {
+	c := Check{Name: "research", State: stateOK, Detail: "sub-agents have the model of their session"}
+	own := cmp.Or(cfg.Model, catalog.Default(withToken(cfg)))
+	if id := researchModel(cfg, own); own != "" && id != own {
+		c.Detail = "sub-agents of " + own + " have the model " + id
+		if cfg.ResearchModel == "" {
+			c.Detail += ", which costs less; research_model names another"
+		}
+	}
+	return c
 }
 
 // Bill is what a session cost, with sub-agents whose result it lacks because a

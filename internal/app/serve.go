@@ -39,8 +39,12 @@ func ServeHub(ctx context.Context, cfg *config.Config, opts ServeOptions, ready 
 	if err != nil {
 		return err
 	}
+	here, err := localJobs(cfg)
+	if err != nil {
+		return err
+	}
 	store, err := hubserver.Open(hubserver.Options{
-		Dir: opts.Dir, Auth: opts.Auth, Tokens: opts.tokens(), PartSize: opts.PartSize, Jobs: hubJobsOf(cfg), Router: router, RouterKey: key,
+		Dir: opts.Dir, Auth: opts.Auth, Tokens: opts.tokens(), PartSize: opts.PartSize, Jobs: hubJobsOf(cfg, here), Router: router, RouterKey: key,
 	})
 	if err != nil {
 		return fmt.Errorf("open hub folder: %w", err)

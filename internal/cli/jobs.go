@@ -8,28 +8,52 @@ import (
 
 	"ml-intern/internal/app"
 	"ml-intern/internal/config"
+	"ml-intern/internal/job"
 )
 
 // ListJobs prints the jobs of this machine, latest first.
 func ListJobs(ctx context.Context, cfg *config.Config, std Streams) error {
 	return with(ctx, cfg, func(a *app.App) error {
-		jobs, err := a.Jobs().List(ctx)
+		jobs, err := a.Jobs().List(ctx) // with an error, what the other backends have
+		if err != nil && len(jobs) > 0 {
+			fmt.Fprintln(std.Err, "not all backends could be asked:", err)
+			err = nil
+		}
 		if err != nil {
 			return err
 		}
 		if cfg.Output == "json" {
-			return printJSON(std.Out, jobs)
+			return printList(std.Out, jobs)
 		}
 		if len(jobs) == 0 {
 			fmt.Fprintln(std.Err, "no jobs yet")
 			return nil
 		}
 		w := tabwriter.NewWriter(std.Out, 0, 8, 2, ' ', 0)
-		fmt.Fprintln(w, "ID\tNAME\tSTATE\tSUBMITTED\tSECONDS\tOUTPUT")
+		fmt.Fprintln(w, "ID\tNAME\tBACKEND\tSTATE\tSUBMITTED\tSECONDS\tUSD\tOUTPUT")
 		for _, j := range jobs {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.1f\t%s\n", j.ID, j.Name, j.State, j.Submitted.Local().Format(time.DateTime), j.Seconds(), j.OutputDir)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.1f\t%.2f\t%s\n", j.ID, j.Name, j.Backend, j.State, j.Submitted.Local().Format(time.DateTime), j.Seconds(), j.Cost(), j.OutputDir)
 		}
 		return w.Flush()
+	})
+}
+
+// ListBackends prints where jobs can run.
+func ListBackends(ctx context.Context, cfg *config.Config, std Streams) error {
+	return with(ctx, cfg, func(a *app.App) error {
+		offers, err := a.Jobs().Offers(ctx)
+		if err != nil && len(offers) > 0 {
+			fmt.Fprintln(std.Err, "not all backends could be asked:", err)
+			err = nil
+		}
+		if err != nil {
+			return err
+		}
+		if cfg.Output == "json" {
+			return printList(std.Out, offers)
+		}
+		_, err = fmt.Fprintln(std.Out, job.Table(offers))
+		return err
 	})
 }
 

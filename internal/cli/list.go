@@ -32,7 +32,7 @@ func ListSessions(ctx context.Context, cfg *config.Config, std Streams) error {
 			return err
 		}
 		if cfg.Output == "json" {
-			return printJSON(std.Out, list)
+			return printList(std.Out, list)
 		}
 		if len(list) == 0 {
 			fmt.Fprintln(std.Err, "no sessions yet")
@@ -118,7 +118,10 @@ func ShowCost(ctx context.Context, cfg *config.Config, id string, std Streams) e
 			return err
 		}
 		for _, l := range bill.Lines {
-			if l.Open.USD > 0 || l.Open.Tokens > 0 {
+			switch {
+			case l.Open.USD > 0 && l.For == "job":
+				fmt.Fprintf(std.Out, "of job %s, $%.2f is counted as if it ran to its limit: it was running when last seen\n", l.Name, l.Open.USD)
+			case l.Open.USD > 0 || l.Open.Tokens > 0:
 				fmt.Fprintf(std.Out, "of %s %s, %s is counted at its worst: the program was stopped before the cost was known\n", l.For, l.Name, session.Bill{Cost: l.Open}.Words())
 			}
 		}
@@ -170,6 +173,10 @@ func (p *printerOf) event(ev session.Event) {
 		p.line("%s  switch   %s takes over: %s", clock, ev.Switched.To, ev.Switched.Reason)
 	case ev.Notice != nil:
 		p.line("%s  notice   %s", clock, ev.Notice.Text)
+	case ev.Charged != nil:
+		for _, c := range ev.Charged.Charges {
+			p.line("%s  cost     %s", clock, chargeWords(c))
+		}
 	case ev.Failed != nil:
 		p.line("%s  failed   %s: %s", clock, ev.Failed.Reason, ev.Failed.Text)
 	}

@@ -16,7 +16,7 @@ import (
 func ListModels(ctx context.Context, cfg *config.Config, std Streams) error {
 	lines := app.Models(ctx, cfg)
 	if cfg.Output == "json" {
-		return printJSON(std.Out, lines)
+		return printList(std.Out, lines)
 	}
 	w := tabwriter.NewWriter(std.Out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "MODEL\tSTATE\tWINDOW\t$/M IN\t$/M OUT\tNOTE")

@@ -129,3 +129,11 @@ func printJSON(w io.Writer, v any) error {
 	_, err = w.Write(append(line, '\n'))
 	return err
 }
+
+// printList prints a list as one line of JSON; an empty one is [], not null.
+func printList[T any](w io.Writer, list []T) error {
+	if list == nil {
+		list = []T{}
+	}
+	return printJSON(w, list)
+}

@@ -109,6 +109,10 @@ func (p *progress) event(ev session.Event) error {
 		p.printf("  %s takes over from %s: %s\n", ev.Switched.To, ev.Switched.From, shorten(ev.Switched.Reason, 200))
 	case ev.Notice != nil:
 		p.printf("  %s\n", ev.Notice.Text)
+	case ev.Charged != nil:
+		for _, c := range ev.Charged.Charges {
+			p.printf("  %s\n", chargeWords(c))
+		}
 	case ev.Chunk != nil && ev.Chunk.Notice != "":
 		p.printf("  %s\n", shorten(ev.Chunk.Notice, 200))
 	case ev.Chunk != nil && ev.Chunk.Restart:
@@ -204,4 +208,12 @@ func shorten(s string, n int) string {
 		return line + " …"
 	}
 	return line
+}
+
+// chargeWords says what a job costs.
+func chargeWords(c tool.Charge) string {
+	if c.Final {
+		return fmt.Sprintf("job %s is over: it cost $%.2f", c.Job, c.USD)
+	}
+	return fmt.Sprintf("job %s may cost $%.2f", c.Job, c.USD)
 }

@@ -17,14 +17,16 @@ import (
 
 // Config is one run's settings.
 type Config struct {
-	Model         string        // id; "" for the first that has a key
-	Fallback      []string      // ids of the models that take over, in order
-	Effort        string        // how hard the model thinks; "" for its own default
-	Approve       string        // approval mode
-	Output        string        // text, json, stream-json or events
-	Dir           string        // the workspace, absolute
-	Hub           string        // URL, or "local" for the embedded server
-	Compute       string        // job backend
+	Model         string   // id; "" for the first that has a key
+	Fallback      []string // ids of the models that take over, in order
+	Effort        string   // how hard the model thinks; "" for its own default
+	Approve       string   // approval mode
+	Output        string   // text, json, stream-json or events
+	Dir           string   // the workspace, absolute
+	Hub           string   // URL, or "local" for the embedded server
+	Compute       string   // where jobs run that name nothing else
+	Computes      map[string]Compute
+	JobSecrets    []string      // variables whose values jobs may be given
 	SystemAppend  string        // added to the system prompt
 	MaxSteps      int           // of one turn
 	MaxCost       float64       // US dollars; 0 for no cap
@@ -36,6 +38,8 @@ type Config struct {
 	ResearchModel string        // id of the model of sub-agents; "" for the session's own
 	Collect       bool          // what a session makes on the Hub goes into a collection there
 	Models        map[string]ModelFacts
+	Services      Services
+	NoCache       bool   // the cache of the web is neither read nor written
 	Record        string // file that model traffic is written to
 	ReplayTools   bool   // calls are answered from the recording that the model plays
 	Quiet         bool
@@ -72,9 +76,9 @@ func Load(environ []string, dir string) (*Config, error) {
 		return nil, err
 	}
 	c := &Config{
-		Approve: "auto", Output: "text", Dir: dir, Compute: "local",
+		Approve: "auto", Output: "text", Dir: dir, Compute: LocalCompute, JobSecrets: []string{"HF_TOKEN", "WANDB_API_KEY"},
 		MaxSteps: DefaultMaxSteps, MaxCost: DefaultMaxCost, MaxTokens: DefaultMaxTokens,
-		env: make(map[string]string),
+		Services: Services{CacheMB: DefaultCacheMB}, env: make(map[string]string),
 	}
 	file := filepath.Join(dir, ".env")
 	fromFile, err := readDotEnv(file)
@@ -104,6 +108,9 @@ func Load(environ []string, dir string) (*Config, error) {
 		return nil, err
 	}
 	c.literal = false
+	if err := c.checkServiceKeys(fromFile, environ); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
 	if org := c.env["HF_BILL_TO"]; org != "" {
 		c.BillTo = org
 	}
@@ -136,6 +143,16 @@ func (c *Config) Getenv(key string) string { return c.env[key] }
 // Secrets lists the values of the variables that hold keys and tokens.
 func (c *Config) Secrets() []string {
 	var secrets []string
+	for _, s := range services() { // whose key may be in a variable of any name
+		if _, key := c.Service(s.name); key != "" {
+			secrets = append(secrets, key)
+		}
+	}
+	for _, p := range c.Computes {
+		if token := strings.TrimSpace(c.env[p.Token]); token != "" {
+			secrets = append(secrets, token)
+		}
+	}
 	for name, value := range c.env {
 		for _, end := range []string{"KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIALS", "_PAT"} {
 			if strings.HasSuffix(strings.ToUpper(name), end) && strings.TrimSpace(value) != "" {

@@ -63,6 +63,24 @@ func checkDotEnv(file, environ map[string]string) error {
 	return nil
 }
 
+// checkServiceKeys refuses a .env that would send a key which the person's file
+// names, and which is from elsewhere, to an address of its own.
+func (c *Config) checkServiceKeys(file map[string]string, environ []string) error {
+	for _, s := range services() {
+		key := c.Services.At[s.name].Key
+		if file[s.address] == "" || key == "" || c.env[key] == "" {
+			continue
+		}
+		set := func(name string) bool {
+			return slices.ContainsFunc(environ, func(kv string) bool { return strings.HasPrefix(kv, name+"=") })
+		}
+		if set(key) && !set(s.address) {
+			return fmt.Errorf("%s would send the %s that is set elsewhere to another address; set that address in the environment", s.address, key)
+		}
+	}
+	return nil
+}
+
 // keysOf lists the variables with keys that are sent to the address in the
 // named variable.
 func keysOf(name string) []string {
@@ -70,6 +88,8 @@ func keysOf(name string) []string {
 	switch name {
 	case "HF_ENDPOINT", "HF_ROUTER_BASE_URL":
 		return []string{"HF_TOKEN"}
+	case "GITHUB_API_URL":
+		return []string{"GITHUB_TOKEN", "GH_TOKEN"}
 	case "LOCAL_LLM_BASE_URL":
 		return local
 	case "OLLAMA_HOST":

@@ -42,6 +42,7 @@ const (
 	free    rule = iota // may set it
 	tighten             // may only make it stricter
 	never               // may not set it
+	partly              // decoding refuses what is wider
 )
 
 // A setting is one key of the configuration file.
@@ -61,7 +62,9 @@ func settings() []setting {
 		{"approve", "what may run without asking: plan, strict, ask or auto", tighten, func(c *Config) any { return &c.Approve }},
 		{"output", "text, json, stream-json or events", free, func(c *Config) any { return &c.Output }},
 		{"hub", "URL of the Hub, or local", never, func(c *Config) any { return &c.Hub }},
-		{"compute", "where jobs run", free, func(c *Config) any { return &c.Compute }},
+		{"compute", "where jobs run if they name nothing else: local, hf, or a name of computes", never, func(c *Config) any { return &c.Compute }},
+		{"job_secrets", "variables whose values a job may be given, when it asks for them by name", never, func(c *Config) any { return &c.JobSecrets }},
+		{"computes", "where else jobs can run, by name: type (slurm, ssh, ray or hf) and what belongs to it", never, func(c *Config) any { return &c.Computes }},
 		{"system_append", "text to add to the system prompt", free, func(c *Config) any { return &c.SystemAppend }},
 		{"max_steps", "model calls a turn may take", tighten, func(c *Config) any { return &c.MaxSteps }},
 		{"max_cost", "US dollars a session may cost; 0 for no cap", tighten, func(c *Config) any { return &c.MaxCost }},
@@ -69,10 +72,11 @@ func settings() []setting {
 		{"time_budget", "how long a run may take, such as 90m", tighten, func(c *Config) any { return &c.TimeBudget }},
 		{"first_byte_timeout", "how long a model may keep one waiting for the first byte, such as 120s", free, func(c *Config) any { return &c.FirstByte }},
 		{"idle_timeout", "how long a model may pause in a reply, such as 60s", free, func(c *Config) any { return &c.Idle }},
-		{"research_model", "id of the model for sub-agents that do research", free, func(c *Config) any { return &c.ResearchModel }},
+		{"research_model", "id of the model for sub-agents that do research; same for the session's own; a cheaper one of the same provider if not set", free, func(c *Config) any { return &c.ResearchModel }},
 		{"hub_collection", "true to keep what a session makes on the Hub in a private collection there", never, func(c *Config) any { return &c.Collect }},
 		{"bill_to", "organization that pays on the Hugging Face router", never, func(c *Config) any { return &c.BillTo }},
 		{"models", "facts of models by id: context_window, max_output, price, efforts, images", never, func(c *Config) any { return &c.Models }},
+		{"services", "addresses and keys of what is read outside, search engines, private hosts, requests a second, cache", partly, func(c *Config) any { return &c.Services }},
 	}
 }
 
@@ -282,6 +286,12 @@ func (c *Config) decode(to any, node ast.Node) error {
 		return nil
 	case *map[string]ModelFacts:
 		return c.facts(to, node)
+	case *map[string]Compute:
+		return c.computes(to, node)
+	case *map[string]float64:
+		return c.numbers(to, node)
+	case *Services:
+		return c.services(to, node)
 	}
 	return fmt.Errorf("has a type that is not known: %T", to)
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 )
@@ -65,6 +66,8 @@ func show(field any) string {
 	return string(text)
 }
 
+const durationPattern = `^([0-9.]+(ns|us|ms|s|m|h))+$`
+
 // Schema is the JSON Schema of the configuration file.
 func Schema() ([]byte, error) {
 	properties := make(map[string]any)
@@ -80,11 +83,15 @@ func Schema() ([]byte, error) {
 		case *float64:
 			p["type"], p["minimum"] = "number", 0
 		case *time.Duration:
-			p["type"], p["pattern"] = "string", `^([0-9.]+(ns|us|ms|s|m|h))+$`
+			p["type"], p["pattern"] = "string", durationPattern
 		case *[]string:
 			p["type"], p["items"] = "array", map[string]any{"type": "string"}
 		case *map[string]ModelFacts:
 			p["type"], p["additionalProperties"] = "object", factsSchema()
+		case *map[string]Compute:
+			maps.Copy(p, computesSchema())
+		case *Services:
+			maps.Copy(p, servicesSchema())
 		}
 		properties[s.key] = p
 	}

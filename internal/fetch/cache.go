@@ -22,7 +22,8 @@ import (
 
 const (
 	cacheLimit = 500 << 20
-	strayAge   = time.Hour // after which a file that nobody finished is removed
+	strayAge   = time.Hour           // after which a file that nobody finished is removed
+	keptFor    = 30 * 24 * time.Hour // after which an answer that nobody wanted is removed
 )
 
 // A cache keeps answers on disk: each in one file, a line of JSON and the
@@ -183,6 +184,10 @@ func (c *cache) sweep() bool {
 			if time.Since(info.ModTime()) > strayAge {
 				os.Remove(path)
 			}
+			return nil
+		}
+		if time.Since(info.ModTime()) > keptFor {
+			os.Remove(path)
 			return nil
 		}
 		all = append(all, kept{path, info.Size(), info.ModTime()})

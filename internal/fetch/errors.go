@@ -21,6 +21,7 @@ var (
 	ErrRateLimited = errors.New("too many requests")
 	ErrTooLarge    = errors.New("the answer is too large")
 	ErrPrivate     = errors.New("the address is private")
+	ErrBusy        = errors.New("the turn of the request is far away")
 	ErrUnreachable = errors.New("the host cannot be reached")
 	ErrBadAddress  = errors.New("the address is of no use")
 )

@@ -30,9 +30,12 @@ const (
 // has no cache. It is safe for concurrent use and must not be copied.
 type Client struct {
 	Dir      string                   // the cache on disk, shared by processes; "" for none
+	DirBytes int64                    // that the cache may have; 500 MiB if 0
+	Fresh    time.Duration            // the most that any MaxAge of a request counts; 0 for no limit
 	MaxBytes int64                    // of an answer, decoded; 32 MiB if 0
 	Timeout  time.Duration            // of one try; 30 s if 0
-	Pace     map[string]time.Duration // least time between requests to a host; 200 ms if not named
+	Pace     map[string]time.Duration // least time between requests to a host, "*" for those not named, else 200 ms
+	PaceDir  string                   // folder of processes that keep the pace together; "" for this one alone
 	Private  []string                 // hosts, addresses or CIDRs that are private and may be reached nevertheless
 
 	// Trust says that addresses come from the configuration, not from a
@@ -48,6 +51,7 @@ type Client struct {
 	once  sync.Once
 	roads roads
 	gates gates
+	large chan struct{} // held by the one that reads a large answer
 	locks locks
 	disk  cache
 }
@@ -63,6 +67,12 @@ type Request struct {
 	// MaxAge is how old an answer of the cache may be. Older ones are asked
 	// about with their ETag. 0 is always to ask, less is to leave the cache alone.
 	MaxAge time.Duration
+
+	// Queue is the queue in which the request waits for its turn, with the least
+	// time to the one after it; "" for the queue of its host with the pace of that.
+	Queue    string
+	Pace     time.Duration
+	Patience time.Duration // how long to wait for a turn; a minute if 0
 }
 
 // A Response is a whole answer.
@@ -108,7 +118,7 @@ func (c *Client) throughCache(ctx context.Context, in Request, u *url.URL) (*Res
 	old := c.disk.load(key)
 	if old != nil {
 		old.Cached = true
-		if age := time.Since(old.Time); age >= 0 && age < in.MaxAge {
+		if age := time.Since(old.Time); age >= 0 && age < c.fresh(in.MaxAge) {
 			return old, nil
 		}
 	}
@@ -165,8 +175,24 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// fresh is how old an answer of the cache may be that is used without asking.
+func (c *Client) fresh(age time.Duration) time.Duration {
+	if c.Fresh > 0 {
+		return min(age, c.Fresh)
+	}
+	return age
+}
+
+// Leave lets nothing in the queue be asked for a while, by no process that
+// shares the pace: a service has said that it wants that.
+func (c *Client) Leave(ctx context.Context, queue string, wait time.Duration) {
+	c.once.Do(c.prepare)
+	c.gates.hold(ctx, queue, wait)
+}
+
 func (c *Client) prepare() {
 	c.roads = c.newRoads()
-	c.gates.pace = c.Pace
-	c.disk = cache{dir: c.Dir, limit: cacheLimit}
+	c.large = make(chan struct{}, 1)
+	c.gates.pace, c.gates.dir = c.Pace, c.PaceDir
+	c.disk = cache{dir: c.Dir, limit: cmp.Or(c.DirBytes, cacheLimit)}
 }

@@ -67,6 +67,9 @@ func sorted(ctx context.Context, u *url.URL, err error) error {
 		}
 		err = errTimeout
 	}
+	if errors.Is(err, ErrBusy) {
+		return fmt.Errorf("get %s: %w", plain(u), err)
+	}
 	return newTransferError(u, err)
 }
 
@@ -85,7 +88,11 @@ func (c *Client) hop(ctx context.Context, j *journey, u *url.URL) (*http.Respons
 	}
 	if j.timer.Stop() {
 		began := time.Now()
-		err := c.gates.pass(ctx, u)
+		queue, pace := strings.ToLower(u.Host), c.gates.paceOf(u)
+		if j.in.Queue != "" && !j.away {
+			queue, pace = j.in.Queue, j.in.Pace
+		}
+		err := c.gates.pass(ctx, queue, pace, cmp.Or(j.in.Patience, usualQueue))
 		j.deadline = j.deadline.Add(time.Since(began))
 		j.timer.Reset(time.Until(j.deadline))
 		if err != nil {
@@ -175,14 +182,14 @@ func (c *Client) arrive(ctx context.Context, j *journey, u *url.URL, resp *http.
 		return j.old, nil
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		body, _ := read(resp, maxRefusal, false) // the status says the most of it
+		body, _ := c.read(ctx, resp, maxRefusal, false) // the status says the most of it
 		refused := newStatusError(u, resp, body)
 		if refused.limited && refused.Wait <= patience {
-			c.gates.hold(u, refused.Wait)
+			c.gates.hold(ctx, strings.ToLower(u.Host), refused.Wait)
 		}
 		return nil, refused
 	}
-	body, err := read(resp, cmp.Or(c.MaxBytes, usualBytes), j.in.Method == http.MethodHead)
+	body, err := c.read(ctx, resp, cmp.Or(c.MaxBytes, usualBytes), j.in.Method == http.MethodHead)
 	if err != nil {
 		return nil, sorted(ctx, u, err)
 	}
@@ -209,7 +216,7 @@ func (r *Response) describe() {
 
 // read reads a body to its end, or refuses one of more than limit bytes: as it
 // came or decoded, so that a small answer cannot become a large one.
-func read(resp *http.Response, limit int64, none bool) ([]byte, error) {
+func (c *Client) read(ctx context.Context, resp *http.Response, limit int64, none bool) ([]byte, error) {
 	if none {
 		return nil, nil
 	}
@@ -233,21 +240,53 @@ func read(resp *http.Response, limit int64, none bool) ([]byte, error) {
 	default:
 		return nil, fmt.Errorf("%w: %s", errEncoding, printable(coding))
 	}
-	var body bytes.Buffer
-	if n := resp.ContentLength; n > 0 {
-		body.Grow(int(n) + bytes.MinRead)
+	body, err := io.ReadAll(io.LimitReader(from, smallBody))
+	if err == nil && len(body) == smallBody {
+		select {
+		case c.large <- struct{}{}:
+			defer func() { <-c.large }()
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		body, err = gather(body, from, limit)
 	}
-	_, err := body.ReadFrom(from)
 	switch {
-	case raw.N == 0, int64(body.Len()) > limit:
+	case raw.N == 0, int64(len(body)) > limit, errors.Is(err, ErrTooLarge):
 		return nil, tooLarge
 	case err != nil:
 		return nil, cutShort(err)
 	}
 	resp.Header.Del("Content-Encoding")
 	resp.Header.Del("Content-Length")
-	return body.Bytes(), nil
+	return body, nil
 }
+
+// gather reads the rest of a body in pieces, which are put together only if
+// there are not too many.
+func gather(body []byte, from io.Reader, limit int64) ([]byte, error) {
+	parts, size := [][]byte{body}, int64(len(body))
+	part := make([]byte, 0, smallBody)
+	for {
+		n, err := from.Read(part[len(part):cap(part)])
+		part = part[:len(part)+n]
+		if size += int64(n); size > limit {
+			return nil, ErrTooLarge
+		}
+		if len(part) == cap(part) {
+			parts, part = append(parts, part), make([]byte, 0, smallBody)
+		}
+		if err == io.EOF { //nolint:errorlint // as readers return it
+			return slices.Concat(append(parts, part)...), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// smallBody is how much of an answer is read side by side with others. The rest
+// of larger ones is read one at a time: many at once take no more memory than one.
+const smallBody = 2 << 20
 
 // cutShort names the end that came too early.
 func cutShort(err error) error {

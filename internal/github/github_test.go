@@ -1,7 +1,6 @@
 package github_test
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,120 +10,20 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"ml-intern/internal/fetch"
 	"ml-intern/internal/github"
+	"ml-intern/internal/github/githubtest"
 )
 
-// A hub is a server that speaks the part of GitHub's API that is used.
-type fake struct {
-	*httptest.Server
-	mu        sync.Mutex
-	asked     []string
-	remaining int
-	reset     time.Time
-	answers   map[string]func(w http.ResponseWriter, r *http.Request)
-}
+// A fake is GitHub, with clients of it.
+type fake struct{ *githubtest.Server }
 
 func newFake(t *testing.T) *fake {
 	t.Helper()
-	f := &fake{remaining: 60, reset: time.Now().Add(30 * time.Minute), answers: map[string]func(http.ResponseWriter, *http.Request){}}
-	f.Server = httptest.NewServer(f)
-	t.Cleanup(f.Close)
-	return f
-}
-
-func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.asked = append(f.asked, r.URL.RequestURI()+" "+r.Header.Get("Authorization"))
-	if f.remaining == 0 {
-		f.limits(w)
-		w.WriteHeader(http.StatusForbidden)
-		fmt.Fprint(w, `{"message":"API rate limit exceeded for 192.0.2.1."}`)
-		return
-	}
-	f.remaining--
-	f.limits(w)
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	answer, ok := f.answers[r.URL.RequestURI()]
-	if !ok {
-		answer, ok = f.answers[r.URL.EscapedPath()]
-	}
-	if !ok {
-		w.WriteHeader(http.StatusNotFound)
-		fmt.Fprint(w, `{"message":"Not Found","status":"404"}`)
-		return
-	}
-	answer(w, r)
-}
-
-func (f *fake) limits(w http.ResponseWriter) {
-	w.Header().Set("X-RateLimit-Limit", "60")
-	w.Header().Set("X-RateLimit-Remaining", strconv.Itoa(f.remaining))
-	w.Header().Set("X-RateLimit-Reset", strconv.FormatInt(f.reset.Unix(), 10))
-}
-
-func (f *fake) json(path string, v any) {
-	f.answers[path] = func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(v) }
-}
-
-func (f *fake) status(path string, status int, body string, header ...string) {
-	f.answers[path] = func(w http.ResponseWriter, _ *http.Request) {
-		for i := 0; i+1 < len(header); i += 2 {
-			w.Header().Set(header[i], header[i+1])
-		}
-		w.WriteHeader(status)
-		fmt.Fprint(w, body)
-	}
-}
-
-// file serves a file; one of more than 1 MB only as GitHub does, raw.
-func (f *fake) file(repo, path, ref, content string) {
-	at := "/repos/" + repo + "/contents/" + path
-	if ref != "" {
-		at += "?ref=" + url.QueryEscape(ref)
-	}
-	f.answers[at] = func(w http.ResponseWriter, r *http.Request) {
-		if strings.Contains(r.Header.Get("Accept"), "raw") {
-			fmt.Fprint(w, content)
-			return
-		}
-		answer := map[string]any{
-			"type": "file", "path": path, "size": len(content), "sha": "b10b", "encoding": "none", "content": "",
-			"html_url": "https://github.com/" + repo + "/blob/main/" + path,
-		}
-		if len(content) <= 1<<20 {
-			answer["encoding"] = "base64"
-			answer["content"] = wrapped(base64.StdEncoding.EncodeToString([]byte(content)))
-		}
-		_ = json.NewEncoder(w).Encode(answer)
-	}
-}
-
-// wrapped has lines as GitHub's base64 has.
-func wrapped(s string) string {
-	var b strings.Builder
-	for line := range slices.Chunk([]byte(s), 60) {
-		b.Write(line)
-		b.WriteByte('\n')
-	}
-	return b.String()
-}
-
-func (f *fake) tree(repo, sha string, paths ...string) {
-	var entries []map[string]any
-	for _, p := range paths {
-		typ := "blob"
-		if d, ok := strings.CutSuffix(p, "/"); ok {
-			typ, p = "tree", d
-		}
-		entries = append(entries, map[string]any{"path": p, "type": typ, "size": 10, "sha": "5" + p})
-	}
-	f.json("/repos/"+repo+"/git/trees/"+sha+"?recursive=1", map[string]any{"sha": "c0ffee", "url": f.URL + "/repos/" + repo + "/git/trees/c0ffee", "tree": entries})
+	return &fake{githubtest.New(t)}
 }
 
 func (f *fake) client(token, dir string) *github.Client {
@@ -132,32 +31,28 @@ func (f *fake) client(token, dir string) *github.Client {
 	return &github.Client{Fetch: get, BaseURL: f.URL, Token: token}
 }
 
-func (f *fake) count() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.asked)
-}
+func (f *fake) count() int { return len(f.Asked()) }
 
 func TestRead(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
 	large := strings.Repeat("0123456789abcdef", 70_000)
-	f.file("o/r", "a%20b/c.py", "", "print(1)\n")
-	f.file("o/r", "large.txt", "", large)
-	f.file("o/r", "huge.bin", "", strings.Repeat("x", 9<<20))
-	f.file("o/r", "empty", "", "")
-	f.file("o/r", "x.md", "feature/y", "# x\n")
-	f.file("o/r", "x.md", "v1", "# one\n")
-	f.json("/repos/o/r/contents/", []any{map[string]any{"type": "dir", "path": "examples"}, map[string]any{"type": "file", "path": "x.md", "size": 3}})
-	f.json("/repos/o/r/contents/link", map[string]any{"type": "symlink", "path": "link", "target": "/etc/x"})
-	f.json("/repos/o/r/contents/sub", map[string]any{"type": "file", "path": "sub", "submodule_git_url": "https://github.com/p/q"})
-	f.json("/repos/o/r/git/matching-refs/heads/feature/", []any{map[string]any{"ref": "refs/heads/feature/y"}, map[string]any{"ref": "refs/heads/feature/x"}})
-	f.status("/repos/old/name/contents/x.md", http.StatusMovedPermanently, "{}", "Location", f.URL+"/repositories/7/contents/x.md")
-	f.answers["/repositories/7/contents/x.md"] = func(w http.ResponseWriter, _ *http.Request) {
+	f.File("o/r", "a%20b/c.py", "", "print(1)\n")
+	f.File("o/r", "large.txt", "", large)
+	f.File("o/r", "huge.bin", "", strings.Repeat("x", 9<<20))
+	f.File("o/r", "empty", "", "")
+	f.File("o/r", "x.md", "feature/y", "# x\n")
+	f.File("o/r", "x.md", "v1", "# one\n")
+	f.JSON("/repos/o/r/contents/", []any{map[string]any{"type": "dir", "path": "examples"}, map[string]any{"type": "file", "path": "x.md", "size": 3}})
+	f.JSON("/repos/o/r/contents/link", map[string]any{"type": "symlink", "path": "link", "target": "/etc/x"})
+	f.JSON("/repos/o/r/contents/sub", map[string]any{"type": "file", "path": "sub", "submodule_git_url": "https://github.com/p/q"})
+	f.JSON("/repos/o/r/git/matching-refs/heads/feature/", []any{map[string]any{"ref": "refs/heads/feature/y"}, map[string]any{"ref": "refs/heads/feature/x"}})
+	f.Status("/repos/old/name/contents/x.md", http.StatusMovedPermanently, "{}", "Location", f.URL+"/repositories/7/contents/x.md")
+	f.Answer("/repositories/7/contents/x.md", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, `{"type":"file","path":"x.md","size":1,"encoding":"base64","content":"eA==","html_url":"https://github.com/new/name/blob/main/x.md"}`)
-	}
-	f.tree("o/r", "HEAD", "src/trainer/sft_trainer.py", "README.md")
-	f.status("/repos/o/empty/git/trees/HEAD?recursive=1", http.StatusConflict, `{"message":"Git Repository is empty."}`)
+	})
+	f.Tree("o/r", "HEAD", "src/trainer/sft_trainer.py", "README.md")
+	f.Status("/repos/o/empty/git/trees/HEAD?recursive=1", http.StatusConflict, `{"message":"Git Repository is empty."}`)
 	c := f.client("", "")
 	tests := []struct {
 		place     github.Place
@@ -203,8 +98,8 @@ func TestRead(t *testing.T) {
 func TestUnknown(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
-	f.json("/search/repositories", map[string]any{"total_count": 1, "items": []any{map[string]any{"full_name": "o/right"}}})
-	f.json("/repos/o/r/branches?per_page=100", []any{map[string]any{"name": "main"}})
+	f.JSON("/search/repositories", map[string]any{"total_count": 1, "items": []any{map[string]any{"full_name": "o/right"}}})
+	f.JSON("/repos/o/r/branches?per_page=100", []any{map[string]any{"name": "main"}})
 	c := f.client("", "")
 	if _, err := c.Tree(t.Context(), "o/rigth", ""); !errors.Is(err, github.ErrUnknown) || !strings.Contains(err.Error(), "did you mean o/right") {
 		t.Errorf("repository: %v", err)
@@ -221,8 +116,8 @@ func TestBranchWithSlash(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
 	sha := strings.Repeat("ab", 20)
-	f.status("/repos/o/r/commits/feature/x", http.StatusOK, sha)
-	f.tree("o/r", sha, "examples/a.py")
+	f.Status("/repos/o/r/commits/feature/x", http.StatusOK, sha)
+	f.Tree("o/r", sha, "examples/a.py")
 	found, err := f.client("", "").Examples(t.Context(), "o/r", "feature/x", "", 5)
 	if err != nil || found.Total != 1 {
 		t.Errorf("%+v, %v", found, err)
@@ -233,9 +128,9 @@ func TestBranchWithSlash(t *testing.T) {
 func TestTruncatedTree(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
-	f.json("/repos/o/r/git/trees/HEAD?recursive=1", map[string]any{"sha": "c0", "url": f.URL + "/repos/o/r/git/trees/c0", "truncated": true, "tree": []any{map[string]any{"path": "a.txt", "type": "blob"}}})
-	f.json("/repos/o/r/git/trees/HEAD", map[string]any{"sha": "c0", "tree": []any{map[string]any{"path": "examples", "type": "tree", "sha": "e1"}, map[string]any{"path": "src", "type": "tree", "sha": "e2"}}})
-	f.json("/repos/o/r/git/trees/e1?recursive=1", map[string]any{"sha": "e1", "tree": []any{map[string]any{"path": "sft/train.py", "type": "blob"}}})
+	f.JSON("/repos/o/r/git/trees/HEAD?recursive=1", map[string]any{"sha": "c0", "url": f.URL + "/repos/o/r/git/trees/c0", "truncated": true, "tree": []any{map[string]any{"path": "a.txt", "type": "blob"}}})
+	f.JSON("/repos/o/r/git/trees/HEAD", map[string]any{"sha": "c0", "tree": []any{map[string]any{"path": "examples", "type": "tree", "sha": "e1"}, map[string]any{"path": "src", "type": "tree", "sha": "e2"}}})
+	f.JSON("/repos/o/r/git/trees/e1?recursive=1", map[string]any{"sha": "e1", "tree": []any{map[string]any{"path": "sft/train.py", "type": "blob"}}})
 	found, err := f.client("", "").Examples(t.Context(), "o/r", "", "sft", 5)
 	if err != nil || !found.Truncated || found.Total != 1 || found.Files[0].Path != "examples/sft/train.py" {
 		t.Errorf("%+v, %v", found, err)
@@ -246,7 +141,7 @@ func TestTruncatedTree(t *testing.T) {
 func TestPages(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
-	f.answers["/search/repositories"] = func(w http.ResponseWriter, r *http.Request) {
+	f.Answer("/search/repositories", func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
 		page, _ := strconv.Atoi(q.Get("page"))
 		if q.Get("sort") != "stars" || q.Get("order") != "desc" || q.Get("q") != "user:o" {
@@ -262,7 +157,7 @@ func TestPages(t *testing.T) {
 			w.Header().Set("Link", fmt.Sprintf(`<%s/search/repositories?%s>; rel="next", <%s/x>; rel="last"`, f.URL, q.Encode(), f.URL))
 		}
 		_ = json.NewEncoder(w).Encode(map[string]any{"total_count": 300, "items": items})
-	}
+	})
 	found, err := f.client("", "").SearchRepos(t.Context(), github.RepoQuery{Owner: "o", Limit: 250})
 	if err != nil || len(found.Repos) != 250 || found.Repos[249].Name != "o/r249" || f.count() != 3 {
 		t.Errorf("%d repositories with %d requests, %v", len(found.Repos), f.count(), err)
@@ -273,7 +168,7 @@ func TestPages(t *testing.T) {
 func TestHostileLink(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
-	f.status("/search/repositories", http.StatusOK, `{"total_count":9,"items":[{"full_name":"o/r"}]}`, "Link", `<https://evil.example/next>; rel="next"`)
+	f.Status("/search/repositories", http.StatusOK, `{"total_count":9,"items":[{"full_name":"o/r"}]}`, "Link", `<https://evil.example/next>; rel="next"`)
 	found, err := f.client("ghp_secret", "").SearchRepos(t.Context(), github.RepoQuery{Words: "x"})
 	if err != nil || len(found.Repos) != 1 {
 		t.Errorf("%+v, %v", found, err)
@@ -289,22 +184,22 @@ func TestTokenStays(t *testing.T) {
 	}))
 	defer evil.Close()
 	f := newFake(t)
-	f.status("/repos/o/r/contents/x", http.StatusMovedPermanently, "", "Location", evil.URL+"/x")
+	f.Status("/repos/o/r/contents/x", http.StatusMovedPermanently, "", "Location", evil.URL+"/x")
 	_, err := f.client("ghp_secret", "").Read(t.Context(), github.Place{Repo: "o/r", Path: "x"})
 	if len(got) != 1 || got[0] != "" {
 		t.Errorf("another host saw %q (%v)", got, err)
 	}
-	if !strings.HasSuffix(f.asked[0], "Bearer ghp_secret") {
-		t.Errorf("GitHub saw %q", f.asked)
+	if !strings.HasSuffix(f.Asked()[0], "Bearer ghp_secret") {
+		t.Errorf("GitHub saw %q", f.Asked())
 	}
 }
 
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
-	f.file("o/r", "a", "", "A")
-	f.file("o/r", "b", "", "B")
-	f.remaining = 1
+	f.File("o/r", "a", "", "A")
+	f.File("o/r", "b", "", "B")
+	f.Left(1)
 	c := f.client("", t.TempDir())
 	if _, err := c.Read(t.Context(), github.Place{Repo: "o/r", Path: "a"}); err != nil {
 		t.Fatal(err)
@@ -354,7 +249,7 @@ func TestRefusals(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			f := newFake(t)
-			f.status("/repos/o/r/contents/x", tt.status, tt.body, tt.header...)
+			f.Status("/repos/o/r/contents/x", tt.status, tt.body, tt.header...)
 			_, err := f.client(tt.token, "").Read(t.Context(), github.Place{Repo: "o/r", Path: "x"})
 			if err == nil || !strings.Contains(err.Error(), tt.want) || errors.Is(err, fetch.ErrRateLimited) != tt.limited {
 				t.Errorf("error %v", err)
@@ -366,7 +261,7 @@ func TestRefusals(t *testing.T) {
 func TestSearchCode(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
-	f.json("/search/code", map[string]any{"total_count": 5, "items": []any{map[string]any{
+	f.JSON("/search/code", map[string]any{"total_count": 5, "items": []any{map[string]any{
 		"path": "a.py", "html_url": "https://github.com/o/r/blob/x/a.py", "repository": map[string]any{"full_name": "o/r"}, "text_matches": []any{map[string]any{"fragment": "SFTConfig("}},
 	}}})
 	if _, _, err := f.client("", "").SearchCode(t.Context(), github.CodeQuery{Words: "x"}); !errors.Is(err, github.ErrNoToken) || f.count() != 0 {
@@ -376,8 +271,8 @@ func TestSearchCode(t *testing.T) {
 	if err != nil || total != 5 || len(hits) != 1 || hits[0].Parts[0] != "SFTConfig(" {
 		t.Errorf("%+v, %v", hits, err)
 	}
-	if !strings.Contains(f.asked[0], url.Values{"q": {"SFTConfig repo:o/r language:python"}}.Encode()) {
-		t.Errorf("asked %q", f.asked)
+	if !strings.Contains(f.Asked()[0], url.Values{"q": {"SFTConfig repo:o/r language:python"}}.Encode()) {
+		t.Errorf("asked %q", f.Asked())
 	}
 }
 

@@ -103,7 +103,7 @@ func ParseAPI(doc []byte) (*API, error) {
 		}
 	}
 	if len(a.Endpoints) == 0 {
-		return nil, errors.New("it describes no endpoint")
+		return nil, errors.New("it describes no endpoint; try again later, or search the documentation")
 	}
 	delete(tags, "")
 	a.Tags = slices.Sorted(maps.Keys(tags))

@@ -13,6 +13,7 @@ import (
 
 	"ml-intern/internal/fetch"
 	"ml-intern/internal/hfdocs"
+	"ml-intern/internal/hfdocs/hfdocstest"
 )
 
 // server answers paths (with query) with texts; "!404" is a status.
@@ -47,25 +48,17 @@ func server(t *testing.T, answers map[string]string) (*hfdocs.Client, *[]string)
 }
 
 const (
-	libraries = `[{"id":"trl","url":"/docs/trl","category":"Training"},{"id":"transformers","url":"https://huggingface.co/docs/transformers"},{"id":"huggingface_hub","url":"/docs/huggingface_hub"}]`
-	pageList  = `# TRL
-
-> Trains.
-
-- [SFT Trainer](https://huggingface.co/docs/trl/v9.1.0/sft_trainer.md): Supervised training (first step).
-- [DPO](https://huggingface.co/docs/trl/v9.1.0/dpo_trainer.md)
-- [Paper](https://example.com/paper.md)
-- [Twice](https://huggingface.co/docs/trl/v9.1.0/sft_trainer.md)
-`
-	found = `[{"id":"1","_vectors":{"embeddings":[0.1,0.2]},"product":"trl","heading1":"SFT Trainer","heading2":"Packing","heading3":null,"text":"Packs examples.",
- "source_page_url":"https://huggingface.co/docs/trl/v9.1.0/en/sft_trainer#packing","source_page_title":"SFT Trainer","new":{}}]`
+	libraries = hfdocstest.Libraries
+	pageList  = hfdocstest.Pages
+	found     = hfdocstest.Found
+	openAPI   = hfdocstest.OpenAPI
 )
 
 func TestLibrariesAndSearch(t *testing.T) {
 	t.Parallel()
 	c, asked := server(t, map[string]string{
 		"/api/docs": libraries, "/api/docs/search?limit=25&product=huggingface_hub&q=upload": found,
-		"/api/docs/search/full-text": `{"hits":[{"url":"/docs/trl/main/en/dpo","anchor":"loss","content":"The loss.","hierarchy_lvl0":"TRL","hierarchy_lvl1":"DPO","hierarchy_lvl2":null}]}`,
+		"/api/docs/search/full-text": hfdocstest.Words,
 	})
 	list, err := c.Libraries(t.Context())
 	if err != nil || len(list) != 3 || list[0].URL != c.BaseURL+"/docs/trl" {
@@ -216,20 +209,6 @@ func TestSections(t *testing.T) {
 		t.Errorf("near %q", near)
 	}
 }
-
-const openAPI = `{"openapi":"3.1.0","info":{"title":"Hub API","version":"0.9"},"servers":[{"url":"https://hub.test"}],"tags":[{"name":"discussions"}],
-"paths":{
- "/api/models/{namespace}/{repo}/discussions":{
-  "parameters":[{"name":"namespace","in":"path","required":true,"schema":{"type":"string"}},{"$ref":"#/components/parameters/Repo"}],
-  "get":{"tags":["discussions"],"summary":"List discussions","operationId":"listDiscussions","parameters":[{"name":"p","in":"query","schema":{"type":"integer","default":0}},{"name":"type","in":"query","required":true,"schema":{"enum":["all","pull request"]}}],
-   "responses":{"200":{"description":"The page","content":{"application/json":{"schema":{"$ref":"#/components/schemas/Discussions"}}}}}},
-  "post":{"tags":["discussions"],"summary":"Create a discussion","requestBody":{"required":true,"content":{"application/json":{"schema":{"type":"object","required":["title","kind"],"properties":{"title":{"type":"string","description":"It's shown"},"kind":{"type":"string","enum":["a","b"]},"body":{"type":"string"}}}}}},"responses":{"201":{"description":"Made"}}}},
- "/api/whoami-v2":{"get":{"tags":["auth"],"summary":"Whoami","description":"Says who the token is of.","responses":{}}},
- "/api/models/{namespace}/{repo}":{"delete":{"tags":["repos"],"summary":"Removes it","responses":{}},"get":{"tags":["repos"],"summary":"Model info","responses":{}}}
-},
-"components":{"parameters":{"Repo":{"name":"repo","in":"path","required":true,"schema":{"type":"string"},"example":"gpt2"}},
- "schemas":{"Discussions":{"type":"object","properties":{"items":{"type":"array","items":{"$ref":"#/components/schemas/Discussion"}},"self":{"$ref":"#/components/schemas/Discussions"}}},
-  "Discussion":{"allOf":[{"type":"object","properties":{"num":{"type":"integer"}}},{"$ref":"#/components/schemas/Discussion"}]}}}}`
 
 func TestAPI(t *testing.T) {
 	t.Parallel()

@@ -143,7 +143,7 @@ func (c *Client) Index(ctx context.Context, a Address) (*Index, error) {
 		index.Version = versionOf(resp.URL)
 	}
 	if len(index.Pages) == 0 {
-		return nil, fmt.Errorf("list pages of %s: %s lists no page", id, resp.URL)
+		return nil, fmt.Errorf("list pages of %s: %s lists no page; search the documentation instead", id, resp.URL)
 	}
 	return index, nil
 }
@@ -205,11 +205,11 @@ func (c *Client) Page(ctx context.Context, a Address) (*Page, error) {
 		return nil, fmt.Errorf("read page %s of %s: %w", name, id, err)
 	}
 	p := &Page{Library: id, Name: name, URL: resp.URL, Text: clean(resp.Text())}
-	if resp.Type == "text/html" || strings.HasPrefix(strings.ToLower(strings.TrimSpace(cut(p.Text, 100))), "<!doctype") {
+	if resp.Type == "text/html" || resp.Type == "application/json" || strings.HasPrefix(strings.ToLower(strings.TrimSpace(cut(p.Text, 100))), "<!doctype") {
 		return nil, fmt.Errorf("read page %s of %s: %s has no Markdown; get the page with web_fetch", name, id, resp.URL)
 	}
 	if strings.TrimSpace(p.Text) == "" {
-		return nil, fmt.Errorf("read page %s of %s: %s is empty", name, id, resp.URL)
+		return nil, fmt.Errorf("read page %s of %s: %s is empty; search the documentation instead", name, id, resp.URL)
 	}
 	p.Version = c.pageVersion(ctx, a, resp)
 	p.Changed = a.Version != "" && p.Version != "" && p.Version != a.Version

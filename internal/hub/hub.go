@@ -84,6 +84,24 @@ func ParseRepo(typ RepoType, id string) (RepoID, error) {
 	return repo, nil
 }
 
+// ParseURI reads hf://datasets/owner/name@revision as huggingface_hub writes
+// it: without a type it is a model, which may also be named "model" or
+// "models". The revision is "" if there is none.
+func ParseURI(uri string) (repo RepoID, rev string, err error) {
+	id, ok := strings.CutPrefix(uri, "hf://")
+	if !ok {
+		return RepoID{}, "", fmt.Errorf("parse %q: it does not begin with hf://", uri)
+	}
+	id, rev, _ = strings.Cut(strings.TrimSuffix(id, "/"), "@")
+	for _, t := range []RepoType{Model, Dataset, Space} {
+		if rest, ok := strings.CutPrefix(id, string(t)+"/"); ok && strings.Contains(rest, "/") {
+			id = string(t) + "s/" + rest
+		}
+	}
+	repo, err = ParseRepo(Model, id)
+	return repo, rev, err
+}
+
 // Check says what is wrong with the name, if anything is.
 func (r RepoID) Check() error {
 	switch r.Type {

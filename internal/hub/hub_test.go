@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,6 +36,29 @@ func TestParseRepo(t *testing.T) {
 	}
 	if _, err := hub.ParseRepo("bucket", "me/x"); err == nil {
 		t.Error("a type that does not exist is taken")
+	}
+}
+
+func TestParseURI(t *testing.T) {
+	t.Parallel()
+	for uri, want := range map[string]string{
+		"hf://me/x":                  "model me/x @",
+		"hf://model/me/x@v1":         "model me/x @v1",
+		"hf://datasets/me/x/":        "dataset me/x @",
+		"hf://dataset/me/x":          "dataset me/x @",
+		"hf://spaces/me/x@refs/pr/1": "space me/x @refs/pr/1",
+		"hf://gpt2":                  "model gpt2 @",
+		"hf://model/gpt2":            "model model/gpt2 @",
+	} {
+		repo, rev, err := hub.ParseURI(uri)
+		if got := fmt.Sprintf("%s %s @%s", repo.Type, repo, rev); err != nil || got != want {
+			t.Errorf("ParseURI(%q) is %q, %v; want %q", uri, got, err, want)
+		}
+	}
+	for _, uri := range []string{"", "me/x", "hf://", "hf://datasets/me/x/data.csv/y", "https://huggingface.co/me/x"} {
+		if repo, _, err := hub.ParseURI(uri); err == nil {
+			t.Errorf("ParseURI(%q) is %v", uri, repo)
+		}
 	}
 }
 

@@ -102,21 +102,39 @@ type Job struct {
 	Labels    map[string]string `json:"labels"`
 	Status    JobStatus         `json:"status"`
 	Initiator json.RawMessage   `json:"initiator"`
+	Durations JobDurations      `json:"durations"`
 	Owner     struct {
 		Name string `json:"name"`
 	} `json:"owner"`
 }
 
+// JobDurations is how long a job waited and ran, by the Hub's clock.
+type JobDurations struct {
+	Scheduling float64 `json:"schedulingSecs"`
+	Running    float64 `json:"runningSecs"`
+}
+
+// Why the Hub has ended a job by itself. It may have other reasons.
+const (
+	NoCredits      = "NO_CREDITS"
+	NoSubscription = "NO_SUBSCRIPTION"
+)
+
 // JobStatus is how a job goes.
 type JobStatus struct {
 	Stage        JobStage `json:"stage"`
 	Message      string   `json:"message"`
-	CancelReason string   `json:"cancelReason"` // NO_CREDITS if the Hub ended it for want of money
+	CancelReason string   `json:"cancelReason"` // such as NoCredits; "" if a person did it
+	Failures     int      `json:"failureCount"`
 	ExposeURLs   []string `json:"exposeUrls"`
 }
 
 // jobPath is the address of the jobs of a namespace, the account's own if "".
 func (c *Client) jobPath(ctx context.Context, namespace string, more ...string) (string, error) {
+	return c.namespacePath(ctx, "/api/jobs", namespace, more...)
+}
+
+func (c *Client) namespacePath(ctx context.Context, path, namespace string, more ...string) (string, error) {
 	if namespace == "" {
 		who, err := c.WhoAmI(ctx)
 		if err != nil {
@@ -124,7 +142,6 @@ func (c *Client) jobPath(ctx context.Context, namespace string, more ...string) 
 		}
 		namespace = who.Name
 	}
-	path := "/api/jobs"
 	for _, part := range append([]string{namespace}, more...) {
 		path += "/" + url.PathEscape(part)
 	}
@@ -148,6 +165,20 @@ func (c *Client) GetJob(ctx context.Context, namespace, id string) (Job, error) 
 func (c *Client) CancelJob(ctx context.Context, namespace, id string) (Job, error) {
 	return c.jobCall(ctx, "cancel job "+id, call{method: "POST"}, nil, namespace, id, "cancel")
 }
+
+// DuplicateJob starts a job anew, as RunJob does. A Hub that has not kept the
+// job's secrets refuses.
+func (c *Client) DuplicateJob(ctx context.Context, namespace, id string) (Job, error) {
+	return c.jobCall(ctx, "run job "+id+" again", call{method: "POST", once: true}, nil, namespace, id, "duplicate")
+}
+
+// JobURL is the address of a job's page.
+func (c *Client) JobURL(namespace, id string) string {
+	return c.base() + "/jobs/" + url.PathEscape(namespace) + "/" + url.PathEscape(id)
+}
+
+// BillingURL is the address of the page where an account adds credit.
+func (c *Client) BillingURL() string { return c.base() + "/settings/billing" }
 
 // LabelJob replaces the labels of a job.
 func (c *Client) LabelJob(ctx context.Context, namespace, id string, labels map[string]string) (Job, error) {

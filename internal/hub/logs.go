@@ -1,7 +1,10 @@
 package hub
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,12 +26,24 @@ type LogLine struct {
 	Text string // without its end
 }
 
-func (l LogLine) is(o LogLine) bool { return l.Text == o.Text && l.Time.Equal(o.Time) }
+func (l LogLine) hash() string {
+	sum := sha256.Sum256([]byte(l.Time.UTC().Format(time.RFC3339Nano) + " " + l.Text))
+	return hex.EncodeToString(sum[:16])
+}
 
 // LogOptions say which part of a log to read.
 type LogOptions struct {
 	Follow bool // go on when more is printed; otherwise stop at what is there now
 	Tail   int  // only so many of the last lines that are there, of a job; 0 for all
+
+	// Quiet, if above 0, is the silence that ends a log that is not followed;
+	// then nothing is concluded from the lines' times, which a clock has written
+	// that need not be the Hub's.
+	Quiet time.Duration
+
+	// Mark, if not nil, is how far the log was read before; every line moves it
+	// on. Kept, it lets another reading begin where one has ended.
+	Mark *LogMark
 }
 
 // A logReader reads a log over any number of connections. The Hub sends a log
@@ -38,28 +53,44 @@ type logReader struct {
 	path   string
 	opts   LogOptions
 	over   func(context.Context) (bool, error) // whether all was printed; nil if a log never ends
-	mark   logMark
+	mark   *LogMark
+	whole  bool // a part is not enough to see what is new
 }
 
-// A logMark is how far a log was read.
-type logMark struct {
-	first  LogLine   // of the log, which tells whether it is still the same
-	n      int       // lines of it
-	last   time.Time // of the last line
-	atLast int       // how many of the last lines have that time
+// A LogMark is how far a log was read.
+type LogMark struct {
+	First  string    `json:"first"`   // hash of the first line, which tells whether the log is still the same
+	Lines  int       `json:"lines"`   // of it
+	Last   time.Time `json:"last"`    // of the last line
+	AtLast int       `json:"at_last"` // how many of the last lines have that time
 }
+
+// overlap is how many lines are asked for again of a log that was read before:
+// as many as come between two looks, and some to know the place by.
+const overlap = 1000
+
+// errGap says that the part of a log that was asked for may begin after lines
+// that were not read.
+var errGap = errors.New("the end of the log does not show where it goes on")
 
 // lines yields the log. A connection that breaks is made anew, from where the
 // log was; an answer that says no ends it.
 func (r *logReader) lines(ctx context.Context) iter.Seq2[LogLine, error] {
 	return func(yield func(LogLine, error) bool) {
+		if r.mark = r.opts.Mark; r.mark == nil {
+			r.mark = &LogMark{}
+		}
 		for try := 1; ; try++ {
-			before := r.mark
+			before := *r.mark
 			more, err := r.connect(ctx, yield)
 			if !more {
 				return
 			}
-			if r.mark != before {
+			if errors.Is(err, errGap) {
+				r.whole = true
+				continue
+			}
+			if *r.mark != before {
 				try = 1
 			}
 			if over, err := r.end(ctx, err, try); over {
@@ -99,9 +130,13 @@ func (r *logReader) end(ctx context.Context, err error, try int) (bool, error) {
 
 // connect reads the log once. It returns false if the reader wants no more.
 func (r *logReader) connect(ctx context.Context, yield func(LogLine, error) bool) (bool, error) {
-	path := r.path
-	if r.opts.Tail > 0 && r.mark.n == 0 {
+	path, reading := r.path, r.mark.reading()
+	switch {
+	case r.opts.Tail > 0 && r.mark.Lines == 0:
 		path = fmt.Sprintf("%s?tail=%d", path, r.opts.Tail)
+	case r.opts.Mark != nil && r.opts.Tail == 0 && !r.whole && r.mark.Lines > overlap:
+		path = fmt.Sprintf("%s?tail=%d", path, overlap)
+		reading.part = true
 	}
 	resp, err := r.client.do(ctx, call{
 		method: "GET", path: path, limit: followLimit, header: http.Header{"Accept": {"text/event-stream"}},
@@ -113,13 +148,12 @@ func (r *logReader) connect(ctx context.Context, yield func(LogLine, error) bool
 	until := time.Time{}
 	if !r.opts.Follow {
 		if w, ok := resp.Body.(*watched); ok {
-			w.watch.hasten(quietLimit)
+			w.watch.hasten(cmp.Or(r.opts.Quiet, quietLimit))
 		}
-		if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil && r.opts.Quiet == 0 {
 			until = date.Add(lineSlack)
 		}
 	}
-	reading := r.mark.reading()
 	for ev, err := range events(resp.Body) {
 		if err != nil {
 			if errors.Is(context.Cause(resp.Request.Context()), errStalled) {
@@ -133,6 +167,9 @@ func (r *logReader) connect(ctx context.Context, yield func(LogLine, error) bool
 		}
 		if !until.IsZero() && line.Time.After(until) {
 			return true, nil
+		}
+		if reading.gap(line) {
+			return true, errGap
 		}
 		if reading.fresh(line) && !yield(line, nil) {
 			return false, nil
@@ -166,45 +203,62 @@ func logLine(ev event) (LogLine, bool) {
 
 // A logReading is one connection's way through a log.
 type logReading struct {
-	mark  *logMark
-	old   logMark // when it began
+	mark  *LogMark
+	old   LogMark // when it began
+	part  bool    // it is the end of the log, not all of it
 	same  bool    // the log begins as it did before
 	at    int     // lines so far
 	equal int     // of them, with the time of the last line before
 }
 
-func (m *logMark) reading() *logReading { return &logReading{mark: m, old: *m} }
+func (m *LogMark) reading() *logReading { return &logReading{mark: m, old: *m} }
+
+// gap reports whether the reading is of a part that shows, by its first line,
+// not all that is new. A log that is shorter than the part comes whole.
+func (r *logReading) gap(line LogLine) bool {
+	if !r.part || r.at > 0 {
+		return false
+	}
+	r.part = line.hash() != r.old.First
+	return r.part && !line.Time.Before(r.old.Last)
+}
 
 // fresh counts a line and reports whether it was not read before: by its place
 // in a log that is still the same, else by its time.
 func (r *logReading) fresh(line LogLine) bool {
-	if r.at == 0 {
-		r.same = r.old.n > 0 && line.is(r.old.first)
+	if r.at == 0 && !r.part {
+		first := line.hash()
+		r.same = r.old.Lines > 0 && first == r.old.First
 		if !r.same {
-			r.mark.first, r.mark.n = line, 0
+			r.mark.First, r.mark.Lines = first, 0
 		}
 	}
 	r.at++
-	r.mark.n = max(r.mark.n, r.at)
+	if !r.part {
+		r.mark.Lines = max(r.mark.Lines, r.at)
+	}
 	if r.known(line) {
 		return false
 	}
-	if !line.Time.Equal(r.mark.last) {
-		r.mark.last, r.mark.atLast = line.Time, 0
+	if r.part {
+		r.mark.Lines++
 	}
-	r.mark.atLast++
+	if !line.Time.Equal(r.mark.Last) {
+		r.mark.Last, r.mark.AtLast = line.Time, 0
+	}
+	r.mark.AtLast++
 	return true
 }
 
 func (r *logReading) known(line LogLine) bool {
 	switch {
 	case r.same:
-		return r.at <= r.old.n
-	case r.old.n == 0 || line.Time.IsZero() || line.Time.After(r.old.last):
+		return r.at <= r.old.Lines
+	case r.old.Lines == 0 || line.Time.IsZero() || line.Time.After(r.old.Last):
 		return false
-	case line.Time.Equal(r.old.last):
+	case line.Time.Equal(r.old.Last):
 		r.equal++
-		return r.equal <= r.old.atLast
+		return r.equal <= r.old.AtLast
 	}
 	return true
 }

@@ -140,8 +140,14 @@ type Status struct {
 	USDPerHour float64       `json:"usd_per_hour,omitempty"` // while it runs
 }
 
-// Cost is what the running so far has cost, in dollars.
-func (s Status) Cost() float64 { return s.USDPerHour * s.Seconds() / 3600 }
+// Cost is what the running so far has cost, in dollars: at worst for a job of
+// which nobody knows how long it ran.
+func (s Status) Cost() float64 {
+	if s.Done() && s.Finished.IsZero() && (!s.Started.IsZero() || s.State == Lost) {
+		return s.Worst()
+	}
+	return s.USDPerHour * s.Seconds() / 3600
+}
 
 // Worst is what the job costs if it runs to its limit, in dollars; it may pass
 // the limit by a little while it ends.

@@ -7,13 +7,17 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
+	"sync"
 )
 
 // A Set is several backends as one. New jobs go to the one that their spec
 // names, or to the first; a job that exists is asked for where it is.
+// It is safe for concurrent use once all are added.
 type Set struct {
 	members []member
+
+	mu    sync.Mutex
+	lists map[string]priceList
 }
 
 type member struct {
@@ -37,12 +41,9 @@ func (s *Set) Names() []string {
 
 // Submit implements Backend. A label that any of them knows starts nothing.
 func (s *Set) Submit(ctx context.Context, spec Spec) (Status, error) {
-	i := 0
-	if spec.Backend != "" {
-		i = slices.IndexFunc(s.members, func(m member) bool { return m.name == spec.Backend })
-	}
-	if i < 0 || len(s.members) == 0 {
-		return Status{}, fmt.Errorf("submit job: there is no compute backend %q; there are: %s", spec.Backend, strings.Join(s.Names(), ", "))
+	m, err := s.chosen(spec)
+	if err != nil {
+		return Status{}, fmt.Errorf("submit job: %w", err)
 	}
 	if spec.Label != "" && len(s.members) > 1 {
 		// What cannot be asked does not know it: its own Submit finds its own.
@@ -50,9 +51,9 @@ func (s *Set) Submit(ctx context.Context, spec Spec) (Status, error) {
 			return status, nil
 		}
 	}
-	spec.Backend = s.members[i].name
-	status, err := s.members[i].Submit(ctx, spec)
-	return s.members[i].named(status), err
+	spec.Backend = m.name
+	status, err := m.Submit(ctx, spec)
+	return m.named(status), err
 }
 
 func (m member) named(s Status) Status {

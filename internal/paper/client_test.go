@@ -341,7 +341,7 @@ func TestKeysGoToTheirOwnHosts(t *testing.T) {
 	t.Parallel()
 	w := papertest.New(t)
 	c := w.Client()
-	c.HubToken, c.ScholarKey = "hf_secret", "s2_secret"
+	c.HubToken, c.ScholarKey = func(context.Context) string { return "hf_secret" }, "s2_secret"
 	check := func(hub, scholar string) http.HandlerFunc {
 		return func(rw http.ResponseWriter, r *http.Request) {
 			if got := r.Header.Get("Authorization"); got != hub {

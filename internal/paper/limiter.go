@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"ml-intern/internal/fetch"
@@ -12,7 +11,9 @@ import (
 
 // Semantic Scholar allows a key one request a second over all its services.
 // Without one, everybody shares a pool that is often empty; it does not say
-// until when.
+// until when. All processes that share the pace of the fetch.Client keep to
+// it together. Nobody waits for longer than patience: they are told at once,
+// and ask another source.
 const (
 	scholarGap  = time.Second
 	patience    = 8 * time.Second  // that a request waits for its turn and its answer
@@ -20,66 +21,13 @@ const (
 	leaveLonger = 60 * time.Second // without
 )
 
-// A limiter gives turns to all who share a Client. It makes nobody wait for
-// longer than patience: they are told at once, and ask another source.
-type limiter struct {
-	mu    sync.Mutex
-	next  time.Time // first free turn
-	until time.Time // no turns before, since the last request was refused
-}
-
-// turn waits for a turn, or says why there is none soon.
-func (l *limiter) turn(ctx context.Context) error {
-	l.mu.Lock()
-	now := time.Now()
-	if l.until.After(now) {
-		wait := l.until.Sub(now)
-		l.mu.Unlock()
-		return fmt.Errorf("%w: it refused a request and is left alone for %s more", errBusy, wait.Round(time.Second))
-	}
-	at := l.next
-	if at.Before(now) {
-		at = now
-	}
-	wait := at.Sub(now)
-	if wait > patience {
-		l.mu.Unlock()
-		return fmt.Errorf("%w: %s of requests wait before this one", errBusy, wait.Round(time.Second))
-	}
-	l.next = at.Add(scholarGap)
-	l.mu.Unlock()
-	if wait == 0 {
-		return nil
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// refused notes a refusal, and for how long to ask nothing.
-func (l *limiter) refused(wait time.Duration) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if until := time.Now().Add(wait); until.After(l.until) {
-		l.until = until
-	}
-}
-
 // scholarJSON asks Semantic Scholar in its turn.
 func (c *Client) scholarJSON(ctx context.Context, in fetch.Request, out any) error {
 	outer := ctx
 	ctx, cancel := context.WithTimeoutCause(ctx, 2*patience, fmt.Errorf("%w: no answer in %s", errBusy, 2*patience))
 	defer cancel()
-	if err := c.limit.turn(ctx); err != nil {
-		return err
-	}
 	in.URL = c.scholar() + in.URL
-	in.MaxAge = 24 * time.Hour
+	in.MaxAge, in.Queue, in.Pace, in.Patience = 24*time.Hour, c.queue(), scholarGap, patience
 	in.Header = map[string][]string{}
 	if c.ScholarKey != "" {
 		in.Header.Set("X-Api-Key", c.ScholarKey)
@@ -90,27 +38,41 @@ func (c *Client) scholarJSON(ctx context.Context, in fetch.Request, out any) err
 	}
 	err := c.json(ctx, in, out)
 	if err != nil && outer.Err() == nil && errors.Is(context.Cause(ctx), errBusy) {
-		c.limit.refused(leaveAlone)
+		c.Fetch.Leave(outer, c.queue(), leaveAlone)
 		return context.Cause(ctx)
 	}
-	return c.refusal(err)
+	return c.refusal(outer, err)
 }
 
 // refusal turns the ways of saying no into what helps.
-func (c *Client) refusal(err error) error {
+func (c *Client) refusal(ctx context.Context, err error) error {
+	if busy, ok := errors.AsType[*fetch.BusyError](err); ok {
+		return fmt.Errorf("%w: %w", errBusy, busy)
+	}
 	if !errors.Is(err, fetch.ErrRateLimited) {
 		if errors.Is(err, fetch.ErrForbidden) && c.ScholarKey != "" {
-			return fmt.Errorf("Semantic Scholar refuses the key in S2_API_KEY: %w", err)
+			return fmt.Errorf("Semantic Scholar refuses the key in %s: %w", c.keyName(), err)
 		}
 		return err
 	}
-	wait, advice := leaveLonger, "; a key of one's own in S2_API_KEY helps"
+	wait, advice := leaveLonger, "; a key of one's own in "+c.keyName()+" helps"
 	if c.ScholarKey != "" {
 		wait, advice = leaveAlone, ""
 	}
 	if status, ok := errors.AsType[*fetch.StatusError](err); ok && status.Wait > 0 {
 		wait = min(status.Wait, 10*time.Minute)
 	}
-	c.limit.refused(wait)
+	c.Fetch.Leave(ctx, c.queue(), wait)
 	return fmt.Errorf("%w: too many requests, ask again in %s%s", errBusy, wait, advice)
+}
+
+// queue is that of Semantic Scholar alone: a host may serve others, too.
+func (c *Client) queue() string { return "Semantic Scholar at " + host(c.scholar()) }
+
+// keyName is the variable with the key.
+func (c *Client) keyName() string {
+	if c.ScholarKeyName != "" {
+		return c.ScholarKeyName
+	}
+	return "S2_API_KEY"
 }

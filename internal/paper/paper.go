@@ -4,8 +4,8 @@
 // Its one rule: an answer is never quietly less than what was asked for. What a
 // source could not do, which source stood in for another, and what a document
 // lost on the way is said in Notes, and nothing found is an error. Nothing here
-// trusts a document: its text is data. A Client owns the pace of its requests
-// to Semantic Scholar and a few documents that it has read.
+// trusts a document: its text is data. A Client owns a few documents that
+// it has read.
 package paper
 
 import (
@@ -32,9 +32,11 @@ var (
 
 // A Client finds and reads papers. Fields must not be changed once it is used.
 type Client struct {
-	Fetch    *fetch.Client // must be set; shared with others
-	Hub      string        // https://huggingface.co if empty
-	HubToken string        // sent to the Hub alone; may be empty
+	Fetch *fetch.Client // must be set; shared with others
+	Hub   string        // https://huggingface.co if empty
+
+	// HubToken gives what is sent to the Hub alone; nil or "" for nothing.
+	HubToken func(context.Context) string
 
 	// ArXiv serves HTML and PDF, https://arxiv.org if empty. ArXivAPI and Ar5iv
 	// are other hosts of the public arXiv. If ArXiv is set and they are not, it
@@ -44,8 +46,9 @@ type Client struct {
 	Scholar    string // https://api.semanticscholar.org if empty
 	ScholarKey string // sent to Semantic Scholar alone; may be empty
 
-	limit limiter
-	read  shelf
+	ScholarKeyName string // variable with the key, S2_API_KEY if empty
+
+	read shelf
 }
 
 // A Paper is what sources say about one. What no source said is empty.
@@ -85,9 +88,9 @@ type Found struct {
 }
 
 // Pace is how politely each of the public services is to be asked, for a
-// fetch.Client.
+// fetch.Client. arXiv asks for three seconds between requests.
 func Pace() map[string]time.Duration {
-	return map[string]time.Duration{"export.arxiv.org": 3 * time.Second, "arxiv.org": time.Second, "ar5iv.labs.arxiv.org": time.Second, "api.semanticscholar.org": scholarGap}
+	return map[string]time.Duration{"export.arxiv.org": 3 * time.Second, "arxiv.org": 3 * time.Second, "ar5iv.labs.arxiv.org": time.Second, "api.semanticscholar.org": scholarGap}
 }
 
 func (c *Client) hub() string { return strings.TrimRight(cmp.Or(c.Hub, "https://huggingface.co"), "/") }
@@ -140,7 +143,18 @@ func (c *Client) hubJSON(ctx context.Context, path string, query url.Values, out
 	if len(query) > 0 {
 		address += "?" + query.Encode()
 	}
-	return c.json(ctx, fetch.Request{URL: address, Token: c.HubToken, MaxAge: 10 * time.Minute}, out)
+	in := fetch.Request{URL: address, MaxAge: 10 * time.Minute}
+	if c.HubToken != nil {
+		in.Token = c.HubToken(ctx)
+	}
+	err := c.json(ctx, in, out)
+	if in.Token != "" && errors.Is(err, fetch.ErrForbidden) { // papers are for everybody, whatever became of the token
+		in.Token = ""
+		if again := c.json(ctx, in, out); again == nil || !errors.Is(again, fetch.ErrForbidden) {
+			return again
+		}
+	}
+	return err
 }
 
 func host(address string) string {

@@ -32,3 +32,12 @@ func exitStatus(s *os.ProcessState) int {
 	}
 	return s.ExitCode()
 }
+
+// device is the disk that a file is on.
+func device(info os.FileInfo) uint64 {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0
+	}
+	return uint64(stat.Dev) //nolint:unconvert // of another type on other systems
+}

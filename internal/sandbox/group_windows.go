@@ -12,3 +12,6 @@ func shell(line string) *exec.Cmd { return exec.Command("cmd", "/C", line) }
 func killGroup(c *exec.Cmd) { _ = c.Process.Kill() }
 
 func exitStatus(s *os.ProcessState) int { return s.ExitCode() }
+
+// device is the disk that a file is on: all count as one.
+func device(os.FileInfo) uint64 { return 0 }

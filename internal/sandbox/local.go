@@ -16,8 +16,9 @@ import (
 
 // Local is a Sandbox in a folder of this machine.
 type Local struct {
-	Dir string   // the workspace, absolute
-	Env []string // of commands; see Environ
+	Dir   string   // the workspace, absolute
+	Env   []string // of commands; see Environ
+	Vault Vault
 }
 
 var _ Sandbox = Local{}
@@ -36,10 +37,11 @@ func (l Local) Exec(ctx context.Context, cmd Command) (Output, error) {
 	}
 	c := shell(cmd.Line)
 	c.Dir, c.Env = l.Dir, l.Env
+	before := l.Vault.hold(l.Dir)
 	start := time.Now()
 	captured := &capture{log: cmd.Log}
 	code, err := runGroup(ctx, c, captured)
-	out := Output{Text: captured.String(), Code: code, Seconds: time.Since(start).Seconds()}
+	out := Output{Text: captured.String(), Code: code, Seconds: time.Since(start).Seconds(), Kept: l.Vault.settle(l.Dir, before)}
 	if cause := context.Cause(ctx); cause != nil && err == nil {
 		out.TimedOut = errors.Is(cause, errTimeout)
 		if !out.TimedOut {
@@ -155,21 +157,25 @@ func readable(err error, path string) error {
 
 // WriteFile implements Sandbox. It goes through os.Root, so that no symbolic
 // link leads out of the workspace, and keeps the mode of a file that exists.
-func (l Local) WriteFile(_ context.Context, path string, data []byte) error {
+func (l Local) WriteFile(_ context.Context, path string, data []byte) (Kept, error) {
 	abs, _ := l.Resolve(path)
 	rel, err := filepath.Rel(l.Dir, abs)
 	if err != nil || !filepath.IsLocal(rel) {
-		return fmt.Errorf("%s is outside the workspace %s, where nothing may be written", path, l.Dir)
+		return Kept{}, fmt.Errorf("%s is outside the workspace %s, where nothing may be written", path, l.Dir)
 	}
 	root, err := os.OpenRoot(l.Dir)
 	if err != nil {
-		return fmt.Errorf("open workspace: %w", err)
+		return Kept{}, fmt.Errorf("open workspace: %w", err)
 	}
 	defer root.Close()
-	if err := replace(root, rel, data); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+	kept, err := l.Vault.save(l.Dir, rel)
+	if err != nil {
+		return Kept{}, fmt.Errorf("write %s: %w; it was not touched", path, err)
 	}
-	return nil
+	if err := replace(root, rel, data); err != nil {
+		return Kept{}, fmt.Errorf("write %s: %w", path, err)
+	}
+	return kept, nil
 }
 
 func replace(root *os.Root, rel string, data []byte) error {

@@ -101,13 +101,13 @@ func TestLongOutput(t *testing.T) {
 func TestFiles(t *testing.T) {
 	t.Parallel()
 	sb := local(t)
-	if err := sb.WriteFile(t.Context(), "a/b.txt", []byte("one")); err != nil {
+	if _, err := sb.WriteFile(t.Context(), "a/b.txt", []byte("one")); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chmod(filepath.Join(sb.Dir, "a/b.txt"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := sb.WriteFile(t.Context(), filepath.Join(sb.Dir, "a/b.txt"), []byte("two")); err != nil {
+	if _, err := sb.WriteFile(t.Context(), filepath.Join(sb.Dir, "a/b.txt"), []byte("two")); err != nil {
 		t.Fatal(err)
 	}
 	data, err := sb.ReadFile(t.Context(), "a/b.txt", 100)
@@ -147,7 +147,7 @@ func TestWritesStayInside(t *testing.T) {
 		}
 	}
 	for _, path := range []string{target, "../x", "a/../../x", "dir/x", "dir/target", "file", "", ".", "/etc/ml-intern-test"} {
-		if err := sb.WriteFile(t.Context(), path, []byte("gone")); err == nil {
+		if _, err := sb.WriteFile(t.Context(), path, []byte("gone")); err == nil {
 			t.Errorf("wrote %q", path)
 		}
 	}

@@ -20,8 +20,9 @@ type Sandbox interface {
 	// that says its size.
 	ReadFile(ctx context.Context, path string, max int64) ([]byte, error)
 
-	// WriteFile replaces a file of the workspace, all of it or nothing.
-	WriteFile(ctx context.Context, path string, data []byte) error
+	// WriteFile replaces a file of the workspace, all of it or nothing. It says
+	// what was kept of one that must not get lost.
+	WriteFile(ctx context.Context, path string, data []byte) (Kept, error)
 
 	// Resolve returns the absolute path, and whether it is inside the workspace.
 	Resolve(path string) (abs string, inside bool)
@@ -40,4 +41,5 @@ type Output struct {
 	Code     int    // exit status; 128+signal if a signal ended it
 	TimedOut bool
 	Seconds  float64
+	Kept     []Kept // what it overwrote or deleted and must not get lost
 }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"maps"
 	"slices"
 
 	"ml-intern/internal/ledger"
@@ -17,8 +18,8 @@ type Bill struct {
 
 // A BillLine is one model, tool or sub-agent on the bill.
 type BillLine struct {
-	For   string        `json:"for"`   // ForStep, ForSummary, "tool" or "sub-agent"
-	Name  string        `json:"name"`  // of the model or the tool; of a sub-agent its session
+	For   string        `json:"for"`   // ForStep, ForSummary, "tool", "job" or "sub-agent"
+	Name  string        `json:"name"`  // of the model or the tool; the id of the job; of a sub-agent its session
 	Calls int           `json:"calls"` // that were begun
 	Usage llm.Usage     `json:"usage"`
 	Cost  ledger.Amount `json:"cost"`
@@ -33,6 +34,7 @@ type biller struct {
 	open  *Reserved
 	calls map[string]string  // call id -> tool, of the latest reply
 	worst map[string]float64 // call id -> dollars set aside for a tool that runs
+	jobs  map[string]tool.Charge
 }
 
 func (b *biller) add(ev Event) {
@@ -63,7 +65,53 @@ func (b *biller) add(ev Event) {
 		if spent := ev.Result.Spent; spent != nil {
 			b.sub(*spent)
 		}
+		b.charge(ev.Result.Charges)
+	case ev.Charged != nil:
+		b.charge(ev.Charged.Charges)
 	}
+}
+
+// charge books what jobs cost, each in place of what it was said to cost before.
+func (b *biller) charge(charges []tool.Charge) {
+	for _, c := range charges {
+		before, known := b.jobs[c.Job]
+		if before.Final && !c.Final {
+			continue // seen before it ended, told after
+		}
+		if b.jobs == nil {
+			b.jobs = make(map[string]tool.Charge)
+		}
+		b.jobs[c.Job] = c
+		change := ledger.Amount{USD: c.USD - before.USD}
+		b.cost = b.cost.Plus(change)
+		line := b.lineOf("job", c.Job)
+		if !known {
+			line.Calls = 1
+		}
+		line.Cost, line.Open = line.Cost.Plus(change), ledger.Amount{}
+		if !c.Final {
+			line.Open.USD = c.USD
+		}
+	}
+}
+
+// Due is what the charges add to the bill, in dollars; less than 0 when jobs
+// cost less than they were booked at.
+func (b *biller) Due(charges []tool.Charge) float64 {
+	after := biller{jobs: maps.Clone(b.jobs)}
+	after.charge(charges)
+	return after.cost.USD
+}
+
+// OpenJobs lists the jobs whose cost is not final, in order of their first charge.
+func (b *biller) OpenJobs() []string {
+	var open []string
+	for _, line := range b.lines {
+		if c, isJob := b.jobs[line.Name]; isJob && line.For == "job" && !c.Final {
+			open = append(open, c.Job)
+		}
+	}
+	return open
 }
 
 // sub books what a sub-agent cost.

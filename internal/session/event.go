@@ -34,6 +34,7 @@ type Event struct {
 	Started  *Started   `json:"started,omitempty"`  // a tool is about to run
 	Log      *Log       `json:"log,omitempty"`      // live: a tool's progress
 	Result   *Result    `json:"result,omitempty"`   // a call is settled: it ran, was refused or was interrupted
+	Charged  *Charged   `json:"charged,omitempty"`  // what jobs cost, seen outside a call
 	Cleared  *Cleared   `json:"cleared,omitempty"`  // old results were shortened in the transcript
 	Compact  *Compact   `json:"compact,omitempty"`  // the transcript so far was replaced by a summary
 	Failed   *Failed    `json:"failed,omitempty"`   // the turn ended without an answer
@@ -137,6 +138,11 @@ type Result struct {
 	Seconds float64 `json:"seconds,omitempty"` // how long the tool ran
 }
 
+// Charged books what jobs cost that earlier calls have started.
+type Charged struct {
+	Charges []tool.Charge `json:"charges"`
+}
+
 // Cleared puts short texts in place of bulky results.
 type Cleared struct {
 	Results []ClearedResult `json:"results"`
@@ -173,3 +179,7 @@ type Failed struct {
 
 // Live reports whether the event is shown only and never saved.
 func (e Event) Live() bool { return e.Chunk != nil || e.Log != nil }
+
+// Aside reports whether the event is no part of the conversation: the model
+// is not told, and nothing waits for it.
+func (e Event) Aside() bool { return e.Notice != nil || e.Charged != nil }

@@ -71,6 +71,9 @@ func (s *Session) RecordAll(ctx context.Context, evs []Event) error {
 	}
 	for _, ev := range evs {
 		s.add(ev)
+		if ev.Result != nil && ev.Result.Saved != nil {
+			ev.Result.Saved()
+		}
 	}
 	return nil
 }
@@ -100,7 +103,7 @@ func (s *Session) Opened() Opened {
 func (s *Session) Answered() bool {
 	for _, ev := range slices.Backward(s.events) {
 		switch {
-		case ev.Notice != nil: // to the person, and no part of the conversation
+		case ev.Aside():
 		case ev.Reply != nil:
 			return answers(ev)
 		case ev.Opened != nil:

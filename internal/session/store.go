@@ -59,7 +59,9 @@ func (s *Summary) Add(ev Event) {
 		s.Created = ev.Time
 	}
 	s.Updated, s.Events = ev.Time, ev.Seq
-	s.State = "unfinished"
+	if !ev.Aside() {
+		s.State = "unfinished"
+	}
 	switch {
 	case ev.Opened != nil:
 		s.ID, s.Dir, s.Model, s.Parent = ev.Opened.ID, ev.Opened.Dir, ev.Opened.Model, ev.Opened.Parent

@@ -54,6 +54,8 @@ type Call struct {
 	ID   string            // unique in the world: session id and call id
 	Args string            // JSON
 	Log  func(line string) // shows progress to the person; never nil
+
+	WorstUSD float64 // that is set aside for it; it may cost no more
 }
 
 // Output is what a tool returns.
@@ -68,6 +70,18 @@ type Output struct {
 	Image     *llm.Image `json:"image,omitempty"` // for the model to see, beside Text
 	CostUSD   float64    `json:"cost_usd,omitempty"`
 	Spent     *Spent     `json:"spent,omitempty"` // by a session of its own, which the account has booked already
+	Charges   []Charge   `json:"charges,omitempty"`
+
+	// Saved is called once the result is in the session's log, if it is there.
+	Saved func() `json:"-"`
+}
+
+// A Charge is what a job costs that goes on after the call that started it. A
+// later charge for the same job takes the place of an earlier one.
+type Charge struct {
+	Job   string  `json:"job"`
+	USD   float64 `json:"usd"`             // so far at worst: if it is not final, as if the job ran to its limit
+	Final bool    `json:"final,omitempty"` // the job is over
 }
 
 // Spent is what a session cost that worked for a call: a sub-agent.

@@ -36,6 +36,7 @@ func TestArguments(t *testing.T) {
 	tests := []struct{ name, args, want string }{
 		{"good", `{"path":"a","limit":3,"tags":["x"]}`, `{"path":"a","limit":3,"tags":["x"]}`},
 		{"optional left out", `{"path":"a"}`, `{"path":"a"}`},
+		{"null for a list", `{"path":"a","tags":null}`, `{"path":"a"}`},
 		{"missing", `{"limit":3}`, `"path" is missing`},
 		{"none at all", ``, `"path" is missing`},
 		{"unknown", `{"path":"a","limits":3}`, `"limits" is not an argument; the arguments are limit, path, tags`},
@@ -77,6 +78,9 @@ func TestSchema(t *testing.T) {
 	}
 	if schema.Type != "object" || len(schema.Required) != 1 || schema.Required[0] != "path" || schema.Properties["path"].Description != "the file" {
 		t.Errorf("schema %+v", schema)
+	}
+	if schema.Properties["tags"].Type != "array" {
+		t.Errorf("a list is %v", schema.Properties["tags"].Type)
 	}
 }
 

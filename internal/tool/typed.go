@@ -25,7 +25,9 @@ func New[In any](spec Spec, run func(ctx context.Context, in In, call Call) (Out
 	if err != nil {
 		panic(fmt.Sprintf("tool %s: derive schema: %v", spec.Name, err))
 	}
-	spec.Schema, err = json.Marshal(schema)
+	shown := schema.CloneSchemas()
+	withoutNull(shown)
+	spec.Schema, err = json.Marshal(shown)
 	if err != nil {
 		panic(fmt.Sprintf("tool %s: encode schema: %v", spec.Name, err))
 	}
@@ -37,6 +39,22 @@ func New[In any](spec Spec, run func(ctx context.Context, in In, call Call) (Out
 		return resolved
 	})
 	return typed[In]{spec, resolved, run}
+}
+
+// withoutNull leaves out that a list or a pointer may be null: a model that
+// sends null is understood, but need not be told so in every request.
+func withoutNull(s *jsonschema.Schema) {
+	if s == nil {
+		return
+	}
+	if len(s.Types) == 2 && s.Types[0] == "null" {
+		s.Type, s.Types = s.Types[1], nil
+	}
+	for _, p := range s.Properties {
+		withoutNull(p)
+	}
+	withoutNull(s.Items)
+	withoutNull(s.AdditionalProperties)
 }
 
 type typed[In any] struct {

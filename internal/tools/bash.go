@@ -22,8 +22,8 @@ const (
 )
 
 // Bash runs a shell line in the sandbox. The exit status ends the text; a
-// command that fails is a result with IsError.
-func Bash(sb executor) tool.Tool {
+// command that fails is a result with IsError. What went well is told to ran.
+func Bash(sb executor, ran func(command string)) tool.Tool {
 	type input struct {
 		Command  string `json:"command" jsonschema:"the shell line to run in the workspace"`
 		TimeoutS int    `json:"timeout_s,omitempty" jsonschema:"seconds before the command is killed: 120 if not given, 600 at most"`
@@ -46,12 +46,15 @@ func Bash(sb executor) tool.Tool {
 		if err != nil {
 			return tool.Output{Text: fmt.Sprintf("%s\n%v", out.Text, err), IsError: true, Summary: err.Error()}, nil
 		}
+		if ran != nil && out.Code == 0 && !out.TimedOut {
+			ran(in.Command)
+		}
 		status := fmt.Sprintf("[exit %d, %.1f s]", out.Code, out.Seconds)
 		if out.TimedOut {
 			status = fmt.Sprintf("[timed out after %.0f s, the process group was killed]", timeout.Seconds())
 		}
 		return tool.Output{
-			Text:    withLastLine(out.Text, status),
+			Text:    withLastLine(out.Text, status) + keptWords(out.Kept...),
 			IsError: out.Code != 0 || out.TimedOut,
 			Summary: strings.Trim(status, "[]") + ": " + shorten(in.Command, 80),
 		}, nil

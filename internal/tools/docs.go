@@ -17,15 +17,15 @@ import (
 )
 
 type docsInput struct {
-	Operation string `json:"operation" jsonschema:"libraries, index, search, read or api"`
-	Library   string `json:"library,omitempty" jsonschema:"such as trl; for index, and to narrow a search"`
-	Query     string `json:"query,omitempty" jsonschema:"words, for search, index and api"`
-	Page      string `json:"page,omitempty" jsonschema:"for read: LIBRARY/PAGE such as trl/sft_trainer, or the address of a page; #section for one section"`
-	Section   string `json:"section,omitempty" jsonschema:"for read: a heading of the page"`
+	Operation string `json:"operation"`
+	Library   string `json:"library,omitempty" jsonschema:"such as trl: for index, and to narrow a search"`
+	Query     string `json:"query,omitempty" jsonschema:"words: for search, index and api"`
+	Page      string `json:"page,omitempty" jsonschema:"for read: LIBRARY/PAGE such as trl/sft_trainer, or an address"`
+	Section   string `json:"section,omitempty" jsonschema:"for read: a heading"`
 	Version   string `json:"version,omitempty" jsonschema:"such as v0.24.0 or main; the current release if not given"`
-	Cursor    string `json:"cursor,omitempty" jsonschema:"for read: where the last answer ended"`
-	Method    string `json:"method,omitempty" jsonschema:"for api: GET, POST, …"`
-	Path      string `json:"path,omitempty" jsonschema:"for api: a part of the path, or a whole one such as /api/models/OWNER/NAME"`
+	Cursor    string `json:"cursor,omitempty" jsonschema:"for read: where the last part ended"`
+	Method    string `json:"method,omitempty" jsonschema:"for api: such as GET"`
+	Path      string `json:"path,omitempty" jsonschema:"for api: the path or a part of it"`
 	Tag       string `json:"tag,omitempty" jsonschema:"for api: a group of endpoints"`
 	Limit     int    `json:"limit,omitempty" jsonschema:"10 if not given, 50 at most"`
 }
@@ -49,7 +49,7 @@ func Docs(c *hfdocs.Client) tool.Tool {
 		}
 		out, err := d.run(ctx)
 		if err != nil {
-			return tool.Output{}, hint(err)
+			return failing(ctx, "the Hub's documentation", hint(err))
 		}
 		return out, nil
 	})

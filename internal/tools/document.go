@@ -3,6 +3,7 @@ package tools
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -32,7 +33,8 @@ type document struct {
 // documents keeps the last few that were read, since a long one is read part
 // by part.
 type documents struct {
-	pdf pdfReader
+	pdf   pdfReader
+	large chan struct{} // held by the one that converts a large page
 
 	mu   sync.Mutex
 	last []*document
@@ -42,10 +44,11 @@ type documents struct {
 const (
 	keptDocuments = 4
 	keptText      = 4 << 20 // bytes; a longer one is made again for each part
+	smallPage     = 1 << 20 // bytes; of larger ones one is converted at a time: it takes many times its size
 )
 
 // read turns an answer into a document.
-func (s *documents) read(resp *fetch.Response) (*document, error) {
+func (s *documents) read(ctx context.Context, resp *fetch.Response) (*document, error) {
 	sum := sha256.Sum256(append([]byte(resp.URL+"\n"+resp.Type+"\n"), resp.Body...))
 	key := hex.EncodeToString(sum[:])
 	s.mu.Lock()
@@ -56,6 +59,14 @@ func (s *documents) read(resp *fetch.Response) (*document, error) {
 		}
 	}
 	s.mu.Unlock()
+	if len(resp.Body) > smallPage {
+		select {
+		case s.large <- struct{}{}:
+			defer func() { <-s.large }()
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 	doc, err := s.convert(resp)
 	if err != nil {
 		return nil, err
@@ -79,7 +90,7 @@ func (s *documents) convert(resp *fetch.Response) (*document, error) {
 	}
 	switch {
 	case len(bytes.TrimSpace(resp.Body)) == 0:
-		return nil, errors.New("the page is empty")
+		return nil, errors.New("the page is empty; look for another form of it, or use another source")
 	case kind == "text/html", kind == "application/xhtml+xml":
 		return readHTML(resp)
 	case kind == "application/pdf", bytes.HasPrefix(resp.Body, []byte("%PDF-")):
@@ -118,12 +129,24 @@ func nameOf(address string) string {
 	return cmp.Or(strings.Trim(path.Base(u.Path), "/."), u.Host)
 }
 
+// mostHTML is how much of a page is parsed: the tree of a page takes many times
+// its size.
+const mostHTML = 4 << 20
+
 func readHTML(resp *fetch.Response) (*document, error) {
 	at, err := url.Parse(resp.URL)
 	if err != nil {
 		return nil, err
 	}
-	source := resp.Text()
+	head, cut := *resp, len(resp.Body)-mostHTML
+	if cut > 0 {
+		n := mostHTML
+		for n > mostHTML-utf8.UTFMax && !utf8.RuneStart(resp.Body[n]) {
+			n--
+		}
+		head.Body = resp.Body[:n]
+	}
+	source := head.Text()
 	p := webpage.Read(source, at)
 	switch {
 	case webpage.Robot(source, p.Main):
@@ -134,6 +157,9 @@ func readHTML(resp *fetch.Response) (*document, error) {
 		return nil, errors.New("there is no text on the page: a script fills it in a browser; look for another form of it (a .md, a print view, an API) or another source")
 	}
 	d := &document{kind: "HTML", title: p.Title, text: p.Main + "\n"}
+	if cut > 0 {
+		d.facts = append(d.facts, "read: the first "+bytesOf(mostHTML)+" of the page; "+bytesOf(int64(cut))+" more were left out")
+	}
 	if p.Title != "" {
 		d.facts = append(d.facts, "title: "+p.Title)
 	}

@@ -20,7 +20,7 @@ import (
 type files interface {
 	resolver
 	ReadFile(ctx context.Context, path string, max int64) ([]byte, error)
-	WriteFile(ctx context.Context, path string, data []byte) error
+	WriteFile(ctx context.Context, path string, data []byte) (sandbox.Kept, error)
 }
 
 const (
@@ -105,14 +105,33 @@ func Write(sb files) tool.Tool {
 		Content string `json:"content" jsonschema:"the whole new content"`
 	}
 	return tool.New(spec("write", tool.Writes), func(ctx context.Context, in input, _ tool.Call) (tool.Output, error) {
-		if err := sb.WriteFile(ctx, in.Path, []byte(in.Content)); err != nil {
+		kept, err := sb.WriteFile(ctx, in.Path, []byte(in.Content))
+		if err != nil {
 			return tool.Output{}, err
 		}
 		sum := fmt.Sprintf("%x", sha256.Sum256([]byte(in.Content)))
-		text := fmt.Sprintf("wrote %s: %d bytes, sha256 %s", in.Path, len(in.Content), sum)
+		text := fmt.Sprintf("wrote %s: %d bytes, sha256 %s", in.Path, len(in.Content), sum) + keptWords(kept)
 		return tool.Output{Text: text, Summary: fmt.Sprintf("wrote %s, %d bytes", in.Path, len(in.Content)), Artifacts: []tool.Artifact{fileArtifact(sb, in.Path, sum)}, Facts: fileFact(in.Path, text)}, nil
 	})
 }
+
+// keptWords says what became of weights and data that were written over.
+func keptWords(all ...sandbox.Kept) string {
+	var b strings.Builder
+	for i, k := range all {
+		if k.Path == "" {
+			continue
+		}
+		if i == maxKeptWords {
+			fmt.Fprintf(&b, "\n%d more files were kept beside it", len(all)-i)
+			break
+		}
+		b.WriteString("\n" + k.String())
+	}
+	return b.String()
+}
+
+const maxKeptWords = 10
 
 func fileFact(path, text string) []tool.Fact {
 	return []tool.Fact{{Kind: "Files written", Name: path, Text: text}}
@@ -140,12 +159,13 @@ func Edit(sb files) tool.Tool {
 		if err != nil {
 			return tool.Output{}, fmt.Errorf("edit %s: %w; the file is unchanged", in.Path, err)
 		}
-		if err := sb.WriteFile(ctx, in.Path, []byte(edited)); err != nil {
+		kept, err := sb.WriteFile(ctx, in.Path, []byte(edited))
+		if err != nil {
 			return tool.Output{}, err
 		}
 		text := fmt.Sprintf("edited %s: %d replaced", in.Path, n)
 		sum := fmt.Sprintf("%x", sha256.Sum256([]byte(edited)))
-		return tool.Output{Text: text + ", sha256 " + sum, Summary: text, Artifacts: []tool.Artifact{fileArtifact(sb, in.Path, sum)}, Facts: fileFact(in.Path, text)}, nil
+		return tool.Output{Text: text + ", sha256 " + sum + keptWords(kept), Summary: text, Artifacts: []tool.Artifact{fileArtifact(sb, in.Path, sum)}, Facts: fileFact(in.Path, text)}, nil
 	})
 }
 

@@ -134,7 +134,7 @@ func TestBashTellsHowItEnded(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(fmt.Sprint(tt.args["command"]), func(t *testing.T) {
 			t.Parallel()
-			out := call(t, tools.Bash(workspace(t)), tt.args)
+			out := call(t, tools.Bash(workspace(t), nil), tt.args)
 			if !strings.HasPrefix(out.Text, tt.start) || !strings.HasSuffix(out.Text, tt.end) || out.IsError != tt.error {
 				t.Errorf("got %q, error %v", out.Text, out.IsError)
 			}
@@ -147,7 +147,7 @@ func TestBashHasNoSecrets(t *testing.T) {
 	sb := sandbox.Local{Dir: t.TempDir(), Env: sandbox.Environ([]string{
 		"PATH=" + os.Getenv("PATH"), "HF_TOKEN=hf_secret", "OPENAI_API_KEY=secret", "AWS_SECRET_ACCESS_KEY=secret", "MY_PASSWORD=secret", "SOMETHING=secret",
 	})}
-	if out := call(t, tools.Bash(sb), args{"command": "env"}); strings.Contains(out.Text, "secret") {
+	if out := call(t, tools.Bash(sb, nil), args{"command": "env"}); strings.Contains(out.Text, "secret") {
 		t.Errorf("the environment holds a secret:\n%s", out.Text)
 	}
 }

@@ -15,17 +15,17 @@ import (
 )
 
 type githubInput struct {
-	Operation string `json:"operation" jsonschema:"examples, read, search_code, search_repos or list_repos"`
+	Operation string `json:"operation"`
 	Repo      string `json:"repo,omitempty" jsonschema:"OWNER/NAME"`
-	Path      string `json:"path,omitempty" jsonschema:"for read: file or folder, the root if not given; or the address of its page, instead of repo"`
-	Ref       string `json:"ref,omitempty" jsonschema:"branch, tag or commit; the default branch if not given"`
+	Path      string `json:"path,omitempty" jsonschema:"for read: file or folder; or the address of its page, instead of repo"`
+	Ref       string `json:"ref,omitempty" jsonschema:"branch, tag or commit"`
 	Offset    int    `json:"offset,omitempty" jsonschema:"for read: first line, from 1"`
-	Limit     int    `json:"limit,omitempty" jsonschema:"lines of a file (400 if not given, 1000 at most), or how many to list (20 if not given, 100 at most)"`
-	Query     string `json:"query,omitempty" jsonschema:"words; for examples all must be in the path"`
-	Owner     string `json:"owner,omitempty" jsonschema:"person or organisation, for searches and list_repos"`
+	Limit     int    `json:"limit,omitempty" jsonschema:"lines (400 if not given, 1000 at most), or how many to list (20, 100 at most)"`
+	Query     string `json:"query,omitempty" jsonschema:"words; for examples, such as sft trainer, all in the path"`
+	Owner     string `json:"owner,omitempty" jsonschema:"for searches and list_repos"`
 	Language  string `json:"language,omitempty" jsonschema:"for searches"`
-	Sort      string `json:"sort,omitempty" jsonschema:"for repositories: stars, forks, updated or best (best fit)"`
-	Forks     bool   `json:"forks,omitempty" jsonschema:"for repositories: with forks"`
+	Sort      string `json:"sort,omitempty" jsonschema:"for repositories: stars, forks, updated or best"`
+	Forks     bool   `json:"forks,omitempty" jsonschema:"forks too"`
 }
 
 const (
@@ -52,7 +52,7 @@ func GitHub(c *github.Client) tool.Tool {
 		}
 		out, err := run(g, ctx)
 		if err != nil {
-			return tool.Output{}, githubHint(err)
+			return failing(ctx, "GitHub", githubHint(err))
 		}
 		if low, ok := c.Low(); ok && !out.IsError {
 			out.Text += fmt.Sprintf("\n[GitHub answers %d more requests before %s]\n", low.Remaining, low.Reset.UTC().Format("15:04 UTC"))

@@ -64,7 +64,7 @@ func inspectHub(ctx context.Context, c *hub.Client, repo hub.RepoID, in hubDatas
 	}
 	r.gather(ctx, viewer, in.Statistics)
 	text := r.write(c.RepoURL(repo))
-	return tool.Output{Text: text, Summary: fmt.Sprintf("%s, %s/%s: %s", repo, at.Config, at.Split, r.rowsText())}, nil
+	return tool.Output{Text: fromOutside(c.RepoURL(repo), text), Summary: fmt.Sprintf("%s, %s/%s: %s", repo, at.Config, at.Split, r.rowsText())}, nil
 }
 
 // choose finds the split that is meant. A split of another configuration is no
@@ -358,5 +358,5 @@ func withoutViewer(ctx context.Context, c *hub.Client, repo hub.RepoID, why erro
 	d := &details{client: c, repo: repo, info: info}
 	fmt.Fprintf(&d.text, "rows and columns cannot be shown: %v\nread a file with hf_repo_files, or fetch it with hub_download and use inspect_dataset\n\n", why)
 	d.write(ctx)
-	return tool.Output{Text: d.text.String(), Summary: fmt.Sprintf("%s, without the viewer", repo)}, nil
+	return tool.Output{Text: fromOutside(c.RepoURL(repo), d.text.String()), Summary: fmt.Sprintf("%s, without the viewer", repo)}, nil
 }

@@ -36,7 +36,7 @@ func RepoDetails(connect dialer) tool.Tool {
 		}
 		d := &details{client: c, repo: repo, info: info}
 		d.write(ctx)
-		return tool.Output{Text: d.text.String(), Summary: hit(repo.Type, info)}, nil
+		return tool.Output{Text: fromOutside(c.RepoURL(repo), d.text.String()), Summary: hit(repo.Type, info)}, nil
 	})
 }
 

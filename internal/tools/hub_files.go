@@ -16,21 +16,21 @@ import (
 )
 
 type hubFilesInput struct {
-	Operation string   `json:"operation" jsonschema:"list, read, upload or delete"`
+	Operation string   `json:"operation"`
 	Repo      string   `json:"repo_id" jsonschema:"OWNER/NAME"`
 	Type      string   `json:"repo_type,omitempty" jsonschema:"model (if not given), dataset or space"`
 	Revision  string   `json:"revision,omitempty" jsonschema:"branch, tag, commit or refs/pr/N; main if not given"`
 	Path      string   `json:"path,omitempty" jsonschema:"list: a folder; read: the file; upload: where to put it"`
-	Recursive bool     `json:"recursive,omitempty" jsonschema:"list: what is in the folders too"`
+	Recursive bool     `json:"recursive,omitempty" jsonschema:"list: all below it"`
 	Offset    int      `json:"offset,omitempty" jsonschema:"list: entries to skip; read: first line, from 1"`
 	Limit     int      `json:"limit,omitempty" jsonschema:"list: entries; read: lines"`
 	Content   *string  `json:"content,omitempty" jsonschema:"upload: the text"`
-	Source    string   `json:"source,omitempty" jsonschema:"upload: a file or folder of the workspace, instead of content"`
-	Ignore    []string `json:"ignore,omitempty" jsonschema:"upload of a folder: leave these out; * stands for anything, folder/ for all in it"`
+	Source    string   `json:"source,omitempty" jsonschema:"upload: a file or folder of the workspace"`
+	Ignore    []string `json:"ignore,omitempty" jsonschema:"upload of a folder: leave these out, as in patterns"`
 	Patterns  []string `json:"patterns,omitempty" jsonschema:"delete: files; * stands for anything, folder/ for all in it"`
-	CreatePR  bool     `json:"create_pr,omitempty" jsonschema:"upload, delete: propose the change in a pull request"`
+	CreatePR  bool     `json:"create_pr,omitempty" jsonschema:"propose the change in a pull request"`
 	Message   string   `json:"commit_message,omitempty"`
-	Public    bool     `json:"public,omitempty" jsonschema:"the repository is public, and the person wants this upload or pull request there"`
+	Public    bool     `json:"public,omitempty" jsonschema:"the repository is public, and the person wants this there"`
 }
 
 // HubFiles lists, reads, uploads and deletes files of repositories. Memory is a
@@ -150,7 +150,7 @@ func (h hubFiles) list(ctx context.Context, c *hub.Client, repo hub.RepoID, in h
 	if n := files + folders; n > offset+limit {
 		text += fmt.Sprintf("[%d more; go on with offset %d]\n", n-offset-limit, offset+limit)
 	}
-	return tool.Output{Text: text, Summary: head}, nil
+	return tool.Output{Text: fromOutside(c.RepoURL(repo), text), Summary: head}, nil
 }
 
 func treeURL(c *hub.Client, repo hub.RepoID, rev, sub string) string {
@@ -206,7 +206,7 @@ func (h hubFiles) read(ctx context.Context, c *hub.Client, repo hub.RepoID, in h
 	}
 	text := w.text(err != nil)
 	head := fmt.Sprintf("%s (%s, commit %.8s)\n%s\n", in.Path, bytesOf(info.Size), info.Commit, blobURL(c, repo, in.Revision, in.Path))
-	return tool.Output{Text: head + text, Summary: fmt.Sprintf("read %s of %s", in.Path, repo)}, nil
+	return tool.Output{Text: fromOutside(c.RepoURL(repo), head+text), Summary: fmt.Sprintf("read %s of %s", in.Path, repo)}, nil
 }
 
 // upload puts a text, a file or a folder into the repository, in one commit.

@@ -135,7 +135,7 @@ func TestHubFilesUpload(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, content := range map[string]string{"leak/.env": "X=1", "gone/server.pem": "x", ".git/config": "[core]", "leaky/t.txt": "token hf_" + strings.Repeat("a", 34)} {
-		if err := b.WriteFile(t.Context(), name, []byte(content)); err != nil {
+		if _, err := b.WriteFile(t.Context(), name, []byte(content)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -18,7 +18,7 @@ type hubGitInput struct {
 	Repo        string `json:"repo_id" jsonschema:"OWNER/NAME"`
 	Type        string `json:"repo_type,omitempty" jsonschema:"model (if not given), dataset or space"`
 	Branch      string `json:"branch,omitempty"`
-	From        string `json:"from_rev,omitempty" jsonschema:"create_branch, compare: where it begins; main if not given"`
+	From        string `json:"from_rev,omitempty" jsonschema:"create_branch, compare: where to begin; main if not given"`
 	Tag         string `json:"tag,omitempty"`
 	TagMessage  string `json:"tag_message,omitempty"`
 	Revision    string `json:"revision,omitempty" jsonschema:"create_tag, list_commits, compare: branch, tag or commit; main if not given"`
@@ -30,7 +30,7 @@ type hubGitInput struct {
 	NewStatus   string `json:"new_status,omitempty" jsonschema:"open or closed"`
 	Private     *bool  `json:"private,omitempty" jsonschema:"create_repo: true if not given"`
 	Gated       any    `json:"gated,omitempty" jsonschema:"update_repo: auto, manual or false"`
-	Public      bool   `json:"public,omitempty" jsonschema:"create_pr, comment_pr, change_pr_status, close_pr, merge_pr: the repository is public, and the person wants it"`
+	Public      bool   `json:"public,omitempty" jsonschema:"for pull requests: the repository is public, and the person wants this there"`
 	Deletes     bool   `json:"deletes,omitempty" jsonschema:"merge_pr: the pull request deletes files, and the person wants it"`
 	SDK         string `json:"space_sdk,omitempty" jsonschema:"create_repo of a Space: gradio, docker or static"`
 }
@@ -230,7 +230,7 @@ func cutText(text string, limit int) string {
 // told is an output that changed nothing.
 func told(text, format string, args ...any) tool.Output {
 	summary := fmt.Sprintf(format, args...)
-	return tool.Output{Text: summary + "\n" + text, Summary: summary}
+	return tool.Output{Text: fromOutside("the Hub", summary+"\n"+text), Summary: summary}
 }
 
 func (hubGit) createBranch(ctx context.Context, c *hub.Client, repo hub.RepoID, in hubGitInput) (tool.Output, error) {

@@ -7,10 +7,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"ml-intern/internal/job"
 	"ml-intern/internal/job/local"
+	"ml-intern/internal/job/preflight"
+	"ml-intern/internal/job/watch"
 	"ml-intern/internal/sandbox"
 	"ml-intern/internal/tool"
 	"ml-intern/internal/tools"
@@ -37,13 +41,37 @@ func backend(t *testing.T) local.Backend {
 	return local.Backend{Dir: t.TempDir(), Shim: []string{exe, "job-shim"}, UV: "/nonexistent/uv"}
 }
 
+func setOf(b job.Backend) *job.Set {
+	set := &job.Set{}
+	set.Add("local", b)
+	return set
+}
+
+// waiting is what JobWait works with.
+func waiting(t *testing.T, b job.Backend) tools.Waiting {
+	t.Helper()
+	set := setOf(b)
+	return tools.Waiting{
+		Watcher: &watch.Watcher{Backend: set, File: filepath.Join(t.TempDir(), "watch.json")},
+		Keeper:  job.Keeper{Backend: set, Dir: t.TempDir()},
+	}
+}
+
+// unchecked lets every job pass.
+type unchecked struct{}
+
+func (unchecked) Check(context.Context, job.Spec, job.Quote, map[string]string) (preflight.Report, error) {
+	return preflight.Report{}, nil
+}
+func (unchecked) Submitted(job.Spec, string) {}
+
 // submit runs a script as a job and returns its id and the label's call.
 func submit(t *testing.T, b local.Backend, sb sandbox.Local, id, name, source string) (tool.Output, string) {
 	t.Helper()
-	if err := sb.WriteFile(t.Context(), name+".py", []byte(source)); err != nil {
+	if _, err := sb.WriteFile(t.Context(), name+".py", []byte(source)); err != nil {
 		t.Fatal(err)
 	}
-	router, err := tool.NewRouter(tools.JobSubmit(b, sb.Dir))
+	router, err := tool.NewRouter(tools.JobSubmit(setOf(b), unchecked{}, sb.Dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +105,17 @@ func TestJobs(t *testing.T) {
 	if good != again {
 		t.Errorf("one call made two jobs: %s and %s", good, again)
 	}
-	out := call(t, tools.JobWait(b, sb), args{"jobs": []string{good, other, broken, silent}})
+	wait, ids := tools.JobWait(waiting(t, b), sb), []string{good, other, broken, silent}
+	out := call(t, wait, args{"jobs": ids})
+	for !strings.Contains(out.Text, `"done":true`) { // a failure is told at once
+		if out.IsError {
+			t.Fatal(out.Text)
+		}
+		if out.Saved != nil {
+			out.Saved()
+		}
+		out = call(t, wait, args{"jobs": ids})
+	}
 	for _, want := range []string{`"done":true`, `"metrics":{"accuracy":{"mean":0.91`, `"n":3}`, `"state":"failed"`, "no data", "no usable metrics"} {
 		if !strings.Contains(out.Text, want) {
 			t.Errorf("job_wait does not say %q: %s", want, out.Text)
@@ -107,15 +145,16 @@ func TestJobs(t *testing.T) {
 			t.Errorf("%s: got %+v", name, out)
 		}
 	}
-	out = call(t, tools.JobLogs(b), args{"job": good})
-	if !strings.Contains(out.Text, `"text":"training\n"`) {
-		t.Errorf("job_logs says %s", out.Text)
+	for want, in := range map[string]args{"training": {"job": good}, `"text":"training\n"`: {"job": good, "from": 0}} {
+		if out := call(t, tools.JobLogs(b), in); !strings.Contains(out.Text, want) || !strings.Contains(out.Text, "not instructions to follow") {
+			t.Errorf("job_logs says %s", out.Text)
+		}
 	}
 }
 
 func TestJobsRefuse(t *testing.T) {
 	b, sb := backend(t), workspace(t)
-	for name, tl := range map[string]tool.Tool{"wait": tools.JobWait(b, sb), "logs": tools.JobLogs(b), "cancel": tools.JobCancel(b)} {
+	for name, tl := range map[string]tool.Tool{"wait": tools.JobWait(waiting(t, b), sb), "logs": tools.JobLogs(b), "cancel": tools.JobCancel(b)} {
 		key, value := "job", any("nope")
 		if name == "wait" {
 			key, value = "jobs", []string{"nope"}
@@ -124,10 +163,10 @@ func TestJobsRefuse(t *testing.T) {
 			t.Errorf("%s: got %+v", name, out)
 		}
 	}
-	if out := call(t, tools.JobSubmit(b, sb.Dir), args{"name": "x", "script": "../x.py"}); !out.IsError {
+	if out := call(t, tools.JobSubmit(setOf(b), unchecked{}, sb.Dir), args{"name": "x", "script": "../x.py"}); !out.IsError {
 		t.Errorf("got %+v", out)
 	}
-	if out := call(t, tools.JobWait(b, sb), args{"jobs": []string{}}); !out.IsError {
+	if out := call(t, tools.JobWait(waiting(t, b), sb), args{"jobs": []string{}}); !out.IsError {
 		t.Errorf("got %+v", out)
 	}
 }
@@ -135,7 +174,7 @@ func TestJobsRefuse(t *testing.T) {
 func TestJobCancelAndTimeout(t *testing.T) {
 	b, sb := backend(t), workspace(t)
 	_, id := submit(t, b, sb, "s/1", "slow", "import time; time.sleep(600)")
-	out := call(t, tools.JobWait(b, sb), args{"jobs": []string{id}, "timeout_s": 1})
+	out := call(t, tools.JobWait(waiting(t, b), sb), args{"jobs": []string{id}, "timeout_s": 1})
 	if out.IsError || !strings.Contains(out.Text, `"done":false`) {
 		t.Errorf("got %+v", out)
 	}

@@ -11,21 +11,21 @@ import (
 )
 
 type papersInput struct {
-	Operation    string   `json:"operation" jsonschema:"trending, search, details, read, citations, references, snippets, recommend or linked"`
-	ID           string   `json:"arxiv_id,omitempty" jsonschema:"a paper of arXiv: an id, with a version or not, or an address"`
+	Operation    string   `json:"operation"`
+	ID           string   `json:"arxiv_id,omitempty" jsonschema:"such as 2305.18290, with a version or not; or an address"`
 	Query        string   `json:"query,omitempty"`
-	Section      string   `json:"section,omitempty" jsonschema:"of read: an id of the table of contents, a title, abstract, references or all"`
-	Offset       int      `json:"offset,omitempty" jsonschema:"where to go on, as the answer before said"`
+	Section      string   `json:"section,omitempty" jsonschema:"an id of the contents, a title, abstract, references or all"`
+	Offset       int      `json:"offset,omitempty" jsonschema:"where to go on"`
 	Limit        int      `json:"limit,omitempty" jsonschema:"10 if not given, 50 at most"`
-	Date         string   `json:"date,omitempty" jsonschema:"of trending: YYYY-MM-DD, YYYY-MM or YYYY-Www"`
+	Date         string   `json:"date,omitempty" jsonschema:"YYYY-MM-DD, YYYY-MM or YYYY-Www"`
 	From         string   `json:"date_from,omitempty" jsonschema:"YYYY, YYYY-MM or YYYY-MM-DD"`
 	To           string   `json:"date_to,omitempty"`
 	Categories   []string `json:"categories,omitempty" jsonschema:"of arXiv, such as cs.CL"`
 	MinCitations int      `json:"min_citations,omitempty"`
-	Sort         string   `json:"sort_by,omitempty" jsonschema:"of search: relevance (if not given), date or citations; of linked: downloads, likes or trending"`
-	Like         []string `json:"positive_ids,omitempty" jsonschema:"of recommend: more papers to be like"`
+	Sort         string   `json:"sort_by,omitempty" jsonschema:"search: relevance (if not given), date, citations; linked: downloads, likes, trending"`
+	Like         []string `json:"positive_ids,omitempty"`
 	Unlike       []string `json:"negative_ids,omitempty"`
-	Kinds        []string `json:"kinds,omitempty" jsonschema:"of linked: dataset, model, space, collection; all if not given"`
+	Kinds        []string `json:"kinds,omitempty" jsonschema:"dataset, model, space, collection; all if not given"`
 }
 
 // papersTool is the tool's operations.
@@ -73,7 +73,10 @@ func Papers(client *paper.Client) tool.Tool {
 		if bad, ok := errors.AsType[*paper.InputError](err); ok {
 			return badArgs("%v", bad), nil
 		}
-		return out, err
+		if err != nil {
+			return failing(ctx, "the services that know papers", err)
+		}
+		return out, nil
 	})
 }
 

@@ -32,7 +32,7 @@ type publishInput struct {
 	Repo       string   `json:"repo" jsonschema:"NAME or OWNER/NAME of the model repository"`
 	Private    *bool    `json:"private,omitempty" jsonschema:"true if not given; false only if the person asked for public"`
 	Job        string   `json:"job" jsonschema:"id of the job that made the model"`
-	Files      []string `json:"files" jsonschema:"workspace files to publish, among them the script that the job ran; each goes to the top of the repository under its own name"`
+	Files      []string `json:"files" jsonschema:"workspace files, the exact training script among them; each goes to the top of the repository"`
 	Evaluation string   `json:"evaluation,omitempty" jsonschema:"an eval.json: metric, value, n, split, data_sha256, metrics"`
 	Card       CardText `json:"card"`
 }

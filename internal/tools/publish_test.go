@@ -55,7 +55,7 @@ func newBench(t *testing.T) bench {
 		"eval.json":            `{"metric":"accuracy","value":0.875,"n":40,"split":"holdout","data_sha256":"abc"}`,
 		"bad.json":             `{"value":0.875}`,
 	} {
-		if err := b.WriteFile(t.Context(), path, []byte(content)); err != nil {
+		if _, err := b.WriteFile(t.Context(), path, []byte(content)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -182,7 +182,7 @@ func TestPublishRefuses(t *testing.T) {
 	}
 	b := newBench(t)
 	for path, text := range map[string]string{"copy/train.py": "x", "server.pem": "x", "notes.txt": "ghp_" + strings.Repeat("c3", 18)} {
-		if err := b.WriteFile(t.Context(), path, []byte(text)); err != nil {
+		if _, err := b.WriteFile(t.Context(), path, []byte(text)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -309,7 +309,7 @@ func TestHubDownload(t *testing.T) {
 	wantText(t, call(t, b.download(), args{"repo": "me/lib", "dir": "x", "files": []string{"nope*"}}), true, "no file of me/lib matches nope*", "config.json")
 	wantText(t, call(t, b.download(), args{"repo": "me/lib", "dir": ".git/hooks"}), true, "belongs to git")
 	for path, text := range map[string]string{"mine/config.json": "mine", "mine/w.bin": "\x00wEIGHTS"} {
-		if err := b.WriteFile(t.Context(), path, []byte(text)); err != nil {
+		if _, err := b.WriteFile(t.Context(), path, []byte(text)); err != nil {
 			t.Fatal(err)
 		}
 	}

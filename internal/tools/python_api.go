@@ -20,12 +20,12 @@ import (
 var pythonAPIScript string
 
 type pythonAPIInput struct {
-	Name      string   `json:"name" jsonschema:"dotted name: a module, class, function, method or value, such as trl.SFTConfig or transformers.Trainer.train"`
-	Arguments []string `json:"arguments,omitempty" jsonschema:"names of arguments that you mean to pass: says of each whether it exists"`
-	Match     string   `json:"match,omitempty" jsonschema:"words: only parameters and members that have one of them are shown"`
-	Package   string   `json:"package,omitempty" jsonschema:"what the package is called for pip, if not like the module: scikit-learn for sklearn"`
-	Python    string   `json:"python,omitempty" jsonschema:"another interpreter or environment folder; .venv of the workspace, VIRTUAL_ENV, uv's or python3 if not given"`
-	TimeoutS  int      `json:"timeout_s,omitempty" jsonschema:"seconds the import may take: 120 if not given, 600 at most"`
+	Name      string   `json:"name" jsonschema:"a module, class, function, method or value, such as trl.SFTConfig"`
+	Arguments []string `json:"arguments,omitempty" jsonschema:"names of arguments that you mean to pass"`
+	Match     string   `json:"match,omitempty" jsonschema:"words: only what has one of them is shown"`
+	Package   string   `json:"package,omitempty" jsonschema:"its name for pip, if not the module's: scikit-learn for sklearn"`
+	Python    string   `json:"python,omitempty" jsonschema:"an interpreter or environment folder; that of the workspace if not given"`
+	TimeoutS  int      `json:"timeout_s,omitempty" jsonschema:"120 if not given, 600 at most"`
 }
 
 var (

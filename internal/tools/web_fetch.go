@@ -14,9 +14,9 @@ import (
 )
 
 type webFetchInput struct {
-	URL    string `json:"url" jsonschema:"an address that begins with http or https"`
-	Cursor string `json:"cursor,omitempty" jsonschema:"where to go on, as an earlier part of the same page says"`
-	Bytes  int    `json:"max_bytes,omitempty" jsonschema:"of this part; 16000 if not given, 40000 at most"`
+	URL    string `json:"url"`
+	Cursor string `json:"cursor,omitempty" jsonschema:"where to go on, from an earlier part"`
+	Bytes  int    `json:"max_bytes,omitempty" jsonschema:"16000 if not given, 40000 at most"`
 }
 
 // The sizes of a part, in bytes.
@@ -44,7 +44,7 @@ type pdfReader func(pdf []byte) (pages []string, err error)
 
 // WebFetch reads a page of the web. Without pdf it reads no PDF.
 func WebFetch(web getter, pdf pdfReader) tool.Tool {
-	shelf := &documents{pdf: pdf}
+	shelf := &documents{pdf: pdf, large: make(chan struct{}, 1)}
 	return tool.New(spec("web_fetch", tool.Reads), func(ctx context.Context, in webFetchInput, _ tool.Call) (tool.Output, error) {
 		address := strings.TrimSpace(in.URL)
 		if host, _, _ := strings.Cut(address, "/"); !strings.Contains(address, ":") && strings.Contains(host, ".") {
@@ -66,7 +66,7 @@ func WebFetch(web getter, pdf pdfReader) tool.Tool {
 		if err != nil {
 			return failedOutside(address, err, fetchHint(err)), nil
 		}
-		doc, err := shelf.read(resp)
+		doc, err := shelf.read(ctx, resp)
 		if err != nil {
 			return failedOutside(resp.URL, err, ""), nil
 		}
@@ -97,6 +97,8 @@ func fetchHint(err error) string {
 		return "check the address, or find the page with web_search"
 	case errors.Is(err, fetch.ErrUnreachable):
 		return "check the address, try again later, or use another source"
+	case errors.Is(err, fetch.ErrPrivate):
+		return "" // the error says it
 	}
-	return ""
+	return "try again later, or use another source"
 }

@@ -11,12 +11,12 @@ import (
 )
 
 type webSearchInput struct {
-	Query   string   `json:"query" jsonschema:"a few words, as one would type them"`
-	Only    []string `json:"allowed_domains,omitempty" jsonschema:"only results of these domains, such as docs.python.org"`
-	Never   []string `json:"blocked_domains,omitempty" jsonschema:"no results of these domains"`
-	Since   string   `json:"since,omitempty" jsonschema:"day, week, month or year: only results that are younger"`
+	Query   string   `json:"query"`
+	Only    []string `json:"allowed_domains,omitempty" jsonschema:"only these, such as docs.python.org"`
+	Never   []string `json:"blocked_domains,omitempty"`
+	Since   string   `json:"since,omitempty" jsonschema:"day, week, month or year: only younger ones"`
 	Results int      `json:"max_results,omitempty" jsonschema:"8 if not given, 20 at most"`
-	Page    int      `json:"page,omitempty" jsonschema:"1 if not given; not every engine has more"`
+	Page    int      `json:"page,omitempty"`
 }
 
 // searcher is the part of a client of search engines that WebSearch uses.

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"ml-intern/internal/hub"
 	hubcard "ml-intern/internal/hub/card"
@@ -78,6 +80,39 @@ func messages(texts []string) []map[string]string {
 		out = append(out, map[string]string{"message": text})
 	}
 	return out
+}
+
+// cited is an address of a paper of arXiv, or of its page on the Hub.
+var cited = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?:arxiv\.org/(?:abs|pdf|html)|(?:huggingface\.co|hf\.co)/papers)/(\d{4}\.\d{4,5})(?:v\d+)?(?:\.pdf)?(?:[^\w.-]|\.?$|\.\W)`)
+})
+
+// Limits of what is looked for in the text of a card.
+const (
+	maxCardText = 1 << 20
+	maxCited    = 50
+)
+
+// papers are the tags of the papers whose address is in the text of a card.
+func (c card) papers() []string {
+	text := c.text[:min(len(c.text), maxCardText)]
+	var out []string
+	for _, m := range cited().FindAllSubmatch(text, -1) {
+		if tag := "arxiv:" + string(m[1]); !slices.Contains(out, tag) && len(out) < maxCited {
+			out = append(out, tag)
+		}
+	}
+	return out
+}
+
+// withPapers are the tags of a card with those of the papers that it names.
+func withPapers(tags []string, c card) []string {
+	for _, tag := range c.papers() {
+		if !slices.Contains(tags, tag) {
+			tags = append(tags, tag)
+		}
+	}
+	return tags
 }
 
 // tags are what a repository is found by.

@@ -77,7 +77,7 @@ func (s *Server) describe(repo *gitstore.Repo, commit gitstore.Commit) (map[stri
 		"createdAt": stamp(repo.Created), "lastModified": stamp(repo.Modified),
 		"private": repo.Private, "gated": gatedValue(repo), "disabled": repo.Disabled,
 		"downloads": 0, "downloadsAllTime": 0, "likes": len(likes), "trendingScore": 0,
-		"tags": tags(repo.Type, card), "xetEnabled": false,
+		"tags": withPapers(tags(repo.Type, card), whole), "xetEnabled": false,
 	}
 	if card != nil {
 		v["cardData"] = card

@@ -136,18 +136,57 @@ func (s *Server) jobEvents(c *jobCall) error {
 	}
 }
 
-// jobMetrics keeps a stream open while the job runs. Nothing is measured here,
-// so nothing is told but that the job goes on.
+// jobMetrics tells each second what a running job uses. Where that cannot be
+// measured nothing is told but that the job goes on.
 func (s *Server) jobMetrics(c *jobCall) error {
 	if c.job.Stage.Done() {
 		return refuse(http.StatusNotAcceptable, "NotAcceptable", "the job has ended")
 	}
 	out := s.stream(c.exchange)
 	defer out.close()
-	for !c.job.Stage.Done() && out.wait() {
+	meter := &jobMeter{jobCall: c}
+	for !c.job.Stage.Done() {
+		if m := meter.read(); m != nil {
+			if err := out.sendAs("metric", m); err != nil {
+				return err
+			}
+		}
+		if !out.wait() {
+			return nil
+		}
 		if err := c.again(); err != nil {
 			return jobRefusal(err)
 		}
 	}
 	return nil
+}
+
+// A jobMeter turns what a job has used into what it uses.
+type jobMeter struct {
+	*jobCall
+	last Usage
+	at   time.Time
+}
+
+const meterEvery = time.Second
+
+// read returns a metric as the Hub writes it, nil if there is none yet.
+func (m *jobMeter) read() map[string]any {
+	now := time.Now()
+	if m.job.Started.IsZero() || now.Sub(m.at) < meterEvery {
+		return nil
+	}
+	u, ok := m.jobs.Usage(m.Context(), m.job.ID)
+	if !ok {
+		return nil
+	}
+	busy := 0.0 // cores
+	if !m.at.IsZero() {
+		busy = max(0, (u.CPU-m.last.CPU).Seconds()/now.Sub(m.at).Seconds())
+	}
+	m.last, m.at = u, now
+	return map[string]any{
+		"cpu_usage_pct": int(busy*100 + 0.5), "cpu_millicores": int(busy*1000 + 0.5), "memory_used_bytes": u.MemoryBytes, "memory_total_bytes": u.MemoryTotal,
+		"rx_bps": 0, "tx_bps": 0, "gpus": map[string]any{}, "replica": "local",
+	}
 }

@@ -1,6 +1,7 @@
 package hubserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,17 +10,17 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"runtime"
 	"slices"
 	"strconv"
 	"time"
 
 	"ml-intern/internal/hub"
-	"ml-intern/internal/hub/hubserver/space"
 )
 
-// ErrNoJob is what Jobs answers for an id that it does not know.
-var ErrNoJob = errors.New("no such job")
+var (
+	ErrNoJob  = errors.New("no such job")             // Jobs does not know the id
+	ErrBadJob = errors.New("the job cannot run here") // whatever is tried
+)
 
 // Jobs is what the Jobs API stands in front of. An unknown id is ErrNoJob.
 type Jobs interface {
@@ -32,21 +33,76 @@ type Jobs interface {
 	// present end.
 	Logs(ctx context.Context, id string, from int64) iter.Seq2[JobLine, error]
 	Cancel(ctx context.Context, id string) error
+
+	Starter
+}
+
+// A Starter starts jobs, and knows what they run on.
+type Starter interface {
+	// Start starts a job, with its facts kept in the same step: there is never
+	// one without the other. What can run nowhere here is ErrBadJob.
+	Start(ctx context.Context, r JobRequest) (Job, error)
+
+	Machine(ctx context.Context) (Machine, error)
+
+	// Usage is what a running job uses now; false if that cannot be told.
+	Usage(ctx context.Context, id string) (Usage, bool)
+}
+
+// JobFacts is what was said when a job was started by this API, and stays so.
+type JobFacts struct {
+	Owner     string            `json:"owner,omitempty"` // namespace; "" for a job that was started otherwise
+	Image     string            `json:"image,omitempty"`
+	Flavor    string            `json:"flavor,omitempty"`
+	Labels    map[string]string `json:"labels,omitempty"`
+	Attempts  int               `json:"attempts,omitempty"`
+	Initiator string            `json:"initiator,omitempty"` // scheduled-job or duplicated-job; "" for a person
+	Origin    string            `json:"origin,omitempty"`    // id of what initiated it
+}
+
+// A JobRequest is a job to start.
+type JobRequest struct {
+	JobFacts
+	Key     string // one job for each; "" for a new one
+	Command []string
+	Args    []string
+	Env     map[string]string
+	Secrets map[string]string // kept by nobody
+	Timeout time.Duration
 }
 
 // A Job is a job that was accepted.
 type Job struct {
+	JobFacts
 	ID       string
 	Name     string
 	Command  []string
 	Args     []string
 	Env      map[string]string
+	Secrets  []string // names
 	Timeout  time.Duration
 	Stage    hub.JobStage
 	Message  string // why it did not succeed
 	Created  time.Time
 	Started  time.Time // zero if it has not
 	Finished time.Time // zero if it has not
+}
+
+// A Machine is what jobs run on.
+type Machine struct {
+	CPUs        int
+	MemoryMB    int64
+	GPUs        int
+	GPU         string
+	GPUMemoryMB int64 // of each
+}
+
+// Usage is what a job uses of its machine. CPU is the time that its processes
+// have had so far.
+type Usage struct {
+	CPU         time.Duration
+	MemoryBytes int64
+	MemoryTotal int64
 }
 
 // A JobLine is a line of a job's output.
@@ -63,7 +119,7 @@ const jobLabels = "job-labels"
 // jobsAPI serves what is under /api/jobs.
 func (s *Server) jobsAPI(x *exchange, method string, seg []string) error {
 	if len(seg) == 1 && seg[0] == "hardware" && method == http.MethodGet {
-		return s.ok(x, []space.Hardware{thisMachine()})
+		return s.jobHardware(x)
 	}
 	if len(seg) == 0 || len(seg) > 3 {
 		return noRoute(x)
@@ -71,16 +127,12 @@ func (s *Server) jobsAPI(x *exchange, method string, seg []string) error {
 	if err := s.mayUseJobs(x, seg[0]); err != nil {
 		return err
 	}
-	if len(seg) == 1 && method == http.MethodPost {
-		return refuse(http.StatusNotImplemented, "JobsNotAvailable",
-			"this server lists jobs and does not start any; start one on this machine with ml-intern")
-	}
-	jobs := s.opts.Jobs
-	if jobs == nil || seg[0] != s.opts.User { // the jobs of this machine are its user's
-		jobs = noJobs{}
-	}
+	jobs := s.jobsOf(seg[0])
 	switch len(seg) {
 	case 1:
+		if method == http.MethodPost {
+			return s.startJob(x, jobs)
+		}
 		return s.listJobs(x, method, jobs, seg[0])
 	case 2:
 		if seg[1] == "count" {
@@ -91,7 +143,7 @@ func (s *Server) jobsAPI(x *exchange, method string, seg []string) error {
 }
 
 // jobAPI serves what is about one job.
-func (s *Server) jobAPI(x *exchange, method string, jobs Jobs, seg []string) error {
+func (s *Server) jobAPI(x *exchange, method string, jobs namespaceJobs, seg []string) error {
 	job, err := jobs.Get(x.Context(), seg[1])
 	if err != nil {
 		return jobRefusal(err)
@@ -110,6 +162,8 @@ func (s *Server) jobAPI(x *exchange, method string, jobs Jobs, seg []string) err
 		return s.jobEvents(c)
 	case "GET metrics":
 		return s.jobMetrics(c)
+	case "POST duplicate":
+		return s.duplicateJob(c)
 	case "POST cancel":
 		return s.cancelJob(c)
 	case "PUT labels":
@@ -121,7 +175,7 @@ func (s *Server) jobAPI(x *exchange, method string, jobs Jobs, seg []string) err
 // A jobCall is a request about one job.
 type jobCall struct {
 	*exchange
-	jobs  Jobs
+	jobs  namespaceJobs
 	owner string
 	job   Job
 }
@@ -139,16 +193,6 @@ func jobRefusal(err error) error {
 	return err
 }
 
-// noJobs is the backend of those who have none.
-type noJobs struct{}
-
-func (noJobs) List(context.Context) ([]Job, error)      { return nil, nil }
-func (noJobs) Get(context.Context, string) (Job, error) { return Job{}, ErrNoJob }
-func (noJobs) Cancel(context.Context, string) error     { return ErrNoJob }
-func (noJobs) Logs(context.Context, string, int64) iter.Seq2[JobLine, error] {
-	return func(func(JobLine, error) bool) {}
-}
-
 // mayUseJobs says why the one who asks must not see a namespace's jobs, if so.
 // To look takes the right to write, for logs hold what the account does.
 func (s *Server) mayUseJobs(x *exchange, namespace string) error {
@@ -163,15 +207,8 @@ func (s *Server) mayUseJobs(x *exchange, namespace string) error {
 	return nil
 }
 
-// thisMachine is the hardware of the jobs here.
-func thisMachine() space.Hardware {
-	return space.Hardware{
-		Name: "local", Pretty: "This machine", CPU: fmt.Sprintf("%d vCPU", runtime.NumCPU()), RAM: "N/A", Disk: "N/A", Unit: "minute",
-	}
-}
-
 // selectJobs are the jobs that the query asks for, with their labels.
-func (s *Server) selectJobs(x *exchange, jobs Jobs, owner string) ([]map[string]any, error) {
+func (s *Server) selectJobs(x *exchange, jobs namespaceJobs, owner string) ([]map[string]any, error) {
 	all, err := jobs.List(x.Context())
 	if err != nil && len(all) == 0 {
 		return nil, err
@@ -196,7 +233,7 @@ func (s *Server) selectJobs(x *exchange, jobs Jobs, owner string) ([]map[string]
 	return found, nil
 }
 
-func (s *Server) listJobs(x *exchange, method string, jobs Jobs, owner string) error {
+func (s *Server) listJobs(x *exchange, method string, jobs namespaceJobs, owner string) error {
 	if method != http.MethodGet {
 		return noRoute(x)
 	}
@@ -211,7 +248,7 @@ func (s *Server) listJobs(x *exchange, method string, jobs Jobs, owner string) e
 	return s.ok(x, cut(x, p, found, x.URL.EscapedPath()))
 }
 
-func (s *Server) countJobs(x *exchange, method string, jobs Jobs, owner string) error {
+func (s *Server) countJobs(x *exchange, method string, jobs namespaceJobs, owner string) error {
 	if method != http.MethodGet {
 		return noRoute(x)
 	}
@@ -231,6 +268,9 @@ func (s *Server) allLabels(owner string) (map[string]map[string]string, error) {
 func labelsOf(j Job, given map[string]map[string]string) map[string]string {
 	if own, ok := given[j.ID]; ok {
 		return own
+	}
+	if j.Labels != nil {
+		return j.Labels
 	}
 	if j.Name == "" {
 		return map[string]string{}
@@ -253,13 +293,19 @@ func hasLabels(own map[string]string, wanted []string) bool {
 func describeJob(j Job, owner string, labels map[string]string) map[string]any {
 	account := map[string]any{"id": accountID(owner), "name": owner, "type": "user", "avatarUrl": ""}
 	v := map[string]any{
-		"type": "job", "id": j.ID, "createdAt": stamp(j.Created), "dockerImage": "local", "flavor": "local",
-		"command": orEmpty(j.Command), "arguments": orEmpty(j.Args), "environment": maps.Clone(j.Env), "secrets": []string{},
+		"type": "job", "id": j.ID, "createdAt": stamp(j.Created), "dockerImage": cmp.Or(j.Image, localFlavor), "flavor": cmp.Or(j.Flavor, localFlavor),
+		"command": orEmpty(j.Command), "arguments": orEmpty(j.Args), "environment": maps.Clone(j.Env), "secrets": orEmpty(j.Secrets),
 		"labels": labels, "status": map[string]any{"stage": j.Stage, "message": nil}, "durations": durations(j, time.Now()),
 		"owner": account, "createdBy": account, "initiator": map[string]any{"type": "user", "id": accountID(owner), "name": owner},
 	}
 	if j.Env == nil {
 		v["environment"] = map[string]string{}
+	}
+	if j.Initiator != "" {
+		v["initiator"] = map[string]any{"type": j.Initiator, "id": j.Origin}
+	}
+	if j.Attempts > 1 {
+		v["retry"] = j.Attempts - 1
 	}
 	if j.Message != "" {
 		v["status"] = map[string]any{"stage": j.Stage, "message": j.Message}
@@ -324,6 +370,18 @@ var (
 
 const maxLabels = 50
 
+func checkLabels(labels map[string]string) error {
+	if len(labels) > maxLabels {
+		return badRequest(fmt.Sprintf("a job has at most %d labels", maxLabels))
+	}
+	for key, value := range labels {
+		if !labelKey.MatchString(key) || !labelValue.MatchString(value) {
+			return badRequest("labels have up to 100 letters, digits, '.', '_' and '-'")
+		}
+	}
+	return nil
+}
+
 // labelJob replaces the labels of a job.
 func (s *Server) labelJob(c *jobCall) error {
 	var in struct {
@@ -332,13 +390,11 @@ func (s *Server) labelJob(c *jobCall) error {
 	if err := decode(c.exchange, &in); err != nil {
 		return err
 	}
-	if in.Labels == nil || len(in.Labels) > maxLabels {
-		return badRequest(fmt.Sprintf("want \"labels\": at most %d names with their values", maxLabels))
+	if in.Labels == nil {
+		return badRequest("want \"labels\": names with their values")
 	}
-	for key, value := range in.Labels {
-		if !labelKey.MatchString(key) || !labelValue.MatchString(value) {
-			return badRequest("labels have up to 100 letters, digits, '.', '_' and '-'")
-		}
+	if err := checkLabels(in.Labels); err != nil {
+		return err
 	}
 	ctx, cancel := c.detached()
 	defer cancel()

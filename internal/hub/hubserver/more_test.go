@@ -3,6 +3,7 @@ package hubserver_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"iter"
 	"os/exec"
 	"path/filepath"
@@ -52,6 +53,33 @@ func (l *jobList) print(id string, lines ...string) {
 			j.lines = append(j.lines, hubserver.JobLine{Text: text, Next: next + int64(len(text)) + 1})
 		}
 	})
+}
+
+func (l *jobList) Start(_ context.Context, r hubserver.JobRequest) (hubserver.Job, error) {
+	if r.Command[0] == "bad" {
+		return hubserver.Job{}, fmt.Errorf("%w: no such program", hubserver.ErrBadJob)
+	}
+	l.mu.Lock()
+	id := fmt.Sprint("s", len(l.jobs))
+	l.mu.Unlock()
+	var secrets []string
+	for name := range r.Secrets {
+		secrets = append(secrets, name)
+	}
+	var started hubserver.Job
+	l.set(id, func(j *listed) {
+		j.JobFacts, j.Command, j.Args, j.Env, j.Timeout, j.Secrets = r.JobFacts, r.Command, r.Args, r.Env, r.Timeout, secrets
+		started = j.Job
+	})
+	return started, nil
+}
+
+func (l *jobList) Machine(context.Context) (hubserver.Machine, error) {
+	return hubserver.Machine{CPUs: 4, MemoryMB: 16 << 10, GPUs: 2, GPU: "H100", GPUMemoryMB: 80 << 10}, nil
+}
+
+func (l *jobList) Usage(context.Context, string) (hubserver.Usage, bool) {
+	return hubserver.Usage{CPU: 2 * time.Duration(time.Now().UnixNano()), MemoryBytes: 5, MemoryTotal: 9}, true
 }
 
 func (l *jobList) List(context.Context) ([]hubserver.Job, error) {

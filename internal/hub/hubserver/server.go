@@ -44,7 +44,9 @@ type Options struct {
 	Log      *slog.Logger       // failures of the server itself; nil for none
 
 	PaidHardware bool     // Spaces may ask for hardware that costs on the Hub; otherwise that is 402
-	Jobs         Jobs     // the jobs of User; nil for none
+	Jobs         Jobs     // the jobs of User, and those that were started here; nil for none
+	RunJobs      bool     // who may write to a namespace may run programs on this machine, as the one who serves
+	JobKey       string   // without Auth: a bearer token that starting a job takes, if not ""
 	Router       *url.URL // of a model's endpoint, with its /v1; nil for none
 	RouterKey    string   // what that endpoint wants to be shown, if anything
 }

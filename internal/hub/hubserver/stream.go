@@ -37,14 +37,20 @@ func (s *Server) stream(x *exchange) *stream {
 func (st *stream) patience() { _ = st.conn.SetWriteDeadline(time.Now().Add(streamStall)) }
 
 // send writes an event; wait sends it on its way.
-func (st *stream) send(v any) error {
+func (st *stream) send(v any) error { return st.sendAs("", v) }
+
+// sendAs is send for an event that has a name.
+func (st *stream) sendAs(name string, v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encode event: %w", err)
 	}
 	st.patience()
 	st.spoken = time.Now()
-	if _, err := fmt.Fprintf(st.x, "data: %s\n\n", data); err != nil {
+	if name != "" {
+		name = "event: " + name + "\n"
+	}
+	if _, err := fmt.Fprintf(st.x, "%sdata: %s\n\n", name, data); err != nil {
 		return http.ErrAbortHandler // nobody is there to be told
 	}
 	return nil

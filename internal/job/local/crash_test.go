@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -34,6 +35,9 @@ func TestAgentKilled(t *testing.T) {
 		spec := job.Spec{
 			Label: "call " + strconv.Itoa(i), Dir: dir,
 			Command: []string{"sh", "-c", `echo "$JOB_ID" >>"$0"`, trace},
+		}
+		if i%2 == 1 {
+			spec.Secrets = []string{"HOME"} // any that both have
 		}
 		for range 2 {
 			if !killAgent(t, b.Dir, spec, rand.N(whole)) {
@@ -182,6 +186,62 @@ func TestShimKilled(t *testing.T) {
 	}
 }
 
+// TestShimKilledAnytime kills shims at any moment: whatever that is, the job
+// runs at most once and is found in an end that fits what it did.
+func TestShimKilledAnytime(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t)
+	dir := t.TempDir()
+	b.Secret = func(string) (string, bool) { return hunter, true }
+	ends := map[job.State]int{}
+	for i := range 40 {
+		trace := "trace" + strconv.Itoa(i)
+		spec := job.Spec{Dir: dir, Label: trace, Command: []string{"sh", "-c", `echo "$JOB_ID" >>"$0"; sleep 0.02; echo end >>"$0"`, trace}}
+		if i%2 == 1 {
+			spec.Secrets = []string{"A_TOKEN"}
+		}
+		folder := make(chan string, 1)
+		var wg sync.WaitGroup
+		wg.Go(func() { killSome(t, <-folder, rand.N(60*time.Millisecond)) })
+		s, err := b.Submit(t.Context(), spec)
+		folder <- s.ID
+		wg.Wait()
+		if err != nil {
+			t.Fatalf("submit: %v", err)
+		}
+		done := wait(t, b, s.ID)
+		ends[done.State]++
+		data, _ := os.ReadFile(filepath.Join(dir, trace))
+		switch text := string(data); {
+		case strings.Count(text, s.ID) > 1:
+			t.Errorf("job %d ran twice", i)
+		case done.State == job.Succeeded && text != s.ID+"\nend\n":
+			t.Errorf("job %d succeeded and left %q", i, text)
+		case done.State != job.Succeeded && done.State != job.Lost:
+			t.Errorf("job %d is %+v", i, done)
+		}
+	}
+	t.Logf("the jobs ended as %v", ends)
+}
+
+// killSome kills the shims of a job after a while.
+func killSome(t *testing.T, id string, after time.Duration) {
+	time.Sleep(after)
+	commands, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, path := range commands {
+		args, _ := os.ReadFile(path)
+		if !strings.HasSuffix(strings.TrimRight(string(args), "\x00"), id) || !strings.Contains(string(args), "job-shim") {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err != nil || id == "" {
+			t.Errorf("the shim of %q is %s, %v", id, path, err)
+			continue
+		}
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
+
 // TestShimTerminated ends a shim as a machine does that shuts down.
 func TestShimTerminated(t *testing.T) {
 	t.Parallel()
@@ -199,18 +259,20 @@ func TestShimTerminated(t *testing.T) {
 	}
 }
 
-// TestQueuedShimTerminated does so to a job that waits: it goes on waiting.
+// TestQueuedShimTerminated does so to a job that waits in a shim, for it has
+// secrets: it goes on waiting.
 func TestQueuedShimTerminated(t *testing.T) {
 	t.Parallel()
 	b := newBackend(t)
 	b.Slots = 1
+	b.Secret = func(string) (string, bool) { return "hunter2", true }
 	dir := t.TempDir()
 	first, err := b.Submit(t.Context(), job.Spec{Dir: dir, Command: []string{"sh", "-c", "until [ -e go ]; do sleep 0.02; done"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	untilRunning(t, b, first.ID)
-	queued, err := b.Submit(t.Context(), job.Spec{Dir: dir, Command: []string{"true"}})
+	queued, err := b.Submit(t.Context(), job.Spec{Dir: dir, Command: []string{"true"}, Secrets: []string{"A_TOKEN"}})
 	if err != nil {
 		t.Fatal(err)
 	}

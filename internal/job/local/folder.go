@@ -18,13 +18,17 @@ const (
 	jobsDir   = "jobs"
 	tmpDir    = "tmp"    // jobs that are being written
 	labelsDir = "labels" // the job of each label
-	slotsDir  = "slots"  // one locked file for each CPU in use
+
+	queueDir   = "queue"   // see queue.go
+	grantedDir = "granted" // likewise
+	lookedFile = "looked"  // changed when the queue was moved last
 
 	specFile    = "spec.json"
 	startedFile = "started.json"
 	doneFile    = "done.json"
 	reserveFile = "done.tmp"
 	cancelFile  = "cancel"
+	handingFile = "handing" // locked by whoever gives the job's secrets to its shim
 	lockFile    = "lock"
 	scriptDir   = "script"
 	shimLogFile = "shim.log"
@@ -39,8 +43,15 @@ type record struct {
 	ScriptSHA256 string    `json:"script_sha256,omitempty"`
 	OutputDir    string    `json:"output_dir"`
 	Submitted    time.Time `json:"submitted"`
-	Slots        int       `json:"slots"`
+	Place        int64     `json:"place"` // in the queue
 	Hardware     string    `json:"hardware,omitempty"`
+	HasGPUs      bool      `json:"has_gpus,omitempty"` // the machine
+	Need         need      `json:"need"`
+
+	Requirements *requirements `json:"requirements,omitempty"` // nil if there is nothing to install
+
+	Environ []string `json:"environ,omitempty"` // the submitter's, less what may not be kept
+	Shim    []string `json:"shim"`              // how the next job's shim is started
 }
 
 // A start is started.json: it identifies the job's first process.
@@ -95,7 +106,7 @@ func (f folder) status() (job.Status, error) {
 	s := job.Status{
 		ID: rec.ID, Label: rec.Spec.Label, Name: rec.Spec.Name,
 		State: job.Queued, ExitCode: -1, Submitted: rec.Submitted,
-		OutputDir: rec.OutputDir, ScriptSHA256: rec.ScriptSHA256, Hardware: rec.Hardware,
+		OutputDir: rec.OutputDir, ScriptSHA256: rec.ScriptSHA256, Hardware: rec.Hardware, TimeLimit: rec.Spec.TimeLimit,
 	}
 	// The end first: when it is there, so is the start.
 	var e end
@@ -113,16 +124,6 @@ func (f folder) status() (job.Status, error) {
 		s.State, s.ExitCode, s.Reason, s.Finished = e.State, e.ExitCode, e.Reason, e.At
 	}
 	return s, nil
-}
-
-// holder is the process that holds the job's lock, 0 if there is none and -1
-// if it is one that cannot be seen from here.
-func (f folder) holder() (int, error) {
-	pid, err := lockHolder(f.path(lockFile))
-	if err != nil {
-		return 0, fmt.Errorf("look at job lock: %w", err)
-	}
-	return pid, nil
 }
 
 // mark makes an empty file.

@@ -3,9 +3,11 @@ package local
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -26,6 +28,10 @@ func (b Backend) startShim(ctx context.Context, f folder) error {
 	if len(b.Shim) == 0 {
 		return errors.New("no program to start it with")
 	}
+	var rec record
+	if _, err := f.read(specFile, &rec); err != nil {
+		return err
+	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("open pipe: %w", err)
@@ -41,7 +47,7 @@ func (b Backend) startShim(ctx context.Context, f folder) error {
 	}
 	c := detached(append(append([]string{}, b.Shim...), dir))
 	c.Env, c.Stdout, c.Stderr = sandbox.Environ(b.env()), w, complaints
-	err = errors.Join(c.Run(), w.Close(), complaints.Close())
+	err = errors.Join(b.runWith(c, b.handover(rec.Spec)), w.Close(), complaints.Close())
 	if err != nil {
 		return fmt.Errorf("start shim: %w", err)
 	}
@@ -61,4 +67,21 @@ func (b Backend) startShim(ctx context.Context, f folder) error {
 		err = errors.New(strings.TrimSpace(clip(strings.ToValidUTF8(string(complaint), "\uFFFD"), 1000)))
 	}
 	return fmt.Errorf("shim ended before it took the job: %w", err)
+}
+
+// runWith runs the command that leaves a shim behind, and gives that what it
+// must have through a pipe.
+func (b Backend) runWith(c *exec.Cmd, h handover) error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	c.ExtraFiles = []*os.File{r}
+	err = errors.Join(c.Run(), r.Close())
+	if err == nil {
+		_ = w.SetWriteDeadline(time.Now().Add(readyWait))
+		// A shim that finds the job another's does not read.
+		_ = json.NewEncoder(w).Encode(h)
+	}
+	return errors.Join(err, w.Close())
 }

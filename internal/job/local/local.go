@@ -12,9 +12,14 @@
 //	started.json  written by the shim before the job's program is let go
 //	done.json     how it ended
 //
-// So whoever looks at a job that is not done and whose lock is free starts a
-// shim. The shim runs the job if it has not started, and otherwise buries it as
-// lost. The agent owns spec.json and cancel, the shim the rest.
+// A job gets its shim when its turn comes (queue.go), from the shim that ends
+// before it or from whoever looks. A job that was chosen or has started, is not
+// done and whose lock is free has lost its shim: whoever looks starts another,
+// which runs the job if it has not started, and otherwise buries it as lost.
+// The agent owns spec.json and cancel, the shim the rest.
+//
+// Secrets are written nowhere: a shim gets them through a pipe from the process
+// that starts it. So a job that has some gets its shim at once, and waits in it.
 package local
 
 import (
@@ -51,9 +56,19 @@ type Backend struct {
 	UV     string   // path of uv; looked up if empty
 	Python string   // path of python; looked up if empty
 	Env    []string // what sandbox.Environ chooses from; os.Environ() if nil
+
+	NvidiaSMI string // path of nvidia-smi; looked up if empty
+
+	// Secret finds the value of a secret that a job asks for; Env does if nil.
+	Secret func(name string) (value string, ok bool)
+
+	self string // the job that this process is the shim of
 }
 
 var _ job.Backend = Backend{}
+
+// folder is where a job is kept.
+func (b Backend) folder(id string) folder { return folder(filepath.Join(b.Dir, jobsDir, id)) }
 
 func (b Backend) slots() int { return cmp.Or(b.Slots, runtime.GOMAXPROCS(0)) }
 
@@ -97,11 +112,25 @@ func (b Backend) find(id string) (folder, error) {
 	if !supported {
 		return "", errUnsupported
 	}
-	f := folder(filepath.Join(b.Dir, jobsDir, id))
+	f := b.folder(id)
 	if !job.ValidID(id) || !f.has(specFile) {
 		return "", fmt.Errorf("find job %q: %w", id, job.ErrNotFound)
 	}
 	return f, nil
+}
+
+// holder is the process that holds the job's lock, 0 if there is none and -1
+// if it is one that cannot be seen from here. A shim does not look at its own:
+// to close a file is to lose all locks that one's process has on it.
+func (b Backend) holder(f folder) (int, error) {
+	if b.self != "" && f == b.folder(b.self) {
+		return os.Getpid(), nil
+	}
+	pid, err := lockHolder(f.path(lockFile))
+	if err != nil {
+		return 0, fmt.Errorf("look at job lock: %w", err)
+	}
+	return pid, nil
 }
 
 // settle returns the job's status, and starts a shim if there should be one.
@@ -110,17 +139,48 @@ func (b Backend) settle(ctx context.Context, f folder) (job.Status, error) {
 	if err != nil || status.Done() {
 		return status, err
 	}
-	if pid, err := f.holder(); err != nil || pid != 0 {
+	if pid, err := b.holder(f); err != nil || pid != 0 {
 		return status, err
 	}
 	// It may have ended between the two looks.
 	if status, err = f.status(); err != nil || status.Done() {
 		return status, err
 	}
-	if err := b.startShim(ctx, f); err != nil {
+	if status.State == job.Queued {
+		err = b.settleQueued(ctx, f)
+	} else {
+		err = b.startShim(ctx, f)
+	}
+	if err != nil {
 		return status, fmt.Errorf("start job %s: %w", status.ID, err)
 	}
 	return f.status()
+}
+
+// settleQueued moves the queue. A job that is to be canceled or has secrets gets
+// its shim before its turn, unless somebody is giving it one.
+func (b Backend) settleQueued(ctx context.Context, f folder) error {
+	var rec record
+	if _, err := f.read(specFile, &rec); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(b.queued(rec)); errors.Is(err, fs.ErrNotExist) && !b.hasGrant(rec.ID) {
+		if err := b.enqueue(rec); err != nil { // as after a power cut
+			return err
+		}
+	}
+	switch {
+	case f.has(cancelFile):
+		return b.startShim(ctx, f)
+	case len(rec.Spec.Secrets) > 0:
+		hold, ok := holdFile(f.path(handingFile), os.O_CREATE)
+		if !ok {
+			return nil
+		}
+		defer hold.Close()
+		return b.startShim(ctx, f)
+	}
+	return b.look(ctx)
 }
 
 // Find implements job.Backend.
@@ -192,7 +252,7 @@ func (b Backend) Cancel(ctx context.Context, id string) error {
 	}
 	if err := f.mark(cancelFile); err != nil {
 		// As on a disk that the job has filled: to a living shim the signal says enough.
-		if pid, _ := f.holder(); pid <= 0 {
+		if pid, _ := b.holder(f); pid <= 0 {
 			return fmt.Errorf("cancel job %s: %w", id, err)
 		}
 	}
@@ -204,7 +264,7 @@ func (b Backend) Cancel(ctx context.Context, id string) error {
 		if err != nil || status.Done() {
 			return err
 		}
-		if pid, err := f.holder(); err == nil && pid > 0 && pid != signaled {
+		if pid, err := b.holder(f); err == nil && pid > 0 && pid != signaled {
 			_ = interrupt(pid) // it polls for the wish as well
 			signaled = pid
 		}
@@ -213,6 +273,14 @@ func (b Backend) Cancel(ctx context.Context, id string) error {
 			return fmt.Errorf("cancel job %s: it is still %s: %w", id, status.State, context.Cause(ctx))
 		case <-time.After(poll):
 		}
+	}
+}
+
+// nudge tells a shim that waits that its turn has come. It looks by itself
+// too, so this may fail.
+func (b Backend) nudge(f folder) {
+	if pid, err := b.holder(f); err == nil && pid > 0 {
+		_ = wake(pid)
 	}
 }
 

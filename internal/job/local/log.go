@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -58,9 +59,10 @@ func (l logFile) segments() ([]int64, error) {
 func (l logFile) lines(from int64) iter.Seq2[job.Line, error] {
 	return func(yield func(job.Line, error) bool) {
 		from, err := l.place(from)
+		var behind int64 // before it there is no more
 		for err == nil {
 			var n int64
-			n, err = l.next(from / l.segment)
+			n, err = l.next(max(from, behind) / l.segment)
 			if err != nil || n < 0 {
 				break
 			}
@@ -82,7 +84,7 @@ func (l logFile) lines(from int64) iter.Seq2[job.Line, error] {
 			if r.end {
 				return
 			}
-			from = r.at // where the gap begins
+			from, behind = r.at, r.behind // where the gap begins and, if it is not a whole segment, ends
 		}
 		if err != nil {
 			yield(job.Line{}, err)
@@ -95,16 +97,25 @@ func (l logFile) place(from int64) (int64, error) {
 	if from >= 0 {
 		return from, nil
 	}
+	end, err := l.end()
+	return max(0, end+from), err
+}
+
+// end is the cursor behind all that is there.
+func (l logFile) end() (int64, error) {
 	numbers, err := l.segments()
 	if err != nil || len(numbers) == 0 {
 		return 0, err
 	}
 	last := numbers[len(numbers)-1]
 	info, err := os.Stat(l.path(last))
+	if errors.Is(err, fs.ErrNotExist) { // somebody removes it
+		return last * l.segment, nil
+	}
 	if err != nil {
 		return 0, fmt.Errorf("read log: %w", err)
 	}
-	return max(0, last*l.segment+info.Size()+from), nil
+	return last*l.segment + info.Size(), nil
 }
 
 // next is the first segment that is there from n on, -1 if none is.
@@ -118,10 +129,11 @@ func (l logFile) next(n int64) (int64, error) {
 
 // A segmentReader reads on over the borders of segments.
 type segmentReader struct {
-	log  logFile
-	at   int64
-	file *os.File
-	end  bool // there is nothing more yet; otherwise the next segment is gone
+	log    logFile
+	at     int64
+	file   *os.File
+	end    bool  // there is nothing more yet; otherwise there is a gap
+	behind int64 // it, if the rest of a segment is gone that somebody cut
 }
 
 func (r *segmentReader) Read(p []byte) (int, error) {
@@ -140,17 +152,34 @@ func (r *segmentReader) Read(p []byte) (int, error) {
 		}
 		r.file = file
 	}
+	n, err := r.readHere(p)
+	if n > 0 || !errors.Is(err, io.EOF) {
+		return n, err
+	}
+	later, laterErr := r.log.next(r.at/r.log.segment + 1)
+	if laterErr != nil || later < 0 {
+		r.end = true
+		return 0, cmp.Or(laterErr, err)
+	}
+	// A segment is full before the next begins; it was not full just now.
+	if n, err = r.readHere(p); n == 0 {
+		r.behind = later * r.log.segment
+	}
+	return n, err
+}
+
+// readHere reads from the present segment.
+func (r *segmentReader) readHere(p []byte) (int, error) {
 	left := r.log.segment - r.at%r.log.segment
 	n, err := r.file.ReadAt(p[:min(int64(len(p)), left)], r.at%r.log.segment)
 	r.at += int64(n)
-	if n > 0 {
-		if r.at%r.log.segment == 0 {
-			r.close()
-		}
-		return n, nil
+	if n == 0 {
+		return 0, err
 	}
-	r.end = errors.Is(err, io.EOF)
-	return 0, err
+	if r.at%r.log.segment == 0 {
+		r.close()
+	}
+	return n, nil
 }
 
 func (r *segmentReader) close() {
@@ -191,7 +220,7 @@ func (w *logWriter) keep(p []byte) (kept int) {
 			}
 		}
 		left := w.log.segment - w.at%w.log.segment
-		n, err := w.file.Write(p[kept:min(int64(len(p)), int64(kept)+left)])
+		n, err := w.file.WriteAt(p[kept:min(int64(len(p)), int64(kept)+left)], w.at%w.log.segment)
 		kept += n
 		w.at += int64(n)
 		if int64(n) == left {
@@ -205,14 +234,15 @@ func (w *logWriter) keep(p []byte) (kept int) {
 	return kept
 }
 
-// open starts the present segment and drops the one that makes room for it.
+// open starts the present segment and drops the one that makes room for it. It
+// is written at places, so that cursors hold when somebody cuts it.
 func (w *logWriter) open() error {
 	n := w.at / w.log.segment
 	if old := n - keptLast; old >= keptFirst {
 		_ = os.Remove(w.log.path(old)) // one too many is no harm
 	}
 	var err error
-	w.file, err = os.OpenFile(w.log.path(n), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	w.file, err = os.OpenFile(w.log.path(n), os.O_CREATE|os.O_WRONLY, 0o600)
 	return err
 }
 

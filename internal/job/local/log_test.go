@@ -93,6 +93,58 @@ func TestLogWithoutRoom(t *testing.T) {
 	}
 }
 
+// TestLogCut cuts and removes segments of a log while it is written.
+func TestLogCut(t *testing.T) {
+	t.Parallel()
+	log := logFile{dir: t.TempDir(), segment: 8}
+	w := &logWriter{log: log}
+	all := func(from int64) (got []string) {
+		for line, err := range log.lines(from) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, fmt.Sprint(line.Text, " ", line.Next))
+		}
+		return got
+	}
+	want := func(from int64, want ...string) {
+		t.Helper()
+		if got := all(from); !slices.Equal(got, want) {
+			t.Errorf("from %d there is %q, want %q", from, got, want)
+		}
+	}
+	_, _ = w.Write([]byte("abc\ndef\nghi\njkl\n"))
+	if err := os.Truncate(log.path(0), 4); err != nil {
+		t.Fatal(err)
+	}
+	want(0, "abc 4", "[4 bytes of output were dropped here] 8", "ghi 12", "jkl 16")
+	want(6, "[2 bytes of output were dropped here] 8", "ghi 12", "jkl 16")
+	if err := os.Truncate(log.path(1), 4); err != nil {
+		t.Fatal(err)
+	}
+	want(8, "ghi 12")
+	want(16)
+	_, _ = w.Write([]byte("mno\n"))
+	want(16, "mno 20")
+	if err := os.Truncate(log.path(2), 0); err != nil {
+		t.Fatal(err)
+	}
+	want(16)
+	want(20)
+	_, _ = w.Write([]byte("pqr\n"))
+	want(20, "pqr 24")
+	for n := range int64(3) {
+		if err := os.Remove(log.path(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want(0)
+	want(-5)
+	_, _ = w.Write([]byte("stu\n"))
+	want(24, "stu 28")
+	want(0, "[24 bytes of output were dropped here] 24", "stu 28")
+}
+
 func TestDependencies(t *testing.T) {
 	t.Parallel()
 	for source, want := range map[string][]string{
@@ -107,10 +159,40 @@ func TestDependencies(t *testing.T) {
 		"# /// script\n# dependencies = [\n# ///\n":                                                 nil,
 		"# /// script\n# dependencies = [\"a\n# ///\n":                                              {"a\n"},
 	} {
-		block, _ := inlineMetadata(source)
-		if got := dependencies(block); !slices.Equal(got, want) {
+		if got := dependencies(inlineMetadata(source)); !slices.Equal(got, want) {
 			t.Errorf("%q needs %q, want %q", source, got, want)
 		}
+	}
+}
+
+// TestRequirements adds to what scripts ask for, and writes it as a script.
+func TestRequirements(t *testing.T) {
+	t.Parallel()
+	more := []string{"b>=2; python_version<'4'", `odd "\ é`}
+	for block, want := range map[string]string{
+		"":                         "dependencies = [MORE]\n",
+		"dependencies = []\n":      "dependencies = [MORE]\n",
+		"dependencies=[ 'a',\n]\n": "dependencies=[MORE 'a',\n]\n",
+		"requires-python = '>=3.9'\n\n[tool.x]\ndependencies = ['c']\n": "dependencies = [MORE]\nrequires-python = '>=3.9'\n\n[tool.x]\ndependencies = ['c']\n",
+	} {
+		got := addDependencies(block, more)
+		if list := `"b\u003e=2; python_version\u003c'4'", "odd \"\\ é", `; got != strings.ReplaceAll(want, "MORE", list) {
+			t.Errorf("%q became %q", block, got)
+		}
+		if back := inlineMetadata(requirements{Block: got}.script()); back != got {
+			t.Errorf("%q was written as %q", got, back)
+		}
+		if addDependencies(block, nil) != block {
+			t.Errorf("%q was changed for nothing", block)
+		}
+	}
+	r := requirements{Block: "dependencies = []\n"}
+	key := r.key([]string{"UV_INDEX_URL=https://me:hunter2@host/simple", "PATH=/x"})
+	if key != r.key([]string{"PATH=/y", "UV_INDEX_URL=https://host/simple"}) {
+		t.Error("a password changes the key")
+	}
+	if key == r.key(nil) || key == (requirements{Block: r.Block, Python: "3.12"}).key([]string{"UV_INDEX_URL=https://host/simple"}) {
+		t.Error("another index, or python, has the same key")
 	}
 }
 

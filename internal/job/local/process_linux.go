@@ -23,14 +23,11 @@ func processes() ([]process, error) {
 	if err != nil {
 		return nil, err
 	}
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		boot = []byte("boot")
-	}
+	era := era()
 	var all []process
 	for _, name := range names {
 		if pid, err := strconv.Atoi(name); err == nil {
-			if p, ok := readProcess(pid, string(bytes.TrimSpace(boot))); ok {
+			if p, ok := readProcess(pid, era); ok {
 				all = append(all, p)
 			}
 		}
@@ -38,8 +35,19 @@ func processes() ([]process, error) {
 	return all, nil
 }
 
+// era names what process numbers are unique in: a container that starts again
+// begins to count anew, as the machine does.
+func era() string {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		boot = []byte("boot")
+	}
+	namespace, _ := os.Readlink("/proc/self/ns/pid")
+	return string(bytes.TrimSpace(boot)) + " " + namespace
+}
+
 // readProcess reads one line of the table; it may have ended meanwhile.
-func readProcess(pid int, boot string) (process, bool) {
+func readProcess(pid int, era string) (process, bool) {
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return process{}, false
@@ -53,7 +61,7 @@ func readProcess(pid int, boot string) (process, bool) {
 	number := func(i int) int { n, _ := strconv.Atoi(fields[i]); return n }
 	return process{
 		pid: pid, parent: number(1), group: number(2), session: number(3),
-		mark:   boot + "/" + fields[19],
+		mark:   era + "/" + fields[19],
 		rss:    int64(number(21)) * int64(os.Getpagesize()),
 		zombie: fields[0] == "Z" || fields[0] == "X",
 	}, true

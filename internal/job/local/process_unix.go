@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -50,9 +51,16 @@ func orphans(id string, first start) selection {
 			session = -1 // the number was given away, so nobody is left in the session
 		}
 		return slices.DeleteFunc(slices.Clone(all), func(p process) bool {
-			return p.zombie || p.pid == os.Getpid() || p.session != session && p.group != session && !hasEnv(p.pid, "JOB_ID="+id)
+			inside := (p.session == session || p.group == session) && sameEra(p.mark, first.Mark)
+			return p.zombie || p.pid == os.Getpid() || !inside && !hasEnv(p.pid, "JOB_ID="+id)
 		})
 	}
+}
+
+// sameEra reports whether two marks are of one life of the machine, where marks
+// tell.
+func sameEra(a, b string) bool {
+	return a[:strings.LastIndexByte(a, '/')+1] == b[:strings.LastIndexByte(b, '/')+1]
 }
 
 // kill ends all selected processes, and what they start meanwhile. They have

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"ml-intern/internal/job"
@@ -20,8 +19,18 @@ import (
 // maxScript is the largest script: what is larger is data in the wrong place.
 const maxScript = 16 << 20
 
-// commandLine returns the arguments of a job without a script.
-func (b Backend) commandLine(spec job.Spec) ([]string, error) {
+// takeCommand decides how a job without a script is run.
+func (b Backend) takeCommand(rec *record) (err error) {
+	if rec.Requirements, err = b.requirements(rec.Spec, ""); err != nil {
+		return err
+	}
+	rec.Argv, err = commandLine(rec.Spec, rec.Requirements != nil)
+	return err
+}
+
+// commandLine returns the arguments of a job without a script. A program may be
+// one of the environment that is yet to be made.
+func commandLine(spec job.Spec, installs bool) ([]string, error) {
 	argv := append(append([]string{}, spec.Command...), spec.Args...)
 	if strings.ContainsRune(argv[0], filepath.Separator) {
 		path := argv[0]
@@ -34,7 +43,7 @@ func (b Backend) commandLine(spec job.Spec) ([]string, error) {
 		argv[0] = path
 		return argv, nil
 	}
-	if _, err := exec.LookPath(argv[0]); err != nil {
+	if _, err := exec.LookPath(argv[0]); err != nil && !installs {
 		return nil, fmt.Errorf("find the job's program: %w", err)
 	}
 	return argv, nil
@@ -59,13 +68,18 @@ func (b Backend) takeScript(f folder, rec *record) error {
 	if err := writeFile(filepath.Join(dir, name), source); err != nil {
 		return fmt.Errorf("copy script: %w", err)
 	}
-	run, err := b.interpreter(string(source))
-	if err != nil {
+	if rec.Requirements, err = b.requirements(rec.Spec, inlineMetadata(string(source))); err != nil {
 		return fmt.Errorf("run %s: %w", rec.Spec.Script, err)
+	}
+	python := "python" // that of the environment
+	if rec.Requirements == nil {
+		if python, err = b.python(rec.Spec.Python); err != nil {
+			return fmt.Errorf("run %s: %w", rec.Spec.Script, err)
+		}
 	}
 	// The folder moves when the job is accepted.
 	copied := filepath.Join(b.Dir, jobsDir, rec.ID, scriptDir, name)
-	rec.Argv = append(append(run, copied), rec.Spec.Args...)
+	rec.Argv = append([]string{python, copied}, rec.Spec.Args...)
 	return nil
 }
 
@@ -103,69 +117,18 @@ func readScript(spec job.Spec) ([]byte, error) {
 	return source, nil
 }
 
-// interpreter returns the arguments before the script's path: uv for a script
-// that says what it needs (PEP 723), else python.
-func (b Backend) interpreter(source string) ([]string, error) {
-	if block, ok := inlineMetadata(source); ok {
-		uv, err := exec.LookPath(cmp.Or(b.UV, "uv"))
-		if err == nil {
-			// The workspace's own project must not change what the script gets.
-			return []string{uv, "run", "--no-project", "--quiet", "--script"}, nil
-		}
-		if needs := dependencies(block); len(needs) > 0 {
-			return nil, fmt.Errorf("the script depends on %s, which uv installs, and uv is not there: "+
-				"install it with `pip install uv` or from https://docs.astral.sh/uv/", strings.Join(needs, ", "))
-		}
+// python returns the machine's own python, of a version if one is asked for.
+func (b Backend) python(version string) (string, error) {
+	names := []string{cmp.Or(b.Python, "python3"), "python"}
+	if version != "" {
+		names = []string{"python" + version}
+	} else if b.Python != "" {
+		names = names[:1]
 	}
-	for _, name := range []string{cmp.Or(b.Python, "python3"), "python"} {
-		if python, err := exec.LookPath(name); err == nil {
-			return []string{python}, nil
-		} else if b.Python != "" {
-			return nil, fmt.Errorf("find python: %w", err)
+	for _, name := range names {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
 		}
 	}
-	return nil, errors.New("there is no python3 on this machine's PATH: install it, or uv")
-}
-
-// metadataBlock is how PEP 723 writes a block.
-var metadataBlock = regexp.MustCompile(`(?m)^# /// script[ \t]*\r?\n((?:#(?: .*)?\r?\n)+)# ///[ \t]*\r?$`)
-
-// inlineMetadata returns the TOML that a script carries in its comments.
-func inlineMetadata(source string) (toml string, ok bool) {
-	match := metadataBlock.FindStringSubmatch(source)
-	if match == nil {
-		return "", false
-	}
-	var text strings.Builder
-	for line := range strings.Lines(match[1]) {
-		line = strings.TrimPrefix(strings.TrimPrefix(line, "#"), " ")
-		text.WriteString(strings.TrimRight(line, "\r\n") + "\n")
-	}
-	return text.String(), true
-}
-
-var dependenciesKey = regexp.MustCompile(`(?m)^[ \t]*dependencies[ \t]*=[ \t]*\[`)
-
-// dependencies returns the strings of the metadata's list of dependencies.
-func dependencies(toml string) []string {
-	at := dependenciesKey.FindStringIndex(toml)
-	if at == nil {
-		return nil
-	}
-	var found []string
-	for rest := toml[at[1]:]; rest != ""; {
-		switch c := rest[0]; c {
-		case ']':
-			return found
-		case '#':
-			_, rest, _ = strings.Cut(rest, "\n")
-		case '"', '\'':
-			var text string
-			text, rest, _ = strings.Cut(rest[1:], string(c))
-			found = append(found, text)
-		default:
-			rest = rest[1:]
-		}
-	}
-	return found
+	return "", fmt.Errorf("there is no %s on this machine's PATH: install it, or uv", names[0])
 }

@@ -3,10 +3,7 @@
 package local_test
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -20,11 +17,6 @@ const (
 	needsNothing = "# /// script\n# requires-python = \">=3.9\"\n# dependencies = []\n# ///\nprint('ran', __name__)\n"
 	needsTorch   = "#!/usr/bin/env python\n# /// script\n# dependencies = [\n#   \"torch[cuda]>=2\", # big\n#   'numpy',\n# ]\n# ///\nprint('ran')\n"
 )
-
-// fakeUV writes its arguments, one on a line, and runs nothing.
-func fakeUV(t *testing.T) string {
-	return program(t, "uv", `for a in "$@"; do echo "<$a>"; done; cat "$5"`)
-}
 
 func program(t *testing.T, name, script string) string {
 	t.Helper()
@@ -58,46 +50,6 @@ func logged(t *testing.T, b local.Backend, id string) string {
 	return text.String()
 }
 
-func TestScriptWithUV(t *testing.T) {
-	t.Parallel()
-	b := newBackend(t)
-	b.UV = fakeUV(t)
-	dir := t.TempDir()
-	for name, source := range map[string]string{"a.py": needsNothing, "b.py": needsTorch, "c.py": strings.ReplaceAll(needsTorch, "\n", "\r\n")} {
-		write(t, filepath.Join(dir, name), source)
-		s, err := b.Submit(t.Context(), job.Spec{Dir: dir, Script: name, Args: []string{"--lr", "1e-3"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		done := wait(t, b, s.ID)
-		got := logged(t, b, s.ID)
-		head := "<run>\n<--no-project>\n<--quiet>\n<--script>\n<" + b.Dir
-		if !strings.HasPrefix(got, head) || !strings.Contains(got, "/"+name+">\n<--lr>\n<1e-3>\n") {
-			t.Errorf("uv got %s", got)
-		}
-		if sum := sha256.Sum256([]byte(source)); done.ScriptSHA256 != hex.EncodeToString(sum[:]) {
-			t.Errorf("the script's hash is %s", done.ScriptSHA256)
-		}
-	}
-}
-
-// TestScriptWithRealUV runs only where uv is; its script needs no package.
-func TestScriptWithRealUV(t *testing.T) {
-	t.Parallel()
-	if _, err := exec.LookPath("uv"); err != nil {
-		t.Skip("there is no uv here")
-	}
-	b := newBackend(t)
-	dir := t.TempDir()
-	write(t, filepath.Join(dir, "pyproject.toml"), "[project]\nname = 'broken")
-	write(t, filepath.Join(dir, "a.py"), needsNothing)
-	if s, err := b.Submit(t.Context(), job.Spec{Dir: dir, Script: "a.py"}); err != nil {
-		t.Fatal(err)
-	} else if done := wait(t, b, s.ID); done.State != job.Succeeded || logged(t, b, s.ID) != "ran __main__\n" {
-		t.Errorf("the job is %+v, its log %q", done, logged(t, b, s.ID))
-	}
-}
-
 func TestScriptWithoutUV(t *testing.T) {
 	t.Parallel()
 	b := newBackend(t)
@@ -120,6 +72,12 @@ func TestScriptWithoutUV(t *testing.T) {
 	_, err := b.Submit(t.Context(), job.Spec{Dir: dir, Script: "b.py"})
 	if err == nil || !strings.Contains(err.Error(), "torch[cuda]>=2, numpy") || !strings.Contains(err.Error(), "pip install uv") {
 		t.Errorf("without uv: %v", err)
+	}
+	if _, err := b.Submit(t.Context(), job.Spec{Dir: dir, Command: []string{"true"}, Dependencies: []string{"trl"}}); err == nil || !strings.Contains(err.Error(), "depends on trl") {
+		t.Errorf("a command without uv: %v", err)
+	}
+	if _, err := b.Submit(t.Context(), job.Spec{Dir: dir, Script: "c.py", Python: "3.99"}); err == nil || !strings.Contains(err.Error(), "no python3.99") {
+		t.Errorf("another python without uv: %v", err)
 	}
 	b.Python = "/nonexistent/python"
 	if _, err := b.Submit(t.Context(), job.Spec{Dir: dir, Script: "c.py"}); err == nil || !strings.Contains(err.Error(), "/nonexistent/python") {

@@ -13,11 +13,11 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
 	"ml-intern/internal/job"
-	"ml-intern/internal/sandbox"
 )
 
 // A shim runs one job.
@@ -25,18 +25,27 @@ type shim struct {
 	folder  folder
 	record  record
 	log     *logWriter
+	output  *redactor      // to the log
 	signals chan os.Signal // to this process, to end the job
-	taken   []int          // slots
+	nudges  chan os.Signal // its turn may have come
+	given   handover
+	granted grant
+	began   time.Time // when the job's program was started
+	asleep  bool      // this process was asked to end: it starts nothing more
+
+	environment string // folder of what the job requires, "" if it requires nothing
 }
 
 // RunShim is the whole life of a shim: it runs the job in a folder, or buries
 // it, or leaves it to the shim that has it. It needs a process of its own,
 // which ends with it; its standard output is for the one who started it.
 func RunShim(ctx context.Context, dir string) error {
-	s := &shim{folder: folder(dir), signals: make(chan os.Signal, 1)}
+	s := &shim{folder: folder(dir), signals: make(chan os.Signal, 1), nudges: make(chan os.Signal, 1)}
 	// Caught before the lock is taken, for then others know where to send them.
 	signal.Notify(s.signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(s.signals)
+	signal.Notify(s.nudges, syscall.SIGUSR1)
+	defer signal.Stop(s.nudges)
 	// To be ignored here but not in the job, which would inherit that.
 	ignored := make(chan os.Signal, 1)
 	signal.Notify(ignored, syscall.SIGPIPE, syscall.SIGHUP, syscall.SIGQUIT)
@@ -66,16 +75,43 @@ func RunShim(ctx context.Context, dir string) error {
 			return err
 		}
 		sayReady()
-		return nil
+		return s.backend().advance(ctx)
+	}
+	// From one who was killed it may have nothing: then a job with secrets waits
+	// for a shim that has them.
+	if s.given, err = receive(os.Stdin); err != nil && len(s.record.Spec.Secrets) > 0 {
+		return err
 	}
 	sayReady()
+	return s.live(ctx, room)
+}
+
+// live runs the job and lets the next one go.
+func (s *shim) live(ctx context.Context, room *reserve) error {
 	s.log = &logWriter{log: s.folder.log()}
+	s.log.at, _ = s.log.log.end() // a shim before this one may have written some
+	s.output = newRedactor(s.log, s.given.Secrets)
 	e, over := s.run(ctx)
 	if !over {
 		return nil
 	}
 	e.At = time.Now().UTC()
-	return errors.Join(s.log.close(), room.finish(e))
+	if !s.began.IsZero() { // so long it ran, whatever became of the clock
+		e.At = s.began.Add(time.Since(s.began)).UTC()
+	}
+	if err := errors.Join(s.log.close(), room.finish(e)); err != nil || s.asleep {
+		return err
+	}
+	return s.backend().advance(ctx)
+}
+
+// backend is the one that the job is of, as far as the queue needs it. It has no
+// secrets to give.
+func (s *shim) backend() Backend {
+	return Backend{
+		Dir: filepath.Dir(filepath.Dir(string(s.folder))), Shim: s.record.Shim, self: s.record.ID,
+		Secret: func(string) (string, bool) { return "", false },
+	}
 }
 
 // sayReady tells the one who started this shim, who may be gone by now.
@@ -104,25 +140,37 @@ func (s *shim) bury(first start, unreadable error) end {
 // run takes the job through the queue to its end. It is not over if the shim
 // has to go while the job is queued: another shim will take it.
 func (s *shim) run(ctx context.Context) (e end, over bool) {
-	granted, err := s.queue(ctx)
+	if missing := s.given.Missing; missing != "" && len(s.record.Spec.Secrets) > 0 {
+		return failed(errors.New("the process that first had its secrets is gone: " + missing)), true
+	}
+	granted := s.queue(ctx)
 	switch {
-	case err != nil:
-		return failed(err), true
 	case s.canceled():
 		return end{State: job.Canceled, ExitCode: -1, Reason: "canceled before it started"}, true
 	case !granted:
 		return end{}, false
 	}
-	return s.execute(ctx), true
+	// Before anything of the job has run, so another shim may do it again.
+	if err := adoptOrphans(); err != nil {
+		return failed(fmt.Errorf("adopt orphans: %w", err)), true
+	}
+	err := s.equip(ctx)
+	_ = s.output.flush()
+	switch {
+	case err == nil:
+		return s.execute(ctx), true
+	case s.canceled():
+		return end{State: job.Canceled, ExitCode: -1, Reason: "canceled before it started"}, true
+	case s.asleep:
+		return end{}, false
+	}
+	return failed(err), true
 }
 
 // execute runs the job's program.
 func (s *shim) execute(ctx context.Context) end {
 	if err := makeOutputDir(s.record); err != nil {
 		return failed(err)
-	}
-	if err := adoptOrphans(); err != nil {
-		return failed(fmt.Errorf("adopt orphans: %w", err))
 	}
 	output, w, err := os.Pipe()
 	if err != nil {
@@ -137,11 +185,12 @@ func (s *shim) execute(ctx context.Context) end {
 	drained := make(chan struct{})
 	go func() {
 		defer close(drained)
-		_, _ = io.Copy(s.log, output) // ends by the end of all writers or by the deadline
+		_, _ = io.Copy(s.output, output) // ends by the end of all writers or by the deadline
 	}()
 	e := s.supervise(ctx, child, release)
 	_ = output.SetReadDeadline(time.Now().Add(drainTime))
 	<-drained
+	_ = s.output.flush() // the log never fails
 	return s.explain(e)
 }
 
@@ -153,34 +202,28 @@ func failed(err error) end {
 	return end{State: job.Failed, ExitCode: -1, Reason: "the job could not start: " + err.Error()}
 }
 
-// queue waits for the job's CPUs, or until it is canceled or this process is
+// queue waits for the job's turn, or until it is canceled or this process is
 // asked to end.
-func (s *shim) queue(ctx context.Context) (granted bool, err error) {
-	type outcome struct {
-		slots []int
-		err   error
-	}
-	done := make(chan outcome, 1)
-	go func() { // without the CPUs it ends with this process
-		root := filepath.Dir(filepath.Dir(string(s.folder)))
-		slots, err := takeSlots(filepath.Join(root, slotsDir), s.record.Slots, s.record.Spec.CPUs)
-		done <- outcome{slots, err}
-	}()
+func (s *shim) queue(ctx context.Context) (granted bool) {
 	tick := time.NewTicker(wishPoll)
 	defer tick.Stop()
 	for !s.canceled() {
+		g, err := s.backend().grantOf(s.record.ID)
+		if err == nil {
+			s.granted = g
+			return true
+		}
 		select {
-		case o := <-done:
-			s.taken = o.slots
-			return true, o.err
+		case <-s.nudges:
 		case <-s.signals:
-			return false, nil
+			return false
 		case <-ctx.Done():
-			return false, nil
+			return false
 		case <-tick.C:
+			_ = s.backend().look(ctx) // the next look may succeed
 		}
 	}
-	return false, nil
+	return false
 }
 
 // wishPoll is how often a shim looks whether it shall cancel, in case the
@@ -227,12 +270,13 @@ func (s *shim) stage(output *os.File) (child *exec.Cmd, release func() error, er
 		return nil, nil, errors.Join(fmt.Errorf("start program: %w", err), w.Close())
 	}
 	pid := child.Process.Pid
-	if err := pin(pid, s.taken); err != nil { // as where the system forbids it
-		fmt.Fprintf(s.log, "[the job is not bound to its CPUs: %v]\n", err)
+	if err := pin(pid, s.granted.CPUs); err != nil { // as where the system forbids it
+		fmt.Fprintf(s.output, "[the job is not bound to its CPUs: %v]\n", err)
 	}
 	mark, err := identify(pid)
 	if err == nil {
-		err = s.folder.write(startedFile, start{PID: pid, Mark: mark, At: time.Now().UTC()})
+		s.began = time.Now()
+		err = s.folder.write(startedFile, start{PID: pid, Mark: mark, At: s.began.UTC()})
 	}
 	if err != nil {
 		err = errors.Join(err, w.Close())
@@ -248,23 +292,49 @@ func (s *shim) stage(output *os.File) (child *exec.Cmd, release func() error, er
 // environ is the job's environment. Its own settings are stronger than this
 // machine's, and the names that the backend promises are stronger than both.
 func (s *shim) environ() []string {
-	cpus := strconv.Itoa(s.record.Spec.CPUs)
+	cpus := strconv.Itoa(len(s.granted.CPUs))
 	env := []string{
 		"PYTHONUNBUFFERED=1",
 		"OMP_NUM_THREADS=" + cpus, "OPENBLAS_NUM_THREADS=" + cpus, "MKL_NUM_THREADS=" + cpus,
 	}
-	env = append(env, sandbox.Environ(os.Environ())...)
+	env = append(env, s.record.jobEnv()...)
 	if dir := s.record.ImportDir; dir != "" {
 		path := dir
-		if old := os.Getenv("PYTHONPATH"); old != "" {
+		if old, _ := variable(env, "PYTHONPATH"); old != "" {
 			path += string(os.PathListSeparator) + old
 		}
 		env = append(env, "PYTHONPATH="+path)
 	}
+	env = append(env, s.gpuEnv()...)
 	for name, value := range s.record.Spec.Env {
 		env = append(env, name+"="+value)
 	}
-	return append(env, "OUTPUT_DIR="+s.record.OutputDir, "JOB_ID="+s.record.ID) // the last of a name counts
+	for name, value := range s.given.Secrets {
+		env = append(env, name+"="+value)
+	}
+	if dir := s.environment; dir != "" {
+		path, _ := variable(env, "PATH")
+		env = append(env, "VIRTUAL_ENV="+dir, "PATH="+filepath.Join(dir, "bin")+string(os.PathListSeparator)+path)
+	}
+	if place := s.record.Spec.Checkpoint; place != "" {
+		if !strings.Contains(place, "://") {
+			place = filepath.Join(s.record.OutputDir, place)
+		}
+		env = append(env, "CHECKPOINT="+place)
+	}
+	return append(env, "JOB_ATTEMPT=0", "OUTPUT_DIR="+s.record.OutputDir, "JOB_ID="+s.record.ID) // the last of a name counts
+}
+
+// gpuEnv shows the job its own GPUs and no others, by the driver's numbers.
+func (s *shim) gpuEnv() []string {
+	if !s.record.HasGPUs {
+		return nil
+	}
+	var numbers []string
+	for _, gpu := range s.granted.GPUs {
+		numbers = append(numbers, strconv.Itoa(gpu))
+	}
+	return []string{"CUDA_DEVICE_ORDER=PCI_BUS_ID", "CUDA_VISIBLE_DEVICES=" + strings.Join(numbers, ",")}
 }
 
 // explain adds to a failure what the job itself said last.

@@ -19,6 +19,12 @@ import (
 // is renamed into place; a crash before leaves nothing that can run, a crash
 // after leaves a job that whoever looks at it starts.
 func (b Backend) Submit(ctx context.Context, spec job.Spec) (job.Status, error) {
+	return b.SubmitAs(ctx, job.NewID(time.Now()), spec)
+}
+
+// SubmitAs is Submit for one who has chosen the job's id, which must be new
+// unless the label has a job.
+func (b Backend) SubmitAs(ctx context.Context, id string, spec job.Spec) (job.Status, error) {
 	if spec.Label != "" {
 		if status, err := b.Find(ctx, spec.Label); !errors.Is(err, job.ErrNotFound) {
 			return status, err
@@ -27,23 +33,55 @@ func (b Backend) Submit(ctx context.Context, spec job.Spec) (job.Status, error) 
 	if err := b.check(spec); err != nil {
 		return job.Status{}, fmt.Errorf("submit job: %w", err)
 	}
-	for _, dir := range []string{jobsDir, tmpDir, labelsDir, slotsDir} {
-		if err := os.MkdirAll(filepath.Join(b.Dir, dir), 0o700); err != nil {
-			return job.Status{}, fmt.Errorf("submit job: %w", err)
-		}
+	if err := b.makeFolders(); err != nil {
+		return job.Status{}, fmt.Errorf("submit job: %w", err)
 	}
 	b.sweep()
-	id := job.NewID(time.Now())
 	written := folder(filepath.Join(b.Dir, tmpDir, id))
 	defer os.RemoveAll(string(written)) // nothing is left there once it is accepted
 	if err := b.prepare(ctx, written, id, spec); err != nil {
 		return job.Status{}, fmt.Errorf("submit job: %w", err)
 	}
+	// Before anybody else can find the job, who may not have its secrets.
+	hold, ok := holdFile(written.path(handingFile), os.O_CREATE)
+	if !ok {
+		return job.Status{}, fmt.Errorf("submit job: %s is locked", written.path(handingFile))
+	}
+	defer hold.Close()
 	accepted, err := b.accept(ctx, written, spec.Label)
 	if err != nil {
 		return job.Status{}, fmt.Errorf("submit job: %w", err)
 	}
-	return b.settle(ctx, accepted)
+	if accepted != b.folder(id) { // the label got its job meanwhile
+		return b.settle(ctx, accepted)
+	}
+	if len(spec.Secrets) > 0 {
+		if err := b.startShim(ctx, accepted); err != nil {
+			return job.Status{}, fmt.Errorf("start job %s: %w", id, err)
+		}
+	}
+	if err := b.advance(ctx); err != nil {
+		return job.Status{}, err
+	}
+	return accepted.status()
+}
+
+// makeFolders makes what the state of all jobs is in. Nothing later does, for
+// shims may outlive a state that somebody removes.
+func (b Backend) makeFolders() error {
+	for _, dir := range []string{jobsDir, tmpDir, labelsDir, queueDir, grantedDir} {
+		if err := os.MkdirAll(filepath.Join(b.Dir, dir), 0o700); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{lockFile, lookedFile} {
+		file, err := os.OpenFile(filepath.Join(b.Dir, name), os.O_CREATE|os.O_RDONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		file.Close()
+	}
+	return nil
 }
 
 // check says what keeps the spec from running here.
@@ -57,8 +95,11 @@ func (b Backend) check(spec job.Spec) error {
 	if len(b.Shim) == 0 || !filepath.IsAbs(b.Dir) {
 		return errors.New("the local backend needs an absolute Dir and a Shim")
 	}
-	if spec.CPUs > b.slots() {
-		return fmt.Errorf("the job asks for %d CPUs, and there are %d for jobs on this machine", spec.CPUs, b.slots())
+	if spec.Image != "" {
+		return fmt.Errorf("jobs on this machine run in no container: leave out the image %s, or choose another backend", spec.Image)
+	}
+	if _, err := b.secrets(spec); err != nil {
+		return err
 	}
 	for name := range spec.Env {
 		if sandbox.SecretName(name) {
@@ -77,22 +118,27 @@ func (b Backend) check(spec job.Spec) error {
 
 // prepare writes a job's folder.
 func (b Backend) prepare(ctx context.Context, f folder, id string, spec job.Spec) error {
-	spec.CPUs = max(spec.CPUs, 1)
+	m := b.machine(ctx)
+	wants, err := b.need(m, spec)
+	if err != nil {
+		return err
+	}
 	if spec.TimeLimit == 0 {
 		spec.TimeLimit = defaultTimeLimit
 	}
+	now := time.Now().UTC()
 	rec := record{
-		ID: id, Spec: spec, Slots: b.slots(), Submitted: time.Now().UTC(),
-		OutputDir: filepath.Join(spec.Dir, "runs", id), Hardware: hardware(ctx),
+		ID: id, Spec: spec, Need: wants, Submitted: now, Place: b.lastPlace(now),
+		OutputDir: filepath.Join(spec.Dir, "runs", id), Hardware: m.Words, HasGPUs: len(m.GPUs) > 0,
+		Environ: passwordFree(sandbox.Environ(b.env())), Shim: b.Shim,
 	}
 	if err := os.Mkdir(string(f), 0o700); err != nil {
 		return err
 	}
-	var err error
 	if spec.Script != "" {
 		err = b.takeScript(f, &rec)
 	} else {
-		rec.Argv, err = b.commandLine(spec)
+		err = b.takeCommand(&rec)
 	}
 	if err != nil {
 		return err
@@ -111,24 +157,31 @@ func (b Backend) accept(ctx context.Context, written folder, label string) (fold
 	id := filepath.Base(string(written))
 	if label != "" {
 		if other, err := b.claimed(label); !errors.Is(err, job.ErrNotFound) {
-			return folder(filepath.Join(b.Dir, jobsDir, other)), err
+			return b.folder(other), err
 		}
 		// Until the job it names is there, the label is free.
 		if err := writeFile(b.labelPath(label), []byte(id)); err != nil {
 			return "", fmt.Errorf("claim label: %w", err)
 		}
 	}
-	accepted := filepath.Join(b.Dir, jobsDir, id)
-	if err := os.Rename(string(written), accepted); err != nil {
+	var rec record
+	if _, err := written.read(specFile, &rec); err != nil {
+		return "", err
+	}
+	accepted := b.folder(id)
+	if err := b.enqueue(rec); err != nil { // a name without a job is dropped
+		return "", err
+	}
+	if err := os.Rename(string(written), string(accepted)); err != nil {
 		return "", fmt.Errorf("accept job: %w", err)
 	}
-	return folder(accepted), syncDir(filepath.Dir(accepted))
+	return accepted, syncDir(filepath.Dir(string(accepted)))
 }
 
 // claimed returns the job that has a label, or job.ErrNotFound.
 func (b Backend) claimed(label string) (id string, err error) {
 	data, err := os.ReadFile(b.labelPath(label))
-	if err == nil && !folder(filepath.Join(b.Dir, jobsDir, string(data))).has(specFile) {
+	if err == nil && !b.folder(string(data)).has(specFile) {
 		err = fs.ErrNotExist
 	}
 	if errors.Is(err, fs.ErrNotExist) {

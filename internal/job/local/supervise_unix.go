@@ -27,6 +27,8 @@ type verdict struct {
 	grace  time.Duration
 }
 
+func (v verdict) Error() string { return v.reason }
+
 // supervise lets the job's program go and watches it to its end: when it
 // returns, no process of the job is left.
 func (s *shim) supervise(ctx context.Context, child *exec.Cmd, release func() error) end {
@@ -39,14 +41,14 @@ func (s *shim) supervise(ctx context.Context, child *exec.Cmd, release func() er
 	limit := time.NewTimer(s.record.Spec.TimeLimit)
 	defer limit.Stop()
 	if err := release(); err != nil {
-		fmt.Fprintf(s.log, "[the job's program could not be let go: %v]\n", err)
+		fmt.Fprintf(s.output, "[the job's program could not be let go: %v]\n", err)
 	}
 	ours := family(child.Process.Pid)
 	v := s.watch(ctx, child.Process.Pid, exited, limit.C)
 	left, err := ours.kill(v.grace)
 	<-exited
 	if v.state == "" && left > 0 {
-		fmt.Fprintf(s.log, "[%d processes that the job left behind were killed]\n", left)
+		fmt.Fprintf(s.output, "[%d processes that the job left behind were killed]\n", left)
 	}
 	e := judge(v, exitStatus(child.ProcessState), kills)
 	if err != nil {
@@ -93,6 +95,7 @@ func (s *shim) asked() verdict {
 	if s.canceled() {
 		return verdict{job.Canceled, "canceled", cancelGrace}
 	}
+	s.asleep = true
 	return verdict{job.Canceled, "its supervisor was asked to end, as when the machine shuts down", cancelGrace}
 }
 

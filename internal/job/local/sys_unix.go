@@ -20,14 +20,22 @@ var errUnsupported = errors.New("jobs on this machine need a Unix system")
 // lockExclusive takes the lock at path, which is held for moments only, and
 // waits for it. It holds between goroutines as between processes.
 func lockExclusive(ctx context.Context, path string) (unlock func(), err error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	file, err := holdLock(ctx, path, 0)
+	return func() { _ = file.Close() }, err
+}
+
+// holdLock is lockExclusive for a lock that goes with a file: it is held until
+// every process that has inherited the file has ended or closed it. The flag is
+// how else to open it.
+func holdLock(ctx context.Context, path string, flag int) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|flag, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	for wait := time.Millisecond; ; wait = min(2*wait, 20*time.Millisecond) {
 		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
-			return func() { _ = file.Close() }, nil // which unlocks
+			return file, nil
 		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
 			return nil, errors.Join(err, file.Close())
@@ -84,6 +92,23 @@ func takeLock(path string) (file *os.File, ok bool, err error) {
 	return nil, false, errors.Join(fmt.Errorf("lock job: %w", err), file.Close())
 }
 
+// holdFile takes a lock on the file at path until it is closed; ok is false if
+// somebody has it. The flag is how else to open it.
+func holdFile(path string, flag int) (file *os.File, ok bool) {
+	file, err := os.OpenFile(path, os.O_RDWR|flag, 0o600)
+	if err != nil {
+		return nil, false
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		file.Close()
+		return nil, false
+	}
+	return file, true
+}
+
+// wake tells a shim to look for its grant.
+func wake(pid int) error { return syscall.Kill(pid, syscall.SIGUSR1) }
+
 // syncDir makes the names in a folder last.
 func syncDir(path string) error {
 	dir, err := os.Open(path)
@@ -95,9 +120,9 @@ func syncDir(path string) error {
 
 // detached returns a command that starts argv in a session of its own and ends
 // at once, so that argv belongs to nobody who could take it along or would have
-// to collect it.
+// to collect it. What argv reads is the command's fourth file.
 func detached(argv []string) *exec.Cmd {
-	c := exec.Command("/bin/sh", append([]string{"-c", `"$@" </dev/null &`, "sh"}, argv...)...)
+	c := exec.Command("/bin/sh", append([]string{"-c", `"$@" <&3 3<&- &`, "sh"}, argv...)...)
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	c.Dir = "/"
 	return c

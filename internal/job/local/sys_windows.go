@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"errors"
+	"os"
 	"os/exec"
 )
 
@@ -15,5 +16,7 @@ func RunShim(context.Context, string) error { return errUnsupported }
 
 func lockExclusive(context.Context, string) (func(), error) { return nil, errUnsupported }
 func lockHolder(string) (int, error)                        { return 0, errUnsupported }
+func holdFile(string, int) (*os.File, bool)                 { return nil, false }
+func wake(int) error                                        { return errUnsupported }
 func syncDir(string) error                                  { return errUnsupported }
 func detached(argv []string) *exec.Cmd                      { return exec.Command(argv[0], argv[1:]...) }

@@ -303,7 +303,7 @@ func (b *bench) compare(in callArgs) llm.ToolResult {
 	if err != nil {
 		return failure("%v", err)
 	}
-	return jsonResult(map[string]any{"choice": c.Choice, "chosen_job": ids[c.Choice], "table": c.Table(), "verdict": c.Verdict, "warnings": c.Warnings})
+	return jsonResult(map[string]any{"choice": c.Choice, "chosen_job": ids[c.Choice], "table": c.Table(), "verdict": c.Verdict, "warnings": c.Warnings, "pairs": c.Pairs})
 }
 
 func (b *bench) publish(in callArgs) llm.ToolResult {

@@ -165,6 +165,71 @@ func TestCatalogue(t *testing.T) {
 	}
 }
 
+// A cheaper model is one of the same address and key, with known prices, and
+// never one of which any token could cost more.
+func TestCheaper(t *testing.T) {
+	t.Parallel()
+	routes, err := catalog.ParseRoutes([]byte(`{"data": [
+		{"id": "moonshotai/Kimi-K2.6", "providers": [{"provider": "a", "context_length": 262144, "pricing": {"input": 1, "output": 4}}]},
+		{"id": "Org/Cheap", "providers": [{"provider": "a", "context_length": 262144, "pricing": {"input": 0.1, "output": 0.2}}]},
+		{"id": "MiniMaxAI/MiniMax-M2.7", "providers": [{"provider": "a", "context_length": 196608, "pricing": {"input": 0.3, "output": 1.2}}]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dear := config.ModelFacts{Price: &config.ModelPrice{Input: 9, Output: 90}}
+	keys := "ANTHROPIC_API_KEY OPENAI_API_KEY HF_TOKEN"
+	for _, tt := range []struct {
+		id, env string
+		own     map[string]config.ModelFacts
+		want    string
+	}{
+		{"anthropic/claude-sonnet-5-5", keys, nil, "anthropic/claude-haiku-5-5"},
+		{"anthropic/claude-opus-4-8", keys, nil, "anthropic/claude-haiku-5-5"},
+		{"anthropic/claude-haiku-5-5", keys, nil, ""},
+		{"openai/gpt-5.5", keys, nil, "openai/gpt-5-mini"},
+		{"openai/gpt-5-nano", keys, nil, ""},
+		{"openai/gpt-4.1-mini", keys, nil, ""}, // its output costs less
+		{"openai/unknown", keys, nil, ""},
+		{"openai/unknown", keys, map[string]config.ModelFacts{"openai/unknown": dear}, "openai/gpt-5-mini"},
+		{"openai/gpt-5.5", keys, map[string]config.ModelFacts{"openai/gpt-5-mini": dear}, ""},
+		{"openai/gpt-5.5", keys, map[string]config.ModelFacts{"openai/gpt-5-mini": {ContextWindow: 64_000}}, ""},
+		{"openai/gpt-5.5", "OPENAI_API_KEY OPENAI_BASE_URL", nil, ""}, // who knows what is served there
+		{"anthropic/claude-sonnet-5-5", "HF_TOKEN", nil, ""},          // by the router, of unknown price
+		{"moonshotai/Kimi-K2.6", "HF_TOKEN", nil, "MiniMaxAI/MiniMax-M2.7"},
+		{"moonshotai/Kimi-K2.6:a", "HF_TOKEN", nil, ""}, // a provider is chosen
+		{"moonshotai/Kimi-K2.6", "HF_TOKEN HF_ROUTER_BASE_URL", nil, ""},
+		{"Org/Cheap", "HF_TOKEN", nil, ""},
+		{"ollama/gpt-5", "", nil, ""},
+		{"openrouter/openai/gpt-5.5", "OPENROUTER_API_KEY", nil, ""},
+		{"openai/gpt-5.5", "", nil, ""},
+		{"builtin/baseline", keys, nil, ""},
+		{"replay/x", "", nil, ""},
+		{"", keys, nil, ""},
+	} {
+		getenv := func(name string) string {
+			if slices.Contains(strings.Fields(tt.env), name) {
+				return "http://x"
+			}
+			return ""
+		}
+		opts := catalog.Options{Getenv: getenv, Own: tt.own, Routes: func() catalog.Routes { return routes }}
+		got := catalog.Cheaper(tt.id, opts)
+		if got != tt.want {
+			t.Errorf("%s with %s: %q, want %q", tt.id, tt.env, got, tt.want)
+		}
+		if got != "" {
+			own, _ := catalog.Resolve(tt.id, opts)
+			other, _ := catalog.Resolve(got, opts)
+			for _, n := range []int{1000, 120_000} {
+				u := llm.Usage{Input: n, CacheRead: n / 2, CacheWrite: n / 4, Output: 500}
+				if other.Price.USD(u) >= own.Price.USD(u) {
+					t.Errorf("%s costs more than %s", got, tt.id)
+				}
+			}
+		}
+	}
+}
+
 func TestDefault(t *testing.T) {
 	t.Parallel()
 	for env, want := range map[string]string{

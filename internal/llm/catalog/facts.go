@@ -44,9 +44,10 @@ type Entry struct {
 	Efforts   []string   `json:"efforts"`
 	Adaptive  bool       `json:"adaptive"`
 	Images    bool       `json:"images"`
-	Exact     bool       `json:"exact"` // stands for itself and its dated versions only
-	Pick      bool       `json:"pick"`  // what to take of this maker when no model is named
-	Route     string     `json:"route"` // name on the Hugging Face router
+	Exact     bool       `json:"exact"`  // stands for itself and its dated versions only
+	Pick      bool       `json:"pick"`   // what to take of this maker when no model is named
+	Reader    bool       `json:"reader"` // calls tools well enough to read for a dearer model
+	Route     string     `json:"route"`  // name on the Hugging Face router
 }
 
 // Entries reads the catalogue.

@@ -28,9 +28,10 @@ var Page string
 type World struct {
 	URL string
 
-	mu     sync.Mutex
-	faults []fault
-	asked  []string
+	handler http.Handler
+	mu      sync.Mutex
+	faults  []fault
+	asked   []string
 }
 
 type fault struct {
@@ -42,11 +43,15 @@ type fault struct {
 func New(t testing.TB) *World {
 	t.Helper()
 	w := &World{}
-	s := httptest.NewServer(w.routes())
+	w.handler = w.routes()
+	s := httptest.NewServer(w.handler)
 	t.Cleanup(s.Close)
 	w.URL = s.URL
 	return w
 }
+
+// ServeHTTP answers for all services, whatever the host.
+func (w *World) ServeHTTP(rw http.ResponseWriter, r *http.Request) { w.handler.ServeHTTP(rw, r) }
 
 // Client reads from the world.
 func (w *World) Client() *paper.Client {

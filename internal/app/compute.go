@@ -1,0 +1,189 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"ml-intern/internal/config"
+	"ml-intern/internal/hub"
+	"ml-intern/internal/job"
+	"ml-intern/internal/job/hfjobs"
+	"ml-intern/internal/job/local"
+	"ml-intern/internal/job/ray"
+	"ml-intern/internal/job/slurm"
+	"ml-intern/internal/job/ssh"
+	"ml-intern/internal/job/watch"
+	"ml-intern/internal/tool"
+)
+
+// localJobs are the jobs of this machine.
+func localJobs(cfg *config.Config) (local.Backend, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return local.Backend{}, fmt.Errorf("find this program: %w", err)
+	}
+	return local.Backend{
+		Dir: filepath.Join(cfg.Paths.State, "jobs"), Shim: []string{exe, ShimCommand}, Env: cfg.Environ(), Secret: jobSecret(cfg),
+	}, nil
+}
+
+// withSecrets is the backend of this machine with secrets that somebody else has.
+func withSecrets(b local.Backend) func(func(string) (string, bool)) job.Backend {
+	return func(secret func(string) (string, bool)) job.Backend {
+		b.Secret = secret
+		return b
+	}
+}
+
+// jobSecret finds the value of a secret that a job asks for by name. The token
+// of the Hub may also be where logins are.
+func jobSecret(cfg *config.Config) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		if !slices.Contains(cfg.JobSecrets, name) {
+			return "", false
+		}
+		value := strings.TrimSpace(cfg.Getenv(name))
+		if value == "" && name == "HF_TOKEN" {
+			if base, err := accountHub(cfg); err == nil {
+				if token, ok := keyring(cfg, base).Find(); ok {
+					value = token.Value
+				}
+			}
+		}
+		return value, value != ""
+	}
+}
+
+// computes are all places where jobs can run, the configured one first.
+func computes(cfg *config.Config, here job.Backend, remote *hub.Client) (*job.Set, error) {
+	all := map[string]job.Backend{config.LocalCompute: here}
+	names := []string{config.LocalCompute}
+	add := func(name string, p config.Compute) {
+		if all[name] == nil {
+			names, all[name] = append(names, name), compute(cfg, name, p, remote)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Computes)) {
+		add(name, cfg.Computes[name])
+	}
+	if _, err := exec.LookPath("sbatch"); err == nil {
+		add("slurm", config.Compute{Type: "slurm"})
+	}
+	if remote != nil || cfg.Compute == "hf" {
+		add("hf", config.Compute{Type: "hf"})
+	}
+	at := slices.Index(names, cfg.Compute)
+	if at < 0 {
+		return nil, fmt.Errorf("%w: there is no compute backend %q; there are: %s; others are set up under computes in %s",
+			ErrUsage, cfg.Compute, strings.Join(names, ", "), cfg.File())
+	}
+	set := &job.Set{}
+	set.Add(cfg.Compute, all[cfg.Compute])
+	for _, name := range slices.Delete(names, at, at+1) {
+		set.Add(name, all[name])
+	}
+	return set, nil
+}
+
+// compute is a backend as the configuration has it. What is remembered of its
+// jobs is in a folder of its name.
+func compute(cfg *config.Config, name string, p config.Compute, remote *hub.Client) job.Backend {
+	dir := filepath.Join(cfg.Paths.State, "computes", name)
+	switch p.Type {
+	case "slurm":
+		b := &slurm.Backend{
+			Dir: dir, Host: p.Host, Partitions: p.Partitions, Account: p.Account, QOS: p.QOS, Options: p.Options, Setup: p.Setup,
+			TimeLimit: p.TimeLimit, USDPerHour: p.USDPerHour, GPUMemoryMB: make(map[string]int64), Env: cfg.Environ(), Secret: jobSecret(cfg),
+		}
+		for gpu, mb := range p.GPUMemory {
+			b.GPUMemoryMB[gpu] = int64(mb)
+		}
+		if p.Dir != "" && p.Host != "" {
+			b.Root = p.Dir
+		} else if p.Dir != "" {
+			b.Dir = p.Dir
+		}
+		return b
+	case "ssh":
+		return &ssh.Backend{Dir: dir, Host: p.Host, Options: p.Options, FarDir: p.Dir, USDPerHour: p.USDPerHour[config.AnyFlavor], Secret: jobSecret(cfg)}
+	case "ray":
+		return ray.Backend{
+			Dir: dir, URL: p.URL, Token: strings.TrimSpace(cfg.Getenv(p.Token)), Shared: p.Shared,
+			TimeLimit: p.TimeLimit, USDPerHour: p.USDPerHour, GPUMemory: p.GPUMemory, Secret: jobSecret(cfg),
+		}
+	}
+	if remote == nil {
+		remote = &hub.Client{BaseURL: publicHub}
+	}
+	return &hfjobs.Backend{Dir: dir, Hub: remote, Namespace: p.Namespace, Image: p.Image, Secret: jobSecret(cfg)}
+}
+
+// charges says what jobs cost that are over.
+func charges(b job.Backend) func(context.Context, []string) []tool.Charge {
+	return func(ctx context.Context, ids []string) []tool.Charge {
+		var all []tool.Charge
+		for _, id := range ids {
+			if s, err := b.Status(ctx, id); err == nil && s.Done() { // else it stays at its worst
+				all = append(all, tool.Charge{Job: id, USD: s.Cost(), Final: true})
+			}
+		}
+		return all
+	}
+}
+
+// keeper vouches for the results of jobs.
+func (a *App) keeper() job.Keeper {
+	return job.Keeper{Backend: a.jobs, Dir: filepath.Join(a.cfg.Paths.State, "receipts"), Remote: a.pushed}
+}
+
+// clockSkew is how much the Hub's clock may be behind that of a job.
+const clockSkew = 2 * time.Minute
+
+// pushed says what is wrong if an output's repository was not changed since.
+func (a *App) pushed(ctx context.Context, output string, since time.Time) error {
+	repo, rev, err := hub.ParseURI(output)
+	if err != nil {
+		return err
+	}
+	client, err := a.hubClient(ctx)
+	if err != nil {
+		return err
+	}
+	info, err := client.RepoInfo(ctx, repo, rev)
+	switch {
+	case err != nil:
+		return err
+	case !since.IsZero() && info.LastModified.Before(since.Add(-clockSkew)):
+		return fmt.Errorf("not changed since %s", info.LastModified.Format(time.DateTime))
+	case len(info.Siblings) == 0:
+		return errors.New("it is empty")
+	}
+	return nil
+}
+
+// payingHub is the client of the Hub whose account pays for jobs there, nil
+// if there is none. The embedded Hub's jobs are those of this machine.
+func (a *App) payingHub() *hub.Client {
+	choice := a.hubChoice()
+	if choice == LocalHub || offline(a.cfg) {
+		return nil
+	}
+	client := &hub.Client{BaseURL: choice}
+	if token, ok := a.keyring(choice).Find(); ok {
+		client.Token = token.Value
+	}
+	return client
+}
+
+// watcher watches the jobs for a session.
+func (a *App) watcher(sessionID string) *watch.Watcher {
+	return &watch.Watcher{Backend: a.jobs, File: filepath.Join(a.cfg.Paths.State, "watch", sessionID+".json")}
+}

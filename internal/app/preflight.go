@@ -1,0 +1,94 @@
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"ml-intern/internal/config"
+	"ml-intern/internal/hub"
+	"ml-intern/internal/job"
+	"ml-intern/internal/job/preflight"
+)
+
+// checks look at jobs before they are sent, with what this machine knows.
+type checks struct {
+	*App
+	history preflight.History
+}
+
+func (a *App) checks() checks {
+	return checks{a, preflight.History{Dir: filepath.Join(a.cfg.Paths.State, "preflight"), Open: func(ctx context.Context, id string) bool {
+		status, err := a.jobs.Status(ctx, id)
+		return err == nil && !status.Done()
+	}}}
+}
+
+// Check looks at a job that would run as quoted.
+func (c checks) Check(ctx context.Context, spec job.Spec, q job.Quote, waivers map[string]string) (preflight.Report, error) {
+	r := preflight.Request{
+		Spec: spec, Offer: q.Offer, Waivers: waivers, Remote: !c.sees(q.Backend),
+		Python: preflight.Interpreter{}, Earlier: c.history,
+	}
+	if !offline(c.cfg) {
+		r.Packages = preflight.Index{Dir: filepath.Join(c.cfg.Paths.Cache, "packages")}
+		if client, err := c.scriptsHub(ctx); err == nil {
+			r.Hub = client
+		}
+	}
+	return preflight.Check(ctx, r)
+}
+
+// scriptsHub is the Hub that scripts load from: the chosen one, or the public
+// one where the chosen one is embedded.
+func (c checks) scriptsHub(ctx context.Context) (*hub.Client, error) {
+	if c.hubChoice() == LocalHub {
+		return &hub.Client{BaseURL: publicHub}, nil
+	}
+	return c.hubClient(ctx)
+}
+
+// sees reports whether jobs of the backend run in the workspace itself.
+func (c checks) sees(backend string) bool {
+	p := c.cfg.Computes[backend]
+	switch {
+	case backend == config.LocalCompute, p.Type == "ray" && p.Shared:
+		return true
+	case p.Type == "slurm" || p.Type == "" && backend == "slurm":
+		return p.Host == ""
+	}
+	return false
+}
+
+// Submitted remembers a job, for what is checked of the next.
+func (c checks) Submitted(spec job.Spec, id string) {
+	script, err := os.ReadFile(filepath.Join(spec.Dir, spec.Script))
+	if err != nil {
+		return // it is a command, or gone: nothing to compare with
+	}
+	_ = c.history.Submitted(preflight.Run{ID: id, Spec: spec, Script: string(script)}) // else the next has no diff
+}
+
+// progressed remembers that a job does what it should.
+func (c checks) progressed(id string) { _ = c.history.Progressed(id) }
+
+// ran remembers the scripts of the workspace that a command ran without an
+// error: each was tried.
+func (c checks) ran(command string) {
+	for _, word := range strings.Fields(command) {
+		word = strings.Trim(word, `"';&|()`)
+		if filepath.Ext(word) != ".py" {
+			continue
+		}
+		if !filepath.IsAbs(word) {
+			word = filepath.Join(c.cfg.Dir, word)
+		}
+		if script, err := os.ReadFile(word); err == nil {
+			sum := sha256.Sum256(script)
+			_ = c.history.Tried(preflight.Smoke{SHA256: hex.EncodeToString(sum[:])})
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package local
+
+import (
+	"bytes"
+	"cmp"
+	"io"
+	"slices"
+	"sync"
+)
+
+// A redactor passes output on with a name in the place of each secret, also if
+// the secret comes in pieces: what may be the beginning of one is held until
+// more comes.
+type redactor struct {
+	to      io.Writer
+	secrets []secretValue
+	mu      sync.Mutex
+	held    []byte
+}
+
+type secretValue struct {
+	name  string
+	value []byte
+}
+
+// shortestSecret is the length from which on a value is looked for in output:
+// shorter ones are in everything.
+const shortestSecret = 4
+
+func newRedactor(to io.Writer, values map[string]string) *redactor {
+	r := &redactor{to: to}
+	for name, value := range values {
+		if len(value) >= shortestSecret {
+			r.secrets = append(r.secrets, secretValue{name, []byte(value)})
+		}
+	}
+	// Of two that begin at one place the longer counts.
+	slices.SortFunc(r.secrets, func(a, b secretValue) int {
+		return cmp.Or(len(b.value)-len(a.value), cmp.Compare(a.name, b.name))
+	})
+	return r
+}
+
+// Write implements io.Writer.
+func (r *redactor) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.secrets) == 0 {
+		return r.to.Write(p)
+	}
+	r.held = append(r.held, p...)
+	return len(p), r.pass(r.begun())
+}
+
+// flush passes on what was held: no more will come.
+func (r *redactor) flush() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	held := len(r.held)
+	if held == 0 {
+		return nil
+	}
+	return r.pass(held)
+}
+
+// pass writes what is held up to end, and what of a secret reaches beyond.
+func (r *redactor) pass(end int) error {
+	var out []byte
+	at := 0
+	for at < end {
+		begin, s := r.first(at)
+		if begin < 0 || begin >= end {
+			out, at = append(out, r.held[at:end]...), end
+			break
+		}
+		out = append(append(out, r.held[at:begin]...), "["+s.name+"]"...)
+		at = begin + len(s.value)
+	}
+	r.held = r.held[:copy(r.held, r.held[at:])]
+	if len(out) == 0 {
+		return nil
+	}
+	_, err := r.to.Write(out)
+	return err
+}
+
+// first finds the first secret from a place on.
+func (r *redactor) first(at int) (begin int, found secretValue) {
+	begin = -1
+	for _, s := range r.secrets {
+		if i := bytes.Index(r.held[at:], s.value); i >= 0 && (begin < 0 || at+i < begin) {
+			begin, found = at+i, s
+		}
+	}
+	return begin, found
+}
+
+// begun is where the first secret begins that more output could complete.
+func (r *redactor) begun() int {
+	end := len(r.held)
+	if len(r.secrets) == 0 {
+		return end
+	}
+	for i := max(0, end-len(r.secrets[0].value)+1); i < end; i++ {
+		for _, s := range r.secrets {
+			if len(s.value) > end-i && bytes.HasPrefix(s.value, r.held[i:]) {
+				return i
+			}
+		}
+	}
+	return end
+}

@@ -1,0 +1,98 @@
+package job
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Quote says what a job would run on, for how long at most, and at what price.
+type Quote struct {
+	Offer
+	Limit    time.Duration
+	Attempts int // that Retries allow
+}
+
+// Worst is what the job costs if every attempt runs to its limit, in dollars.
+func (q Quote) Worst() float64 { return q.USDPerHour * q.Limit.Hours() * float64(q.Attempts) }
+
+// String says it for the person who pays: "a10g-small of hf for 2h0m0s, $2.00 at most".
+func (q Quote) String() string {
+	text := fmt.Sprintf("%s of %s for %s", q.Flavor, q.Backend, q.Limit)
+	if q.Attempts > 1 {
+		text += fmt.Sprintf(", %d times at most", q.Attempts)
+	}
+	if q.PriceUnknown {
+		return text + ", at a price that nobody knows"
+	}
+	if q.USDPerHour == 0 {
+		return text + ", free"
+	}
+	return text + fmt.Sprintf(", $%.2f at most", q.Worst())
+}
+
+// priced is how long what hardware costs is taken for true.
+const priced = 5 * time.Minute
+
+type priceList struct {
+	offers []Offer
+	at     time.Time
+}
+
+// Quote says what a job would cost at worst, from prices that are minutes old
+// at most. It fails where Submit would find no hardware.
+func (s *Set) Quote(ctx context.Context, spec Spec) (Quote, error) {
+	m, err := s.chosen(spec)
+	if err != nil {
+		return Quote{}, err
+	}
+	offers, err := s.prices(ctx, m)
+	if err != nil {
+		return Quote{}, err
+	}
+	offer, err := Cheapest(offers, spec.Hardware)
+	if err != nil {
+		return Quote{}, fmt.Errorf("choose hardware of %s: %w", m.name, err)
+	}
+	offer.Backend = m.name
+	q := Quote{Offer: offer, Limit: spec.TimeLimit, Attempts: 1 + spec.Retries}
+	if q.Limit == 0 {
+		q.Limit = time.Duration(offer.DefaultLimitS) * time.Second
+	}
+	if q.Limit == 0 && q.USDPerHour > 0 {
+		return Quote{}, fmt.Errorf("%s of %s costs $%.2f an hour and has no time limit of its own: give one", q.Flavor, m.name, q.USDPerHour)
+	}
+	return q, nil
+}
+
+// chosen is the backend that a new job goes to.
+func (s *Set) chosen(spec Spec) (member, error) {
+	i := 0
+	if spec.Backend != "" {
+		i = slices.IndexFunc(s.members, func(m member) bool { return m.name == spec.Backend })
+	}
+	if i < 0 || len(s.members) == 0 {
+		return member{}, fmt.Errorf("there is no compute backend %q; there are: %s", spec.Backend, strings.Join(s.Names(), ", "))
+	}
+	return s.members[i], nil
+}
+
+// prices lists what a backend offers, as it was a short while ago.
+func (s *Set) prices(ctx context.Context, m member) ([]Offer, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if list, ok := s.lists[m.name]; ok && time.Since(list.at) < priced {
+		return list.offers, nil
+	}
+	offers, err := m.Offers(ctx)
+	if err != nil {
+		return nil, m.blame(err)
+	}
+	if s.lists == nil {
+		s.lists = make(map[string]priceList)
+	}
+	s.lists[m.name] = priceList{offers, time.Now()}
+	return offers, nil
+}

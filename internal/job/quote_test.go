@@ -1,0 +1,64 @@
+package job_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"ml-intern/internal/job"
+)
+
+// shop offers hardware and counts how often it is asked. It runs nothing.
+type shop struct {
+	job.Backend
+	offers []job.Offer
+	err    error
+	asked  int
+}
+
+func (s *shop) Offers(context.Context) ([]job.Offer, error) {
+	s.asked++
+	return s.offers, s.err
+}
+
+func TestQuote(t *testing.T) {
+	t.Parallel()
+	cloud := &shop{offers: []job.Offer{
+		{Flavor: "cpu", CPUs: 2, USDPerHour: 0.01, DefaultLimitS: 1800},
+		{Flavor: "t4", CPUs: 4, GPUs: 1, GPU: "T4", GPUMemoryMB: 16 << 10, USDPerHour: 0.5},
+		{Flavor: "a100", CPUs: 12, GPUs: 1, GPU: "A100", GPUMemoryMB: 80 << 10, USDPerHour: 2.5},
+	}}
+	var set job.Set
+	set.Add("here", &shop{offers: []job.Offer{{Flavor: "machine", CPUs: 2, DefaultLimitS: 3600}}})
+	set.Add("cloud", cloud)
+	set.Add("down", &shop{err: errors.New("no route")})
+	hours := func(n int) time.Duration { return time.Duration(n) * time.Hour }
+	for name, c := range map[string]struct {
+		spec job.Spec
+		want string // of String, or of the error
+		usd  float64
+	}{
+		"the first, free":     {job.Spec{}, "machine of here for 1h0m0s, free", 0},
+		"cheapest that fits":  {job.Spec{Backend: "cloud", Hardware: job.Hardware{GPUMemoryMB: 20 << 10}, TimeLimit: hours(2)}, "a100 of cloud for 2h0m0s, $5.00 at most", 5},
+		"each attempt counts": {job.Spec{Backend: "cloud", Hardware: job.Hardware{GPUs: 1}, TimeLimit: hours(2), Retries: 2}, "t4 of cloud for 2h0m0s, 3 times at most, $3.00 at most", 3},
+		"by its own limit":    {job.Spec{Backend: "cloud"}, "cpu of cloud for 30m0s, $0.01 at most", 0.005},
+		"no limit at all":     {job.Spec{Backend: "cloud", Hardware: job.Hardware{Flavor: "t4"}}, "give one", 0},
+		"nothing fits":        {job.Spec{Backend: "cloud", Hardware: job.Hardware{GPU: "H100"}}, "its GPU is A100, not H100", 0},
+		"unknown backend":     {job.Spec{Backend: "moon"}, "there are: here, cloud, down", 0},
+		"out of reach":        {job.Spec{Backend: "down"}, "ask down: no route", 0},
+	} {
+		q, err := set.Quote(t.Context(), c.spec)
+		got := q.String()
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.Contains(got, c.want) || q.Worst() != c.usd {
+			t.Errorf("%s: got %q, $%v, want %q, $%v", name, got, q.Worst(), c.want, c.usd)
+		}
+	}
+	if cloud.asked != 1 {
+		t.Errorf("the prices were asked for %d times", cloud.asked)
+	}
+}

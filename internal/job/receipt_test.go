@@ -1,0 +1,92 @@
+package job_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"ml-intern/internal/job"
+)
+
+// faraway is a backend whose results have to be fetched.
+type faraway struct {
+	job.Backend
+	spec   job.Spec
+	status job.Status
+	files  map[string]string
+	err    error
+	asked  int
+}
+
+func (f *faraway) Status(context.Context, string) (job.Status, error) { return f.status, nil }
+func (f *faraway) Spec(context.Context, string) (job.Spec, error)     { return f.spec, nil }
+func (f *faraway) Collect(context.Context, string) error {
+	f.asked++
+	for name, text := range f.files {
+		path := filepath.Join(f.status.OutputDir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+			return err
+		}
+	}
+	return f.err
+}
+
+func TestSecure(t *testing.T) {
+	t.Parallel()
+	pushed := map[string]bool{"hf://model/me/x": true}
+	for name, c := range map[string]struct {
+		outputs []string
+		files   map[string]string
+		err     error
+		state   job.State
+		risk    string // "" for safe
+	}{
+		"nothing was asked for":  {nil, map[string]string{"a/b": "x"}, nil, job.Succeeded, ""},
+		"a file and a folder":    {[]string{"model.bin", "ckpt/"}, map[string]string{"model.bin": "w", "ckpt/1/x": "y"}, nil, job.Succeeded, ""},
+		"a file is missing":      {[]string{"model.bin", "eval.json"}, map[string]string{"model.bin": "w"}, nil, job.Succeeded, "did not leave eval.json"},
+		"a like name":            {[]string{"model"}, map[string]string{"model.bin": "w"}, nil, job.Succeeded, "did not leave model"},
+		"it was pushed":          {[]string{"hf://model/me/x"}, nil, nil, job.Succeeded, ""},
+		"it was not pushed":      {[]string{"hf://model/me/y"}, nil, nil, job.Succeeded, "did not leave hf://model/me/y (not pushed)"},
+		"not brought home":       {nil, nil, errors.New("connection lost"), job.Succeeded, "connection lost"},
+		"a failed job owes none": {[]string{"model.bin"}, map[string]string{"log": "x"}, nil, job.Failed, ""},
+	} {
+		dir := t.TempDir()
+		f := &faraway{spec: job.Spec{Outputs: c.outputs}, files: c.files, err: c.err,
+			status: job.Status{ID: "j1", State: c.state, OutputDir: filepath.Join(dir, "out"), Started: time.Now()}}
+		k := job.Keeper{Backend: f, Dir: filepath.Join(dir, "receipts"), Remote: func(_ context.Context, output string, _ time.Time) error {
+			if !pushed[output] {
+				return errors.New("not pushed")
+			}
+			return nil
+		}}
+		r, err := k.Secure(t.Context(), "j1")
+		if err != nil || !strings.Contains(r.AtRisk, c.risk) || (c.risk == "") != (r.AtRisk == "") || len(r.Files) != len(c.files) {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+		for _, file := range r.Files {
+			if file.Bytes != int64(len(c.files[file.Path])) || len(file.SHA256) != 64 {
+				t.Errorf("%s: %+v", name, file)
+			}
+		}
+		again, err := k.Secure(t.Context(), "j1")
+		if err != nil || fmt.Sprint(again.Files) != fmt.Sprint(r.Files) {
+			t.Errorf("%s: then %+v, %v", name, again, err)
+		}
+		if want := 1 + len(c.risk)/max(len(c.risk), 1); f.asked != want { // what is at risk is looked at again
+			t.Errorf("%s: collected %d times, want %d", name, f.asked, want)
+		}
+	}
+}
+
+func TestSecureTooSoon(t *testing.T) {
+	t.Parallel()
+	k := job.Keeper{Backend: &faraway{status: job.Status{ID: "j1", State: job.Running}}, Dir: t.TempDir()}
+	if _, err := k.Secure(t.Context(), "j1"); err == nil || !strings.Contains(err.Error(), "job j1 is running") {
+		t.Errorf("got %v", err)
+	}
+}

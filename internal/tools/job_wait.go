@@ -1,0 +1,207 @@
+package tools
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"ml-intern/internal/job"
+	"ml-intern/internal/job/report"
+	"ml-intern/internal/job/watch"
+	"ml-intern/internal/tool"
+)
+
+// jobReport is one job as the model reads it.
+type jobReport struct {
+	Job       string                `json:"job"`
+	Name      string                `json:"name"`
+	State     job.State             `json:"state"`
+	ExitCode  int                   `json:"exit_code"`
+	Seconds   float64               `json:"seconds"`
+	CostUSD   float64               `json:"cost_usd,omitempty"`
+	OutputDir string                `json:"output_dir"`
+	Files     int                   `json:"files,omitempty"`   // in OutputDir
+	AtRisk    string                `json:"at_risk,omitempty"` // why its results may be lost
+	Reason    string                `json:"reason,omitempty"`
+	Why       string                `json:"why,omitempty"` // it failed, and what can be done
+	Metrics   map[string]metricMean `json:"metrics,omitempty"`
+	LogIs     string                `json:"log_is"`
+	LogTail   string                `json:"log_tail"`
+}
+
+type metricMean struct {
+	Mean float64 `json:"mean"`
+	N    int     `json:"n"`
+}
+
+// jobEvent is something that a watcher noticed of a job that runs.
+type jobEvent struct {
+	Job  string     `json:"job"`
+	Kind watch.Kind `json:"kind"`
+	Text string     `json:"text"`
+}
+
+// A Waiting is what JobWait works with.
+type Waiting struct {
+	Watcher *watch.Watcher
+	Keeper  job.Keeper
+
+	// Progressed is told of each job that succeeded.
+	Progressed func(id string)
+}
+
+// JobWait blocks until the jobs have ended, or until something is odd with one
+// of them. It costs no model calls.
+func JobWait(w Waiting, sb files) tool.Tool {
+	type input struct {
+		Jobs     []string `json:"jobs" jsonschema:"ids of the jobs"`
+		TimeoutS int      `json:"timeout_s,omitempty" jsonschema:"seconds to wait at most"`
+	}
+	type result struct {
+		Jobs   []jobReport `json:"jobs"`
+		Events []jobEvent  `json:"events,omitempty"` // why the waiting ended before the jobs
+		Done   bool        `json:"done"`
+	}
+	turn := make(chan struct{}, 1) // one waits at a time, and then the others
+	return tool.New(spec("job_wait", tool.Reads), func(ctx context.Context, in input, call tool.Call) (tool.Output, error) {
+		if len(in.Jobs) == 0 {
+			return tool.Output{}, errors.New("name at least one job")
+		}
+		for _, id := range in.Jobs {
+			if _, err := w.Keeper.Spec(ctx, id); errors.Is(err, job.ErrNotFound) {
+				return tool.Output{}, fmt.Errorf("job %s: %w", id, err)
+			}
+		}
+		select {
+		case turn <- struct{}{}:
+			defer func() { <-turn }()
+		case <-ctx.Done():
+			return tool.Output{}, context.Cause(ctx)
+		}
+		events, err := w.await(ctx, in.Jobs, time.Duration(in.TimeoutS)*time.Second, call.Log)
+		if err != nil {
+			return tool.Output{}, err
+		}
+		res := result{Done: true}
+		var out tool.Output
+		var states []string
+		for _, e := range events {
+			if !e.Final() {
+				res.Events = append(res.Events, jobEvent{e.Job, e.Kind, e.Text})
+				states = append(states, e.Text)
+			}
+		}
+		for _, id := range in.Jobs {
+			status, err := w.Keeper.Status(ctx, id)
+			if err != nil {
+				return tool.Output{}, fmt.Errorf("job %s: %w", id, err)
+			}
+			report, err := w.report(ctx, sb, status)
+			if err != nil {
+				return tool.Output{}, err
+			}
+			res.Jobs = append(res.Jobs, report)
+			res.Done = res.Done && status.Done()
+			states = append(states, fmt.Sprintf("%s %s in %.1f s", report.Name, report.State, report.Seconds))
+			out.Facts = append(out.Facts, report.fact())
+			out.Charges = append(out.Charges, finals(status)...)
+		}
+		said, err := object(res, strings.Join(states, ", "))
+		out.Text, out.Summary = said.Text, said.Summary
+		out.Saved = func() { _ = w.Watcher.Heard(events...) } // else they are said again
+		return out, err
+	})
+}
+
+// await returns when all the jobs have ended, when the time is over, or when
+// something happened that the model should see before that.
+func (w Waiting) await(ctx context.Context, ids []string, limit time.Duration, log func(string)) ([]watch.Event, error) {
+	limited := ctx
+	if limit > 0 {
+		var cancel context.CancelFunc
+		limited, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	w.Watcher.Report = func(open []job.Progress) { log(job.Summary(open)) }
+	var all []watch.Event
+	for {
+		events, err := w.Watcher.Wait(limited, ids)
+		switch {
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case errors.Is(err, context.DeadlineExceeded):
+			return all, nil
+		case err != nil:
+			return nil, err
+		}
+		all = append(all, events...)
+		for _, e := range events {
+			if !e.Final() || e.Status.State != job.Succeeded {
+				return all, nil
+			}
+			log(e.Text)
+		}
+		if len(events) == 0 {
+			return all, nil // all have ended
+		}
+		// That a job succeeded is told with the rest.
+		if err := w.Watcher.Heard(events...); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// report says how a job is. Results of one that is over are brought home.
+func (w Waiting) report(ctx context.Context, sb files, status job.Status) (jobReport, error) {
+	r := jobReport{
+		Job: status.ID, Name: status.Name, State: status.State, ExitCode: status.ExitCode, Reason: status.Reason,
+		CostUSD: status.Cost(), LogIs: printed, Seconds: math.Round(status.Seconds()*10) / 10, OutputDir: outputDir(sb, status),
+	}
+	if status.Done() {
+		receipt, err := w.Keeper.Secure(ctx, status.ID)
+		if ctx.Err() != nil {
+			return r, context.Cause(ctx)
+		}
+		r.Files, r.AtRisk = len(receipt.Files), receipt.AtRisk
+		if err != nil {
+			r.AtRisk = err.Error()
+		}
+	}
+	if status.State == job.Succeeded && w.Progressed != nil {
+		w.Progressed(status.ID)
+	}
+	var err error
+	if status.Done() && status.State != job.Succeeded {
+		r.Why = w.why(ctx, status)
+	}
+	if r.LogTail, err = logTail(ctx, w.Keeper, status.ID); err != nil {
+		return r, err
+	}
+	metrics, err := readMetrics(ctx, sb, status)
+	if err != nil && status.State == job.Succeeded {
+		r.Reason = strings.TrimSpace(r.Reason + " no usable metrics: " + err.Error())
+	}
+	if len(metrics.Values) > 0 {
+		r.Metrics = make(map[string]metricMean)
+	}
+	for name, values := range metrics.Values {
+		r.Metrics[name] = metricMean{mean(values), len(values)}
+	}
+	return r, nil
+}
+
+// why explains a failure from the job's output.
+func (w Waiting) why(ctx context.Context, status job.Status) string {
+	spec, err := w.Keeper.Spec(ctx, status.ID)
+	if err != nil {
+		return ""
+	}
+	view, _ := report.Read(w.Keeper.Logs(ctx, status.ID, 0), 0) // what could be read explains something
+	if e, ok := report.Explain(status, spec, view); ok {
+		return e.String()
+	}
+	return ""
+}
