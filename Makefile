@@ -36,6 +36,11 @@ test-interop: build setup
 test-llama: .go-there
 	@scripts/test-llama
 
+# Starts a real Slurm of one node, as root; about seven minutes.
+.PHONY: test-slurm
+test-slurm: .go-there
+	@scripts/test-slurm
+
 bench: build
 	@scripts/bench
 
