@@ -45,6 +45,8 @@ func TestFaults(t *testing.T) {
 		{"AgentKilled", agentKilled},
 		{"SentTwice", sentTwice},
 		{"Refused", refused},
+		{"Array", array},
+		{"ArrayBySSH", arrayBySSH},
 		{"ControllerRestarted", controllerRestarted},
 		{"Forgotten", forgotten},
 		{"OutOfMemory", outOfMemory},

@@ -24,6 +24,9 @@
 //	           lost its node may run again
 //	output/    by ssh: its results
 //
+// The folder of an array is there too, with a batch.sh that leads each task to
+// its own, and the slurm.log of each.
+//
 // How a job ended is told by its history and by what Slurm says of it, while it
 // says anything: it forgets a job after minutes if it keeps no accounts.
 package slurm

@@ -83,13 +83,13 @@ func (b *Backend) judge(ctx context.Context, rec *job.Record, s snapshot) (job.S
 	case (!there || r.plain()) && h.end.IsZero() && b.doubts.of(rec.ID) < unclear:
 		return rec.Last, nil
 	}
-	return b.over(ctx, now, h, r)
+	return b.over(ctx, *rec, now, h, r)
 }
 
 // over says how a job is that has ended, by what Slurm says of it in detail.
-func (b *Backend) over(ctx context.Context, now job.Status, h history, r row) (job.Status, error) {
+func (b *Backend) over(ctx context.Context, rec job.Record, now job.Status, h history, r row) (job.Status, error) {
 	if r.state == "" || r.plain() && h.end.IsZero() {
-		found, ok, err := b.details(ctx, now.ID, now.Ref)
+		found, ok, err := b.details(ctx, head(rec), now.Ref)
 		if err != nil {
 			return now, err
 		}
@@ -102,7 +102,7 @@ func (b *Backend) over(ctx context.Context, now job.Status, h history, r row) (j
 		return b.bury(ctx, now, job.Canceled, "it never started, and Slurm does not know it any more: somebody has canceled it, or Slurm has lost it")
 	}
 	if r.plain() && (h.end.IsZero() || h.code > 128) {
-		r.reason = b.slurmSaid(ctx, now.ID)
+		r.reason = b.slurmSaid(ctx, rec)
 		if !h.start.IsZero() && memoryWords.MatchString(r.reason) {
 			r.state = "OUT_OF_MEMORY"
 		}
@@ -131,9 +131,6 @@ func (b *Backend) bury(ctx context.Context, now job.Status, state job.State, why
 	now.State, now.Reason, now.Finished = state, why, time.Now().UTC()
 	return now, nil
 }
-
-// rows are those of a job.
-func (s snapshot) rows(rec job.Record) []row { return s.queue[rec.ID] }
 
 // choose is the row that counts: of the one that runs, of one that may, or of
 // the one that was sent.
