@@ -49,6 +49,7 @@ func TestFaults(t *testing.T) {
 		{"ArrayBySSH", arrayBySSH},
 		{"ControllerRestarted", controllerRestarted},
 		{"Forgotten", forgotten},
+		{"AccountsOfSecrets", accountsOfSecrets},
 		{"OutOfMemory", outOfMemory},
 		{"Preempted", preempted},
 		{"RequeuedByHand", requeuedByHand},
@@ -197,6 +198,7 @@ func agentKilled(t *testing.T, f faults) {
 	for label, script := range map[string]string{
 		"before": `kill -9 $(cat PID); exit 1`,
 		"after":  `REAL "$@"; kill -9 $(cat PID)`,
+		"unseen": `REAL "$@"; kill -9 $(cat PID)`, // nobody has asked for it before it is submitted again
 	} {
 		spec := f.shell(label, "true")
 		spec.Name = label
@@ -215,14 +217,12 @@ func agentKilled(t *testing.T, f faults) {
 		if err := c.Wait(); err == nil {
 			t.Fatalf("the agent was not killed: %s", &said)
 		}
-		found, err := f.Find(f.ctx, label)
-		if err != nil || found.Done() {
-			t.Errorf("%s: after the kill the label is %+v, %v", label, found, err)
+		if label != "unseen" {
+			if found, err := f.Find(f.ctx, label); err != nil || found.Label != label {
+				t.Errorf("%s: after the kill the label is %+v, %v", label, found, err)
+			}
 		}
 		s := f.submit(spec)
-		if s.ID != found.ID {
-			t.Errorf("%s: the label has the jobs %s and %s", label, found.ID, s.ID)
-		}
 		f.want(f.until(s.ID, ""), job.Succeeded, 0)
 		f.ran(label, "run 0\n")
 		if n := strings.Count(f.run("squeue", "-h", "-t", "all", "-o", "%j"), s.ID); n != 1 {
@@ -321,17 +321,64 @@ func forgotten(t *testing.T, f faults) {
 	f.Options = []string{"--hold"}
 	waits := f.submit(held)
 	f.Options = nil
+	killed := f.submit(f.shell("killed", "sleep 100"))
 	f.run("scancel", waits.Ref)
 	f.started("fails")
-	for f.run("squeue", "-h", "-t", "all", "-o", "%i", "-n", "ml."+fails.ID+",ml."+waits.ID) != "" {
+	f.started("killed")
+	f.killProcesses(killed)
+	for f.run("squeue", "-h", "-t", "all", "-o", "%i", "-n", "ml."+fails.ID+",ml."+waits.ID+",ml."+killed.ID) != "" {
 		if f.ctx.Err() != nil {
 			t.Fatal("Slurm remembers too long")
 		}
 		time.Sleep(time.Second)
 	}
 	f.want(f.until(fails.ID, ""), job.Failed, 3)
-	f.want(f.until(waits.ID, ""), job.Canceled, -1)
+	s := f.until(waits.ID, "")
+	f.want(s, job.Canceled, -1)
+	if accounts() != (s.Reason == "it was canceled") {
+		t.Errorf("of the canceled job it is said: %s", s.Reason)
+	}
+	s = f.until(killed.ID, "")
+	f.want(s, job.Lost, -1)
+	if accounts() != strings.Contains(s.Reason, "node1") {
+		t.Errorf("of the killed job it is said: %s", s.Reason)
+	}
 }
+
+// accounts reports whether the cluster keeps some.
+func accounts() bool { return os.Getenv("ML_INTERN_TEST_SLURM_ACCOUNTS") != "" }
+
+// accountsOfSecrets looks for a job's secret in what Slurm keeps of the job:
+// its variables and its script too, where there are accounts.
+func accountsOfSecrets(t *testing.T, f faults) {
+	t.Setenv("SLURM_TEST_TOKEN", "hunter2-hunter2")
+	spec := f.shell("kept", `[ ${#SLURM_TEST_TOKEN} = 15 ] || exit 9; sleep 3`)
+	spec.Secrets = []string{"SLURM_TEST_TOKEN"}
+	s := f.submit(spec)
+	f.started("kept")
+	said := f.run("scontrol", "write", "batch_script", s.Ref, "-") + f.run("scontrol", "-dd", "show", "job", s.Ref) + f.run("grep", "-raF", padName, filepath.Join(f.cluster, "state"))
+	f.want(f.until(s.ID, ""), job.Succeeded, 0)
+	if accounts() {
+		kept := ""
+		for !strings.Contains(kept, padName) { // accounts come a little later
+			if f.ctx.Err() != nil {
+				t.Fatalf("the job's variables are not kept: %s", kept)
+			}
+			time.Sleep(time.Second)
+			kept = f.run("sacct", "-j", s.Ref, "--env-vars")
+		}
+		said += kept + f.run("sacct", "-j", s.Ref, "--batch-script")
+	}
+	if strings.Contains(said, "hunter2") {
+		t.Errorf("Slurm keeps the secret: %s", said)
+	}
+	if out, err := exec.CommandContext(f.ctx, "grep", "-raF", "hunter2-hunter2", filepath.Join(f.cluster, "state"), filepath.Join(f.cluster, "spool"), f.Dir).Output(); err == nil {
+		t.Errorf("the secret is in a file: %s", out)
+	}
+}
+
+// padName is the variable that holds one half of the secrets.
+const padName = "MLI_PAD"
 
 func outOfMemory(t *testing.T, f faults) {
 	spec := f.shell("oom", `exec python3 -c 'import time; x = b"x" * (300 << 20); time.sleep(60)'`)
@@ -422,7 +469,7 @@ func nodeDown(t *testing.T, f faults) {
 	f.started("back")
 	f.kill("slurmd")
 	for _, s := range []job.Status{once, twice} {
-		f.killProcesses(s.ID)
+		f.killProcesses(s)
 	}
 	s := f.until(once.ID, "")
 	f.want(s, job.Lost, -1)
@@ -436,7 +483,7 @@ func nodeDown(t *testing.T, f faults) {
 }
 
 // killProcesses kills all of a job at once, its step's daemon first.
-func (f faults) killProcesses(id string) {
+func (f faults) killProcesses(s job.Status) {
 	var pids []int
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -448,11 +495,11 @@ func (f faults) killProcesses(id string) {
 			continue
 		}
 		environ := f.read(filepath.Join("/proc", e.Name(), "environ"))
-		comm := strings.TrimSpace(f.read(filepath.Join("/proc", e.Name(), "comm")))
+		title := f.read(filepath.Join("/proc", e.Name(), "cmdline"))
 		switch {
-		case strings.Contains(environ, "SLURM_JOB_NAME=ml."+id):
+		case strings.Contains(environ, "SLURM_JOB_NAME=ml."+s.ID):
 			pids = append(pids, pid)
-		case comm == "slurmstepd" && strings.Contains(environ, f.cluster):
+		case strings.HasPrefix(title, "slurmstepd: ["+s.Ref+".batch]") && strings.Contains(environ, f.cluster):
 			pids = append([]int{pid}, pids...)
 		}
 	}

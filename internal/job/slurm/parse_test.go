@@ -88,6 +88,7 @@ func TestOutcome(t *testing.T) {
 		"the kernel's doing":            {itself, row{state: "OUT_OF_MEMORY"}, job.OutOfMemory},
 		"deadline":                      {asked, row{state: "DEADLINE"}, job.TimedOut},
 		"node failed":                   {ran, row{state: "NODE_FAIL"}, job.Lost},
+		"node failed after it had":      {itself, row{state: "NODE_FAIL"}, job.Failed},
 		"node failed before":            {history{}, row{state: "BOOT_FAIL"}, job.Failed},
 		"no note of an end":             {ran, row{state: "COMPLETED"}, job.Succeeded},
 		"not even of a start":           {history{}, row{state: "COMPLETED"}, job.Failed},

@@ -229,6 +229,9 @@ func outcome(now job.Status, h history, r row) (job.State, string) {
 		if h.start.IsZero() {
 			return job.Failed, "its node failed before it started"
 		}
+		if h.how == "itself" { // the node failed after it
+			return job.Failed, exitReason(now.ExitCode)
+		}
 		return job.Lost, fmt.Sprintf("its node %s failed, and nobody knows how it ended", h.node)
 	}
 	switch {
