@@ -36,10 +36,11 @@ test-interop: build setup
 test-llama: .go-there
 	@scripts/test-llama
 
-# Starts a real Slurm of one node, as root; about seven minutes.
+# Starts a real Slurm of one node, as root, without accounts and then with them; about ten minutes.
 .PHONY: test-slurm
 test-slurm: .go-there
 	@scripts/test-slurm
+	@SLURM_TEST_ACCOUNTS=1 scripts/test-slurm -run 'TestFaults/(Forgotten|AccountsOfSecrets)|TestHere/(Succeeds|Fails)'
 
 bench: build
 	@scripts/bench

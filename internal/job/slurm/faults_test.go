@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -54,6 +53,7 @@ func TestFaults(t *testing.T) {
 		{"Preempted", preempted},
 		{"RequeuedByHand", requeuedByHand},
 		{"NodeDown", nodeDown},
+		{"NetworkLost", networkLost},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
@@ -61,106 +61,6 @@ func TestFaults(t *testing.T) {
 			fault.check(t, faults{t, here(t), cluster(t), t.TempDir(), ctx})
 		})
 	}
-}
-
-type faults struct {
-	*testing.T
-	*slurm.Backend
-	cluster string
-	dir     string
-	ctx     context.Context
-}
-
-// shell is a job that leaves a line for each time it runs.
-func (f faults) shell(label, script string) job.Spec {
-	return job.Spec{Label: label, Dir: f.dir, Command: []string{"sh", "-c", `echo "run $JOB_ATTEMPT" >>"` + f.trace(label) + `"; ` + script}}
-}
-
-func (f faults) trace(label string) string { return filepath.Join(f.dir, label+".trace") }
-
-func (f faults) ran(label, want string) {
-	f.Helper()
-	if got, _ := os.ReadFile(f.trace(label)); string(got) != want {
-		f.Errorf("%s ran %q, want %q", label, got, want)
-	}
-}
-
-func (f faults) submit(spec job.Spec) job.Status {
-	f.Helper()
-	s, err := f.Submit(f.ctx, spec)
-	if err != nil {
-		f.Fatalf("submit: %v", err)
-	}
-	return s
-}
-
-// until waits for a state; the state "" is any final one.
-func (f faults) until(id string, state job.State) job.Status {
-	f.Helper()
-	for {
-		s, err := f.Status(f.ctx, id)
-		if err == nil && (s.State == state || state == "" && s.Done()) {
-			return s
-		}
-		if f.ctx.Err() != nil || s.Done() {
-			f.Fatalf("the job is %+v, %v; want %s", s, err, state)
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-}
-
-func (f faults) started(label string) {
-	f.Helper()
-	for {
-		if _, err := os.Stat(f.trace(label)); err == nil {
-			return
-		}
-		if f.ctx.Err() != nil {
-			f.Fatalf("%s never started", label)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-}
-
-func (f faults) want(s job.Status, state job.State, code int) {
-	f.Helper()
-	if s.State != state || s.ExitCode != code || (s.Reason == "") != (state == job.Succeeded) {
-		f.Errorf("the job is %+v, want %s with %d", s, state, code)
-	}
-}
-
-// run runs one of Slurm's programs.
-func (f faults) run(argv ...string) string {
-	f.Helper()
-	out, err := exec.CommandContext(f.ctx, argv[0], argv[1:]...).CombinedOutput()
-	if err != nil {
-		f.Fatalf("%v: %v: %s", argv, err, out)
-	}
-	return string(out)
-}
-
-// bin is a folder of Slurm's programs in which one is a shell script; REAL in it
-// is the real one.
-func (f faults) bin(name, script string) string {
-	dir := f.TempDir()
-	for _, program := range []string{"sbatch", "squeue", "scontrol", "scancel", "sacct"} {
-		path, err := exec.LookPath(program)
-		if err != nil {
-			f.Fatal(err)
-		}
-		text := "#!/bin/sh\nexec " + path + ` "$@"` + "\n"
-		if program == name {
-			text = "#!/bin/sh\n" + strings.ReplaceAll(script, "REAL", path) + "\n"
-		}
-		if err := os.WriteFile(filepath.Join(dir, program), []byte(text), 0o755); err != nil {
-			f.Fatal(err)
-		}
-	}
-	return dir
-}
-
-func (f faults) jobs() int {
-	return strings.Count(f.run("squeue", "-h", "-t", "all", "-o", "%i"), "\n")
 }
 
 func answerLost(t *testing.T, f faults) {
@@ -274,24 +174,6 @@ func refused(t *testing.T, f faults) {
 	}
 }
 
-// kill ends a daemon at once.
-func (f faults) kill(daemon string) {
-	f.Helper()
-	text, err := os.ReadFile(filepath.Join(f.cluster, "run", daemon+".pid"))
-	if err != nil {
-		f.Fatal(err)
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		f.Fatal(err)
-	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		f.Fatalf("kill %s: %v", daemon, err)
-	}
-}
-
-func (f faults) start(daemon string) { f.run(filepath.Join(f.cluster, "start-"+daemon)) }
-
 func controllerRestarted(t *testing.T, f faults) {
 	short, long := f.submit(f.shell("short", "sleep 4")), f.submit(f.shell("long", "sleep 12; exit 7"))
 	f.started("short")
@@ -344,9 +226,6 @@ func forgotten(t *testing.T, f faults) {
 		t.Errorf("of the killed job it is said: %s", s.Reason)
 	}
 }
-
-// accounts reports whether the cluster keeps some.
-func accounts() bool { return os.Getenv("ML_INTERN_TEST_SLURM_ACCOUNTS") != "" }
 
 // accountsOfSecrets looks for a job's secret in what Slurm keeps of the job:
 // its variables and its script too, where there are accounts.
@@ -434,11 +313,6 @@ func preempted(t *testing.T, f faults) {
 	f.ran("few", "run 0\nrun 1\n")
 }
 
-func (f faults) read(path string) string {
-	data, _ := os.ReadFile(path)
-	return string(data)
-}
-
 // requeuedByHand requeues a job that has ended, as an administrator may.
 func requeuedByHand(t *testing.T, f faults) {
 	spec := f.shell("ended", "exit 5")
@@ -482,28 +356,38 @@ func nodeDown(t *testing.T, f faults) {
 	}
 }
 
-// killProcesses kills all of a job at once, its step's daemon first.
-func (f faults) killProcesses(s job.Status) {
-	var pids []int
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		f.Fatal(err)
+// networkLost ends the connection while a job runs, and lets nobody in.
+func networkLost(t *testing.T, f faults) {
+	f.Backend = byssh(t)
+	s := f.submit(f.shell("away", "echo one; sleep 6; echo two"))
+	f.started("away")
+	f.until(s.ID, job.Running)
+	f.kill("sshd")
+	f.hangUp()
+	time.Sleep(1100 * time.Millisecond) // what was asked last counts for a second
+	if now, err := f.Status(f.ctx, s.ID); err == nil || now.State != job.Running {
+		t.Errorf("without a network the job is %+v, %v", now, err)
 	}
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil || pid == os.Getpid() {
-			continue
-		}
-		environ := f.read(filepath.Join("/proc", e.Name(), "environ"))
-		title := f.read(filepath.Join("/proc", e.Name(), "cmdline"))
-		switch {
-		case strings.Contains(environ, "SLURM_JOB_NAME=ml."+s.ID):
-			pids = append(pids, pid)
-		case strings.HasPrefix(title, "slurmstepd: ["+s.Ref+".batch]") && strings.Contains(environ, f.cluster):
-			pids = append([]int{pid}, pids...)
+	for line, err := range f.Logs(f.ctx, s.ID, 0) {
+		if err == nil {
+			t.Errorf("without a network the log says %q", line.Text)
 		}
 	}
-	for _, pid := range pids {
-		syscall.Kill(pid, syscall.SIGKILL)
+	if err := f.Cancel(f.ctx, s.ID); err == nil {
+		t.Error("without a network the job was canceled")
 	}
+	if known, err := f.Submit(f.ctx, f.shell("away", "true")); err != nil || known.ID != s.ID {
+		t.Errorf("its label is %+v, %v", known, err)
+	}
+	f.start("sshd")
+	f.want(f.until(s.ID, ""), job.Succeeded, 0)
+	f.hangUp() // whoever opens a connection that is kept must not wait for its end
+	log := ""
+	for line, err := range f.Logs(f.ctx, s.ID, 0) {
+		log += fmt.Sprintln(line.Text, err)
+	}
+	if log != "one <nil>\ntwo <nil>\n" {
+		t.Errorf("the log is %q", log)
+	}
+	f.ran("away", "run 0\n")
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -109,11 +110,24 @@ func (b *Backend) ssh() []string {
 		argv = []string{"ssh"}
 	}
 	argv = append(slices.Clone(argv), "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "-o", "ServerAliveInterval=15", "-T")
-	if home, err := os.UserHomeDir(); err == nil && os.MkdirAll(filepath.Join(home, ".ssh"), 0o700) == nil {
-		argv = append(argv, "-o", "ControlMaster=auto", "-o", "ControlPersist=60",
-			"-o", "ControlPath="+filepath.Join(home, ".ssh", "ml-intern-%C"))
+	if path := controlPath(); path != "" {
+		argv = append(argv, "-o", "ControlMaster=auto", "-o", "ControlPersist=60", "-o", "ControlPath="+path)
 	}
 	return append(argv, "--", b.Host, "sh")
+}
+
+// controlPath is the socket of the kept connection, "" where there can be none:
+// Windows has none, and a path may be too long for a socket.
+func controlPath() string {
+	home, err := os.UserHomeDir()
+	if err != nil || runtime.GOOS == "windows" || len(home) > 30 {
+		return ""
+	}
+	dir := filepath.Join(home, ".ssh")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "ml-intern-%C")
 }
 
 // environ is what Slurm's programs, and through sbatch the jobs, get of this

@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	// unclear is how long a job that Slurm says is over, or does not know, may
-	// have noted no end before Slurm's word counts.
+	// unclear is how long it may not be clear how a job ended that Slurm says is
+	// over, or does not know, before Slurm's word counts: its note of its end
+	// may take a while to be seen, and so may its requeueing.
 	unclear = 15 * time.Second
 
 	// completing is how long Slurm may take to say how a job failed that has
@@ -77,10 +78,13 @@ func (b *Backend) judge(ctx context.Context, rec *job.Record, s snapshot) (job.S
 		}
 		return now, s.queueErr
 	case there && !r.over() && (h.how != "itself" || b.doubts.of(rec.ID) < completing):
+		if h.how != "itself" {
+			b.doubts.end(rec.ID)
+		}
 		return going(now, h, r), nil
 	case rec.Ref == "":
 		return b.unsent(ctx, now)
-	case (!there || r.plain()) && h.end.IsZero() && b.doubts.of(rec.ID) < unclear:
+	case (h.end.IsZero() && (!there || r.plain()) || r.taken() && h.attempt < rec.Spec.Retries) && b.doubts.of(rec.ID) < unclear:
 		return rec.Last, nil
 	}
 	return b.over(ctx, *rec, now, h, r)
@@ -157,6 +161,10 @@ func (r row) over() bool {
 	return false
 }
 
+// taken reports whether the machine was taken from the job; it may wait to run
+// again in a moment.
+func (r row) taken() bool { return r.state == "PREEMPTED" || r.state == "NODE_FAIL" }
+
 // plain reports whether the job ended without anything happening to it.
 func (r row) plain() bool { return r.state == "COMPLETED" || r.state == "FAILED" }
 
@@ -226,10 +234,10 @@ func outcome(now job.Status, h history, r row) (job.State, string) {
 	case "PREEMPTED", "REVOKED":
 		return job.Preempted, "the machine was taken from it by Slurm"
 	case "NODE_FAIL", "BOOT_FAIL":
-		if h.start.IsZero() {
+		switch {
+		case h.start.IsZero():
 			return job.Failed, "its node failed before it started"
-		}
-		if h.how == "itself" { // the node failed after it
+		case h.how == "itself": // the node failed after it
 			return job.Failed, exitReason(now.ExitCode)
 		}
 		return job.Lost, fmt.Sprintf("its node %s failed, and nobody knows how it ended", h.node)

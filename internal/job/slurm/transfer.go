@@ -51,7 +51,7 @@ func (b *Backend) stream(ctx context.Context, script string, in io.Reader, read 
 	if err != nil {
 		cancel() // whoever has read enough does not wait for the rest
 	}
-	if waitErr := c.Wait(); err == nil {
+	if waitErr := c.Wait(); err == nil && !errors.Is(waitErr, exec.ErrWaitDelay) { // a kept connection holds the pipe of complaints
 		err = waitErr
 	}
 	if err != nil && complaints.Len() > 0 && !errors.Is(err, errStopped) {
