@@ -75,7 +75,8 @@ mli_run() {
 	export -n MLI_PAD
 	export JOB_ID="$mli_id" OUTPUT_DIR="$mli_output" JOB_ATTEMPT="$mli_attempt"
 	type -P -- "$1" >/dev/null || { echo "[$1 is not there on node ${SLURMD_NODENAME:-$(hostname)}]"; exit 127; }
-	(exec -- "$@")
+	exec 4>&2 2>/dev/null # this shell has nothing to say of how the job ended
+	(exec -- "$@" 2>&4 4>&-)
 	mli_code=$?
 	echo "$mli_code" >"$mli_state/code.$mli_attempt"
 	exit "$mli_code"
@@ -101,6 +102,7 @@ while :; do
 	wait "$mli_child"
 	mli_code=$?
 	kill -0 "$mli_child" 2>/dev/null || break
+	sleep 0.1 # a signal has ended the wait
 done
 if [ -s "$mli_state/code.$mli_attempt" ]; then
 	read -r mli_code <"$mli_state/code.$mli_attempt"

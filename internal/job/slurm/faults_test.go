@@ -52,6 +52,7 @@ func TestFaults(t *testing.T) {
 		{"OutOfMemory", outOfMemory},
 		{"Preempted", preempted},
 		{"RequeuedByHand", requeuedByHand},
+		{"Signals", signals},
 		{"NodeDown", nodeDown},
 		{"NetworkLost", networkLost},
 	} {
@@ -331,6 +332,31 @@ func requeuedByHand(t *testing.T, f faults) {
 	}
 	f.want(f.until(s.ID, ""), job.Failed, 5)
 	f.ran("ended", "run 0\n")
+}
+
+// signals are jobs that end by one, or that save something when they are asked
+// to end.
+func signals(t *testing.T, f faults) {
+	killed := f.submit(job.Spec{Dir: f.dir, Command: []string{"sh", "-c", "echo begun; kill -KILL $$"}})
+	absent := f.submit(job.Spec{Dir: f.dir, Command: []string{"/nowhere/program"}})
+	echo := f.submit(job.Spec{Dir: f.dir, Command: []string{"echo"}, Args: []string{"-e", `a\n`}}) // the program, not the shell's
+	saves := f.submit(f.shell("saves", `trap 'echo saved; exit 0' TERM; while :; do sleep 0.1; done`))
+	f.want(f.until(killed.ID, ""), job.Failed, 137)
+	f.want(f.until(absent.ID, ""), job.Failed, 127)
+	f.want(f.until(echo.ID, ""), job.Succeeded, 0)
+	f.started("saves")
+	f.run("scancel", saves.Ref)
+	f.want(f.until(saves.ID, ""), job.Canceled, 0)
+	for id, want := range map[string]string{
+		killed.ID: "begun\n", echo.ID: "a\n\n", absent.ID: "[/nowhere/program is not there on node node1]\n",
+	} {
+		if log := f.read(filepath.Join(f.Dir, "jobs", id, "log")); log != want {
+			t.Errorf("the log is %q, want %q", log, want)
+		}
+	}
+	if log := f.read(filepath.Join(f.Dir, "jobs", saves.ID, "log")); !strings.HasSuffix(log, "saved\n") {
+		t.Errorf("what it saves is %q", log) // its own shell may say something of its sleep
+	}
 }
 
 // nodeDown kills a node with what runs on it.
