@@ -58,31 +58,22 @@ func (b *Backend) SubmitAll(ctx context.Context, specs []job.Spec) ([]job.Status
 
 func (b *Backend) submitAll(ctx context.Context, specs []job.Spec) ([]job.Status, error) {
 	statuses := make([]job.Status, len(specs))
-	plans := make([]plan, len(specs))
+	var open []int // those that are not there, as far as is known
 	for i, spec := range specs {
-		if first := specs[0]; spec.Hardware != first.Hardware || spec.TimeLimit != first.TimeLimit ||
-			spec.Retries != first.Retries || !slices.Equal(spec.Secrets, first.Secrets) {
-			return statuses, errors.New("the jobs of one array need the same hardware, time limit, retries and secrets")
+		if rec, err := b.records().Find(spec.Label); err == nil && sent(rec) {
+			statuses[i] = b.known(ctx, rec)
+			continue
 		}
-		var err error
-		if plans[i], err = b.plan(ctx, spec); err != nil {
-			return statuses, err
-		}
-		plans[i].part = plans[0].part // what is free may have changed
+		open = append(open, i)
 	}
-	// All take their labels in the same order, so that none waits for another.
-	order := make([]int, len(specs))
-	for i := range order {
-		order[i] = i
+	plans, err := b.planAll(ctx, specs, open)
+	if err != nil {
+		return statuses, err
 	}
-	slices.SortStableFunc(order, func(x, y int) int { return cmp.Compare(specs[x].Label, specs[y].Label) })
 	began := time.Now()
 	var parcels []parcel
 	var places []int
-	for n, i := range order {
-		if n > 0 && specs[i].Label != "" && specs[i].Label == specs[order[n-1]].Label {
-			return statuses, fmt.Errorf("two of the jobs have the label %q", specs[i].Label)
-		}
+	for _, i := range open {
 		rec, done, err := b.records().Begin(ctx, specs[i])
 		if err != nil {
 			return statuses, err
@@ -105,6 +96,32 @@ func (b *Backend) submitAll(ctx context.Context, specs []job.Spec) ([]job.Status
 		statuses[i] = sentNow[n]
 	}
 	return statuses, err
+}
+
+// planAll plans the open jobs. It puts them in the order in which everyone takes
+// their labels, so that none waits for another.
+func (b *Backend) planAll(ctx context.Context, specs []job.Spec, open []int) (map[int]plan, error) {
+	slices.SortStableFunc(open, func(x, y int) int { return cmp.Compare(specs[x].Label, specs[y].Label) })
+	plans := map[int]plan{}
+	for n, i := range open {
+		spec, first := specs[i], specs[open[0]]
+		if spec.Hardware != first.Hardware || spec.TimeLimit != first.TimeLimit ||
+			spec.Retries != first.Retries || !slices.Equal(spec.Secrets, first.Secrets) {
+			return nil, errors.New("the jobs of one array need the same hardware, time limit, retries and secrets")
+		}
+		if n > 0 && spec.Label != "" && spec.Label == specs[open[n-1]].Label {
+			return nil, fmt.Errorf("two of the jobs have the label %q", spec.Label)
+		}
+		p, err := b.plan(ctx, spec)
+		if err != nil {
+			return nil, err
+		}
+		if n > 0 {
+			p.part = plans[open[0]].part // what is free may have changed
+		}
+		plans[i] = p
+	}
+	return plans, nil
 }
 
 // there reports whether a job needs no sending, and brings its record up to

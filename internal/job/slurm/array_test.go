@@ -74,7 +74,8 @@ func array(t *testing.T, f faults) {
 	for _, label := range []string{"a", "b", "c", "d"} {
 		f.ran(label, "run 0\n")
 	}
-	specs[1].CPUs = 2
+	specs[1].Label, specs[1].CPUs = "other", 2
+	specs[0].Label = "another"
 	if _, err := f.SubmitAll(f.ctx, specs); err == nil {
 		t.Error("an array of different hardware was accepted")
 	}

@@ -44,6 +44,7 @@ func TestFaults(t *testing.T) {
 		{"AgentKilled", agentKilled},
 		{"SentTwice", sentTwice},
 		{"Refused", refused},
+		{"GPUs", gpus},
 		{"Array", array},
 		{"ArrayBySSH", arrayBySSH},
 		{"ControllerRestarted", controllerRestarted},
@@ -172,6 +173,27 @@ func refused(t *testing.T, f faults) {
 	spec.TimeLimit = 2 * time.Hour
 	if _, err := f.Submit(f.ctx, spec); err == nil || !strings.Contains(err.Error(), "1h0m0s") {
 		t.Errorf("two hours where one is allowed: %v", err)
+	}
+}
+
+// gpus looks at what is offered while a job has the GPUs.
+func gpus(t *testing.T, f faults) {
+	f.USDPerHour, f.GPUMemoryMB = map[string]float64{"urgent": 2}, map[string]int64{"a100": 40 << 10}
+	spec := f.shell("gpus", "echo gpus $CUDA_VISIBLE_DEVICES; sleep 14")
+	spec.Hardware = job.Hardware{GPUs: 2, GPU: "A100", GPUMemoryMB: 40 << 10}
+	s := f.submit(spec)
+	f.started("gpus")
+	time.Sleep(11 * time.Second) // what is offered counts for ten seconds
+	offers, err := f.Offers(f.ctx)
+	if err != nil || len(offers) != 2 || offers[0].Flavor != "main:a100" || offers[1].USDPerHour != 2 {
+		t.Fatalf("the offers are %+v, %v", offers, err)
+	}
+	if o := offers[0]; o.GPUs != 2 || o.FreeGPUs != 0 || o.FreeCPUs != 7 || o.GPUMemoryMB != 40<<10 || o.MemoryMB != 4000 || o.DefaultLimitS != 3600 {
+		t.Errorf("what is taken is offered as %+v", o)
+	}
+	f.want(f.until(s.ID, ""), job.Succeeded, 0)
+	if log := f.read(filepath.Join(f.Dir, "jobs", s.ID, "log")); log != "gpus 0,1\n" {
+		t.Errorf("the job has %q", log)
 	}
 }
 

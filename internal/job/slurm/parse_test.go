@@ -1,6 +1,7 @@
 package slurm
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -38,6 +39,25 @@ func TestParseDetails(t *testing.T) {
 	accounts := parseAccounts("8|CANCELLED by 0|0:15|Unknown|2026-11-26T19:00:01|main|None assigned|ml.b\n8.batch|CANCELLED|0:15||||n|batch\n9|NODE_FAIL|1:0\n")
 	if len(accounts) != 1 || accounts[0].state != "CANCELLED" || accounts[0].code != 128+15 || accounts[0].end.IsZero() {
 		t.Errorf("sacct says %+v", accounts)
+	}
+}
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+	b := &Backend{}
+	for script, want := range map[string]string{
+		"printf abc": "abc", "echo abc": "abc\n", ":": "", "printf '\n\na\n'": "\n\na\n", "cat": "", "echo 'ml-intern: end 0'; exit 0": "ml-intern: end 0\n",
+	} {
+		if got, err := b.run(t.Context(), script); got != want || err != nil {
+			t.Errorf("%s says %q, %v; want %q", script, got, err, want)
+		}
+	}
+	var refused *refusal
+	if got, err := b.run(t.Context(), "echo half; echo 'too  bad' >&2; exit 3"); got != "half\n" || !errors.As(err, &refused) || refused.code != 3 || err.Error() != "too bad" {
+		t.Errorf("a script that fails says %q, %v", got, err)
+	}
+	if got, err := b.run(t.Context(), "kill -9 $$"); !errors.Is(err, errNoAnswer) {
+		t.Errorf("a shell that is killed says %q, %v", got, err)
 	}
 }
 

@@ -56,7 +56,7 @@ func (b *Backend) run(ctx context.Context, script string) (string, error) {
 	c := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	c.WaitDelay = time.Second // a child of the shell may hold the pipes
 	c.Env = b.environ()
-	c.Stdin = strings.NewReader(fmt.Sprintf("echo '%s'\n(\n%s%s\n) </dev/null\necho \"%s$?\"\n", beginMark, prelude, script, endMark))
+	c.Stdin = strings.NewReader(fmt.Sprintf("echo '%s'\n(\n%s%s\n) </dev/null\nprintf '\\n%s%%d\\n' $?\n", beginMark, prelude, script, endMark))
 	var out, complaints bounded
 	c.Stdout, c.Stderr = &out, &complaints
 	err := c.Run()
@@ -91,7 +91,7 @@ func answer(out string) (text string, code int, ok bool) {
 	if _, err := fmt.Sscanf(out[end:], endMark+"%d\n", &code); err != nil {
 		return "", 0, false
 	}
-	return out[:end], code, true
+	return strings.TrimSuffix(out[:end], "\n"), code, true
 }
 
 // bounded keeps the beginning of what is written.
