@@ -40,6 +40,11 @@ test-llama: .go-there
 .PHONY: test-ssh
 test-ssh: .go-there
 	@scripts/test-ssh
+# Starts a real Slurm of one node, as root, without accounts and then with them; about ten minutes.
+.PHONY: test-slurm
+test-slurm: .go-there
+	@scripts/test-slurm
+	@SLURM_TEST_ACCOUNTS=1 scripts/test-slurm -run 'TestFaults/(Forgotten|AccountsOfSecrets)|TestHere/(Succeeds|Fails)'
 
 bench: build
 	@scripts/bench

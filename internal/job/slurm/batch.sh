@@ -61,8 +61,11 @@ mli_fail() {
 mkdir -p "$mli_output" || mli_fail 98 "node ${SLURMD_NODENAME:-$(hostname)} cannot make the folder $mli_output"
 cd "$mli_dir" || mli_fail 98 "node ${SLURMD_NODENAME:-$(hostname)} does not see the job's folder $mli_dir"
 
+# The job's parent. It tells the job's exit code: a wait that a signal ends may
+# lose it.
 mli_run() {
-	trap - TERM
+	trap : TERM
+	set +m
 	umask "$mli_umask"
 	export PYTHONUNBUFFERED=1
 	export OMP_NUM_THREADS="$mli_cpus" OPENBLAS_NUM_THREADS="$mli_cpus" MKL_NUM_THREADS="$mli_cpus"
@@ -72,7 +75,11 @@ mli_run() {
 	export -n MLI_PAD
 	export JOB_ID="$mli_id" OUTPUT_DIR="$mli_output" JOB_ATTEMPT="$mli_attempt"
 	type -P -- "$1" >/dev/null || { echo "[$1 is not there on node ${SLURMD_NODENAME:-$(hostname)}]"; exit 127; }
-	exec -- "$@"
+	exec 4>&2 2>/dev/null # this shell has nothing to say of how the job ended
+	(exec -- "$@" 2>&4 4>&-)
+	mli_code=$?
+	echo "$mli_code" >"$mli_state/code.$mli_attempt"
+	exit "$mli_code"
 }
 
 exec 3>>"$mli_state/log"
@@ -95,11 +102,14 @@ while :; do
 	wait "$mli_child"
 	mli_code=$?
 	kill -0 "$mli_child" 2>/dev/null || break
+	sleep 0.1 # a signal has ended the wait
 done
-# The wait may have been ended by the signal, with its number.
-wait "$mli_child" 2>/dev/null
-mli_last=$?
-[ "$mli_last" = 127 ] || mli_code=$mli_last
+if [ -s "$mli_state/code.$mli_attempt" ]; then
+	read -r mli_code <"$mli_state/code.$mli_attempt"
+elif [ "$mli_code" -lt 0 ] || [ "$mli_code" -gt 255 ]; then
+	mli_code=137 # they were killed together
+fi
+rm -f "$mli_state/code.$mli_attempt"
 # Who was killed with the job may hear of it a little later.
 [ "$mli_code" -le 128 ] || sleep 0.3
 if [ -n "$mli_masked" ]; then

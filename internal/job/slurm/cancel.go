@@ -22,10 +22,15 @@ func (b *Backend) Cancel(ctx context.Context, id string) error {
 	}
 	ctx, stop := context.WithTimeout(ctx, cancelWait)
 	defer stop()
-	if _, err := b.run(ctx, b.enter(id)+" && : >cancel"); err != nil {
+	script := b.enter(id) + " && : >cancel || exit\n"
+	told := map[string]time.Time{}
+	if rec.Ref != "" {
+		script += b.program("scancel") + " " + quote(rec.Ref) + " 2>/dev/null\n:" // if it fails, it is told again
+		told[rec.Ref] = time.Now()
+	}
+	if _, err := b.run(ctx, script); err != nil {
 		return fmt.Errorf("cancel job %s: %w", id, err)
 	}
-	told := map[string]time.Time{}
 	for {
 		over, err := b.end(ctx, id, told)
 		if err != nil {
@@ -43,7 +48,7 @@ func (b *Backend) Cancel(ctx context.Context, id string) error {
 }
 
 // again is after what time Slurm is told once more to cancel a job.
-const again = 20 * time.Second
+const again = 10 * time.Second
 
 // end tells Slurm to end a job, and reports whether it is over.
 func (b *Backend) end(ctx context.Context, id string, told map[string]time.Time) (over bool, err error) {

@@ -104,8 +104,12 @@ func place(from, size int64) int64 {
 }
 
 // slurmSaid is the end of what Slurm has said of a job.
-func (b *Backend) slurmSaid(ctx context.Context, id string) string {
-	out, err := b.run(ctx, b.enter(id)+" && tail -c 400 "+slurmLogFile+" 2>/dev/null || :")
+func (b *Backend) slurmSaid(ctx context.Context, rec job.Record) string {
+	name := slurmLogFile
+	if task := rec.Kept[keptTask]; task != "" {
+		name += "." + task
+	}
+	out, err := b.run(ctx, b.enter(head(rec))+" && tail -c 2000 "+name+" 2>/dev/null || :")
 	if err != nil || strings.TrimSpace(out) == "" {
 		return "it does not say why"
 	}

@@ -223,10 +223,10 @@ func parseGres(text string) []gres {
 	var all []gres
 	depth := 0
 	words := strings.FieldsFunc(strings.Map(func(r rune) rune { // what is in brackets may have commas
-		switch {
-		case r == '(':
+		switch r {
+		case '(':
 			depth++
-		case r == ')':
+		case ')':
 			depth--
 			return -1
 		}

@@ -35,7 +35,7 @@ func byssh(t *testing.T) *slurm.Backend {
 	dir := cluster(t)
 	return &slurm.Backend{
 		Dir: filepath.Join(t.TempDir(), "state"), Root: t.TempDir(),
-		Host: "cluster", SSH: []string{"ssh", "-F", filepath.Join(dir, "etc", "ssh_config")},
+		Host: "cluster", SSH: []string{"ssh", "-F", filepath.Join(dir, "etc", "ssh_config"), "-o", "ControlPath=" + filepath.Join(dir, "run", "%C")},
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -55,7 +56,7 @@ func (b *Backend) run(ctx context.Context, script string) (string, error) {
 	c := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	c.WaitDelay = time.Second // a child of the shell may hold the pipes
 	c.Env = b.environ()
-	c.Stdin = strings.NewReader(fmt.Sprintf("echo '%s'\n(\n%s%s\n) </dev/null\necho \"%s$?\"\n", beginMark, prelude, script, endMark))
+	c.Stdin = strings.NewReader(fmt.Sprintf("echo '%s'\n(\n%s%s\n) </dev/null\nprintf '\\n%s%%d\\n' $?\n", beginMark, prelude, script, endMark))
 	var out, complaints bounded
 	c.Stdout, c.Stderr = &out, &complaints
 	err := c.Run()
@@ -90,7 +91,7 @@ func answer(out string) (text string, code int, ok bool) {
 	if _, err := fmt.Sscanf(out[end:], endMark+"%d\n", &code); err != nil {
 		return "", 0, false
 	}
-	return out[:end], code, true
+	return strings.TrimSuffix(out[:end], "\n"), code, true
 }
 
 // bounded keeps the beginning of what is written.
@@ -109,11 +110,24 @@ func (b *Backend) ssh() []string {
 		argv = []string{"ssh"}
 	}
 	argv = append(slices.Clone(argv), "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "-o", "ServerAliveInterval=15", "-T")
-	if home, err := os.UserHomeDir(); err == nil && os.MkdirAll(filepath.Join(home, ".ssh"), 0o700) == nil {
-		argv = append(argv, "-o", "ControlMaster=auto", "-o", "ControlPersist=60",
-			"-o", "ControlPath="+filepath.Join(home, ".ssh", "ml-intern-%C"))
+	if path := controlPath(); path != "" {
+		argv = append(argv, "-o", "ControlMaster=auto", "-o", "ControlPersist=60", "-o", "ControlPath="+path)
 	}
 	return append(argv, "--", b.Host, "sh")
+}
+
+// controlPath is the socket of the kept connection, "" where there can be none:
+// Windows has none, and a path may be too long for a socket.
+func controlPath() string {
+	home, err := os.UserHomeDir()
+	if err != nil || runtime.GOOS == "windows" || len(home) > 30 {
+		return ""
+	}
+	dir := filepath.Join(home, ".ssh")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "ml-intern-%C")
 }
 
 // environ is what Slurm's programs, and through sbatch the jobs, get of this

@@ -23,6 +23,10 @@
 //	history    a line for the start and the end of each attempt: a job that
 //	           lost its node may run again
 //	output/    by ssh: its results
+//	code.N and masked.N, for a moment, what two of its processes tell it
+//
+// The folder of an array is there too, with a batch.sh that leads each task to
+// its own, and the slurm.log of each.
 //
 // How a job ended is told by its history and by what Slurm says of it, while it
 // says anything: it forgets a job after minutes if it keeps no accounts.

@@ -3,6 +3,7 @@ package slurm
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"time"
 
@@ -10,8 +11,9 @@ import (
 )
 
 const (
-	// unclear is how long a job that Slurm says is over, or does not know, may
-	// have noted no end before Slurm's word counts.
+	// unclear is how long it may not be clear how a job ended that Slurm says is
+	// over, or does not know, before Slurm's word counts: its note of its end
+	// may take a while to be seen, and so may its requeueing.
 	unclear = 15 * time.Second
 
 	// completing is how long Slurm may take to say how a job failed that has
@@ -34,7 +36,7 @@ func (b *Backend) status(ctx context.Context, rec job.Record, after time.Time) (
 	}
 	now, err := b.judge(ctx, &rec, s)
 	if err != nil {
-		return rec.Last, fmt.Errorf("ask for job %s: %w", rec.ID, err)
+		return now, fmt.Errorf("ask for job %s: %w", rec.ID, err)
 	}
 	if now.Done() {
 		b.live.remove(rec.ID)
@@ -71,21 +73,27 @@ func (b *Backend) judge(ctx context.Context, rec *job.Record, s snapshot) (job.S
 	case h.final():
 		return ended(now, h, row{}), nil
 	case s.queueErr != nil:
-		return rec.Last, s.queueErr
+		if !now.Started.IsZero() {
+			now.State = job.Running
+		}
+		return now, s.queueErr
 	case there && !r.over() && (h.how != "itself" || b.doubts.of(rec.ID) < completing):
+		if h.how != "itself" {
+			b.doubts.end(rec.ID)
+		}
 		return going(now, h, r), nil
 	case rec.Ref == "":
 		return b.unsent(ctx, now)
-	case (!there || r.plain()) && h.end.IsZero() && b.doubts.of(rec.ID) < unclear:
+	case (h.end.IsZero() && (!there || r.plain()) || r.taken() && h.attempt < rec.Spec.Retries) && b.doubts.of(rec.ID) < unclear:
 		return rec.Last, nil
 	}
-	return b.over(ctx, now, h, r)
+	return b.over(ctx, *rec, now, h, r)
 }
 
 // over says how a job is that has ended, by what Slurm says of it in detail.
-func (b *Backend) over(ctx context.Context, now job.Status, h history, r row) (job.Status, error) {
+func (b *Backend) over(ctx context.Context, rec job.Record, now job.Status, h history, r row) (job.Status, error) {
 	if r.state == "" || r.plain() && h.end.IsZero() {
-		found, ok, err := b.details(ctx, now.ID, now.Ref)
+		found, ok, err := b.details(ctx, head(rec), now.Ref)
 		if err != nil {
 			return now, err
 		}
@@ -97,11 +105,18 @@ func (b *Backend) over(ctx context.Context, now job.Status, h history, r row) (j
 		// Should Slurm find it again, it must not run.
 		return b.bury(ctx, now, job.Canceled, "it never started, and Slurm does not know it any more: somebody has canceled it, or Slurm has lost it")
 	}
-	if h.start.IsZero() && r.plain() {
-		r.reason = b.slurmSaid(ctx, now.ID)
+	if r.plain() && (h.end.IsZero() || h.code > 128) {
+		r.reason = b.slurmSaid(ctx, rec)
+		if !h.start.IsZero() && memoryWords.MatchString(r.reason) {
+			r.state = "OUT_OF_MEMORY"
+		}
 	}
 	return ended(now, h, r), nil
 }
+
+// memoryWords are how Slurm says what its state does not: where memory is not
+// limited by the kernel, a job that needed too much has FAILED.
+var memoryWords = regexp.MustCompile(`exceeded (job |step )?memory limit|oom[-_ ]kill`)
 
 // unsent is how a job is that Slurm has not got, as far as is known.
 func (b *Backend) unsent(ctx context.Context, now job.Status) (job.Status, error) {
@@ -120,9 +135,6 @@ func (b *Backend) bury(ctx context.Context, now job.Status, state job.State, why
 	now.State, now.Reason, now.Finished = state, why, time.Now().UTC()
 	return now, nil
 }
-
-// rows are those of a job.
-func (s snapshot) rows(rec job.Record) []row { return s.queue[rec.ID] }
 
 // choose is the row that counts: of the one that runs, of one that may, or of
 // the one that was sent.
@@ -148,6 +160,10 @@ func (r row) over() bool {
 	}
 	return false
 }
+
+// taken reports whether the machine was taken from the job; it may wait to run
+// again in a moment.
+func (r row) taken() bool { return r.state == "PREEMPTED" || r.state == "NODE_FAIL" }
 
 // plain reports whether the job ended without anything happening to it.
 func (r row) plain() bool { return r.state == "COMPLETED" || r.state == "FAILED" }
@@ -218,8 +234,11 @@ func outcome(now job.Status, h history, r row) (job.State, string) {
 	case "PREEMPTED", "REVOKED":
 		return job.Preempted, "the machine was taken from it by Slurm"
 	case "NODE_FAIL", "BOOT_FAIL":
-		if h.start.IsZero() {
+		switch {
+		case h.start.IsZero():
 			return job.Failed, "its node failed before it started"
+		case h.how == "itself": // the node failed after it
+			return job.Failed, exitReason(now.ExitCode)
 		}
 		return job.Lost, fmt.Sprintf("its node %s failed, and nobody knows how it ended", h.node)
 	}
@@ -235,7 +254,7 @@ func outcome(now job.Status, h history, r row) (job.State, string) {
 	case h.how == "asked":
 		return job.Preempted, "Slurm asked it to end, and does not say why any more"
 	case h.start.IsZero():
-		return job.Failed, "Slurm could not start it: " + r.reason
+		return job.Failed, "Slurm could not start it: " + clip(r.reason, 400)
 	}
 	return job.Lost, "it started, and neither it nor Slurm says how it ended"
 }

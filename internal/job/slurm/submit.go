@@ -36,16 +36,11 @@ func (b *Backend) submit(ctx context.Context, spec job.Spec) (job.Status, error)
 		return job.Status{}, err
 	}
 	defer done()
-	if sent(rec) {
-		return b.known(ctx, rec), nil
+	if there, err := b.there(ctx, &rec, began); there || err != nil {
+		return rec.Last, err
 	}
-	if rec.Submitted.Before(began) {
-		// A Submit before this one was cut off.
-		if found, err := b.found(ctx, &rec); err != nil || found {
-			return rec.Last, errors.Join(err, b.records().Save(rec))
-		}
-	}
-	return b.send(ctx, p.on(rec, spec), p)
+	statuses, err := b.send(ctx, []parcel{{p.on(rec, spec), p}})
+	return statuses[0], err
 }
 
 // sent reports whether a job needs no more sending.
@@ -81,50 +76,85 @@ func (b *Backend) found(ctx context.Context, rec *job.Record) (bool, error) {
 	return rec.Ref != "", nil
 }
 
-// send sends a job that is remembered.
-func (b *Backend) send(ctx context.Context, rec job.Record, p plan) (job.Status, error) {
-	if err := b.records().Save(rec); err != nil {
-		return job.Status{}, err
+// A parcel is a job that is remembered, and how it will run.
+type parcel struct {
+	rec job.Record
+	plan
+}
+
+// send sends a job, or several as one array.
+func (b *Backend) send(ctx context.Context, parcels []parcel) ([]job.Status, error) {
+	statuses := make([]job.Status, len(parcels))
+	head := parcels[0].rec.ID
+	if len(parcels) > 1 {
+		head = job.NewID(time.Now())
 	}
-	pad, mixed := newSecrets(p.secrets)
-	if err := b.upload(ctx, rec, p, mixed); err != nil {
-		return job.Status{}, errors.Join(fmt.Errorf("put the job where Slurm sees it: %w", err), b.withdraw(ctx, rec))
+	for i := range parcels {
+		parcels[i].rec.Kept = nil
+		if len(parcels) > 1 {
+			parcels[i].rec.Kept = map[string]string{keptArray: head, keptTask: strconv.Itoa(i)}
+		}
+		if err := b.records().Save(parcels[i].rec); err != nil {
+			return statuses, err
+		}
+		b.live.add(b.unfinished, parcels[i].rec.ID)
 	}
-	ref, err := b.sbatch(ctx, rec, p, pad)
-	if err == nil {
-		rec.Ref, rec.Last.Ref = ref, ref
-		b.live.add(b.unfinished, rec.ID)
-		return rec.Last, b.records().Save(rec)
+	pad, mixed := newSecrets(parcels[0].secrets)
+	err := b.upload(ctx, head, parcels, mixed)
+	if err != nil {
+		return statuses, errors.Join(fmt.Errorf("put the job where Slurm sees it: %w", err), b.withdraw(ctx, head, parcels))
 	}
-	// It may have it all the same.
-	found, lookErr := b.found(ctx, &rec)
-	if found {
-		return rec.Last, b.records().Save(rec)
-	}
+	ref, err := b.sbatch(ctx, head, parcels, pad)
 	var refused *refusal
-	if lookErr == nil && errors.As(err, &refused) {
-		return job.Status{}, errors.Join(fmt.Errorf("sbatch: %w", err), b.withdraw(ctx, rec))
+	for i := range parcels {
+		rec := &parcels[i].rec
+		if err == nil {
+			rec.Ref = ref
+			if len(parcels) > 1 {
+				rec.Ref += "_" + strconv.Itoa(i)
+			}
+			rec.Last.Ref = rec.Ref
+		} else if found, lookErr := b.found(ctx, rec); lookErr != nil || !found {
+			if lookErr == nil && errors.As(err, &refused) {
+				return statuses, errors.Join(fmt.Errorf("sbatch: %w", err), b.withdraw(ctx, head, parcels))
+			}
+			return statuses, fmt.Errorf("sbatch: %w; nobody knows whether Slurm has the job: submitted again with its label, it runs once", err)
+		}
+		statuses[i] = rec.Last
+		if err := b.records().Save(*rec); err != nil {
+			return statuses, err
+		}
 	}
-	return rec.Last, fmt.Errorf("sbatch: %w; nobody knows whether Slurm has the job: submitted again with its label, it runs once", err)
+	return statuses, nil
 }
 
-// withdraw forgets a job. Should Slurm have it after all, it finds no folder,
-// and does nothing.
-func (b *Backend) withdraw(ctx context.Context, rec job.Record) error {
-	if _, err := b.run(ctx, "rm -rf "+quote(b.root()+"/"+jobsDir+"/"+rec.ID)); err != nil {
-		return nil //nolint:nilerr // then the record stays, and with it the label
+// withdraw forgets jobs that Slurm has not got, unless one runs all the same.
+// Should Slurm get one later, it finds no folder and does nothing.
+func (b *Backend) withdraw(ctx context.Context, head string, parcels []parcel) error {
+	script := "cd " + quote(b.root()+"/"+jobsDir) + " || exit\n"
+	for _, p := range parcels {
+		script += "mkdir -p " + p.rec.ID + "; ln -s nobody " + p.rec.ID + "/claim 2>/dev/null\n" +
+			`[ "$(readlink ` + p.rec.ID + `/claim)" = nobody ] || exit` + "\nset -- \"$@\" " + p.rec.ID + "\n"
 	}
-	b.live.remove(rec.ID)
-	return b.records().Forget(rec.ID)
+	if _, err := b.run(ctx, script+`rm -rf "$@" `+head); err != nil {
+		return nil //nolint:nilerr // then the records stay, and with them the labels
+	}
+	var errs []error
+	for _, p := range parcels {
+		b.live.remove(p.rec.ID)
+		errs = append(errs, b.records().Forget(p.rec.ID))
+	}
+	return errors.Join(errs...)
 }
 
-// sbatch gives the job to Slurm and returns its number.
-func (b *Backend) sbatch(ctx context.Context, rec job.Record, p plan, pad string) (string, error) {
-	script := "cd " + quote(b.root()+"/"+jobsDir+"/"+rec.ID) + " || exit\n"
+// sbatch gives the jobs to Slurm and returns their number.
+func (b *Backend) sbatch(ctx context.Context, head string, parcels []parcel, pad string) (string, error) {
+	script := "cd " + quote(b.root()+"/"+jobsDir+"/"+head) + " || exit\n"
 	if pad != "" {
 		script += "export " + padName + "=" + quote(pad) + "\n"
 	}
-	out, err := b.run(ctx, script+b.program("sbatch")+" "+quoteAll(b.options(rec, p))+` --chdir="$PWD" -- ./`+batchFile+` "$PWD"`)
+	options := b.options(head, parcels)
+	out, err := b.run(ctx, script+b.program("sbatch")+" "+quoteAll(options)+` --chdir="$PWD" -- ./`+batchFile+` "$PWD"`)
 	if err != nil {
 		return "", err
 	}
@@ -137,13 +167,20 @@ func (b *Backend) sbatch(ctx context.Context, rec job.Record, p plan, pad string
 }
 
 // options are sbatch's. Everyone can read them.
-func (b *Backend) options(rec job.Record, p plan) []string {
-	need := rec.Spec.Hardware
+func (b *Backend) options(head string, parcels []parcel) []string {
+	p, spec := parcels[0].plan, parcels[0].rec.Spec
+	need, log := spec.Hardware, slurmLogFile
+	if len(parcels) > 1 {
+		log += ".%a" // each has its own
+	}
 	options := []string{
-		"--parsable", "--job-name=" + jobName(rec.ID, rec.Spec.Name), "--partition=" + p.part.name,
+		"--parsable", "--job-name=" + jobName(head, spec.Name), "--partition=" + p.part.name,
 		"--nodes=1", "--ntasks=1", "--cpus-per-task=" + strconv.Itoa(max(need.CPUs, 1)),
 		"--time=" + strconv.Itoa(int(p.limit.Minutes())),
-		"--output=" + slurmLogFile, "--open-mode=append", "--export=ALL",
+		"--output=" + log, "--open-mode=append", "--export=ALL",
+	}
+	if len(parcels) > 1 {
+		options = append(options, fmt.Sprintf("--array=0-%d", len(parcels)-1))
 	}
 	if need.MemoryMB > 0 {
 		options = append(options, fmt.Sprintf("--mem=%dM", need.MemoryMB))
@@ -153,7 +190,7 @@ func (b *Backend) options(rec job.Record, p plan) []string {
 	} else if gpus > 0 {
 		options = append(options, fmt.Sprintf("--gres=gpu:%d", gpus))
 	}
-	if rec.Spec.Retries > 0 {
+	if spec.Retries > 0 {
 		options = append(options, "--requeue")
 	} else {
 		options = append(options, "--no-requeue")

@@ -51,7 +51,7 @@ func (b *Backend) stream(ctx context.Context, script string, in io.Reader, read 
 	if err != nil {
 		cancel() // whoever has read enough does not wait for the rest
 	}
-	if waitErr := c.Wait(); err == nil {
+	if waitErr := c.Wait(); err == nil && !errors.Is(waitErr, exec.ErrWaitDelay) { // a kept connection holds the pipe of complaints
 		err = waitErr
 	}
 	if err != nil && complaints.Len() > 0 && !errors.Is(err, errStopped) {
@@ -79,18 +79,19 @@ func skipTo(r *bufio.Reader, mark string) error {
 // A textFile is a file of the job's folder.
 type textFile struct{ name, text string }
 
-// upload makes the job's folder: what Slurm runs, and for another machine what
-// the job reads. The files of a job that is sent again are the same.
-func (b *Backend) upload(ctx context.Context, rec job.Record, p plan, mixed textFile) error {
+// upload makes the jobs' folders: what Slurm runs, and for another machine what
+// the jobs read. The files of a job that is sent again are the same.
+func (b *Backend) upload(ctx context.Context, head string, parcels []parcel, mixed textFile) error {
 	r, w := io.Pipe()
 	packed := make(chan error, 1)
 	go func() {
-		err := b.pack(w, rec, p, mixed)
+		err := b.pack(w, head, parcels, mixed)
 		w.CloseWithError(err)
 		packed <- err
 	}()
 	const done = "unpacked"
-	err := b.stream(ctx, b.enter(rec.ID)+" && tar -xf - && echo "+done, r, func(r *bufio.Reader) error { return skipTo(r, done) })
+	dir := quote(b.root() + "/" + jobsDir)
+	err := b.stream(ctx, "mkdir -p "+dir+" && cd "+dir+" && tar -xf - && echo "+done, r, func(r *bufio.Reader) error { return skipTo(r, done) })
 	r.CloseWithError(errStopped)
 	if packErr := <-packed; packErr != nil && !errors.Is(packErr, errStopped) {
 		return packErr
@@ -98,40 +99,55 @@ func (b *Backend) upload(ctx context.Context, rec job.Record, p plan, mixed text
 	return err
 }
 
-// pack writes the job's folder as an archive.
-func (b *Backend) pack(w io.Writer, rec job.Record, p plan, mixed textFile) error {
+// pack writes the jobs' folders as an archive.
+func (b *Backend) pack(w io.Writer, head string, parcels []parcel, mixed textFile) error {
 	t := tar.NewWriter(w)
-	files := []textFile{{batchFile, b.batch(rec, p)}}
-	if mixed.name != "" {
-		files = append(files, textFile{maskFile, maskScript}, mixed)
-	}
-	if rec.Spec.Script != "" {
-		files = append(files, textFile{scriptDir + "/" + filepath.Base(rec.Spec.Script), string(p.source)})
-	}
-	for _, f := range files {
-		if err := t.WriteHeader(&tar.Header{Name: f.name, Mode: 0o600, Size: int64(len(f.text)), ModTime: time.Now()}); err != nil {
+	for _, p := range parcels {
+		files := []textFile{{batchFile, b.batch(p.rec, p.plan)}}
+		if mixed.name != "" {
+			files = append(files, textFile{maskFile, maskScript}, mixed)
+		}
+		if p.rec.Spec.Script != "" {
+			files = append(files, textFile{scriptDir + "/" + filepath.Base(p.rec.Spec.Script), string(p.source)})
+		}
+		if err := packTexts(t, p.rec.ID, files); err != nil {
 			return err
 		}
-		if _, err := io.WriteString(t, f.text); err != nil {
-			return err
+		if b.Host != "" {
+			if err := packInputs(t, p.rec.ID+"/"+workDir, p.rec.Spec); err != nil {
+				return err
+			}
 		}
 	}
-	if b.Host != "" {
-		if err := packInputs(t, rec.Spec); err != nil {
+	if len(parcels) > 1 {
+		if err := packTexts(t, head, []textFile{{batchFile, arrayBatch(parcels)}}); err != nil {
 			return err
 		}
 	}
 	return t.Close()
 }
 
+func packTexts(t *tar.Writer, dir string, files []textFile) error {
+	for _, f := range files {
+		header := &tar.Header{Name: dir + "/" + f.name, Mode: 0o600, Size: int64(len(f.text)), ModTime: time.Now()}
+		if err := t.WriteHeader(header); err != nil {
+			return err
+		}
+		if _, err := io.WriteString(t, f.text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // packInputs adds the files and folders of the workspace that the job reads.
-func packInputs(t *tar.Writer, spec job.Spec) error {
+func packInputs(t *tar.Writer, dir string, spec job.Spec) error {
 	root, err := os.OpenRoot(spec.Dir)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	if err := t.WriteHeader(&tar.Header{Name: workDir + "/", Typeflag: tar.TypeDir, Mode: 0o700}); err != nil {
+	if err := t.WriteHeader(&tar.Header{Name: dir + "/", Typeflag: tar.TypeDir, Mode: 0o700}); err != nil {
 		return err
 	}
 	for _, input := range spec.Inputs {
@@ -145,7 +161,7 @@ func packInputs(t *tar.Writer, spec job.Spec) error {
 			if err != nil {
 				return fmt.Errorf("read input: %w", err)
 			}
-			return packFile(t, root, name)
+			return packFile(t, dir, root, name)
 		})
 		if err != nil {
 			return err
@@ -155,7 +171,7 @@ func packInputs(t *tar.Writer, spec job.Spec) error {
 }
 
 // packFile adds one file, or the one that a link leads to.
-func packFile(t *tar.Writer, root *os.Root, name string) error {
+func packFile(t *tar.Writer, dir string, root *os.Root, name string) error {
 	info, err := root.Stat(name)
 	if err != nil {
 		return fmt.Errorf("read input: %w", err)
@@ -168,7 +184,7 @@ func packFile(t *tar.Writer, root *os.Root, name string) error {
 		return fmt.Errorf("read input: %w", err)
 	}
 	defer file.Close()
-	header := &tar.Header{Name: workDir + "/" + name, Mode: int64(info.Mode().Perm() | 0o600), Size: info.Size(), ModTime: info.ModTime()}
+	header := &tar.Header{Name: dir + "/" + name, Mode: int64(info.Mode().Perm() | 0o600), Size: info.Size(), ModTime: info.ModTime()}
 	if err := t.WriteHeader(header); err != nil {
 		return err
 	}
