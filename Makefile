@@ -36,6 +36,11 @@ test-interop: build setup
 test-llama: .go-there
 	@scripts/test-llama
 
+# Installs Ray once, 300 MB, and starts real heads and nodes.
+.PHONY: test-ray
+test-ray: .go-there
+	@scripts/test-ray
+
 bench: build
 	@scripts/bench
 
