@@ -151,6 +151,28 @@ func (c *cluster) backend(t *testing.T) ray.Backend {
 	return ray.Backend{Dir: filepath.Join(t.TempDir(), "state"), URL: c.url(), Token: c.token}
 }
 
+// search looks for a secret in all that Ray has written, and says in how much.
+func (c *cluster) search(secret string) (files int) {
+	c.Helper()
+	err := filepath.WalkDir(c.dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return nil //nolint:nilerr // Ray goes on meanwhile
+		}
+		data, err := os.ReadFile(path)
+		if err == nil {
+			files++
+		}
+		if bytes.Contains(data, []byte(secret)) {
+			c.Errorf("%s holds the secret", path)
+		}
+		return nil
+	})
+	if err != nil {
+		c.Error(err)
+	}
+	return files
+}
+
 func (c *cluster) until(what string, ok func() bool) {
 	c.Helper()
 	for end := time.Now().Add(3 * time.Minute); !ok(); time.Sleep(100 * time.Millisecond) {

@@ -114,6 +114,9 @@ print(ray.get(f.remote()), len(os.environ["API_KEY"]))`}
 	if log := text(t, b, s.ID); !strings.Contains(log, "hello 15\n") {
 		t.Errorf("the log is %q", log)
 	}
+	if n := c.search("hunter2-hunter2"); n == 0 {
+		t.Error("no file of the cluster was read")
+	}
 	data, err := os.ReadFile(filepath.Join(b.Dir, "jobs", s.ID+".json"))
 	if err != nil || strings.Contains(string(data), token) {
 		t.Errorf("the record holds the token, or %v", err)
