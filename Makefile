@@ -45,6 +45,10 @@ test-ssh: .go-there
 test-slurm: .go-there
 	@scripts/test-slurm
 	@SLURM_TEST_ACCOUNTS=1 scripts/test-slurm -run 'TestFaults/(Forgotten|AccountsOfSecrets)|TestHere/(Succeeds|Fails)'
+# Installs Ray once, 300 MB, and starts real heads and nodes.
+.PHONY: test-ray
+test-ray: .go-there
+	@scripts/test-ray
 
 bench: build
 	@scripts/bench

@@ -4,6 +4,7 @@ package ray_test
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"ml-intern/internal/job"
 	"ml-intern/internal/job/ray"
 )
 
@@ -52,6 +54,9 @@ func startCluster(t *testing.T, cpus int, env ...string) *cluster {
 			t.Logf("Ray's own logs: %s", dir)
 			return
 		}
+func startCluster(t *testing.T, cpus int, token string) *cluster {
+	dir, err := os.MkdirTemp(cmp.Or(os.Getenv("ML_INTERN_TEST_DIR"), "/tmp"), "ray") // paths of sockets must be short
+	c := &cluster{T: t, dir: dir, port: freePort(t), dashboard: freePort(t), client: freePort(t), cpus: cpus, token: token}
 		_ = os.RemoveAll(dir)
 	})
 	c.startHead()
@@ -66,6 +71,20 @@ func (c *cluster) startHead() {
 		offers, err := c.backend(c.T).Offers(c.Context())
 		return err == nil && len(offers) > 0
 	})
+	if c.cpus > 0 {
+		c.offers(1)
+	}
+}
+
+// offers waits until the cluster has so many.
+func (c *cluster) offers(n int) []job.Offer {
+	c.Helper()
+	var offers []job.Offer
+	c.until(fmt.Sprintf("there are %d offers", n), func() (ok bool) {
+		var err error
+		offers, err = c.backend(c.T).Offers(c.Context())
+		return err == nil && len(offers) == n
+	return offers
 }
 
 func (c *cluster) url() string { return "http://127.0.0.1:" + strconv.Itoa(c.dashboard) }
@@ -83,6 +102,14 @@ func (c *cluster) start(args ...string) *exec.Cmd {
 	cmd := exec.Command(program(c.T), args...)
 	cmd.Env = append(os.Environ(), "RAY_USAGE_STATS_ENABLED=0", "RAY_DISABLE_IMPORT_WARNING=1", "PATH="+filepath.Dir(program(c.T))+":"+os.Getenv("PATH"))
 	cmd.Env = append(cmd.Env, c.env...)
+	args = append([]string{
+		"start", "--block", "--disable-usage-stats", "--dashboard-agent-listen-port=0", "--object-store-memory=100000000",
+		"--min-worker-port=0", "--max-worker-port=0",
+	}, args...)
+	cmd.Env = append(os.Environ(), "RAY_USAGE_STATS_ENABLED=0", "RAY_raylet_start_wait_time_s=180", "RAY_AUTH_MODE=disabled", "PATH="+filepath.Dir(program(c.T))+":"+os.Getenv("PATH"))
+	if c.token != "" {
+		cmd.Env = append(cmd.Env, "RAY_AUTH_MODE=token", "RAY_AUTH_TOKEN="+c.token)
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -142,6 +169,28 @@ func (c *cluster) backend(t *testing.T) ray.Backend {
 func (c *cluster) until(what string, ok func() bool) {
 	c.Helper()
 	for end := time.Now().Add(90 * time.Second); !ok(); time.Sleep(100 * time.Millisecond) {
+// search looks for a secret in all that Ray has written, and says in how much.
+func (c *cluster) search(secret string) (files int) {
+	err := filepath.WalkDir(c.dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return nil //nolint:nilerr // Ray goes on meanwhile
+		}
+		data, err := os.ReadFile(path)
+		if err == nil {
+			files++
+		}
+		if bytes.Contains(data, []byte(secret)) {
+			c.Errorf("%s holds the secret", path)
+		}
+		return nil
+	})
+	if err != nil {
+		c.Error(err)
+	}
+	return files
+}
+
+	for end := time.Now().Add(3 * time.Minute); !ok(); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(end) {
 			c.Fatalf("it never came that %s", what)
 		}

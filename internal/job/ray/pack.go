@@ -122,6 +122,10 @@ func (p *packer) modules() error {
 			return nil
 		}
 		return p.add(name)
+		info, err := d.Info()
+		if err == nil && info.Size() <= maxModule {
+			return p.add(name)
+		return nil //nolint:nilerr // what is gone by now cannot be imported
 	})
 }
 

@@ -88,6 +88,8 @@ func (b Backend) shown(rec job.Record) job.Status {
 	s := rec.Last
 	s.Ref = cmp.Or(rec.Ref, s.Ref)
 	return s
+	rec.Last.Ref = rec.Ref
+	return rec.Last
 }
 
 // settle asks Ray for a job that is not done, and remembers the answer.
@@ -128,6 +130,8 @@ func (b Backend) missing(ctx context.Context, rec job.Record) (job.Record, error
 		return b.bury(rec, job.Lost, lostSession)
 	case rec.Ref != "":
 		return b.bury(rec, job.Lost, "Ray does not know it any more: it was deleted there")
+	case rec.Kept[keptCancel] != "": // nor must Ray ever get it
+		return b.bury(rec, job.Canceled, "canceled before Ray had it")
 	case rec.Kept[keptAttempt] != "":
 		return b.resend(ctx, rec)
 	case time.Since(rec.Submitted) > unsentWait:
@@ -145,6 +149,10 @@ const lostSession = "the Ray head was restarted, and with it everything it knew 
 // bury ends a record whose job nobody can say more of.
 func (b Backend) bury(rec job.Record, state job.State, reason string) (job.Record, error) {
 	rec.Last.State, rec.Last.Reason = state, reason
+	if state == job.Lost {
+		rec.Kept = with(rec.Kept, keptLog, "whole") // no more of it will come
+	}
+	b.clear(rec.ID)
 	return rec, b.records().Save(rec)
 }
 

@@ -16,12 +16,14 @@ import (
 // TestRealBackend runs the suite against a real Ray head.
 func TestRealBackend(t *testing.T) {
 	c := startCluster(t, 6)
+	c := startCluster(t, 6, "")
 	jobtest.Run(t, func(t *testing.T) job.Backend { return c.backend(t) }, jobtest.Traits{Elsewhere: true})
 }
 
 // TestRealHeadRestarted takes a head away with all that it knows.
 func TestRealHeadRestarted(t *testing.T) {
 	c := startCluster(t, 2)
+	c := startCluster(t, 2, "")
 	b := c.backend(t)
 	spec, trace := runs(t)
 	spec.Command[2] = `echo begun; ` + spec.Command[2] + `; sleep 300`
@@ -59,6 +61,8 @@ func TestRealNodeLost(t *testing.T) {
 		offers, err := b.Offers(t.Context())
 		return err == nil && len(offers) > 0
 	})
+	c := startCluster(t, 0, "")
+	c.offers(1)
 	spec := shell(t, `echo "attempt $JOB_ATTEMPT from $CHECKPOINT"; [ "$JOB_ATTEMPT" = 1 ] || sleep 300; echo 1 >"$OUTPUT_DIR/score"`)
 	spec.Retries, spec.Checkpoint = 1, "hf://model/me/run"
 	again := submit(t, b, spec)
@@ -91,6 +95,7 @@ func TestRealToken(t *testing.T) {
 	token := strings.Repeat("0123456789abcdef", 4)
 	t.Setenv("RAY_AUTH_TOKEN", token)
 	c := startCluster(t, 2, "RAY_AUTH_MODE=token", "RAY_AUTH_TOKEN="+token)
+	c := startCluster(t, 2, token)
 	b := c.backend(t)
 	for _, wrong := range []string{"", strings.Repeat("f", 64)} {
 		b.Token = wrong
@@ -118,6 +123,9 @@ print(ray.get(f.remote()), len(os.environ["API_KEY"]))`}
 	if log := text(t, b, s.ID); !strings.Contains(log, "hello 15\n") {
 		t.Errorf("the log is %q", log)
 	}
+	if n := c.search("hunter2-hunter2"); n == 0 {
+		t.Error("no file of the cluster was read")
+	}
 	data, err := os.ReadFile(filepath.Join(b.Dir, "jobs", s.ID+".json"))
 	if err != nil || strings.Contains(string(data), token) {
 		t.Errorf("the record holds the token, or %v", err)
@@ -141,6 +149,13 @@ func TestRealShared(t *testing.T) {
 	}
 	gpu := offers[1]
 	if gpu.GPU != "A100" || gpu.GPUs != 2 || gpu.CPUs != 3 || gpu.GPUMemoryMB != 81920 || !strings.HasSuffix(gpu.Flavor, "-2xa100") || !gpu.PriceUnknown || gpu.Ephemeral {
+	c := startCluster(t, 2, "")
+	c.offers(2)
+	var gpu job.Offer
+	c.until("Ray says what is free", func() bool {
+		gpu = offers[len(offers)-1]
+		return err == nil && gpu.FreeGPUs == 2 && gpu.FreeCPUs == 3
+	if gpu.GPUMemoryMB != 81920 || gpu.GPU != "A100" || gpu.GPUs != 2 || gpu.CPUs != 3 || !strings.HasSuffix(gpu.Flavor, "-2xa100") || !gpu.PriceUnknown || gpu.Ephemeral {
 		t.Errorf("the offer is %+v", gpu)
 	}
 	b.USDPerHour = map[string]float64{gpu.Flavor: 3}
@@ -172,6 +187,7 @@ func TestRealShared(t *testing.T) {
 // TestRealDependencies has Ray make environments; it needs an index of packages.
 func TestRealDependencies(t *testing.T) {
 	c := startCluster(t, 2)
+	c := startCluster(t, 2, "")
 	b := c.backend(t)
 	spec := job.Spec{Dir: t.TempDir(), Script: "train.py", Dependencies: []string{"six"}}
 	script := "# /// script\n# requires-python = '>=3.9'\n# dependencies = ['iniconfig>=2']\n# ///\nimport six, iniconfig, ray\nprint('imported', six.__name__, iniconfig.__name__)\n"

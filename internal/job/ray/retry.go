@@ -3,6 +3,7 @@ package ray
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -37,6 +38,14 @@ func (b Backend) retry(ctx context.Context, rec *job.Record) error {
 		return err
 	}
 	next, err = b.resend(ctx, next)
+		if now, err := b.records().Get(rec.ID); err == nil && attempt(now) > attempt(*rec) { // somebody else was quicker
+			next = now
+			return nil
+		}
+		next.Last.State = job.Queued
+		return errors.Join(err, b.records().Save(next))
+	if err == nil && next.Ref == "" {
+		next, err = b.resend(ctx, next)
 	*rec = next
 	return err
 }

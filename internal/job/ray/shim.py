@@ -21,6 +21,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -77,6 +78,7 @@ class Log:
         self.fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
         self.at, self.bound = 0, bound
         self.late, self.dropped, self.looked = b"", 0, time.monotonic()
+        self.late, self.dropped, self.looked = bytearray(), 0, time.monotonic()
         self.torn, self.lost = False, 0
 
     def write(self, data):
@@ -86,6 +88,8 @@ class Log:
         if len(self.late) > LATE_BYTES:
             self.dropped += len(self.late) - LATE_BYTES
             self.late = self.late[-LATE_BYTES:]
+        if len(self.late) > 2 * LATE_BYTES:
+            del self.late[:-LATE_BYTES]
         if time.monotonic() - self.looked > LATE_EVERY:
             self.looked = time.monotonic()
             self.flush(2048)
@@ -97,6 +101,7 @@ class Log:
             cut = self.late.find(b"\n", cut) + 1 or cut
         self.dropped += cut
         kept, self.late = self.late[cut:], b""
+        kept, self.late = bytes(self.late[cut:]), bytearray()
         if self.dropped:
             self.frame(b"\n[%d bytes of output were dropped here]\n" % self.dropped)
             self.dropped = 0
@@ -104,6 +109,7 @@ class Log:
 
     def frame(self, data):
         out, sizes = b"\n" if self.torn else b"", []
+        out, sizes, size = b"\n" if self.torn else b"", [], len(data)
         if self.lost:
             data = b"\n[%d bytes of output were lost: the disk was full]\n" % self.lost + data
         at = self.at
@@ -121,6 +127,7 @@ class Log:
             # The disk is full. Frames that are whole count, the reader may have them.
             self.at = max([self.at] + [at for end, at in sizes if end <= written])
             self.torn, self.lost = self.torn or written > 0, self.lost + len(data)
+            self.torn, self.lost = self.torn or written > 0, self.lost + size
 
 
 def split(data):
@@ -186,6 +193,25 @@ class Veil:
             if any(value.startswith(data[-n:]) for value, _ in self.pairs):
                 return n
         return 0
+        self.names = {value: name.encode() for value, name in pairs if len(value) >= SHORT_SECRET}
+        longest = sorted(self.names, key=len, reverse=True)
+        self.any = re.compile(b"|".join(map(re.escape, longest)) or b"(?!)")
+        self.most = len(longest[0]) - 1 if longest else 0
+        data, out, at = self.rest + data, b"", 0
+        while True:
+            keep = len(data) if last else self.begun(data, at)
+            found = self.any.search(data, at)
+            if not found or found.start() >= keep:
+                self.rest = data[keep:]
+                return out + data[at:keep]
+            out += data[at : found.start()] + b"[secret %s]" % self.names[found.group()]
+            at = found.end()
+    def begun(self, data, at):
+        """Where, at the end, a secret may have begun."""
+        for i in range(max(at, len(data) - self.most), len(data)):
+            if any(len(value) > len(data) - i and value.startswith(data[i:]) for value in self.names):
+                return i
+        return len(data)
 
 
 def secret_name(name):

@@ -120,6 +120,9 @@ func (b Backend) ended(ctx context.Context, rec *job.Record, info jobInfo) error
 	}
 	return b.clear(rec.ID)
 }
+	b.clear(rec.ID)
+	return nil
+
 func later(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return b
@@ -174,6 +177,7 @@ func lastWord(message string) (shimEnd, bool) {
 // accident is the end of a job whose program did not end by itself.
 func accident(info jobInfo, started bool) shimEnd {
 	said := clip(strings.ToValidUTF8(strings.TrimSpace(info.Message), "\uFFFD"), 600)
+	said := ends(strings.TrimSpace(strings.ToValidUTF8(info.Message, "\uFFFD")), 200, 600)
 	e := shimEnd{State: job.Failed, ExitCode: -1}
 	switch info.ErrorType {
 	case "RUNTIME_ENV_SETUP_FAILURE":
@@ -194,6 +198,15 @@ func accident(info jobInfo, started bool) shimEnd {
 
 // Ray names the memory in other messages too, as one of several guesses.
 var oom = regexp.MustCompile(`low on memory|node_out_of_memory|outofmemoryerror`)
+
+// ends shortens a text to its first and last bytes: a traceback says the most
+// at its end.
+func ends(text string, first, last int) string {
+	if len(text) <= first+last {
+		return text
+	}
+	return clip(text, first) + strings.ToValidUTF8(text[len(text)-last:], "")
+}
 
 // taken tells apart why Ray's part on the node has died.
 func taken(message string) (job.State, string) {

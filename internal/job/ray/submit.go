@@ -121,6 +121,8 @@ func (b Backend) submit(ctx context.Context, spec job.Spec) (job.Status, error) 
 // forget removes a job that Ray certainly does not have.
 func (b Backend) forget(id string) error {
 	return errors.Join(b.records().Forget(id), b.clear(id))
+	b.clear(id)
+	return b.records().Forget(id)
 }
 
 // attend waits a little for a job that has secrets, so that they are brought
@@ -375,6 +377,8 @@ func (b Backend) clear(id string) error {
 	}
 	return nil
 }
+// clear removes a job's package. It is no loss if it cannot.
+func (b Backend) clear(id string) { _ = os.Remove(b.packagePath(id)) }
 
 // upload sends a job's package, unless the cluster has it.
 func (b Backend) upload(ctx context.Context, id string) error {
