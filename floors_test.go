@@ -58,6 +58,7 @@ approval:       llm tool ledger
 sandbox:        hub
 job:            hub ledger
 job/local:      job hub sandbox
+job/preflight:  job hub hub/weights dataset/format secret
 experiment:     job
 agent:          llm tool session approval ledger
 tools:          llm tool secret sandbox dataset dataset/format job experiment hub hub/card hub/cache fetch webpage websearch hfdocs github paper

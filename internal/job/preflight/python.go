@@ -1,0 +1,105 @@
+package preflight
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// ErrNoPython means that there is no Python to ask.
+var ErrNoPython = errors.New("there is no Python")
+
+// A Program is a small one of ours that runs nothing of the script: it reads
+// Input as JSON from stdin and writes JSON to stdout.
+type Program struct {
+	Code    string
+	Input   []byte
+	Version string // of the Python that is wanted, if it can be had; "" for any
+}
+
+// Python runs programs of ours.
+type Python interface {
+	Run(ctx context.Context, p Program) ([]byte, error)
+}
+
+// An Interpreter is the Python of this machine. It runs apart from packages,
+// the workspace and this process's environment, secrets included.
+type Interpreter struct {
+	Path string // python3 or python of the PATH if empty
+	UV   string // uv of the PATH if empty; it finds other versions, and installs none
+}
+
+const (
+	pythonLimit = 30 * time.Second
+	maxAnswer   = 64 << 20
+)
+
+// Run implements Python.
+func (i Interpreter) Run(ctx context.Context, p Program) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, pythonLimit)
+	defer cancel()
+	path, err := i.find(ctx, p.Version)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, path, "-I", "-S", "-X", "utf8", "-c", p.Code)
+	cmd.Dir, cmd.Env, cmd.Stdin, cmd.WaitDelay = os.TempDir(), bareEnviron(), bytes.NewReader(p.Input), time.Second
+	out, failed := &bounded{max: maxAnswer}, &bounded{max: 4 << 10}
+	cmd.Stdout, cmd.Stderr = out, failed
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("run %s: %w: %s", path, err, lastLine(failed.String()))
+	}
+	return out.Bytes(), nil
+}
+
+// bareEnviron is what programs need that have no business with secrets.
+func bareEnviron() []string {
+	var env []string
+	for _, name := range []string{"PATH", "HOME", "SYSTEMROOT", "TEMP", "TMPDIR", "LD_LIBRARY_PATH", "PYENV_VERSION"} {
+		if v, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
+}
+
+func (i Interpreter) find(ctx context.Context, version string) (string, error) {
+	if i.Path != "" {
+		return i.Path, nil
+	}
+	if uv, err := exec.LookPath(cmp.Or(i.UV, "uv")); err == nil && version != "" {
+		cmd := exec.CommandContext(ctx, uv, "python", "find", "--no-project", "--no-python-downloads", "--system", version)
+		cmd.Env, cmd.WaitDelay = bareEnviron(), time.Second
+		if out, err := cmd.Output(); err == nil {
+			return strings.TrimSpace(string(out)), nil
+		}
+	}
+	for _, name := range []string{"python3", "python"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", ErrNoPython
+}
+
+// bounded keeps the first max bytes and lets the rest go.
+type bounded struct {
+	bytes.Buffer
+	max int
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	b.Buffer.Write(p[:min(len(p), max(b.max-b.Len(), 0))])
+	return len(p), nil
+}
+
+func lastLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return lines[len(lines)-1]
+}

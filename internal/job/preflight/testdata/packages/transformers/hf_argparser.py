@@ -1,0 +1,2 @@
+class HfArgumentParser:
+    def __init__(self, dataclass_types=None, **kwargs): pass

@@ -1,0 +1,1 @@
+def pipeline(task=None, model=None, **kwargs): pass

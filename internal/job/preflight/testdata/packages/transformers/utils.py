@@ -1,0 +1,1 @@
+class _LazyModule: pass
