@@ -61,13 +61,9 @@ func (c *check) localImports() {
 	}
 }
 
-// undeclared is a job that names no packages: on this machine it has those of
-// its Python, elsewhere nobody knows.
+// undeclared is a job elsewhere that names no packages.
 func (c *check) undeclared(third []imported) {
-	if !c.Remote || c.facts.Header != nil && c.facts.Header.Error != "" {
-		return // the job's Python may be the workspace's environment
-	}
-	if c.installsMore() {
+	if c.installsMore() || c.facts.Header != nil && c.facts.Header.Error != "" {
 		return
 	}
 	var names []string

@@ -37,11 +37,12 @@ type Request struct {
 	// its Inputs.
 	Remote bool
 
-	Hub      Hub
-	Python   Python
-	Packages Packages
-	Earlier  Earlier
-	Files    fs.FS // the workspace; Spec.Dir on this machine if nil
+	Hub       Hub
+	Python    Python
+	Packages  Packages
+	Installed Installed // asked if the job is not Remote and names no packages
+	Earlier   Earlier
+	Files     fs.FS // the workspace; Spec.Dir on this machine if nil
 }
 
 // Hub is the part of a hub.Client that the checks use.

@@ -21,6 +21,7 @@ var savers = []string{"save_pretrained", "save_model", "save_to_disk", "savetxt"
 
 // results asks that what the job makes outlives a disk that does not.
 func (c *check) results() {
+	c.outputs()
 	if !c.Offer.Ephemeral {
 		return
 	}
@@ -40,6 +41,19 @@ func (c *check) results() {
 		text = "the trained model stays on a disk that is gone when the job ends: nothing pushes it"
 	}
 	c.warn(Finding{Code: CodeResults, Line: line, Text: text, Fix: "set push_to_hub=True and hub_model_id, or upload the results at the end of the script"})
+}
+
+// outputs asks that what is said to be on the Hub afterwards is brought there.
+func (c *check) outputs() {
+	if _, known := c.train.setting("push_to_hub"); c.pushes() || c.train != nil && !known {
+		return
+	}
+	for _, out := range c.Spec.Outputs {
+		if strings.HasPrefix(out, "hf://") && !strings.HasPrefix(out, "hf://buckets/") {
+			c.warn(Finding{Code: CodeResults, Text: fmt.Sprintf("the results shall be in %s afterwards, and the script pushes nothing", out), Fix: "set push_to_hub=True and hub_model_id, or upload the results at the end of the script"})
+			return
+		}
+	}
 }
 
 // pushes reports whether the script sends something elsewhere.

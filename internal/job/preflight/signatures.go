@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -35,7 +36,7 @@ func (c *check) signatures(ctx context.Context, versions map[string]string, n Ne
 			return
 		}
 		var err error
-		if answer, err = c.askSignatures(ctx, dirs, calls, imports); err != nil {
+		if answer, err = c.askSignatures(ctx, slices.Sorted(maps.Values(dirs)), calls, imports); err != nil {
 			c.note(CodeUnchecked, "arguments were not checked: %v", err)
 			return
 		}
@@ -134,12 +135,7 @@ func (a *signatureAnswer) settled() bool {
 	return true
 }
 
-func (c *check) askSignatures(ctx context.Context, dirs map[string]string, calls map[string][]string, imports [][2]string) (*signatureAnswer, error) {
-	var folders []string
-	for _, dir := range dirs {
-		folders = append(folders, dir)
-	}
-	slices.Sort(folders)
+func (c *check) askSignatures(ctx context.Context, folders []string, calls map[string][]string, imports [][2]string) (*signatureAnswer, error) {
 	request, err := json.Marshal(map[string]any{"path": folders, "calls": calls, "imports": imports})
 	if err != nil {
 		return nil, err

@@ -68,6 +68,35 @@ func TestWithoutPython(t *testing.T) {
 	}
 }
 
+// A job that names no packages gets those of this machine's Python.
+func TestInstalled(t *testing.T) {
+	t.Parallel()
+	needPython(t)
+	r := plainRequest("import json\nimport surely_not_there\nfrom trl import SFTConfig, SFTTrainr\nc = SFTConfig(output_dir='o', max_seq_length=3)\nc = SFTConfig(output_dir='o', max_length=3)\n")
+	r.Offer, r.Remote, r.Installed = offers["local"], false, onShelf{}
+	left := check(t, r).Blocking()
+	for _, want := range []string{"error import surely_not_there", "error import trl 1.0 has no SFTTrainr", "error argument SFTConfig of trl 1.0 takes no argument max_seq_length"} {
+		if matching(left, want) < 0 {
+			t.Errorf("no %s in %+v", want, left)
+		}
+	}
+	if len(left) != 3 {
+		t.Errorf("%+v", left)
+	}
+	site, err := preflight.Interpreter{}.Find(t.Context(), []string{"json", "surely_not_there"})
+	if err != nil || len(site.Path) == 0 || strings.Join(site.Missing, " ") != "surely_not_there" || site.Python == "" {
+		t.Errorf("Find = %+v, %v", site, err)
+	}
+}
+
+// onShelf is a Python that has the packages of testdata.
+type onShelf struct{}
+
+func (onShelf) Find(context.Context, []string) (preflight.Site, error) {
+	dir, err := filepath.Abs("testdata/packages")
+	return preflight.Site{Versions: map[string]string{"trl": "1.0", "transformers": "1.0"}, Missing: []string{"surely_not_there"}, Path: []string{dir}, Python: "/usr/bin/python3"}, err
+}
+
 func TestCheckFails(t *testing.T) {
 	t.Parallel()
 	r := plainRequest("print(1)\n")

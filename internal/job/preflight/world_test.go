@@ -103,6 +103,8 @@ func newWorld(t testing.TB) world {
 	})
 	data("stanfordnlp", "imdb", map[string]string{"train.csv": "text,label\na,0\nb,1\n", "test.csv": "text,label\na,0\n"})
 	data("tatsu-lab", "alpaca", map[string]string{"train.jsonl": `{"instruction":"i","input":"","output":"o"}` + "\n"})
+	data("acme", "ner", map[string]string{"train.jsonl": `{"tokens":["a"],"ner_tags":[0]}` + "\n", "validation.jsonl": `{"tokens":["a"],"ner_tags":[0]}` + "\n", "test.jsonl": `{"tokens":["a"],"ner_tags":[0]}` + "\n"})
+	data("acme", "voices", map[string]string{"train.jsonl": `{"audio":"a.wav","sentence":"s"}` + "\n"})
 	data("acme", "standard", map[string]string{"README.md": "---\nconfigs:\n- config_name: a\n  data_files: a.csv\n- config_name: b\n  default: true\n  data_files: b.csv\n---\n", "a.csv": "a\n1\n", "b.csv": "b\n1\n"})
 	data("acme", "secret-data", map[string]string{"train.csv": "text\na\n"})
 	model("Qwen", "Qwen2.5-0.5B", smallConfig, "---\nlicense: apache-2.0\n---\n")
@@ -121,7 +123,7 @@ type shelf struct{}
 var brings = map[string][]string{
 	"trl": {"transformers", "datasets", "accelerate", "torch"}, "transformers": {"huggingface-hub", "numpy", "tokenizers", "safetensors", "pyyaml", "tqdm", "requests"},
 	"datasets": {"huggingface-hub", "numpy", "pandas", "pyarrow", "tqdm", "requests", "fsspec"}, "peft": {"transformers", "torch", "accelerate"}, "torch": nil, "accelerate": {"torch"}, "evaluate": {"datasets"}, "bitsandbytes": {"torch"},
-	"scikit-learn": {"numpy", "scipy"}, "numpy": nil, "pandas": {"numpy"}, "wandb": nil, "pyyaml": nil, "trackio": nil, "openai": nil, "unsloth": {"trl", "peft"}, "vllm": {"torch", "transformers"}, "requests": nil, "polars": nil, "tqdm": nil, "datatrove": nil, "huggingface-hub": nil, "opencv-python-headless": nil,
+	"scikit-learn": {"numpy", "scipy"}, "numpy": nil, "pandas": {"numpy"}, "wandb": nil, "pyyaml": nil, "trackio": nil, "openai": nil, "unsloth": {"trl", "peft"}, "vllm": {"torch", "transformers"}, "requests": nil, "polars": nil, "tqdm": nil, "datatrove": nil, "huggingface-hub": nil, "diffusers": {"torch", "huggingface-hub"}, "sentence-transformers": {"transformers", "torch", "datasets"}, "lightning": {"torch"}, "keras": {"numpy"}, "typer": nil, "hydra-core": {"omegaconf"}, "omegaconf": nil, "xgboost": {"numpy"}, "librosa": {"numpy"}, "jiwer": nil, "pillow": nil, "torchvision": {"torch", "pillow"}, "seqeval": nil, "lm-eval": {"datasets", "torch"}, "python-dotenv": nil, "matplotlib": {"numpy"}, "opencv-python-headless": nil,
 }
 
 func (shelf) Resolve(_ context.Context, n preflight.Needs) (map[string]string, error) {
@@ -219,6 +221,8 @@ func request(t testing.TB, w world, files fstest.MapFS, lines []string) (r prefl
 			r.Spec.Dependencies = strings.Fields(rest)
 		case "inputs":
 			r.Spec.Inputs = strings.Fields(rest)
+		case "outputs":
+			r.Spec.Outputs = strings.Fields(rest)
 		case "image":
 			r.Spec.Image = rest
 		case "env":
