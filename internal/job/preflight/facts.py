@@ -136,10 +136,11 @@ class Reader:
         self.inside += 1
         self.block(node.body, inner)
         self.inside -= 1
+        changed = {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)} | {"return "}
         for name, v in list(inner.items()):  # methods see the module, not the class
             if v.kind == "function":
                 self.body(v.more["_node"], Scope(scope), [], {})
-        scope[node.name] = Value("class", name=node.name, _fields={k: self.default(v) for k, v in inner.items() if k != "return "})
+        scope[node.name] = Value("class", name=node.name, _fields={k: self.default(v) for k, v in inner.items() if k not in changed and v.kind != "function"})
 
     def default(self, v):
         """The value of a dataclass's field."""
@@ -184,6 +185,8 @@ class Reader:
                 scope[target.value.id] = self.opened(where)
         elif isinstance(target, ast.Attribute):
             owner = self.value(target.value, scope)
+            if "_fields" in owner.more:
+                owner.more["_fields"] = dict(owner.more["_fields"], **{target.attr: v if not self.conditional else Value()})
             for c in self.calls:  # config.push_to_hub = True
                 if owner.kind == "call" and c["id"] == owner.id:
                     c["kw"][target.attr] = v.json()
@@ -336,7 +339,7 @@ class Reader:
             return Value("name", name=v.more["name"] + "." + node.attr)
         if v.kind == "call" and v.more.get("name") == "argparse.Namespace":
             return self.option(node.attr)
-        if "_fields" in v.more and v.kind != "class":
+        if node.attr in v.more.get("_fields", ()):
             return self.known(v.more["_fields"].get(node.attr))
         return Value("attr", of=v, name=node.attr)
 
@@ -494,6 +497,8 @@ class Reader:
             name, recv = "." + f.more["name"], f.more["of"]
         special = self.special(node, name, recv, args, kw, star)
         result = special or Value("call", name=name, _args=args, _kw=kw)
+        if f.kind == "class":
+            result.more["_fields"] = {} if star or args else dict(f.more["_fields"], **kw)
         if name and len(self.calls) < LIMIT:
             result_id = result.id
             self.calls.append({"id": result_id, "name": name, "line": node.lineno, "args": [a.json() for a in args[:8]],

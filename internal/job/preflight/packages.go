@@ -63,8 +63,10 @@ func (c *check) here(ctx context.Context, third []imported) {
 		if !slices.Contains(site.Missing, i.top()) || c.installsMore() || c.changesPath() {
 			continue
 		}
-		found := Finding{Code: CodeImport, Level: Error, Line: i.Line, Text: i.Module + " is imported, and " + site.Python + ", which runs the job, does not have it",
-			Fix: "name " + packageOf(i.top()) + " in a PEP 723 header, so that it is installed for the job"}
+		found := Finding{
+			Code: CodeImport, Level: Error, Line: i.Line, Text: i.Module + " is imported, and " + site.Python + ", which runs the job, does not have it",
+			Fix: "name " + packageOf(i.top()) + " in a PEP 723 header, so that it is installed for the job",
+		}
 		if i.Conditional {
 			found.Level = Warning
 		}

@@ -217,8 +217,7 @@ func (c *check) run(ctx context.Context) {
 		c.fail(Finding{Code: CodeHardware, Text: "the hardware does not do for the job: " + err.Error(), Fix: "choose other hardware, or ask for less"})
 	}
 	if !c.findScript() {
-		c.note(CodeUnchecked, "the job is a command without a script of the workspace, so only its hardware and time limit were checked")
-		c.limit(false)
+		c.command(ctx)
 		return
 	}
 	if !c.readScript() {

@@ -43,6 +43,27 @@ func (c *check) findScript() bool {
 	return false
 }
 
+// trainingPrograms are commands that train.
+var trainingPrograms = []string{"trl", "accelerate", "torchrun", "deepspeed", "axolotl", "llamafactory-cli", "tune"}
+
+// command checks a job without a script of the workspace: of what it runs,
+// little is known.
+func (c *check) command(ctx context.Context) {
+	c.report.SHA256 = hashOf([]byte(strings.Join(c.Spec.Command, "\x00")))
+	c.args = append(slices.Clone(c.Spec.Command), c.Spec.Args...)
+	c.note(CodeUnchecked, "the job is a command without a script of the workspace: what it does was not checked")
+	trains := slices.Contains(trainingPrograms, path.Base(c.Spec.Command[0]))
+	pushes := slices.ContainsFunc(c.args, func(a string) bool { return strings.Contains(a, "push_to_hub") || strings.Contains(a, "config") })
+	if trains && c.Offer.Ephemeral && !pushes {
+		c.warn(Finding{Code: CodeResults, Text: "the trained model stays on a disk that is gone when the job ends: nothing pushes it", Fix: "add --push_to_hub"})
+	}
+	c.batch(ctx)
+	c.changes(ctx)
+	c.limit(trains)
+	c.argumentPaths()
+	c.tried(ctx)
+}
+
 func (c *check) readScript() bool {
 	fail := func(why string) bool {
 		c.fail(Finding{Code: CodeScript, Text: "the script " + c.script + " cannot be read: " + why, Fix: "name a Python file inside the workspace"})

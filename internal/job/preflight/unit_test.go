@@ -271,3 +271,37 @@ func BenchmarkCheck(b *testing.B) {
 		}
 	}
 }
+
+// Of what is estimated, the sums are those of the papers: 16 bytes for each
+// parameter that is trained in 32 bits by AdamW, 8 if all is in 16 bits.
+func TestEstimate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const billion = 1e9
+	tests := []struct {
+		load, config, more string
+		bytes              float64 // a parameter
+	}{
+		{"dtype=torch.float32", "", "", 16},
+		{"dtype=torch.bfloat16", "bf16=True", "", 8},
+		{"dtype='bfloat16'", "optim='adamw_bnb_8bit'", "", 6},
+		{"torch_dtype=torch.float32", "optim='adafactor'", "", 8},
+		{"dtype='auto'", "optim='sgd'", "", 4},
+		{"dtype='auto'", "optim='lion_32bit'", "", 6},
+		{"load_in_8bit=True", "", ", peft_config=LoraConfig(r=8)", 1.05},
+		{"load_in_4bit=True", "", ", peft_config=LoraConfig(r=8)", 0.55},
+	}
+	for _, test := range tests {
+		r := plainRequest("import torch\nfrom peft import LoraConfig\nfrom transformers import AutoModelForCausalLM\nfrom trl import SFTConfig, SFTTrainer\n" +
+			"m = AutoModelForCausalLM.from_pretrained('Qwen/Qwen2.5-7B', " + test.load + ")\n" +
+			"SFTTrainer(m, args=SFTConfig('o', " + test.config + ")" + test.more + ").train()\n")
+		r.Hub, r.Python = w, w.python
+		e := check(t, r).Memory
+		if e == nil {
+			t.Fatalf("%s: no estimate", test.load)
+		}
+		if got := float64(e.Least()) / (7 * billion); got < test.bytes*0.99 || got > test.bytes*1.02 {
+			t.Errorf("%s %s: %.2f bytes a parameter, not %.2f: %s", test.load, test.config, got, test.bytes, e)
+		}
+	}
+}
