@@ -63,6 +63,10 @@ func (t table) after(ops [][]any, lacks func(op, column string)) table {
 
 // mapped is the table after map: what its function adds, and what is removed.
 func (t *table) mapped(op []any, lacks func(op, column string)) {
+	if len(op) < 3 {
+		t.open = true
+		return
+	}
 	added, known := op[1].([]any)
 	switch removed := op[2].(type) {
 	case []any:

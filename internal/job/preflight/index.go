@@ -55,7 +55,7 @@ func (x Index) run(ctx context.Context, stdin string, args ...string) (string, e
 	}
 	cmd := exec.CommandContext(ctx, uv, args...)
 	cmd.Dir, cmd.Stdin, cmd.WaitDelay = os.TempDir(), strings.NewReader(stdin), time.Second
-	cmd.Env = append(bareEnviron(), "UV_NO_PROGRESS=1", "UV_NO_CONFIG=1")
+	cmd.Env = append(bareEnviron(), "UV_NO_PROGRESS=1", "UV_NO_CONFIG=1", "UV_PYTHON_DOWNLOADS=never")
 	for _, name := range []string{"UV_CACHE_DIR", "XDG_CACHE_HOME", "UV_INDEX_URL", "UV_DEFAULT_INDEX", "PIP_INDEX_URL", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS"} {
 		if v, ok := os.LookupEnv(name); ok {
 			cmd.Env = append(cmd.Env, name+"="+v)

@@ -53,6 +53,10 @@ func TestIndex(t *testing.T) {
 		}
 	}
 	x.UV = "/nonexistent/uv"
+	if again, err := x.Resolve(t.Context(), needs); err != nil || again["six"] != "1.16.0" {
+		t.Errorf("an answer is not kept: %v, %v", again, err)
+	}
+	x.Dir = t.TempDir()
 	if _, err := x.Resolve(t.Context(), needs); !errors.Is(err, preflight.ErrNoUV) {
 		t.Errorf("without uv: %v", err)
 	}

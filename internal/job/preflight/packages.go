@@ -101,7 +101,7 @@ func (c *check) needs() (n Needs, sure bool) {
 	}
 	for _, r := range all {
 		r = strings.TrimSpace(r)
-		if strings.Contains(r, "@") || strings.Contains(r, "://") || strings.HasPrefix(r, ".") || strings.HasPrefix(r, "-") || strings.HasPrefix(r, "/") {
+		if strings.ContainsAny(r, "@\r\n") || strings.Contains(r, "://") || strings.HasPrefix(r, ".") || strings.HasPrefix(r, "-") || strings.HasPrefix(r, "/") {
 			sure = false
 			continue
 		}
