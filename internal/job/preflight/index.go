@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -69,7 +70,7 @@ func (x Index) run(ctx context.Context, stdin string, args ...string) (string, e
 	return out.String(), nil
 }
 
-var pinned = regexp.MustCompile(`(?m)^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;]+)`)
+var pinned = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?m)^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;]+)`) })
 
 // fresh is how long an answer of the index holds: between two corrections of a
 // script nothing new comes out.
@@ -111,24 +112,24 @@ func (x Index) resolve(ctx context.Context, n Needs) (map[string]string, error) 
 		return nil, fmt.Errorf("%w: %s", err, brief(out))
 	}
 	versions := map[string]string{}
-	for _, m := range pinned.FindAllStringSubmatch(out, -1) {
+	for _, m := range pinned().FindAllStringSubmatch(out, -1) {
 		versions[normalized(m[1])] = m[2]
 	}
 	return versions, nil
 }
 
 var (
-	exactPython = regexp.MustCompile(`^\d+\.\d+(\.\d+)?$`)
-	leastPython = regexp.MustCompile(`^\s*[>~]=\s*(\d+\.\d+)`)
+	exactPython = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\d+\.\d+(\.\d+)?$`) })
+	leastPython = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\s*[>~]=\s*(\d+\.\d+)`) })
 )
 
 func (n Needs) platform() []string {
 	var args []string
 	switch {
-	case exactPython.MatchString(n.Python):
+	case exactPython().MatchString(n.Python):
 		args = append(args, "--python-version", n.Python)
-	case leastPython.MatchString(n.Python): // what uv run takes is at least this, and usually a later one
-		args = append(args, "--python-version", atLeast(leastPython.FindStringSubmatch(n.Python)[1], "3.12"))
+	case leastPython().MatchString(n.Python): // what uv run takes is at least this, and usually a later one
+		args = append(args, "--python-version", atLeast(leastPython().FindStringSubmatch(n.Python)[1], "3.12"))
 	case n.Linux:
 		args = append(args, "--python-version", "3.12") // of uv's images
 	}
@@ -179,10 +180,11 @@ func (x Index) Unpack(ctx context.Context, name, version string, n Needs) (strin
 }
 
 func normalized(name string) string {
-	return strings.ToLower(regexpRuns.ReplaceAllString(name, "-"))
+	return strings.ToLower(separators().ReplaceAllString(name, "-"))
 }
 
-var regexpRuns = regexp.MustCompile(`[-_.]+`)
+// separators are what PEP 503 takes for one.
+var separators = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[-_.]+`) })
 
 // brief is what a program said, in a line.
 func brief(text string) string {

@@ -37,6 +37,7 @@ type Request struct {
 	// its Inputs.
 	Remote bool
 
+	Account   *hub.Account // whose token the job gets, nil if that is not known
 	Hub       Hub
 	Python    Python
 	Packages  Packages

@@ -122,9 +122,6 @@ func (c *check) targets() map[string]int {
 
 // writable checks that this account may write where the script pushes to.
 func (c *check) writable(ctx context.Context) {
-	if c.Hub == nil {
-		return
-	}
 	for name, line := range c.targets() {
 		repo, err := hub.ParseRepo(hub.Model, name)
 		if err != nil {
@@ -133,6 +130,13 @@ func (c *check) writable(ctx context.Context) {
 		}
 		if repo.Namespace == "" {
 			continue // the account's own
+		}
+		if c.Account != nil && !c.Account.CanWriteRepo(repo) {
+			c.fail(Finding{Code: CodeAccess, Line: line, Text: fmt.Sprintf("the results go to %s, and the token of %s may not write there", name, c.Account.Name), Fix: "push to a repository of that account, or use a token that may write"})
+			continue
+		}
+		if c.Hub == nil {
+			continue
 		}
 		err = c.Hub.CheckAccess(ctx, repo, true)
 		switch {

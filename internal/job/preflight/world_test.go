@@ -195,7 +195,7 @@ func request(t testing.TB, w world, files fstest.MapFS, lines []string) (r prefl
 	p := past{smoke: true}
 	r = preflight.Request{
 		Spec:  job.Spec{Script: "train.py", Dir: "/work/space", TimeLimit: 4 * time.Hour},
-		Offer: offers["a10g"], Remote: true, Hub: w, Python: w.python, Packages: shelf{}, Files: files, Waivers: map[string]string{},
+		Offer: offers["a10g"], Remote: true, Hub: w, Account: &hub.Account{Name: "me"}, Python: w.python, Packages: shelf{}, Files: files, Waivers: map[string]string{},
 	}
 	if f := files["train.py"]; f != nil && regexp.MustCompile(`datasets|transformers|trl|huggingface_hub`).Match(f.Data) {
 		r.Spec.Secrets = []string{"HF_TOKEN"}
@@ -242,6 +242,8 @@ func request(t testing.TB, w world, files fstest.MapFS, lines []string) (r prefl
 			p.flavor = flavor
 		case "open":
 			p.unproven = rest
+		case "anonymous":
+			r.Account = nil
 		case "alone":
 			r.Hub, r.Packages = nil, nil
 		case "python":
