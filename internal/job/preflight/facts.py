@@ -441,6 +441,9 @@ class Reader:
             return items[key.more["v"]] if -len(items) <= key.more["v"] < len(items) else Value()
         return Value()
 
+    def of_Index(self, node, scope):  # before Python 3.9
+        return self.value(node.value, scope)
+
     def of_Slice(self, node, scope):
         for part in (node.lower, node.upper, node.step):
             if part is not None:
@@ -739,7 +742,9 @@ def row_use(fn):
     body = [fn.body] if isinstance(fn, ast.Lambda) else fn.body
     nodes = [n for b in body for n in ast.walk(b)]
     is_row = lambda n: isinstance(n, ast.Name) and n.id == row
-    key = lambda n: n.slice.value if isinstance(n.slice, ast.Constant) and isinstance(n.slice.value, str) else None
+    def key(n):
+        k = getattr(n.slice, "value", n.slice) if type(n.slice).__name__ == "Index" else n.slice
+        return k.value if isinstance(k, ast.Constant) and isinstance(k.value, str) else None
     if any(is_row(n) and not isinstance(n.ctx, ast.Load) for n in nodes):
         return None, None
     maybe, sure, stored = set(), [], set()
@@ -768,7 +773,7 @@ def added_columns(fn, body, nodes, row, stored):
         if isinstance(n, ast.Assign) and len(n.targets) == 1 and isinstance(n.targets[0], ast.Name):
             local.setdefault(n.targets[0].id, []).append(n.value)
         if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Subscript) and isinstance(n.targets[0].value, ast.Name):
-            k = n.targets[0].slice
+            k = getattr(n.targets[0].slice, "value", None) if type(n.targets[0].slice).__name__ == "Index" else n.targets[0].slice
             local.setdefault(n.targets[0].value.id, []).append(ast.Dict(keys=[k], values=[n.value]))
     keys = set()
     for r in returned:
@@ -811,7 +816,7 @@ def header(text):
         import tomllib
         data = tomllib.loads(toml)
     except ImportError:
-        names = re.search(r"(?ms)^\s*dependencies\s*=\s*\[(.*?)^?\]\s*$", toml)
+        names = re.search(r"(?ms)^\s*dependencies\s*=\s*\[(.*?)\]\s*$", toml)
         want = re.search(r"""(?m)^\s*requires-python\s*=\s*["'](.*?)["']""", toml)
         data = {"dependencies": re.findall(r"""["']([^"'\n]+)["']""", names.group(1)) if names else []}
         if want:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -80,4 +81,15 @@ func (k *keptPython) Run(_ context.Context, p preflight.Program) ([]byte, error)
 		return nil, fmt.Errorf("%s: %w", answer.Error, err)
 	}
 	return []byte(answer.Out), nil
+}
+
+// minor is the second number of its version.
+func (k *keptPython) minor(t testing.TB) int {
+	t.Helper()
+	out, err := k.Run(t.Context(), preflight.Program{Code: "import sys; sys.stdout.write(str(sys.version_info[1]))"})
+	n, err2 := strconv.Atoi(string(out))
+	if err != nil || err2 != nil {
+		t.Fatal(err, err2)
+	}
+	return n
 }

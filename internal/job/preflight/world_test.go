@@ -23,7 +23,7 @@ import (
 // be there, and gates are not what this is about: both are told.
 type world struct {
 	*hub.Client
-	python preflight.Python
+	python *keptPython
 	closed map[string]bool // gated, and this account has no access
 	gated  map[string]bool
 }
@@ -242,6 +242,12 @@ func request(t testing.TB, w world, files fstest.MapFS, lines []string) (r prefl
 			p.flavor = flavor
 		case "open":
 			p.unproven = rest
+		case "before", "since":
+			var minor int
+			fmt.Sscan(rest, &minor)
+			if (w.python.minor(t) < minor) != (verb == "before") {
+				t.Skip("another Python says something else")
+			}
 		case "anonymous":
 			r.Account = nil
 		case "alone":
