@@ -63,6 +63,10 @@ func (t table) after(ops [][]any, lacks func(op, column string)) table {
 
 // mapped is the table after map: what its function adds, and what is removed.
 func (t *table) mapped(op []any, lacks func(op, column string)) {
+	if len(op) < 3 {
+		t.open = true
+		return
+	}
 	added, known := op[1].([]any)
 	switch removed := op[2].(type) {
 	case []any:
@@ -121,6 +125,7 @@ func (c *check) columns(sources map[string]*source) {
 		return
 	}
 	if v.Whole && !v.Unsure {
+	if v.Whole && !v.Unsure && c.train.way != otherWay {
 		c.fail(Finding{Code: CodeColumns, Line: c.train.trainer.Line, Text: "train_dataset is all splits of " + v.label() + ", not one", Fix: `pass one, such as dataset["train"], or load it with split="train"`})
 		return
 	}

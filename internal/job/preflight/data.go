@@ -20,6 +20,7 @@ type source struct {
 	revision string
 	loads    []load
 	configs  map[string]hub.ConfigInfo // nil if they are not known
+	standard string                    // the configuration that is meant by none
 }
 
 // A load is one call of load_dataset.
@@ -95,6 +96,7 @@ func (c *check) inspect(ctx context.Context, s *source) {
 		return
 	}
 	s.configs = of.Configs
+	s.configs, s.standard = of.Configs, standard(info.Card)
 	for _, l := range s.loads {
 		c.split(s, l)
 	}
@@ -158,6 +160,7 @@ func (c *check) split(s *source, l load) {
 	}
 	for _, part := range strings.Split(l.split, "+") {
 		name := splitName.FindString(strings.TrimSpace(part))
+		name := splitName().FindString(strings.TrimSpace(part))
 		if _, ok := config.Splits[name]; name != "" && name != "all" && !ok && len(config.Splits) > 0 {
 			c.fail(Finding{Code: CodeDataset, Line: l.Line, Text: fmt.Sprintf("the data set %s has no split %s", l.path, name), Fix: "it has " + few(slices.Sorted(maps.Keys(config.Splits)))})
 		}
@@ -165,6 +168,7 @@ func (c *check) split(s *source, l load) {
 }
 
 var splitName = regexp.MustCompile(`^[\w.-]+`)
+var splitName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\w.-]+`) })
 
 // config is the configuration that a load gets.
 func (s *source) config(name string) (hub.ConfigInfo, bool) {
@@ -177,6 +181,19 @@ func (s *source) config(name string) (hub.ConfigInfo, bool) {
 	return c, ok
 }
 
+	c, ok := s.configs[cmp.Or(name, s.standard, "default")]
+// standard is the configuration that a card calls the default, "" if it calls
+// none so.
+func standard(card map[string]any) string {
+	configs, _ := card["configs"].([]any)
+	for _, c := range configs {
+		config, _ := c.(map[string]any)
+		if is, _ := config["default"].(bool); is {
+			name, _ := config["config_name"].(string)
+			return name
+		}
+	}
+	return ""
 func few(names []string) string {
 	if len(names) > 12 {
 		return strings.Join(names[:12], ", ") + fmt.Sprintf(" and %d more", len(names)-12)

@@ -99,6 +99,11 @@ func (c call) arg(place int, names ...string) value {
 	}
 	if place >= 0 && place < len(c.Args) {
 		return c.Args[place]
+func (k call) last() string { return k.Name[strings.LastIndexByte(k.Name, '.')+1:] }
+func (k call) arg(place int, names ...string) value {
+		if v, ok := k.Kw[name]; ok {
+	if place >= 0 && place < len(k.Args) {
+		return k.Args[place]
 	}
 	return value{}
 }
@@ -181,6 +186,11 @@ func (f *facts) named(names ...string) []call {
 // imports reports whether a module is imported.
 func (f *facts) imports(modules ...string) bool {
 	return slices.ContainsFunc(f.Imports, func(i imported) bool { return i.Level == 0 && slices.Contains(modules, i.top()) })
+}
+
+// says reports whether a text of the script is the word.
+func (f *facts) says(word string) bool {
+	return slices.ContainsFunc(f.Texts, func(t text) bool { return t.Text == word })
 }
 
 // mentions reports whether a text of the script holds the words.

@@ -140,6 +140,8 @@ class Reader:
             if v.kind == "function":
                 self.body(v.more["_node"], Scope(scope), [], {})
         scope[node.name] = Value("class", name=node.name, _fields={k: self.default(v) for k, v in inner.items() if k != "return "})
+        changed = {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)} | {"return "}
+        scope[node.name] = Value("class", name=node.name, _fields={k: self.default(v) for k, v in inner.items() if k not in changed and v.kind != "function"})
 
     def default(self, v):
         """The value of a dataclass's field."""
@@ -184,6 +186,8 @@ class Reader:
                 scope[target.value.id] = self.opened(where)
         elif isinstance(target, ast.Attribute):
             owner = self.value(target.value, scope)
+            if "_fields" in owner.more:
+                owner.more["_fields"] = dict(owner.more["_fields"], **{target.attr: v if not self.conditional else Value()})
             for c in self.calls:  # config.push_to_hub = True
                 if owner.kind == "call" and c["id"] == owner.id:
                     c["kw"][target.attr] = v.json()
@@ -337,6 +341,7 @@ class Reader:
         if v.kind == "call" and v.more.get("name") == "argparse.Namespace":
             return self.option(node.attr)
         if "_fields" in v.more and v.kind != "class":
+        if node.attr in v.more.get("_fields", ()):
             return self.known(v.more["_fields"].get(node.attr))
         return Value("attr", of=v, name=node.attr)
 
@@ -438,6 +443,9 @@ class Reader:
             return items[key.more["v"]] if -len(items) <= key.more["v"] < len(items) else Value()
         return Value()
 
+    def of_Index(self, node, scope):  # before Python 3.9
+        return self.value(node.value, scope)
+
     def of_Slice(self, node, scope):
         for part in (node.lower, node.upper, node.step):
             if part is not None:
@@ -494,6 +502,8 @@ class Reader:
             name, recv = "." + f.more["name"], f.more["of"]
         special = self.special(node, name, recv, args, kw, star)
         result = special or Value("call", name=name, _args=args, _kw=kw)
+        if f.kind == "class":
+            result.more["_fields"] = {} if star or args else dict(f.more["_fields"], **kw)
         if name and len(self.calls) < LIMIT:
             result_id = result.id
             self.calls.append({"id": result_id, "name": name, "line": node.lineno, "args": [a.json() for a in args[:8]],
@@ -518,6 +528,7 @@ class Reader:
             return first
         if name in PARSES and recv is not None and recv.kind == "call" and recv.more["name"].split(".")[-1] in ("HfArgumentParser", "TrlParser", "H4ArgumentParser"):
             return self.parse(node, name, recv)
+            return self.parse(node, name, recv, kw)
         if recv is not None and recv.kind == "ds":
             return self.method(node, recv, name[1:], args, kw)
         if name == ".add_argument" and recv is not None and recv.kind == "call" and recv.more["name"] == "argparse.ArgumentParser":
@@ -617,6 +628,7 @@ class Reader:
     # --- functions and options --------------------------------------------
 
     def parse(self, node, name, parser):
+    def parse(self, node, name, parser, kw):
         """Dataclasses that are filled by the command line."""
         classes = (parser.more["_args"] + [parser.more["_kw"].get("dataclass_types", Value())])[0]
         classes = classes.more["items"] if classes.kind == "list" else [classes]
@@ -629,6 +641,8 @@ class Reader:
                 self.calls.append({"id": v.id, "name": c.more["name"], "line": node.lineno, "args": [], "kw": {k: x.json() for k, x in flags.items()},
                                    "star": not sure, "builtin": False, "written": [], "recv": None, "guarded": False, "maybe": False})
             found.append(v)
+        if "return_remaining_strings" in kw:
+            found.append(Value())
         return found[0] if len(found) == 1 and name == ".parse_args" else Value("list", items=found)
 
     def flags_given(self):
@@ -733,6 +747,9 @@ def row_use(fn):
     nodes = [n for b in body for n in ast.walk(b)]
     is_row = lambda n: isinstance(n, ast.Name) and n.id == row
     key = lambda n: n.slice.value if isinstance(n.slice, ast.Constant) and isinstance(n.slice.value, str) else None
+    def key(n):
+        k = getattr(n.slice, "value", n.slice) if type(n.slice).__name__ == "Index" else n.slice
+        return k.value if isinstance(k, ast.Constant) and isinstance(k.value, str) else None
     if any(is_row(n) and not isinstance(n.ctx, ast.Load) for n in nodes):
         return None, None
     maybe, sure, stored = set(), [], set()
@@ -762,6 +779,7 @@ def added_columns(fn, body, nodes, row, stored):
             local.setdefault(n.targets[0].id, []).append(n.value)
         if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Subscript) and isinstance(n.targets[0].value, ast.Name):
             k = n.targets[0].slice
+            k = getattr(n.targets[0].slice, "value", None) if type(n.targets[0].slice).__name__ == "Index" else n.targets[0].slice
             local.setdefault(n.targets[0].value.id, []).append(ast.Dict(keys=[k], values=[n.value]))
     keys = set()
     for r in returned:
@@ -805,6 +823,7 @@ def header(text):
         data = tomllib.loads(toml)
     except ImportError:
         names = re.search(r"(?ms)^\s*dependencies\s*=\s*\[(.*?)^?\]\s*$", toml)
+        names = re.search(r"(?ms)^\s*dependencies\s*=\s*\[(.*?)\]\s*$", toml)
         want = re.search(r"""(?m)^\s*requires-python\s*=\s*["'](.*?)["']""", toml)
         data = {"dependencies": re.findall(r"""["']([^"'\n]+)["']""", names.group(1)) if names else []}
         if want:
@@ -817,12 +836,23 @@ def header(text):
             "own": bool(uv.get("sources") or uv.get("index"))}
 
 
+def stdlib():
+    """Names of the standard library's modules; before 3.10 Python has no list of them."""
+    names = set(getattr(sys, "stdlib_module_names", ())) | set(sys.builtin_module_names)
+    if not hasattr(sys, "stdlib_module_names"):
+        folder = os.path.dirname(os.__file__)
+        for at in (folder, os.path.join(folder, "lib-dynload")):
+            names |= {f.split(".")[0] for f in os.listdir(at) if f != "site-packages"} if os.path.isdir(at) else set()
+    return names
+
+
 def main():
     warnings.simplefilter("ignore")
     sys.setrecursionlimit(3000)
     request = json.loads(sys.stdin.buffer.read())
     source = base64.b64decode(request["source"])
     out = {"python": "%d.%d.%d" % sys.version_info[:3], "stdlib": sorted(getattr(sys, "stdlib_module_names", ())) + list(sys.builtin_module_names)}
+    out = {"python": "%d.%d.%d" % sys.version_info[:3], "stdlib": sorted(stdlib())}
     out["header"] = header(source.decode("utf-8-sig", "replace"))
     try:
         tree = ast.parse(source, request["path"])

@@ -3,6 +3,7 @@ package preflight
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -55,6 +57,7 @@ func (x Index) run(ctx context.Context, stdin string, args ...string) (string, e
 	cmd := exec.CommandContext(ctx, uv, args...)
 	cmd.Dir, cmd.Stdin, cmd.WaitDelay = os.TempDir(), strings.NewReader(stdin), time.Second
 	cmd.Env = append(bareEnviron(), "UV_NO_PROGRESS=1", "UV_NO_CONFIG=1")
+	cmd.Env = append(bareEnviron(), "UV_NO_PROGRESS=1", "UV_NO_CONFIG=1", "UV_PYTHON_DOWNLOADS=never")
 	for _, name := range []string{"UV_CACHE_DIR", "XDG_CACHE_HOME", "UV_INDEX_URL", "UV_DEFAULT_INDEX", "PIP_INDEX_URL", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS"} {
 		if v, ok := os.LookupEnv(name); ok {
 			cmd.Env = append(cmd.Env, name+"="+v)
@@ -72,6 +75,29 @@ var pinned = regexp.MustCompile(`(?m)^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;]+
 
 // Resolve implements Packages.
 func (x Index) Resolve(ctx context.Context, n Needs) (map[string]string, error) {
+var pinned = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?m)^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;]+)`) })
+// fresh is how long an answer of the index holds: between two corrections of a
+// script nothing new comes out.
+const fresh = time.Hour
+	kept := ""
+	if key, err := json.Marshal(n); err == nil && x.Dir != "" {
+		kept = filepath.Join(x.Dir, "resolved-"+hashOf(key)+".json")
+	}
+	var versions map[string]string
+	if info, err := os.Stat(kept); err == nil && time.Since(info.ModTime()) < fresh {
+		if data, err := os.ReadFile(kept); err == nil && json.Unmarshal(data, &versions) == nil && len(versions) > 0 {
+			return versions, nil
+		}
+	}
+	versions, err := x.resolve(ctx, n)
+	if err == nil && kept != "" {
+		if data, err := json.Marshal(versions); err == nil && os.MkdirAll(x.Dir, 0o700) == nil {
+			_ = os.WriteFile(kept, data, 0o600) // else it is asked again; half of it is no JSON
+		}
+	}
+	return versions, err
+}
+func (x Index) resolve(ctx context.Context, n Needs) (map[string]string, error) {
 	args := append([]string{"pip", "compile", "-", "--no-header", "--no-annotate", "--quiet", "--only-binary", ":all:"}, n.platform()...)
 	out, err := x.run(ctx, strings.Join(n.Requirements, "\n"), args...)
 	switch {
@@ -87,6 +113,7 @@ func (x Index) Resolve(ctx context.Context, n Needs) (map[string]string, error) 
 	}
 	versions := map[string]string{}
 	for _, m := range pinned.FindAllStringSubmatch(out, -1) {
+	for _, m := range pinned().FindAllStringSubmatch(out, -1) {
 		versions[normalized(m[1])] = m[2]
 	}
 	return versions, nil
@@ -94,6 +121,10 @@ func (x Index) Resolve(ctx context.Context, n Needs) (map[string]string, error) 
 
 var exactPython = regexp.MustCompile(`^\d+\.\d+(\.\d+)?$`)
 var leastPython = regexp.MustCompile(`^\s*[>~]=\s*(\d+\.\d+)`)
+var (
+	exactPython = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\d+\.\d+(\.\d+)?$`) })
+	leastPython = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\s*[>~]=\s*(\d+\.\d+)`) })
+)
 
 func (n Needs) platform() []string {
 	var args []string
@@ -102,6 +133,9 @@ func (n Needs) platform() []string {
 		args = append(args, "--python-version", n.Python)
 	case leastPython.MatchString(n.Python): // what uv run takes is at least this, and usually a later one
 		args = append(args, "--python-version", atLeast(leastPython.FindStringSubmatch(n.Python)[1], "3.12"))
+	case exactPython().MatchString(n.Python):
+	case leastPython().MatchString(n.Python): // what uv run takes is at least this, and usually a later one
+		args = append(args, "--python-version", atLeast(leastPython().FindStringSubmatch(n.Python)[1], "3.12"))
 	case n.Linux:
 		args = append(args, "--python-version", "3.12") // of uv's images
 	}
@@ -156,6 +190,9 @@ func normalized(name string) string {
 }
 
 var regexpRuns = regexp.MustCompile(`[-_.]+`)
+	return strings.ToLower(separators().ReplaceAllString(name, "-"))
+// separators are what PEP 503 takes for one.
+var separators = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[-_.]+`) })
 
 // brief is what a program said, in a line.
 func brief(text string) string {

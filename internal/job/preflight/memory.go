@@ -85,6 +85,10 @@ func (c *check) memory(ctx context.Context, repo hub.RepoID, u modelUse, info hu
 	case e.Likely() > e.Have:
 		c.warn(Finding{Code: CodeMemory, Line: u.line, Text: fmt.Sprintf("training %s with full sequences takes about %s, and %s has %s", u.name, gib(e.Likely()), c.Offer.Flavor, gib(e.Have)),
 			Fix: "halve per_device_train_batch_size and double gradient_accumulation_steps, turn gradient_checkpointing on, or take a larger GPU"})
+		c.warn(Finding{
+			Code: CodeMemory, Line: u.line, Text: fmt.Sprintf("training %s with full sequences takes about %s, and %s has %s", u.name, gib(e.Likely()), c.Offer.Flavor, gib(e.Have)),
+			Fix: "halve per_device_train_batch_size and double gradient_accumulation_steps, turn gradient_checkpointing on, or take a larger GPU",
+		})
 	}
 }
 
@@ -297,6 +301,9 @@ func (t *training) activations(s shape) int64 {
 		batch *= 2 // chosen and rejected
 	}
 	length := t.number("max_length", t.number("max_seq_length", 512))
+	if v, _ := t.setting("max_length"); t.ofTRL() && !v.given() {
+		length = 1024
+	}
 	if t.way == byReward {
 		length = t.number("max_completion_length", 256)
 	}

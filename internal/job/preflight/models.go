@@ -32,6 +32,7 @@ func (c *check) modelUses() []modelUse {
 		switch {
 		case k.Guarded || k.Recv != nil:
 		case k.last() == "from_pretrained":
+		case k.last() == "from_pretrained" && slices.Contains(hubLibraries, firstOf(k.Name)):
 			add(k.arg(0, "pretrained_model_name_or_path", "model_name"), k.arg(-1, "revision"), k.Line)
 		case trainer:
 			add(k.arg(0, "model"), value{}, k.Line)
@@ -42,6 +43,15 @@ func (c *check) modelUses() []modelUse {
 		}
 	}
 	return uses
+}
+
+// hubLibraries are those whose from_pretrained takes a model of the Hub.
+var hubLibraries = []string{"transformers", "trl", "peft", "diffusers", "unsloth", "sentence_transformers", "optimum", "setfit", "auto_gptq", "awq"}
+
+// firstOf is the outermost module of a dotted name.
+func firstOf(name string) string {
+	top, _, _ := strings.Cut(name, ".")
+	return top
 }
 
 // isFolder reports whether a name is a path rather than one of the Hub.
@@ -62,6 +72,7 @@ func (c *check) writes(name string) bool {
 	for _, k := range c.facts.Calls {
 		saves := strings.Contains(k.last(), "save") || strings.Contains(k.last(), "push") || k.last() == "snapshot_download"
 		if saves && k.arg(0, "save_directory", "output_dir", "local_dir").text() == name || k.Kw["output_dir"].text() == name || k.Kw["local_dir"].text() == name {
+		if saves && k.arg(0, "save_directory", "output_dir", "local_dir").text() == name || k.Kw["output_dir"].text() == name || k.Kw["hub_model_id"].text() == name || k.Kw["local_dir"].text() == name {
 			return true
 		}
 	}

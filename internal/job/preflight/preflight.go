@@ -42,6 +42,13 @@ type Request struct {
 	Packages Packages
 	Earlier  Earlier
 	Files    fs.FS // the workspace; Spec.Dir on this machine if nil
+	Account   *hub.Account // whose token the job gets, nil if that is not known
+	Hub       Hub
+	Python    Python
+	Packages  Packages
+	Installed Installed // asked if the job is not Remote and names no packages
+	Earlier   Earlier
+	Files     fs.FS // the workspace; Spec.Dir on this machine if nil
 }
 
 // Hub is the part of a hub.Client that the checks use.
@@ -218,6 +225,7 @@ func (c *check) run(ctx context.Context) {
 	if !c.findScript() {
 		c.note(CodeUnchecked, "the job is a command without a script of the workspace, so only its hardware and time limit were checked")
 		c.limit(false)
+		c.command(ctx)
 		return
 	}
 	if !c.readScript() {

@@ -55,6 +55,7 @@ func checkScript(t *testing.T, w world, body string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Log(report)
 	left := report.Blocking()
 	for _, line := range want {
 		if i := matching(report.Findings, line); i < 0 {

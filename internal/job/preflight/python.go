@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	_ "embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -42,6 +45,50 @@ const (
 
 // Run implements Python.
 func (i Interpreter) Run(ctx context.Context, p Program) ([]byte, error) {
+	return i.run(ctx, p, "-I", "-S")
+}
+
+//go:embed installed.py
+var installedProgram string
+
+// A Site is what a Python has: versions by the normalized names of packages,
+// modules that it was asked for and lacks, and the folders where it looks.
+type Site struct {
+	Versions map[string]string
+	Missing  []string
+	Path     []string
+	Python   string // which one that is
+}
+
+// Installed knows the packages of the Python that runs jobs which name none.
+type Installed interface {
+	Find(ctx context.Context, modules []string) (Site, error)
+}
+
+// Find implements Installed. The Python sets up its packages for it, and
+// imports none.
+func (i Interpreter) Find(ctx context.Context, modules []string) (Site, error) {
+	input, err := json.Marshal(map[string]any{"modules": modules})
+	if err != nil {
+		return Site{}, fmt.Errorf("ask Python: %w", err)
+	}
+	out, err := i.run(ctx, Program{Code: installedProgram, Input: input})
+	if err != nil {
+		return Site{}, err
+	}
+	var site Site
+	if err := json.Unmarshal(out, &site); err != nil {
+		return Site{}, fmt.Errorf("read Python's answer: %w", err)
+	}
+	versions := map[string]string{}
+	for name, version := range site.Versions {
+		versions[normalized(name)] = version
+	}
+	site.Versions = versions
+	return site, nil
+}
+
+func (i Interpreter) run(ctx context.Context, p Program, flags ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, pythonLimit)
 	defer cancel()
 	path, err := i.find(ctx, p.Version)
@@ -50,6 +97,9 @@ func (i Interpreter) Run(ctx context.Context, p Program) ([]byte, error) {
 	}
 	cmd := exec.CommandContext(ctx, path, "-I", "-S", "-X", "utf8", "-c", p.Code)
 	cmd.Dir, cmd.Env, cmd.Stdin, cmd.WaitDelay = os.TempDir(), bareEnviron(), bytes.NewReader(p.Input), time.Second
+	cmd := exec.CommandContext(ctx, path, append(flags, "-X", "utf8", "-c", p.Code)...)
+	// Python may look for modules where it starts: not in a folder that others write to.
+	cmd.Dir, cmd.Env, cmd.Stdin, cmd.WaitDelay = filepath.Dir(path), bareEnviron(), bytes.NewReader(p.Input), time.Second
 	out, failed := &bounded{max: maxAnswer}, &bounded{max: 4 << 10}
 	cmd.Stdout, cmd.Stderr = out, failed
 	if err := cmd.Run(); err != nil {

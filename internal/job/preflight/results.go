@@ -13,12 +13,17 @@ import (
 // uploads are calls that bring results elsewhere.
 var uploads = []string{"push_to_hub", "upload_folder", "upload_file", "upload_large_folder", "create_commit", "preupload_lfs_files", "push_to_gcs", "upload_fileobj", "upload_blob", "upload_from_filename",
 	"log_artifact", "log_model", "save_to_hub", "push_to_hub_merged", "push_to_hub_gguf", "put_object", "CommitScheduler", "sync_bucket", "batch_bucket_files"}
+var uploads = []string{
+	"push_to_hub", "upload_folder", "upload_file", "upload_large_folder", "create_commit", "preupload_lfs_files", "push_to_gcs", "upload_fileobj", "upload_blob", "upload_from_filename",
+	"log_artifact", "log_model", "save_to_hub", "push_to_hub_merged", "push_to_hub_gguf", "put_object", "CommitScheduler", "sync_bucket", "batch_bucket_files",
+}
 
 // savers are calls that leave results on the job's disk.
 var savers = []string{"save_pretrained", "save_model", "save_to_disk", "savetxt", "save_file", "to_csv", "to_parquet", "to_json", "dump", "write_text", "write_bytes", "save", "savez", "save_weights", "save_state"}
 
 // results asks that what the job makes outlives a disk that does not.
 func (c *check) results() {
+	c.outputs()
 	if !c.Offer.Ephemeral {
 		return
 	}
@@ -38,6 +43,19 @@ func (c *check) results() {
 		text = "the trained model stays on a disk that is gone when the job ends: nothing pushes it"
 	}
 	c.warn(Finding{Code: CodeResults, Line: line, Text: text, Fix: "set push_to_hub=True and hub_model_id, or upload the results at the end of the script"})
+}
+
+// outputs asks that what is said to be on the Hub afterwards is brought there.
+func (c *check) outputs() {
+	if _, known := c.train.setting("push_to_hub"); c.pushes() || c.train != nil && !known {
+		return
+	}
+	for _, out := range c.Spec.Outputs {
+		if strings.HasPrefix(out, "hf://") && !strings.HasPrefix(out, "hf://buckets/") {
+			c.warn(Finding{Code: CodeResults, Text: fmt.Sprintf("the results shall be in %s afterwards, and the script pushes nothing", out), Fix: "set push_to_hub=True and hub_model_id, or upload the results at the end of the script"})
+			return
+		}
+	}
 }
 
 // pushes reports whether the script sends something elsewhere.
@@ -117,6 +135,13 @@ func (c *check) writable(ctx context.Context) {
 		}
 		if repo.Namespace == "" {
 			continue // the account's own
+		}
+		if c.Account != nil && !c.Account.CanWriteRepo(repo) {
+			c.fail(Finding{Code: CodeAccess, Line: line, Text: fmt.Sprintf("the results go to %s, and the token of %s may not write there", name, c.Account.Name), Fix: "push to a repository of that account, or use a token that may write"})
+			continue
+		}
+		if c.Hub == nil {
+			continue
 		}
 		err = c.Hub.CheckAccess(ctx, repo, true)
 		switch {

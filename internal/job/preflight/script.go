@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // maxScript is the largest script that is looked at.
@@ -41,6 +42,27 @@ func (c *check) findScript() bool {
 		}
 	}
 	return false
+}
+
+// trainingPrograms are commands that train.
+var trainingPrograms = []string{"trl", "accelerate", "torchrun", "deepspeed", "axolotl", "llamafactory-cli", "tune"}
+
+// command checks a job without a script of the workspace: of what it runs,
+// little is known.
+func (c *check) command(ctx context.Context) {
+	c.report.SHA256 = hashOf([]byte(strings.Join(c.Spec.Command, "\x00")))
+	c.args = append(slices.Clone(c.Spec.Command), c.Spec.Args...)
+	c.note(CodeUnchecked, "the job is a command without a script of the workspace: what it does was not checked")
+	trains := slices.Contains(trainingPrograms, path.Base(c.Spec.Command[0]))
+	pushes := slices.ContainsFunc(c.args, func(a string) bool { return strings.Contains(a, "push_to_hub") || strings.Contains(a, "config") })
+	if trains && c.Offer.Ephemeral && !pushes {
+		c.warn(Finding{Code: CodeResults, Text: "the trained model stays on a disk that is gone when the job ends: nothing pushes it", Fix: "add --push_to_hub"})
+	}
+	c.batch(ctx)
+	c.changes(ctx)
+	c.limit(trains)
+	c.argumentPaths()
+	c.tried(ctx)
 }
 
 func (c *check) readScript() bool {
@@ -125,6 +147,7 @@ func (c *check) askFacts(ctx context.Context) (*facts, error) {
 }
 
 var versionWanted = regexp.MustCompile(`requires-python\s*=\s*["']([^"'\n]+)["']`)
+var versionWanted = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`requires-python\s*=\s*["']([^"'\n]+)["']`) })
 
 // wantedPython is the version that the job asks for, as uv understands it.
 func (c *check) wantedPython() string {
@@ -132,6 +155,7 @@ func (c *check) wantedPython() string {
 		return c.Spec.Python
 	}
 	if m := versionWanted.FindSubmatch(c.source); m != nil {
+	if m := versionWanted().FindSubmatch(c.source); m != nil {
 		return string(m[1])
 	}
 	return ""
@@ -148,6 +172,7 @@ func (c *check) syntax(f *facts) Finding {
 		found.Fix = "indent with spaces alone"
 	}
 	if newer.MatchString(e.Code) && !c.sameVersion(f.Python) {
+	if newer().MatchString(e.Code) && !c.sameVersion(f.Python) {
 		found.Level = Warning
 		found.Text += fmt.Sprintf(" (says Python %s; what runs the job may be newer)", f.Python)
 		found.Fix = "say which Python the job gets, or write it so that this one reads it"
@@ -158,6 +183,9 @@ func (c *check) syntax(f *facts) Finding {
 // newer is what later versions of Python have added to the language: nested
 // quotes in f-strings, match, type parameters, several exceptions unbracketed.
 var newer = regexp.MustCompile(`\b[fFtTrR]{1,2}["']|^(match|case|type) |^except [^(:]*,|^(async )?def \w+\[|^class \w+\[`)
+var newer = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\b[fFtTrR]{1,2}["']|^(match|case|type) |^except [^(:]*,|^(async )?def \w+\[|^class \w+\[`)
+})
 
 // sameVersion reports whether the job is known to run in this Python.
 func (c *check) sameVersion(have string) bool {

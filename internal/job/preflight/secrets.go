@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"ml-intern/internal/secret"
 )
@@ -15,6 +16,12 @@ var provided = regexp.MustCompile(`^(OUTPUT_DIR|JOB_\w+|CHECKPOINT|PATH|HOME|USE
 
 // secretName is what variables with secrets are called.
 var secretName = regexp.MustCompile(`(TOKEN|API_?KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?|_KEY|_PAT)$`)
+var provided = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(OUTPUT_DIR|JOB_\w+|CHECKPOINT|PATH|HOME|USER|PWD|TMPDIR|LANG|SHELL|HOSTNAME|LOCAL_RANK|RANK|WORLD_SIZE|LOCAL_WORLD_SIZE|NODE_RANK|MASTER_\w+|SLURM_\w+|CUDA_VISIBLE_DEVICES|ACCELERATE_\w+|ACCELERATOR|CPU_CORES|MEMORY|RAY_\w+)$`)
+})
+var secretName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(TOKEN|API_?KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?|_KEY|_PAT)$`)
+})
 
 // readByLibrary are secrets that a library reads by itself.
 var readByLibrary = map[string][]string{
@@ -49,6 +56,16 @@ func (c *check) secrets() {
 	c.writtenDown()
 }
 
+// elsewhere adds what is certain for a fresh machine. One that stays, such as a
+// cluster, may have logins and variables of its own.
+func (c *check) elsewhere(f Finding) {
+	f.Level = Error
+	if c.Remote && !c.Offer.Ephemeral {
+		f.Level = Warning
+	}
+	c.add(f)
+}
+
 func (c *check) given(name string) bool {
 	_, env := c.Spec.Env[name]
 	return env || slices.Contains(c.Spec.Secrets, name) || slices.Contains(c.facts.SetEnv, name)
@@ -65,6 +82,10 @@ func (c *check) variable(e envRead) {
 		c.fail(Finding{Code: CodeSecret, Line: e.Line, Text: fmt.Sprintf("the script reads %s, and the job is not given it", e.Name), Fix: "add " + e.Name + " to the job's secrets"})
 	case e.How == "must":
 		c.fail(Finding{Code: CodeEnv, Line: e.Line, Text: fmt.Sprintf("the script fails without the variable %s, and the job does not set it", e.Name), Fix: "set it in the job's environment"})
+	if e.Name == "" || c.given(e.Name) || provided().MatchString(e.Name) {
+	secret := secretName().MatchString(e.Name)
+		c.elsewhere(Finding{Code: CodeSecret, Line: e.Line, Text: fmt.Sprintf("the script reads %s, and the job is not given it", e.Name), Fix: "add " + e.Name + " to the job's secrets"})
+		c.elsewhere(Finding{Code: CodeEnv, Line: e.Line, Text: fmt.Sprintf("the script fails without the variable %s, and the job does not set it", e.Name), Fix: "set it in the job's environment"})
 	case e.How == "wants" && secret && !slices.Contains(hubTokens, e.Name):
 		c.warn(Finding{Code: CodeSecret, Line: e.Line, Text: fmt.Sprintf("the script looks for %s, and the job is not given it", e.Name), Fix: "add " + e.Name + " to the job's secrets, or take the reading out"})
 	}
@@ -83,6 +104,8 @@ func (c *check) hubToken() {
 	}
 	if line, ok := c.pushLine(); ok {
 		c.fail(Finding{Code: CodeSecret, Line: line, Text: "the script pushes to the Hub, and the job is given no token", Fix: fix})
+		c.elsewhere(Finding{Code: CodeSecret, Text: fmt.Sprintf("%s can be read with a token alone, and the job is given none", strings.Join(private, ", ")), Fix: fix})
+		c.elsewhere(Finding{Code: CodeSecret, Line: line, Text: "the script pushes to the Hub, and the job is given no token", Fix: fix})
 	}
 }
 
@@ -121,6 +144,7 @@ func (c *check) tracker() {
 		starts := k.Name == "wandb.init" && k.Kw["mode"].text() != "offline" && k.Kw["mode"].text() != "disabled"
 		if (starts || slices.Contains(names, "wandb")) && !k.Guarded && !k.Maybe {
 			c.fail(Finding{Code: CodeSecret, Line: k.Line, Text: "the script reports to wandb, and the job is not given WANDB_API_KEY", Fix: "add it to the job's secrets, or report to trackio"})
+			c.elsewhere(Finding{Code: CodeSecret, Line: k.Line, Text: "the script reports to wandb, and the job is not given WANDB_API_KEY", Fix: "add it to the job's secrets, or report to trackio"})
 			return
 		}
 	}

@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strings"
@@ -11,6 +12,7 @@ import (
 type Duration struct {
 	Steps    int64         `json:"steps,omitempty"`
 	Seconds  time.Duration `json:"duration"`
+	Time     time.Duration `json:"time"`
 	Measured bool          `json:"measured"` // by the smoke step on the same hardware; else what the GPU could do at best
 	How      string        `json:"how"`
 }
@@ -22,6 +24,10 @@ func (d Duration) String() string {
 	return fmt.Sprintf("at least %s: %s", d.Seconds.Round(time.Second), d.How)
 }
 
+		return fmt.Sprintf("about %s: %s", d.Time.Round(time.Second), d.How)
+	return fmt.Sprintf("at least %s: %s", d.Time.Round(time.Second), d.How)
+// shortDefault is a default below which no training should be left to it.
+const shortDefault = 2 * time.Hour
 // limit refuses a training that would stop at a backend's default.
 func (c *check) limit(trains bool) {
 	if c.Spec.TimeLimit > 0 || c.Offer.DefaultLimitS == 0 || !c.Remote && c.Offer.USDPerHour == 0 {
@@ -33,6 +39,8 @@ func (c *check) limit(trains bool) {
 		return
 	}
 	if standard <= 30*time.Minute {
+	if trains && standard < shortDefault {
+	if standard < shortDefault {
 		c.note(CodeTime, "no time limit is set: the job ends after %s", standard)
 	}
 }
@@ -125,6 +133,11 @@ func (c *check) duration(smoke Smoke) {
 		c.fail(Finding{Code: CodeTime, Text: fmt.Sprintf("the training takes about %s (%s), and the limit is %s", d.Seconds.Round(time.Minute), d.How, limit), Fix: "raise the limit to a third more than that, or take faster hardware"})
 	default:
 		c.warn(Finding{Code: CodeTime, Text: fmt.Sprintf("the training takes %s at the very least (%s), and the limit is %s", d.Seconds.Round(time.Minute), d.How, limit), Fix: "raise the limit, or take faster hardware"})
+	if d == nil || d.Time < time.Minute {
+	limit := cmp.Or(c.Spec.TimeLimit, time.Duration(c.Offer.DefaultLimitS)*time.Second)
+	case limit == 0 || d.Time <= limit:
+		c.fail(Finding{Code: CodeTime, Text: fmt.Sprintf("the training takes about %s (%s), and the limit is %s", d.Time.Round(time.Minute), d.How, limit), Fix: "raise the limit to a third more than that, or take faster hardware"})
+		c.warn(Finding{Code: CodeTime, Text: fmt.Sprintf("the training takes %s at the very least (%s), and the limit is %s", d.Time.Round(time.Minute), d.How, limit), Fix: "raise the limit, or take faster hardware"})
 	}
 }
 
@@ -135,6 +148,7 @@ func (c *check) measured(smoke Smoke) *Duration {
 		return nil
 	}
 	return &Duration{Steps: steps, Seconds: time.Duration(steps) * smoke.StepTime, Measured: true, How: fmt.Sprintf("%d steps of %s", steps, smoke.StepTime.Round(time.Millisecond))}
+	return &Duration{Steps: steps, Time: time.Duration(steps) * smoke.StepTime, Measured: true, How: fmt.Sprintf("%d steps of %s", steps, smoke.StepTime.Round(time.Millisecond))}
 }
 
 // peaks are what GPUs do at most, in dense operations a second on 16 bits, as
@@ -172,6 +186,7 @@ func (c *check) atBest() *Duration {
 		if strings.Contains(strings.ToLower(c.Offer.GPU), p.name) {
 			seconds := each * float64(e.Parameters) * tokens * t.number("num_train_epochs", 3) / (p.rate * bestUse * float64(max(c.Offer.GPUs, 1)))
 			return &Duration{Seconds: time.Duration(seconds * float64(time.Second)), How: fmt.Sprintf("%s, %.0f million tokens, at the best that a %s can", count(e.Parameters), tokens*t.number("num_train_epochs", 3)/1e6, c.Offer.GPU)}
+			return &Duration{Time: time.Duration(seconds * float64(time.Second)), How: fmt.Sprintf("%s, %.0f million tokens, at the best that a %s can", count(e.Parameters), tokens*t.number("num_train_epochs", 3)/1e6, c.Offer.GPU)}
 		}
 	}
 	return nil

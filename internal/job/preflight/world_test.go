@@ -23,6 +23,7 @@ import (
 // be there, and gates are not what this is about: both are told.
 type world struct {
 	*hub.Client
+	python *keptPython
 	closed map[string]bool // gated, and this account has no access
 	gated  map[string]bool
 }
@@ -102,6 +103,9 @@ func newWorld(t testing.TB) world {
 	})
 	data("stanfordnlp", "imdb", map[string]string{"train.csv": "text,label\na,0\nb,1\n", "test.csv": "text,label\na,0\n"})
 	data("tatsu-lab", "alpaca", map[string]string{"train.jsonl": `{"instruction":"i","input":"","output":"o"}` + "\n"})
+	data("acme", "ner", map[string]string{"train.jsonl": `{"tokens":["a"],"ner_tags":[0]}` + "\n", "validation.jsonl": `{"tokens":["a"],"ner_tags":[0]}` + "\n", "test.jsonl": `{"tokens":["a"],"ner_tags":[0]}` + "\n"})
+	data("acme", "voices", map[string]string{"train.jsonl": `{"audio":"a.wav","sentence":"s"}` + "\n"})
+	data("acme", "standard", map[string]string{"README.md": "---\nconfigs:\n- config_name: a\n  data_files: a.csv\n- config_name: b\n  default: true\n  data_files: b.csv\n---\n", "a.csv": "a\n1\n", "b.csv": "b\n1\n"})
 	data("acme", "secret-data", map[string]string{"train.csv": "text\na\n"})
 	model("Qwen", "Qwen2.5-0.5B", smallConfig, "---\nlicense: apache-2.0\n---\n")
 	model("Qwen", "Qwen2.5-7B", largeConfig, "---\nlicense: apache-2.0\n---\n")
@@ -111,6 +115,7 @@ func newWorld(t testing.TB) world {
 	model("acme", "NoChange-1B", smallConfig, "---\nlicense: cc-by-nc-nd-4.0\n---\n")
 	model("distilbert", "distilbert-base-uncased", `{}`, "---\nlicense: apache-2.0\n---\n")
 	return world{Client: h.Client, closed: map[string]bool{"Closed-1B": true}, gated: map[string]bool{"Llama-3.2-1B": true, "secret-data": true}}
+	return world{Client: h.Client, python: keepPython(t), closed: map[string]bool{"Closed-1B": true}, gated: map[string]bool{"Llama-3.2-1B": true, "secret-data": true}}
 }
 
 // shelf is a package index of a few small packages.
@@ -119,6 +124,10 @@ type shelf struct{}
 var brings = map[string][]string{"trl": {"transformers", "datasets", "accelerate", "torch"}, "transformers": {"huggingface-hub", "numpy", "tokenizers", "safetensors", "pyyaml", "tqdm", "requests"},
 	"datasets": {"huggingface-hub", "numpy", "pandas", "pyarrow", "tqdm", "requests", "fsspec"}, "peft": {"transformers", "torch", "accelerate"}, "torch": nil, "accelerate": {"torch"}, "evaluate": {"datasets"}, "bitsandbytes": {"torch"},
 	"scikit-learn": {"numpy", "scipy"}, "numpy": nil, "pandas": {"numpy"}, "wandb": nil, "pyyaml": nil, "trackio": nil, "openai": nil, "unsloth": {"trl", "peft"}, "vllm": {"torch", "transformers"}, "requests": nil, "polars": nil, "tqdm": nil, "datatrove": nil, "huggingface-hub": nil, "opencv-python-headless": nil}
+var brings = map[string][]string{
+	"trl": {"transformers", "datasets", "accelerate", "torch"}, "transformers": {"huggingface-hub", "numpy", "tokenizers", "safetensors", "pyyaml", "tqdm", "requests"},
+	"scikit-learn": {"numpy", "scipy"}, "numpy": nil, "pandas": {"numpy"}, "wandb": nil, "pyyaml": nil, "trackio": nil, "openai": nil, "unsloth": {"trl", "peft"}, "vllm": {"torch", "transformers"}, "requests": nil, "polars": nil, "tqdm": nil, "datatrove": nil, "huggingface-hub": nil, "diffusers": {"torch", "huggingface-hub"}, "sentence-transformers": {"transformers", "torch", "datasets"}, "lightning": {"torch"}, "keras": {"numpy"}, "typer": nil, "hydra-core": {"omegaconf"}, "omegaconf": nil, "xgboost": {"numpy"}, "librosa": {"numpy"}, "jiwer": nil, "pillow": nil, "torchvision": {"torch", "pillow"}, "seqeval": nil, "lm-eval": {"datasets", "torch"}, "python-dotenv": nil, "matplotlib": {"numpy"}, "opencv-python-headless": nil,
+}
 
 func (shelf) Resolve(_ context.Context, n preflight.Needs) (map[string]string, error) {
 	all := map[string]string{}
@@ -190,6 +199,7 @@ func request(t testing.TB, w world, files fstest.MapFS, lines []string) (r prefl
 	r = preflight.Request{
 		Spec:  job.Spec{Script: "train.py", Dir: "/work/space", TimeLimit: 4 * time.Hour},
 		Offer: offers["a10g"], Remote: true, Hub: w, Python: preflight.Interpreter{}, Packages: shelf{}, Files: files, Waivers: map[string]string{},
+		Offer: offers["a10g"], Remote: true, Hub: w, Account: &hub.Account{Name: "me"}, Python: w.python, Packages: shelf{}, Files: files, Waivers: map[string]string{},
 	}
 	if f := files["train.py"]; f != nil && regexp.MustCompile(`datasets|transformers|trl|huggingface_hub`).Match(f.Data) {
 		r.Spec.Secrets = []string{"HF_TOKEN"}
@@ -215,6 +225,8 @@ func request(t testing.TB, w world, files fstest.MapFS, lines []string) (r prefl
 			r.Spec.Dependencies = strings.Fields(rest)
 		case "inputs":
 			r.Spec.Inputs = strings.Fields(rest)
+		case "outputs":
+			r.Spec.Outputs = strings.Fields(rest)
 		case "image":
 			r.Spec.Image = rest
 		case "env":
@@ -230,6 +242,18 @@ func request(t testing.TB, w world, files fstest.MapFS, lines []string) (r prefl
 			p.flavor = r.Offer.Flavor
 		case "open":
 			p.unproven = rest
+		case "measured":
+			step, flavor, _ := strings.Cut(rest, " ")
+			p.step, _ = time.ParseDuration(step)
+			p.flavor = flavor
+		case "before", "since":
+			var minor int
+			fmt.Sscan(rest, &minor)
+			if (w.python.minor(t) < minor) != (verb == "before") {
+				t.Skip("another Python says something else")
+			}
+		case "anonymous":
+			r.Account = nil
 		case "alone":
 			r.Hub, r.Packages = nil, nil
 		case "python":

@@ -5,3 +5,4 @@ class _Base:
 class AutoModelForCausalLM(_Base): pass
 class AutoModelForSequenceClassification(_Base): pass
 class AutoTokenizer(_Base): pass
+class AutoModelForTokenClassification(_Base): pass
