@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"ml-intern/internal/config"
@@ -33,6 +34,9 @@ func (c checks) Check(ctx context.Context, spec job.Spec, q job.Quote, waivers m
 		Spec: spec, Offer: q.Offer, Waivers: waivers, Remote: !c.sees(q.Backend),
 		Python: preflight.Interpreter{}, Earlier: c.history,
 	}
+	if !r.Remote {
+		r.Installed = preflight.Interpreter{}
+	}
 	if q.USDPerHour == 0 {
 		r.Earlier = batches{c.history}
 	}
@@ -40,6 +44,7 @@ func (c checks) Check(ctx context.Context, spec job.Spec, q job.Quote, waivers m
 		r.Packages = preflight.Index{Dir: filepath.Join(c.cfg.Paths.Cache, "packages")}
 		if client, err := c.scriptsHub(ctx); err == nil {
 			r.Hub = client
+			r.Account = account(ctx, client, spec)
 		}
 	}
 	return preflight.Check(ctx, r)
@@ -58,6 +63,18 @@ func (c checks) scriptsHub(ctx context.Context) (*hub.Client, error) {
 		return &hub.Client{BaseURL: publicHub}, nil
 	}
 	return c.hubClient(ctx)
+}
+
+// account is whose token the job gets, nil if it gets none or nobody can say.
+func account(ctx context.Context, client *hub.Client, spec job.Spec) *hub.Account {
+	if client.Who == nil || !slices.Contains(spec.Secrets, "HF_TOKEN") {
+		return nil
+	}
+	who, err := client.Who(ctx)
+	if err != nil {
+		return nil
+	}
+	return &who
 }
 
 // sees reports whether jobs of the backend run in the workspace itself.

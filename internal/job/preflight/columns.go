@@ -124,7 +124,6 @@ func (c *check) columns(sources map[string]*source) {
 	if v.Kind != "ds" {
 		return
 	}
-	if v.Whole && !v.Unsure {
 	if v.Whole && !v.Unsure && c.train.way != otherWay {
 		c.fail(Finding{Code: CodeColumns, Line: c.train.trainer.Line, Text: "train_dataset is all splits of " + v.label() + ", not one", Fix: `pass one, such as dataset["train"], or load it with split="train"`})
 		return

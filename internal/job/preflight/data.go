@@ -95,7 +95,6 @@ func (c *check) inspect(ctx context.Context, s *source) {
 		c.note(CodeUnchecked, "the columns of %s were not checked: the viewer does not have them%s", nameOf(s.repo), because(err))
 		return
 	}
-	s.configs = of.Configs
 	s.configs, s.standard = of.Configs, standard(info.Card)
 	for _, l := range s.loads {
 		c.split(s, l)
@@ -159,7 +158,6 @@ func (c *check) split(s *source, l load) {
 		return
 	}
 	for _, part := range strings.Split(l.split, "+") {
-		name := splitName.FindString(strings.TrimSpace(part))
 		name := splitName().FindString(strings.TrimSpace(part))
 		if _, ok := config.Splits[name]; name != "" && name != "all" && !ok && len(config.Splits) > 0 {
 			c.fail(Finding{Code: CodeDataset, Line: l.Line, Text: fmt.Sprintf("the data set %s has no split %s", l.path, name), Fix: "it has " + few(slices.Sorted(maps.Keys(config.Splits)))})
@@ -167,7 +165,6 @@ func (c *check) split(s *source, l load) {
 	}
 }
 
-var splitName = regexp.MustCompile(`^[\w.-]+`)
 var splitName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\w.-]+`) })
 
 // config is the configuration that a load gets.
@@ -177,11 +174,10 @@ func (s *source) config(name string) (hub.ConfigInfo, bool) {
 			return only, true
 		}
 	}
-	c, ok := s.configs[cmp.Or(name, "default")]
+	c, ok := s.configs[cmp.Or(name, s.standard, "default")]
 	return c, ok
 }
 
-	c, ok := s.configs[cmp.Or(name, s.standard, "default")]
 // standard is the configuration that a card calls the default, "" if it calls
 // none so.
 func standard(card map[string]any) string {
@@ -194,6 +190,8 @@ func standard(card map[string]any) string {
 		}
 	}
 	return ""
+}
+
 func few(names []string) string {
 	if len(names) > 12 {
 		return strings.Join(names[:12], ", ") + fmt.Sprintf(" and %d more", len(names)-12)

@@ -88,20 +88,15 @@ type call struct {
 }
 
 // last is the part of the name behind its last dot.
-func (c call) last() string { return c.Name[strings.LastIndexByte(c.Name, '.')+1:] }
+func (k call) last() string { return k.Name[strings.LastIndexByte(k.Name, '.')+1:] }
 
 // arg is the argument by its keyword, or by its place if that is not negative.
-func (c call) arg(place int, names ...string) value {
+func (k call) arg(place int, names ...string) value {
 	for _, name := range names {
-		if v, ok := c.Kw[name]; ok {
+		if v, ok := k.Kw[name]; ok {
 			return v
 		}
 	}
-	if place >= 0 && place < len(c.Args) {
-		return c.Args[place]
-func (k call) last() string { return k.Name[strings.LastIndexByte(k.Name, '.')+1:] }
-func (k call) arg(place int, names ...string) value {
-		if v, ok := k.Kw[name]; ok {
 	if place >= 0 && place < len(k.Args) {
 		return k.Args[place]
 	}

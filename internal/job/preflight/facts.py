@@ -136,11 +136,10 @@ class Reader:
         self.inside += 1
         self.block(node.body, inner)
         self.inside -= 1
+        changed = {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)} | {"return "}
         for name, v in list(inner.items()):  # methods see the module, not the class
             if v.kind == "function":
                 self.body(v.more["_node"], Scope(scope), [], {})
-        scope[node.name] = Value("class", name=node.name, _fields={k: self.default(v) for k, v in inner.items() if k != "return "})
-        changed = {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)} | {"return "}
         scope[node.name] = Value("class", name=node.name, _fields={k: self.default(v) for k, v in inner.items() if k not in changed and v.kind != "function"})
 
     def default(self, v):
@@ -340,7 +339,6 @@ class Reader:
             return Value("name", name=v.more["name"] + "." + node.attr)
         if v.kind == "call" and v.more.get("name") == "argparse.Namespace":
             return self.option(node.attr)
-        if "_fields" in v.more and v.kind != "class":
         if node.attr in v.more.get("_fields", ()):
             return self.known(v.more["_fields"].get(node.attr))
         return Value("attr", of=v, name=node.attr)
@@ -527,7 +525,6 @@ class Reader:
         if name in ("list", "sorted", "set") and first is not None and first.kind == "attr":
             return first
         if name in PARSES and recv is not None and recv.kind == "call" and recv.more["name"].split(".")[-1] in ("HfArgumentParser", "TrlParser", "H4ArgumentParser"):
-            return self.parse(node, name, recv)
             return self.parse(node, name, recv, kw)
         if recv is not None and recv.kind == "ds":
             return self.method(node, recv, name[1:], args, kw)
@@ -627,7 +624,6 @@ class Reader:
 
     # --- functions and options --------------------------------------------
 
-    def parse(self, node, name, parser):
     def parse(self, node, name, parser, kw):
         """Dataclasses that are filled by the command line."""
         classes = (parser.more["_args"] + [parser.more["_kw"].get("dataclass_types", Value())])[0]
@@ -746,7 +742,6 @@ def row_use(fn):
     body = [fn.body] if isinstance(fn, ast.Lambda) else fn.body
     nodes = [n for b in body for n in ast.walk(b)]
     is_row = lambda n: isinstance(n, ast.Name) and n.id == row
-    key = lambda n: n.slice.value if isinstance(n.slice, ast.Constant) and isinstance(n.slice.value, str) else None
     def key(n):
         k = getattr(n.slice, "value", n.slice) if type(n.slice).__name__ == "Index" else n.slice
         return k.value if isinstance(k, ast.Constant) and isinstance(k.value, str) else None
@@ -778,7 +773,6 @@ def added_columns(fn, body, nodes, row, stored):
         if isinstance(n, ast.Assign) and len(n.targets) == 1 and isinstance(n.targets[0], ast.Name):
             local.setdefault(n.targets[0].id, []).append(n.value)
         if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Subscript) and isinstance(n.targets[0].value, ast.Name):
-            k = n.targets[0].slice
             k = getattr(n.targets[0].slice, "value", None) if type(n.targets[0].slice).__name__ == "Index" else n.targets[0].slice
             local.setdefault(n.targets[0].value.id, []).append(ast.Dict(keys=[k], values=[n.value]))
     keys = set()
@@ -822,7 +816,6 @@ def header(text):
         import tomllib
         data = tomllib.loads(toml)
     except ImportError:
-        names = re.search(r"(?ms)^\s*dependencies\s*=\s*\[(.*?)^?\]\s*$", toml)
         names = re.search(r"(?ms)^\s*dependencies\s*=\s*\[(.*?)\]\s*$", toml)
         want = re.search(r"""(?m)^\s*requires-python\s*=\s*["'](.*?)["']""", toml)
         data = {"dependencies": re.findall(r"""["']([^"'\n]+)["']""", names.group(1)) if names else []}
@@ -851,7 +844,6 @@ def main():
     sys.setrecursionlimit(3000)
     request = json.loads(sys.stdin.buffer.read())
     source = base64.b64decode(request["source"])
-    out = {"python": "%d.%d.%d" % sys.version_info[:3], "stdlib": sorted(getattr(sys, "stdlib_module_names", ())) + list(sys.builtin_module_names)}
     out = {"python": "%d.%d.%d" % sys.version_info[:3], "stdlib": sorted(stdlib())}
     out["header"] = header(source.decode("utf-8-sig", "replace"))
     try:

@@ -56,7 +56,6 @@ func (x Index) run(ctx context.Context, stdin string, args ...string) (string, e
 	}
 	cmd := exec.CommandContext(ctx, uv, args...)
 	cmd.Dir, cmd.Stdin, cmd.WaitDelay = os.TempDir(), strings.NewReader(stdin), time.Second
-	cmd.Env = append(bareEnviron(), "UV_NO_PROGRESS=1", "UV_NO_CONFIG=1")
 	cmd.Env = append(bareEnviron(), "UV_NO_PROGRESS=1", "UV_NO_CONFIG=1", "UV_PYTHON_DOWNLOADS=never")
 	for _, name := range []string{"UV_CACHE_DIR", "XDG_CACHE_HOME", "UV_INDEX_URL", "UV_DEFAULT_INDEX", "PIP_INDEX_URL", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS"} {
 		if v, ok := os.LookupEnv(name); ok {
@@ -71,14 +70,14 @@ func (x Index) run(ctx context.Context, stdin string, args ...string) (string, e
 	return out.String(), nil
 }
 
-var pinned = regexp.MustCompile(`(?m)^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;]+)`)
-
-// Resolve implements Packages.
-func (x Index) Resolve(ctx context.Context, n Needs) (map[string]string, error) {
 var pinned = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?m)^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;]+)`) })
+
 // fresh is how long an answer of the index holds: between two corrections of a
 // script nothing new comes out.
 const fresh = time.Hour
+
+// Resolve implements Packages.
+func (x Index) Resolve(ctx context.Context, n Needs) (map[string]string, error) {
 	kept := ""
 	if key, err := json.Marshal(n); err == nil && x.Dir != "" {
 		kept = filepath.Join(x.Dir, "resolved-"+hashOf(key)+".json")
@@ -97,6 +96,7 @@ const fresh = time.Hour
 	}
 	return versions, err
 }
+
 func (x Index) resolve(ctx context.Context, n Needs) (map[string]string, error) {
 	args := append([]string{"pip", "compile", "-", "--no-header", "--no-annotate", "--quiet", "--only-binary", ":all:"}, n.platform()...)
 	out, err := x.run(ctx, strings.Join(n.Requirements, "\n"), args...)
@@ -112,15 +112,12 @@ func (x Index) resolve(ctx context.Context, n Needs) (map[string]string, error) 
 		return nil, fmt.Errorf("%w: %s", err, brief(out))
 	}
 	versions := map[string]string{}
-	for _, m := range pinned.FindAllStringSubmatch(out, -1) {
 	for _, m := range pinned().FindAllStringSubmatch(out, -1) {
 		versions[normalized(m[1])] = m[2]
 	}
 	return versions, nil
 }
 
-var exactPython = regexp.MustCompile(`^\d+\.\d+(\.\d+)?$`)
-var leastPython = regexp.MustCompile(`^\s*[>~]=\s*(\d+\.\d+)`)
 var (
 	exactPython = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\d+\.\d+(\.\d+)?$`) })
 	leastPython = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\s*[>~]=\s*(\d+\.\d+)`) })
@@ -129,11 +126,8 @@ var (
 func (n Needs) platform() []string {
 	var args []string
 	switch {
-	case exactPython.MatchString(n.Python):
-		args = append(args, "--python-version", n.Python)
-	case leastPython.MatchString(n.Python): // what uv run takes is at least this, and usually a later one
-		args = append(args, "--python-version", atLeast(leastPython.FindStringSubmatch(n.Python)[1], "3.12"))
 	case exactPython().MatchString(n.Python):
+		args = append(args, "--python-version", n.Python)
 	case leastPython().MatchString(n.Python): // what uv run takes is at least this, and usually a later one
 		args = append(args, "--python-version", atLeast(leastPython().FindStringSubmatch(n.Python)[1], "3.12"))
 	case n.Linux:
@@ -186,11 +180,9 @@ func (x Index) Unpack(ctx context.Context, name, version string, n Needs) (strin
 }
 
 func normalized(name string) string {
-	return strings.ToLower(regexpRuns.ReplaceAllString(name, "-"))
+	return strings.ToLower(separators().ReplaceAllString(name, "-"))
 }
 
-var regexpRuns = regexp.MustCompile(`[-_.]+`)
-	return strings.ToLower(separators().ReplaceAllString(name, "-"))
 // separators are what PEP 503 takes for one.
 var separators = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[-_.]+`) })
 

@@ -83,8 +83,6 @@ func (c *check) memory(ctx context.Context, repo hub.RepoID, u modelUse, info hu
 	case e.Least() > e.Have:
 		c.fail(Finding{Code: CodeMemory, Line: u.line, Text: fmt.Sprintf("training %s takes at least %s, and %s has %s", u.name, gib(e.Least()), c.Offer.Flavor, gib(e.Have)), Fix: fix})
 	case e.Likely() > e.Have:
-		c.warn(Finding{Code: CodeMemory, Line: u.line, Text: fmt.Sprintf("training %s with full sequences takes about %s, and %s has %s", u.name, gib(e.Likely()), c.Offer.Flavor, gib(e.Have)),
-			Fix: "halve per_device_train_batch_size and double gradient_accumulation_steps, turn gradient_checkpointing on, or take a larger GPU"})
 		c.warn(Finding{
 			Code: CodeMemory, Line: u.line, Text: fmt.Sprintf("training %s with full sequences takes about %s, and %s has %s", u.name, gib(e.Likely()), c.Offer.Flavor, gib(e.Have)),
 			Fix: "halve per_device_train_batch_size and double gradient_accumulation_steps, turn gradient_checkpointing on, or take a larger GPU",

@@ -31,7 +31,6 @@ func (c *check) modelUses() []modelUse {
 		_, trainer := trainers[k.last()]
 		switch {
 		case k.Guarded || k.Recv != nil:
-		case k.last() == "from_pretrained":
 		case k.last() == "from_pretrained" && slices.Contains(hubLibraries, firstOf(k.Name)):
 			add(k.arg(0, "pretrained_model_name_or_path", "model_name"), k.arg(-1, "revision"), k.Line)
 		case trainer:
@@ -71,7 +70,6 @@ func (c *check) isFolder(name string) bool {
 func (c *check) writes(name string) bool {
 	for _, k := range c.facts.Calls {
 		saves := strings.Contains(k.last(), "save") || strings.Contains(k.last(), "push") || k.last() == "snapshot_download"
-		if saves && k.arg(0, "save_directory", "output_dir", "local_dir").text() == name || k.Kw["output_dir"].text() == name || k.Kw["local_dir"].text() == name {
 		if saves && k.arg(0, "save_directory", "output_dir", "local_dir").text() == name || k.Kw["output_dir"].text() == name || k.Kw["hub_model_id"].text() == name || k.Kw["local_dir"].text() == name {
 			return true
 		}

@@ -9,12 +9,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // readers are calls whose argument is a file that must be there.
-var readers = []string{"open", "read_csv", "read_parquet", "read_json", "read_excel", "read_table", "read_pickle", "read_feather", "load_from_disk", "load_dataset", "from_pretrained",
-	"from_json", "from_csv", "from_parquet", "from_file", "load_file", "load", "loadtxt", "genfromtxt", "read_text", "read_bytes", "imread", "listdir", "safe_load", "load_adapter", "scan_parquet", "scan_csv"}
-	"sync"
 var readers = []string{
 	"open", "read_csv", "read_parquet", "read_json", "read_excel", "read_table", "read_pickle", "read_feather", "load_from_disk", "load_dataset", "from_pretrained",
 	"from_json", "from_csv", "from_parquet", "from_file", "load_file", "load", "loadtxt", "genfromtxt", "read_text", "read_bytes", "imread", "listdir", "safe_load", "load_adapter", "scan_parquet", "scan_csv",
@@ -102,7 +100,6 @@ func (c *check) file(name string, k call) {
 	case err == nil && c.Remote && !c.isInput(clean):
 		c.fail(Finding{Code: CodePath, Line: k.Line, Text: fmt.Sprintf("%s is a file of the workspace, and the job does not have it", name), Fix: "put it on the Hub and read it from there, or name it as an input"})
 	case err != nil && !model && path.Ext(clean) != "":
-		c.fail(Finding{Code: CodePath, Line: k.Line, Text: fmt.Sprintf("there is no file %s in the workspace, and the script does not make it", name), Fix: "correct the path, or make the file first"})
 		c.warn(Finding{Code: CodePath, Line: k.Line, Text: fmt.Sprintf("there is no file %s in the workspace, and the script does not make it", name), Fix: "correct the path, or make the file first"})
 	}
 }
@@ -118,7 +115,6 @@ func (c *check) makes(name string) bool {
 		}
 	}
 	for _, k := range c.facts.Calls {
-		if slices.Contains([]string{"hf_hub_download", "snapshot_download", "urlretrieve", "extractall", "download", "check_call", "system", "mkdir", "makedirs", "run", "wget"}, k.last()) {
 		if slices.Contains([]string{"hf_hub_download", "snapshot_download", "urlretrieve", "extractall", "download", "check_call", "check_output", "Popen", "call", "unpack_archive", "system", "mkdir", "makedirs", "run", "wget"}, k.last()) {
 			return true
 		}
@@ -138,7 +134,6 @@ func (c *check) isInput(name string) bool {
 }
 
 // personal are absolute paths that are someone's own machine.
-var personal = regexp.MustCompile(`^(/home/|/Users/|~/|[A-Za-z]:[\\/])`)
 var personal = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(/home/|/Users/|~/|[A-Za-z]:[\\/])`) })
 
 // absolutePaths finds paths of this machine in calls of a job elsewhere.
@@ -153,7 +148,6 @@ func (c *check) absolutePaths() {
 		for name, v := range arguments(k) {
 			for _, text := range leaves(v) {
 				here := strings.HasPrefix(text, strings.TrimSuffix(filepath.ToSlash(c.Spec.Dir), "/")+"/")
-				if here || personal.MatchString(text) && !slices.Contains(outputKeys, name) && !strings.HasPrefix(text, "~/.cache") && k.last() != "print" {
 				if here || c.Offer.Ephemeral && personal().MatchString(text) && !slices.Contains(outputKeys, name) && !strings.HasPrefix(text, "~/.cache") && k.last() != "print" {
 					c.fail(Finding{Code: CodePath, Line: k.Line, Text: fmt.Sprintf("%s is a path of this machine, and the job runs elsewhere", text), Fix: "read it from the Hub, or name it as an input and use a path relative to the workspace"})
 				}
@@ -183,7 +177,6 @@ func (c *check) argumentPaths() {
 		if _, tail, ok := strings.Cut(arg, "="); ok && strings.HasPrefix(arg, "-") {
 			arg = tail
 		}
-		if strings.HasPrefix(arg, strings.TrimSuffix(filepath.ToSlash(c.Spec.Dir), "/")+"/") || personal.MatchString(arg) {
 		if strings.HasPrefix(arg, strings.TrimSuffix(filepath.ToSlash(c.Spec.Dir), "/")+"/") || c.Offer.Ephemeral && personal().MatchString(arg) {
 			c.fail(Finding{Code: CodePath, Text: fmt.Sprintf("the argument %s is a path of this machine, and the job runs elsewhere", arg), Fix: "give it what the job can read"})
 			continue

@@ -37,11 +37,6 @@ type Request struct {
 	// its Inputs.
 	Remote bool
 
-	Hub      Hub
-	Python   Python
-	Packages Packages
-	Earlier  Earlier
-	Files    fs.FS // the workspace; Spec.Dir on this machine if nil
 	Account   *hub.Account // whose token the job gets, nil if that is not known
 	Hub       Hub
 	Python    Python
@@ -223,8 +218,6 @@ func (c *check) run(ctx context.Context) {
 		c.fail(Finding{Code: CodeHardware, Text: "the hardware does not do for the job: " + err.Error(), Fix: "choose other hardware, or ask for less"})
 	}
 	if !c.findScript() {
-		c.note(CodeUnchecked, "the job is a command without a script of the workspace, so only its hardware and time limit were checked")
-		c.limit(false)
 		c.command(ctx)
 		return
 	}

@@ -18,7 +18,6 @@ import (
 // note" lines must be there; other notes may be.
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	needPython(t)
 	w := newWorld(t)
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {

@@ -95,8 +95,6 @@ func (i Interpreter) run(ctx context.Context, p Program, flags ...string) ([]byt
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, path, "-I", "-S", "-X", "utf8", "-c", p.Code)
-	cmd.Dir, cmd.Env, cmd.Stdin, cmd.WaitDelay = os.TempDir(), bareEnviron(), bytes.NewReader(p.Input), time.Second
 	cmd := exec.CommandContext(ctx, path, append(flags, "-X", "utf8", "-c", p.Code)...)
 	// Python may look for modules where it starts: not in a folder that others write to.
 	cmd.Dir, cmd.Env, cmd.Stdin, cmd.WaitDelay = filepath.Dir(path), bareEnviron(), bytes.NewReader(p.Input), time.Second

@@ -11,8 +11,6 @@ import (
 )
 
 // uploads are calls that bring results elsewhere.
-var uploads = []string{"push_to_hub", "upload_folder", "upload_file", "upload_large_folder", "create_commit", "preupload_lfs_files", "push_to_gcs", "upload_fileobj", "upload_blob", "upload_from_filename",
-	"log_artifact", "log_model", "save_to_hub", "push_to_hub_merged", "push_to_hub_gguf", "put_object", "CommitScheduler", "sync_bucket", "batch_bucket_files"}
 var uploads = []string{
 	"push_to_hub", "upload_folder", "upload_file", "upload_large_folder", "create_commit", "preupload_lfs_files", "push_to_gcs", "upload_fileobj", "upload_blob", "upload_from_filename",
 	"log_artifact", "log_model", "save_to_hub", "push_to_hub_merged", "push_to_hub_gguf", "put_object", "CommitScheduler", "sync_bucket", "batch_bucket_files",
@@ -124,9 +122,6 @@ func (c *check) targets() map[string]int {
 
 // writable checks that this account may write where the script pushes to.
 func (c *check) writable(ctx context.Context) {
-	if c.Hub == nil {
-		return
-	}
 	for name, line := range c.targets() {
 		repo, err := hub.ParseRepo(hub.Model, name)
 		if err != nil {

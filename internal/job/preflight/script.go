@@ -146,7 +146,6 @@ func (c *check) askFacts(ctx context.Context) (*facts, error) {
 	return &f, nil
 }
 
-var versionWanted = regexp.MustCompile(`requires-python\s*=\s*["']([^"'\n]+)["']`)
 var versionWanted = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`requires-python\s*=\s*["']([^"'\n]+)["']`) })
 
 // wantedPython is the version that the job asks for, as uv understands it.
@@ -154,7 +153,6 @@ func (c *check) wantedPython() string {
 	if c.Spec.Python != "" {
 		return c.Spec.Python
 	}
-	if m := versionWanted.FindSubmatch(c.source); m != nil {
 	if m := versionWanted().FindSubmatch(c.source); m != nil {
 		return string(m[1])
 	}
@@ -171,7 +169,6 @@ func (c *check) syntax(f *facts) Finding {
 	case strings.Contains(e.Text, "tab") || strings.Contains(e.Text, "indent"):
 		found.Fix = "indent with spaces alone"
 	}
-	if newer.MatchString(e.Code) && !c.sameVersion(f.Python) {
 	if newer().MatchString(e.Code) && !c.sameVersion(f.Python) {
 		found.Level = Warning
 		found.Text += fmt.Sprintf(" (says Python %s; what runs the job may be newer)", f.Python)
@@ -182,7 +179,6 @@ func (c *check) syntax(f *facts) Finding {
 
 // newer is what later versions of Python have added to the language: nested
 // quotes in f-strings, match, type parameters, several exceptions unbracketed.
-var newer = regexp.MustCompile(`\b[fFtTrR]{1,2}["']|^(match|case|type) |^except [^(:]*,|^(async )?def \w+\[|^class \w+\[`)
 var newer = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`\b[fFtTrR]{1,2}["']|^(match|case|type) |^except [^(:]*,|^(async )?def \w+\[|^class \w+\[`)
 })

@@ -12,13 +12,11 @@ import (
 )
 
 // provided are variables that a job has without being given them.
-var provided = regexp.MustCompile(`^(OUTPUT_DIR|JOB_\w+|CHECKPOINT|PATH|HOME|USER|PWD|TMPDIR|LANG|SHELL|HOSTNAME|LOCAL_RANK|RANK|WORLD_SIZE|LOCAL_WORLD_SIZE|NODE_RANK|MASTER_\w+|SLURM_\w+|CUDA_VISIBLE_DEVICES|ACCELERATE_\w+|ACCELERATOR|CPU_CORES|MEMORY|RAY_\w+)$`)
-
-// secretName is what variables with secrets are called.
-var secretName = regexp.MustCompile(`(TOKEN|API_?KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?|_KEY|_PAT)$`)
 var provided = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^(OUTPUT_DIR|JOB_\w+|CHECKPOINT|PATH|HOME|USER|PWD|TMPDIR|LANG|SHELL|HOSTNAME|LOCAL_RANK|RANK|WORLD_SIZE|LOCAL_WORLD_SIZE|NODE_RANK|MASTER_\w+|SLURM_\w+|CUDA_VISIBLE_DEVICES|ACCELERATE_\w+|ACCELERATOR|CPU_CORES|MEMORY|RAY_\w+)$`)
 })
+
+// secretName is what variables with secrets are called.
 var secretName = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(TOKEN|API_?KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?|_KEY|_PAT)$`)
 })
@@ -73,18 +71,14 @@ func (c *check) given(name string) bool {
 
 // variable checks one reading of the environment.
 func (c *check) variable(e envRead) {
-	if e.Name == "" || c.given(e.Name) || provided.MatchString(e.Name) {
+	if e.Name == "" || c.given(e.Name) || provided().MatchString(e.Name) {
 		return
 	}
-	secret := secretName.MatchString(e.Name)
+	secret := secretName().MatchString(e.Name)
 	switch {
 	case e.How == "must" && secret:
-		c.fail(Finding{Code: CodeSecret, Line: e.Line, Text: fmt.Sprintf("the script reads %s, and the job is not given it", e.Name), Fix: "add " + e.Name + " to the job's secrets"})
-	case e.How == "must":
-		c.fail(Finding{Code: CodeEnv, Line: e.Line, Text: fmt.Sprintf("the script fails without the variable %s, and the job does not set it", e.Name), Fix: "set it in the job's environment"})
-	if e.Name == "" || c.given(e.Name) || provided().MatchString(e.Name) {
-	secret := secretName().MatchString(e.Name)
 		c.elsewhere(Finding{Code: CodeSecret, Line: e.Line, Text: fmt.Sprintf("the script reads %s, and the job is not given it", e.Name), Fix: "add " + e.Name + " to the job's secrets"})
+	case e.How == "must":
 		c.elsewhere(Finding{Code: CodeEnv, Line: e.Line, Text: fmt.Sprintf("the script fails without the variable %s, and the job does not set it", e.Name), Fix: "set it in the job's environment"})
 	case e.How == "wants" && secret && !slices.Contains(hubTokens, e.Name):
 		c.warn(Finding{Code: CodeSecret, Line: e.Line, Text: fmt.Sprintf("the script looks for %s, and the job is not given it", e.Name), Fix: "add " + e.Name + " to the job's secrets, or take the reading out"})
@@ -100,11 +94,9 @@ func (c *check) hubToken() {
 	private := slices.Compact(c.private)
 	fix := "add HF_TOKEN to the job's secrets"
 	if len(private) > 0 {
-		c.fail(Finding{Code: CodeSecret, Text: fmt.Sprintf("%s can be read with a token alone, and the job is given none", strings.Join(private, ", ")), Fix: fix})
+		c.elsewhere(Finding{Code: CodeSecret, Text: fmt.Sprintf("%s can be read with a token alone, and the job is given none", strings.Join(private, ", ")), Fix: fix})
 	}
 	if line, ok := c.pushLine(); ok {
-		c.fail(Finding{Code: CodeSecret, Line: line, Text: "the script pushes to the Hub, and the job is given no token", Fix: fix})
-		c.elsewhere(Finding{Code: CodeSecret, Text: fmt.Sprintf("%s can be read with a token alone, and the job is given none", strings.Join(private, ", ")), Fix: fix})
 		c.elsewhere(Finding{Code: CodeSecret, Line: line, Text: "the script pushes to the Hub, and the job is given no token", Fix: fix})
 	}
 }
@@ -143,7 +135,6 @@ func (c *check) tracker() {
 		names := append(leaves(to), "")
 		starts := k.Name == "wandb.init" && k.Kw["mode"].text() != "offline" && k.Kw["mode"].text() != "disabled"
 		if (starts || slices.Contains(names, "wandb")) && !k.Guarded && !k.Maybe {
-			c.fail(Finding{Code: CodeSecret, Line: k.Line, Text: "the script reports to wandb, and the job is not given WANDB_API_KEY", Fix: "add it to the job's secrets, or report to trackio"})
 			c.elsewhere(Finding{Code: CodeSecret, Line: k.Line, Text: "the script reports to wandb, and the job is not given WANDB_API_KEY", Fix: "add it to the job's secrets, or report to trackio"})
 			return
 		}

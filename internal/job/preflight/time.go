@@ -11,7 +11,6 @@ import (
 // A Duration is how long the training will take, as far as can be said.
 type Duration struct {
 	Steps    int64         `json:"steps,omitempty"`
-	Seconds  time.Duration `json:"duration"`
 	Time     time.Duration `json:"time"`
 	Measured bool          `json:"measured"` // by the smoke step on the same hardware; else what the GPU could do at best
 	How      string        `json:"how"`
@@ -19,27 +18,24 @@ type Duration struct {
 
 func (d Duration) String() string {
 	if d.Measured {
-		return fmt.Sprintf("about %s: %s", d.Seconds.Round(time.Second), d.How)
+		return fmt.Sprintf("about %s: %s", d.Time.Round(time.Second), d.How)
 	}
-	return fmt.Sprintf("at least %s: %s", d.Seconds.Round(time.Second), d.How)
+	return fmt.Sprintf("at least %s: %s", d.Time.Round(time.Second), d.How)
 }
 
-		return fmt.Sprintf("about %s: %s", d.Time.Round(time.Second), d.How)
-	return fmt.Sprintf("at least %s: %s", d.Time.Round(time.Second), d.How)
 // shortDefault is a default below which no training should be left to it.
 const shortDefault = 2 * time.Hour
+
 // limit refuses a training that would stop at a backend's default.
 func (c *check) limit(trains bool) {
 	if c.Spec.TimeLimit > 0 || c.Offer.DefaultLimitS == 0 || !c.Remote && c.Offer.USDPerHour == 0 {
 		return
 	}
 	standard := time.Duration(c.Offer.DefaultLimitS) * time.Second
-	if trains {
+	if trains && standard < shortDefault {
 		c.fail(Finding{Code: CodeTime, Text: fmt.Sprintf("no time limit is set, and the default of %s ends a training before it is done", standard), Fix: "set time_limit to the time that the training takes, and a third more"})
 		return
 	}
-	if standard <= 30*time.Minute {
-	if trains && standard < shortDefault {
 	if standard < shortDefault {
 		c.note(CodeTime, "no time limit is set: the job ends after %s", standard)
 	}
@@ -122,21 +118,16 @@ func (c *check) duration(smoke Smoke) {
 	if d == nil {
 		d = c.atBest()
 	}
-	if d == nil {
+	if d == nil || d.Time < time.Minute {
 		return
 	}
 	c.report.Duration = d
-	limit := c.Spec.TimeLimit
-	switch {
-	case limit == 0 || d.Seconds <= limit:
-	case d.Measured:
-		c.fail(Finding{Code: CodeTime, Text: fmt.Sprintf("the training takes about %s (%s), and the limit is %s", d.Seconds.Round(time.Minute), d.How, limit), Fix: "raise the limit to a third more than that, or take faster hardware"})
-	default:
-		c.warn(Finding{Code: CodeTime, Text: fmt.Sprintf("the training takes %s at the very least (%s), and the limit is %s", d.Seconds.Round(time.Minute), d.How, limit), Fix: "raise the limit, or take faster hardware"})
-	if d == nil || d.Time < time.Minute {
 	limit := cmp.Or(c.Spec.TimeLimit, time.Duration(c.Offer.DefaultLimitS)*time.Second)
+	switch {
 	case limit == 0 || d.Time <= limit:
+	case d.Measured:
 		c.fail(Finding{Code: CodeTime, Text: fmt.Sprintf("the training takes about %s (%s), and the limit is %s", d.Time.Round(time.Minute), d.How, limit), Fix: "raise the limit to a third more than that, or take faster hardware"})
+	default:
 		c.warn(Finding{Code: CodeTime, Text: fmt.Sprintf("the training takes %s at the very least (%s), and the limit is %s", d.Time.Round(time.Minute), d.How, limit), Fix: "raise the limit, or take faster hardware"})
 	}
 }
@@ -147,7 +138,6 @@ func (c *check) measured(smoke Smoke) *Duration {
 	if steps == 0 || smoke.StepTime == 0 || smoke.Flavor != c.Offer.Flavor {
 		return nil
 	}
-	return &Duration{Steps: steps, Seconds: time.Duration(steps) * smoke.StepTime, Measured: true, How: fmt.Sprintf("%d steps of %s", steps, smoke.StepTime.Round(time.Millisecond))}
 	return &Duration{Steps: steps, Time: time.Duration(steps) * smoke.StepTime, Measured: true, How: fmt.Sprintf("%d steps of %s", steps, smoke.StepTime.Round(time.Millisecond))}
 }
 
@@ -185,7 +175,6 @@ func (c *check) atBest() *Duration {
 	for _, p := range peaks {
 		if strings.Contains(strings.ToLower(c.Offer.GPU), p.name) {
 			seconds := each * float64(e.Parameters) * tokens * t.number("num_train_epochs", 3) / (p.rate * bestUse * float64(max(c.Offer.GPUs, 1)))
-			return &Duration{Seconds: time.Duration(seconds * float64(time.Second)), How: fmt.Sprintf("%s, %.0f million tokens, at the best that a %s can", count(e.Parameters), tokens*t.number("num_train_epochs", 3)/1e6, c.Offer.GPU)}
 			return &Duration{Time: time.Duration(seconds * float64(time.Second)), How: fmt.Sprintf("%s, %.0f million tokens, at the best that a %s can", count(e.Parameters), tokens*t.number("num_train_epochs", 3)/1e6, c.Offer.GPU)}
 		}
 	}

@@ -114,18 +114,15 @@ func newWorld(t testing.TB) world {
 	model("acme", "Closed-1B", smallConfig, "")
 	model("acme", "NoChange-1B", smallConfig, "---\nlicense: cc-by-nc-nd-4.0\n---\n")
 	model("distilbert", "distilbert-base-uncased", `{}`, "---\nlicense: apache-2.0\n---\n")
-	return world{Client: h.Client, closed: map[string]bool{"Closed-1B": true}, gated: map[string]bool{"Llama-3.2-1B": true, "secret-data": true}}
 	return world{Client: h.Client, python: keepPython(t), closed: map[string]bool{"Closed-1B": true}, gated: map[string]bool{"Llama-3.2-1B": true, "secret-data": true}}
 }
 
 // shelf is a package index of a few small packages.
 type shelf struct{}
 
-var brings = map[string][]string{"trl": {"transformers", "datasets", "accelerate", "torch"}, "transformers": {"huggingface-hub", "numpy", "tokenizers", "safetensors", "pyyaml", "tqdm", "requests"},
-	"datasets": {"huggingface-hub", "numpy", "pandas", "pyarrow", "tqdm", "requests", "fsspec"}, "peft": {"transformers", "torch", "accelerate"}, "torch": nil, "accelerate": {"torch"}, "evaluate": {"datasets"}, "bitsandbytes": {"torch"},
-	"scikit-learn": {"numpy", "scipy"}, "numpy": nil, "pandas": {"numpy"}, "wandb": nil, "pyyaml": nil, "trackio": nil, "openai": nil, "unsloth": {"trl", "peft"}, "vllm": {"torch", "transformers"}, "requests": nil, "polars": nil, "tqdm": nil, "datatrove": nil, "huggingface-hub": nil, "opencv-python-headless": nil}
 var brings = map[string][]string{
 	"trl": {"transformers", "datasets", "accelerate", "torch"}, "transformers": {"huggingface-hub", "numpy", "tokenizers", "safetensors", "pyyaml", "tqdm", "requests"},
+	"datasets": {"huggingface-hub", "numpy", "pandas", "pyarrow", "tqdm", "requests", "fsspec"}, "peft": {"transformers", "torch", "accelerate"}, "torch": nil, "accelerate": {"torch"}, "evaluate": {"datasets"}, "bitsandbytes": {"torch"},
 	"scikit-learn": {"numpy", "scipy"}, "numpy": nil, "pandas": {"numpy"}, "wandb": nil, "pyyaml": nil, "trackio": nil, "openai": nil, "unsloth": {"trl", "peft"}, "vllm": {"torch", "transformers"}, "requests": nil, "polars": nil, "tqdm": nil, "datatrove": nil, "huggingface-hub": nil, "diffusers": {"torch", "huggingface-hub"}, "sentence-transformers": {"transformers", "torch", "datasets"}, "lightning": {"torch"}, "keras": {"numpy"}, "typer": nil, "hydra-core": {"omegaconf"}, "omegaconf": nil, "xgboost": {"numpy"}, "librosa": {"numpy"}, "jiwer": nil, "pillow": nil, "torchvision": {"torch", "pillow"}, "seqeval": nil, "lm-eval": {"datasets", "torch"}, "python-dotenv": nil, "matplotlib": {"numpy"}, "opencv-python-headless": nil,
 }
 
@@ -198,7 +195,6 @@ func request(t testing.TB, w world, files fstest.MapFS, lines []string) (r prefl
 	p := past{smoke: true}
 	r = preflight.Request{
 		Spec:  job.Spec{Script: "train.py", Dir: "/work/space", TimeLimit: 4 * time.Hour},
-		Offer: offers["a10g"], Remote: true, Hub: w, Python: preflight.Interpreter{}, Packages: shelf{}, Files: files, Waivers: map[string]string{},
 		Offer: offers["a10g"], Remote: true, Hub: w, Account: &hub.Account{Name: "me"}, Python: w.python, Packages: shelf{}, Files: files, Waivers: map[string]string{},
 	}
 	if f := files["train.py"]; f != nil && regexp.MustCompile(`datasets|transformers|trl|huggingface_hub`).Match(f.Data) {
@@ -240,12 +236,12 @@ func request(t testing.TB, w world, files fstest.MapFS, lines []string) (r prefl
 		case "step":
 			p.step, _ = time.ParseDuration(rest)
 			p.flavor = r.Offer.Flavor
-		case "open":
-			p.unproven = rest
 		case "measured":
 			step, flavor, _ := strings.Cut(rest, " ")
 			p.step, _ = time.ParseDuration(step)
 			p.flavor = flavor
+		case "open":
+			p.unproven = rest
 		case "before", "since":
 			var minor int
 			fmt.Sscan(rest, &minor)

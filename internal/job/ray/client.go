@@ -18,7 +18,6 @@ import (
 const (
 	defaultURL = "http://127.0.0.1:8265"
 
-	answerTime = 30 * time.Second // until an answer is there
 	answerTime = 30 * time.Second // until an answer is there, once it was asked for
 	slowest    = 128 << 10        // bytes a second that a request may take
 	stallTime  = time.Minute      // without a byte of a long one
@@ -37,7 +36,6 @@ type statusError struct {
 
 func (e *statusError) Error() string {
 	if e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden {
-		return fmt.Sprintf("Ray does not accept the token (%d): %s", e.Code, e.Text)
 		return fmt.Sprintf("Ray wants the right token (%d): %s", e.Code, e.Text)
 	}
 	return fmt.Sprintf("Ray answered %d: %s", e.Code, e.Text)
@@ -63,7 +61,6 @@ func client() *http.Client {
 // with an error if nothing comes for stallTime.
 func (b Backend) send(ctx context.Context, method, path string, body []byte) (io.ReadCloser, error) {
 	ctx, stop := context.WithCancelCause(ctx)
-	timer := time.AfterFunc(answerTime, func() { stop(errors.New("no answer in time")) })
 	timer := time.AfterFunc(answerTime+time.Duration(len(body)/slowest)*time.Second, func() { stop(errors.New("no answer in time")) })
 	end := func() { timer.Stop(); stop(context.Canceled) }
 	req, err := http.NewRequestWithContext(ctx, method, b.address()+path, bytes.NewReader(body))

@@ -34,29 +34,21 @@ type cluster struct {
 	*testing.T
 	dir                     string
 	port, dashboard, client int
-	env                     []string
-	head                    *exec.Cmd
-	token                   string
 	cpus                    int
+	token                   string
+	head                    *exec.Cmd
 }
 
 // startCluster starts a head. It and all its processes are gone after the test.
-func startCluster(t *testing.T, cpus int, env ...string) *cluster {
+func startCluster(t *testing.T, cpus int, token string) *cluster {
 	t.Helper()
 	program(t)
-	dir, err := os.MkdirTemp("/tmp", "ray-test-") // paths of sockets must be short
+	dir, err := os.MkdirTemp(cmp.Or(os.Getenv("ML_INTERN_TEST_DIR"), "/tmp"), "ray") // paths of sockets must be short
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cluster{T: t, dir: dir, port: freePort(t), dashboard: freePort(t), client: freePort(t), cpus: cpus, env: env}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("Ray's own logs: %s", dir)
-			return
-		}
-func startCluster(t *testing.T, cpus int, token string) *cluster {
-	dir, err := os.MkdirTemp(cmp.Or(os.Getenv("ML_INTERN_TEST_DIR"), "/tmp"), "ray") // paths of sockets must be short
 	c := &cluster{T: t, dir: dir, port: freePort(t), dashboard: freePort(t), client: freePort(t), cpus: cpus, token: token}
+	t.Cleanup(func() {
 		_ = os.RemoveAll(dir)
 	})
 	c.startHead()
@@ -67,10 +59,6 @@ func (c *cluster) startHead() {
 	c.Helper()
 	c.head = c.start("--head", "--port="+strconv.Itoa(c.port), "--dashboard-host=127.0.0.1", "--dashboard-port="+strconv.Itoa(c.dashboard),
 		"--ray-client-server-port="+strconv.Itoa(c.client), "--temp-dir="+c.dir, "--num-cpus="+strconv.Itoa(c.cpus))
-	c.until("the head has a node", func() bool {
-		offers, err := c.backend(c.T).Offers(c.Context())
-		return err == nil && len(offers) > 0
-	})
 	if c.cpus > 0 {
 		c.offers(1)
 	}
@@ -84,6 +72,7 @@ func (c *cluster) offers(n int) []job.Offer {
 		var err error
 		offers, err = c.backend(c.T).Offers(c.Context())
 		return err == nil && len(offers) == n
+	})
 	return offers
 }
 
@@ -97,15 +86,11 @@ func (c *cluster) addNode(cpus int) *exec.Cmd {
 
 func (c *cluster) start(args ...string) *exec.Cmd {
 	c.Helper()
-	args = append([]string{"start", "--block", "--disable-usage-stats", "--dashboard-agent-listen-port=0", "--object-store-memory=100000000",
-		"--min-worker-port=0", "--max-worker-port=0"}, args...)
-	cmd := exec.Command(program(c.T), args...)
-	cmd.Env = append(os.Environ(), "RAY_USAGE_STATS_ENABLED=0", "RAY_DISABLE_IMPORT_WARNING=1", "PATH="+filepath.Dir(program(c.T))+":"+os.Getenv("PATH"))
-	cmd.Env = append(cmd.Env, c.env...)
 	args = append([]string{
 		"start", "--block", "--disable-usage-stats", "--dashboard-agent-listen-port=0", "--object-store-memory=100000000",
 		"--min-worker-port=0", "--max-worker-port=0",
 	}, args...)
+	cmd := exec.Command(program(c.T), args...)
 	cmd.Env = append(os.Environ(), "RAY_USAGE_STATS_ENABLED=0", "RAY_raylet_start_wait_time_s=180", "RAY_AUTH_MODE=disabled", "PATH="+filepath.Dir(program(c.T))+":"+os.Getenv("PATH"))
 	if c.token != "" {
 		cmd.Env = append(cmd.Env, "RAY_AUTH_MODE=token", "RAY_AUTH_TOKEN="+c.token)
@@ -166,11 +151,9 @@ func (c *cluster) backend(t *testing.T) ray.Backend {
 	return ray.Backend{Dir: filepath.Join(t.TempDir(), "state"), URL: c.url(), Token: c.token}
 }
 
-func (c *cluster) until(what string, ok func() bool) {
-	c.Helper()
-	for end := time.Now().Add(90 * time.Second); !ok(); time.Sleep(100 * time.Millisecond) {
 // search looks for a secret in all that Ray has written, and says in how much.
 func (c *cluster) search(secret string) (files int) {
+	c.Helper()
 	err := filepath.WalkDir(c.dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return nil //nolint:nilerr // Ray goes on meanwhile
@@ -190,6 +173,8 @@ func (c *cluster) search(secret string) (files int) {
 	return files
 }
 
+func (c *cluster) until(what string, ok func() bool) {
+	c.Helper()
 	for end := time.Now().Add(3 * time.Minute); !ok(); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(end) {
 			c.Fatalf("it never came that %s", what)

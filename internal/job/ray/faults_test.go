@@ -93,7 +93,6 @@ func submit(t *testing.T, b job.Backend, spec job.Spec) job.Status {
 
 func wait(t *testing.T, b job.Backend, id string) job.Status {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), 90*time.Second)
 	ctx, stop := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer stop()
 	all, err := job.Wait(ctx, b, []string{id}, nil)
@@ -153,7 +152,6 @@ func ranOnce(t *testing.T, trace string) {
 
 // TestRealFaults breaks what stands between a backend and a head.
 func TestRealFaults(t *testing.T) {
-	c := startCluster(t, 6)
 	c := startCluster(t, 6, "")
 	for name, check := range map[string]func(*testing.T, *wire, ray.Backend){
 		"LostAnswer": lostAnswer, "LostNetwork": lostNetwork, "AgentKilled": agentKilled, "LogCut": logCut, "ResultCut": resultCut,

@@ -96,7 +96,6 @@ func (b Backend) appendLog(ctx context.Context, id string, write func(file *os.F
 	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
 		return fmt.Errorf("wait for another copy of the log: %w", err)
 	}
-	defer lock.Unlock()
 	defer func() { _ = lock.Unlock() }() // it ends with this process
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {

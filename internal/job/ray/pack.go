@@ -118,13 +118,10 @@ func (p *packer) modules() error {
 		case !d.Type().IsRegular() || path.Ext(name) != ".py" || secret.File(name):
 			return nil
 		}
-		if info, err := d.Info(); err != nil || info.Size() > maxModule {
-			return nil
-		}
-		return p.add(name)
 		info, err := d.Info()
 		if err == nil && info.Size() <= maxModule {
 			return p.add(name)
+		}
 		return nil //nolint:nilerr // what is gone by now cannot be imported
 	})
 }

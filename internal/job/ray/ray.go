@@ -85,9 +85,6 @@ func (b Backend) Status(ctx context.Context, id string) (job.Status, error) {
 
 // shown is the status that a record stands for.
 func (b Backend) shown(rec job.Record) job.Status {
-	s := rec.Last
-	s.Ref = cmp.Or(rec.Ref, s.Ref)
-	return s
 	rec.Last.Ref = rec.Ref
 	return rec.Last
 }
@@ -226,10 +223,6 @@ func (b Backend) Cancel(ctx context.Context, id string) error {
 	for poll := 50 * time.Millisecond; ; poll = min(poll*3/2, time.Second) {
 		rec, err = b.settle(ctx, rec)
 		if err != nil || rec.Last.Done() {
-			return err
-		}
-		if rec.Ref == "" { // Ray may never have got it, and must not
-			_, err := b.bury(rec, job.Canceled, "canceled before Ray had it")
 			return err
 		}
 		select {

@@ -25,27 +25,19 @@ func (b Backend) retry(ctx context.Context, rec *job.Record) error {
 		return err
 	}
 	err = b.appendLog(ctx, rec.ID, func(file *os.File, size int64) error {
-		note := fmt.Sprintf("[its node was taken away; this is attempt %d]\n", attempt(next)+1)
-		next.Kept[keptBase] = strconv.FormatInt(size+int64(len(note)), 10)
-		_, err := file.WriteString(note)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	next.Last.State = job.Queued
-	if err := b.records().Save(next); err != nil {
-		return err
-	}
-	next, err = b.resend(ctx, next)
 		if now, err := b.records().Get(rec.ID); err == nil && attempt(now) > attempt(*rec) { // somebody else was quicker
 			next = now
 			return nil
 		}
+		note := fmt.Sprintf("[its node was taken away; this is attempt %d]\n", attempt(next)+1)
+		next.Kept[keptBase] = strconv.FormatInt(size+int64(len(note)), 10)
 		next.Last.State = job.Queued
+		_, err := file.WriteString(note)
 		return errors.Join(err, b.records().Save(next))
+	})
 	if err == nil && next.Ref == "" {
 		next, err = b.resend(ctx, next)
+	}
 	*rec = next
 	return err
 }

@@ -77,7 +77,6 @@ class Log:
     def __init__(self, path, bound):
         self.fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
         self.at, self.bound = 0, bound
-        self.late, self.dropped, self.looked = b"", 0, time.monotonic()
         self.late, self.dropped, self.looked = bytearray(), 0, time.monotonic()
         self.torn, self.lost = False, 0
 
@@ -85,10 +84,8 @@ class Log:
         if self.at < self.bound:
             return self.frame(data)
         self.late += data
-        if len(self.late) > LATE_BYTES:
-            self.dropped += len(self.late) - LATE_BYTES
-            self.late = self.late[-LATE_BYTES:]
         if len(self.late) > 2 * LATE_BYTES:
+            self.dropped += len(self.late) - LATE_BYTES
             del self.late[:-LATE_BYTES]
         if time.monotonic() - self.looked > LATE_EVERY:
             self.looked = time.monotonic()
@@ -100,7 +97,6 @@ class Log:
         if cut:
             cut = self.late.find(b"\n", cut) + 1 or cut
         self.dropped += cut
-        kept, self.late = self.late[cut:], b""
         kept, self.late = bytes(self.late[cut:]), bytearray()
         if self.dropped:
             self.frame(b"\n[%d bytes of output were dropped here]\n" % self.dropped)
@@ -108,7 +104,6 @@ class Log:
         self.frame(kept)
 
     def frame(self, data):
-        out, sizes = b"\n" if self.torn else b"", []
         out, sizes, size = b"\n" if self.torn else b"", [], len(data)
         if self.lost:
             data = b"\n[%d bytes of output were lost: the disk was full]\n" % self.lost + data
@@ -126,7 +121,6 @@ class Log:
         except OSError:
             # The disk is full. Frames that are whole count, the reader may have them.
             self.at = max([self.at] + [at for end, at in sizes if end <= written])
-            self.torn, self.lost = self.torn or written > 0, self.lost + len(data)
             self.torn, self.lost = self.torn or written > 0, self.lost + size
 
 
@@ -175,28 +169,13 @@ class Veil:
 
     def __init__(self, secrets):
         pairs = [(value.encode("utf-8", "surrogateescape"), name) for name, value in secrets.items()]
-        self.pairs = sorted((p for p in pairs if len(p[0]) >= SHORT_SECRET), key=lambda p: -len(p[0]))
-        self.rest = b""
-
-    def over(self, data, last=False):
-        data = self.rest + data
-        for value, name in self.pairs:
-            data = data.replace(value, b"[secret %s]" % name.encode())
-        keep = 0 if last else self.begun(data)
-        data, self.rest = data[: len(data) - keep], data[len(data) - keep :]
-        return data
-
-    def begun(self, data):
-        """How many bytes at the end may be the beginning of a secret."""
-        most = max([len(value) - 1 for value, _ in self.pairs] or [0])
-        for n in range(min(len(data), most), 0, -1):
-            if any(value.startswith(data[-n:]) for value, _ in self.pairs):
-                return n
-        return 0
         self.names = {value: name.encode() for value, name in pairs if len(value) >= SHORT_SECRET}
         longest = sorted(self.names, key=len, reverse=True)
         self.any = re.compile(b"|".join(map(re.escape, longest)) or b"(?!)")
         self.most = len(longest[0]) - 1 if longest else 0
+        self.rest = b""
+
+    def over(self, data, last=False):
         data, out, at = self.rest + data, b"", 0
         while True:
             keep = len(data) if last else self.begun(data, at)
@@ -206,6 +185,7 @@ class Veil:
                 return out + data[at:keep]
             out += data[at : found.start()] + b"[secret %s]" % self.names[found.group()]
             at = found.end()
+
     def begun(self, data, at):
         """Where, at the end, a secret may have begun."""
         for i in range(max(at, len(data) - self.most), len(data)):

@@ -118,10 +118,9 @@ func (b Backend) ended(ctx context.Context, rec *job.Record, info jobInfo) error
 	if len(rec.Spec.Secrets) > 0 {
 		b.dismiss(ctx, *rec)
 	}
-	return b.clear(rec.ID)
-}
 	b.clear(rec.ID)
 	return nil
+}
 
 func later(a, b time.Time) time.Time {
 	if a.Before(b) {
@@ -176,7 +175,6 @@ func lastWord(message string) (shimEnd, bool) {
 
 // accident is the end of a job whose program did not end by itself.
 func accident(info jobInfo, started bool) shimEnd {
-	said := clip(strings.ToValidUTF8(strings.TrimSpace(info.Message), "\uFFFD"), 600)
 	said := ends(strings.TrimSpace(strings.ToValidUTF8(info.Message, "\uFFFD")), 200, 600)
 	e := shimEnd{State: job.Failed, ExitCode: -1}
 	switch info.ErrorType {

@@ -120,7 +120,6 @@ func (b Backend) submit(ctx context.Context, spec job.Spec) (job.Status, error) 
 
 // forget removes a job that Ray certainly does not have.
 func (b Backend) forget(id string) error {
-	return errors.Join(b.records().Forget(id), b.clear(id))
 	b.clear(id)
 	return b.records().Forget(id)
 }
@@ -370,13 +369,6 @@ func (b Backend) keepPackage(id string, zip []byte) error {
 	return nil
 }
 
-// clear removes a job's package.
-func (b Backend) clear(id string) error {
-	if err := os.Remove(b.packagePath(id)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("remove the job's files: %w", err)
-	}
-	return nil
-}
 // clear removes a job's package. It is no loss if it cannot.
 func (b Backend) clear(id string) { _ = os.Remove(b.packagePath(id)) }
 

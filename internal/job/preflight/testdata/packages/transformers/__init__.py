@@ -1,6 +1,4 @@
 from typing import TYPE_CHECKING
 from .utils import _LazyModule
-_import_structure = {"training_args": ["TrainingArguments"], "trainer": ["Trainer"], "auto": ["AutoModelForCausalLM", "AutoTokenizer", "AutoModelForSequenceClassification"],
-                     "quant": ["BitsAndBytesConfig"], "data": ["DataCollatorWithPadding", "DataCollatorForLanguageModeling"], "hf_argparser": ["HfArgumentParser"], "pipelines": ["pipeline"]}
 _import_structure = {"training_args": ["TrainingArguments"], "trainer": ["Trainer", "EarlyStoppingCallback"], "trainer_utils": ["get_last_checkpoint"], "auto": ["AutoModelForCausalLM", "AutoTokenizer", "AutoModelForSequenceClassification", "AutoModelForTokenClassification"],
                      "quant": ["BitsAndBytesConfig"], "data": ["DataCollatorWithPadding", "DataCollatorForLanguageModeling", "DataCollatorForTokenClassification"], "hf_argparser": ["HfArgumentParser"], "pipelines": ["pipeline"]}
