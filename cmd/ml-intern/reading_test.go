@@ -189,6 +189,7 @@ func (r *reader) follow(next func(n int, body []byte) llmtest.Turn) outcome {
 // may happen.
 func (r *reader) ask(calls ...llmtest.TurnCall) outcome {
 	r.Helper()
+	calls = slices.Clone(calls) // which other tests may share
 	for i := range calls {
 		calls[i].ID = "c" + strconv.Itoa(i)
 	}
