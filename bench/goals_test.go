@@ -38,6 +38,7 @@ func TestGoals(t *testing.T) {
 		{"streams", w.streams},
 		{"faults", w.faults},
 		{"latency", w.latency},
+		{"papers", w.papers},
 		{"long", w.long},
 		{"kills", w.kills},
 	} {

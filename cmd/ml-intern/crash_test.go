@@ -253,15 +253,3 @@ func TestKilledAnywhere(t *testing.T) {
 func (d *demo) empty() bool {
 	return len(bytes.TrimSpace(d.output("sessions", "ls", "--output", "json"))) <= len("null")
 }
-
-// buildProgram builds the program as users get it.
-func buildProgram(t *testing.T) string {
-	t.Helper()
-	exe := filepath.Join(t.TempDir(), "ml-intern")
-	build := exec.Command("go", "build", "-o", exe, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
-	return exe
-}

@@ -117,7 +117,7 @@ func kindsOf(t *testing.T, lines []byte) string {
 // answer or none, and every command once.
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	exe := buildProgram(t)
+	exe := program(t)
 	for _, wire := range []string{"openai/test", "anthropic/test"} {
 		for _, f := range faults() {
 			t.Run(wire+" "+f.name, func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 // Nothing in the demo is faked: break one part of it and it must fail, say
 // what broke, and publish nothing that is wrong.
 func TestDemoFailsWhenItsPartsDo(t *testing.T) {
-	exe := buildProgram(t)
+	exe := program(t)
 	tests := []struct {
 		name   string
 		broken string // shell, run before each Python script; $script is its path

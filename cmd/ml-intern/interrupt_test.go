@@ -18,7 +18,7 @@ import (
 // not speak of sessions.
 func TestInterruptedLogin(t *testing.T) {
 	t.Parallel()
-	exe := buildProgram(t)
+	exe := program(t)
 	h := hubtest.StartWith(t, hubserver.Options{Auth: true, Tokens: map[string]hubserver.Account{adaToken: {Name: "ada"}}})
 	home := t.TempDir()
 	c := exec.CommandContext(t.Context(), exe, "login")

@@ -69,7 +69,7 @@ func flood(w io.Writer) {
 }
 
 // advice is what a failure must name: something to try.
-var advice = regexp.MustCompile(`(?i)\b(try|check|wait|ask again|use|look|search|find|leave|give|set|later|another|instead|read|right\?|helps|sign in|clone)\b`)
+var advice = regexp.MustCompile(`(?i)\b(try|check|wait|ask again|ask for|did you mean|list|use|look|search|find|leave|give|set|later|another|instead|read|right\?|helps|sign in|clone)\b`)
 
 // clear checks that a failure is one, short, and helps. A soft one may also be
 // an answer, but none without words.
@@ -121,6 +121,7 @@ func badServices(t *testing.T, exe string) {
 			calls := everything()
 			switch name {
 			case "never ends": // two seconds each: those that no other source stands in for
+				r.configure("2s")
 				calls = []llmtest.TurnCall{calls[0], calls[10], calls[14], calls[16], calls[18]}
 			case "500", "no gzip", "cut short", "truncated gzip": // tried again: once a second with Semantic Scholar, which one call asks
 				calls = slices.Delete(calls, 6, 9)
@@ -137,4 +138,80 @@ func badServices(t *testing.T, exe string) {
 		}
 	}
 	together(t, exe, tests)
+}
+
+// What is not there, or has nothing in it, is an error that says what to try,
+// and never an empty success.
+func badQuestions(t *testing.T, exe string) {
+	r := newReader(t, exe)
+	r.keys()
+	r.env = append(r.env, "ML_INTERN_SEARCH_URL=https://searx.example")
+	r.papers.Fail("/graph/v1/snippet/search", papertest.Text("application/json", `{"data":[]}`))
+	r.web.Handle("searx.example", papertest.Text("application/json", `{"results":[]}`))
+	r.web.Handle("api.search.brave.com", papertest.Text("application/json", `{"web":{"results":[]}}`))
+	r.web.Handle("api.tavily.com", papertest.Text("application/json", `{"results":[]}`))
+	r.docs["/api/docs/search"], r.docs["/api/docs/search/full-text"] = "[]", "[]"
+	nothing := args{"total_count": 0, "items": []any{}}
+	r.github.JSON("/search/repositories", nothing)
+	r.github.JSON("/search/code", nothing)
+	r.github.Tree("o/empty", "HEAD", "setup.py")
+	docs := func(operation string, more args) llmtest.TurnCall {
+		more["operation"] = operation
+		return use("docs", more)
+	}
+	tests := []struct {
+		call llmtest.TurnCall
+		want string
+	}{
+		{paper("details", args{"arxiv_id": "2412.99999"}), "no such paper"},
+		{paper("read", args{"arxiv_id": "2412.99999"}), "no such paper"},
+		{paper("read", args{"arxiv_id": "not an id"}), "arxiv_id"},
+		{paper("read", args{"arxiv_id": papertest.Withdrawn}), "withdrawn"},
+		{paper("read", args{"arxiv_id": papertest.Known, "section": "99"}), "99"},
+		{paper("search", args{"query": "nonsense"}), "nonsense"},
+		{paper("search", args{"query": ""}), "query"},
+		{paper("snippets", args{"query": "nonsense"}), "nonsense"},
+		{paper("find", nil), "operation must be"},
+		{docs("search", args{"query": "nonsense"}), "nothing was found"},
+		{docs("read", args{"page": "trl/no_such_page"}), "no_such_page"},
+		{docs("index", args{"library": "nolibrary"}), "nolibrary"},
+		{docs("api", args{"query": "zzzz"}), "no endpoint"},
+		{gitHub("read", args{"repo": "no/such", "path": "x.py"}), "no/such"},
+		{gitHub("read", args{"repo": "o/empty", "path": "x.py"}), "x.py"},
+		{gitHub("examples", args{"repo": "o/empty", "query": "sft"}), "sft"},
+		{gitHub("search_code", args{"query": "zzzz"}), "zzzz"},
+		{gitHub("search_repos", args{"query": "zzzz"}), "no repository was found"},
+		{use("python_api", args{"name": "json.dumpz"}), "dumpz"},
+		{use("python_api", args{"name": "nomodule_zz.x"}), "nomodule_zz"},
+		{use("web_search", args{"query": "zzzz"}), "nothing was found"},
+		{use("web_fetch", args{"url": "not an address"}), "address"},
+		{use("hub_repo_details", args{"repo_id": "ada/none"}), "ada/none"},
+		{use("hf_inspect_dataset", args{"dataset": "ada/none"}), "ada/none"},
+	}
+	var calls []llmtest.TurnCall
+	for _, tt := range tests {
+		calls = append(calls, tt.call)
+	}
+	got := r.ask(calls...)
+	for i, tt := range tests {
+		what := tt.call.Name + " " + tt.call.Args
+		r.clear(what, got.told[i], got.results[i].IsError, false)
+		if !strings.Contains(got.told[i], tt.want) {
+			t.Errorf("%s: no %q in %s", what, tt.want, got.told[i])
+		}
+	}
+	for name, bad := range map[string][2]string{
+		"without sections":    {"<html><head><title>Flat</title></head><body><p>Words without any heading.</p></body></html>", "section"},
+		"empty":               {"<html><body></body></html>", "PDF"},
+		"that never was made": {"<html><body><article class=\"ltx_document\"></article></body></html>", "PDF"},
+	} {
+		r := newReader(t, exe)
+		r.papers.Fail("/html/", papertest.Text("text/html; charset=utf-8", bad[0]))
+		r.papers.Fail("/pdf/", papertest.Text("application/pdf", "%PDF-1.7\nno more"))
+		got := r.ask(paper("read", args{"arxiv_id": papertest.Known}))
+		r.clear("a paper "+name, got.told[0], got.results[0].IsError, false)
+		if !strings.Contains(got.told[0], bad[1]) {
+			t.Errorf("a paper %s: %s", name, got.told[0])
+		}
+	}
 }

@@ -36,7 +36,7 @@ func TestOwnNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := exec.CommandContext(t.Context(), self, "-test.run=^TestWebFetch$", "-test.v")
-	c.Env = append(os.Environ(), ownNetwork+"="+buildProgram(t))
+	c.Env = append(os.Environ(), ownNetwork+"="+program(t))
 	one := func(id int) []syscall.SysProcIDMap {
 		return []syscall.SysProcIDMap{{ContainerID: 0, HostID: id, Size: 1}}
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,6 +50,8 @@ type reader struct {
 	hub      *hubtest.Hub
 	env      []string // more variables
 	flags    []string
+
+	meanwhile func(*os.Process) // what is done while the program runs
 }
 
 func newReader(t *testing.T, exe string) *reader {
@@ -59,13 +62,7 @@ func newReader(t *testing.T, exe string) *reader {
 			t.Fatal(err)
 		}
 	}
-	fast := "services:\n  timeout: 2s\n  requests_per_second: {\"*\": 1000, arxiv.org: 1000, export.arxiv.org: 1000, ar5iv.labs.arxiv.org: 1000}\n"
-	if err := os.MkdirAll(filepath.Join(r.dir, "home", "config"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(r.dir, "home", "config", "config.yaml"), []byte(fast), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	r.configure("30s")
 	r.docs = map[string]string{
 		"/api/docs": hfdocstest.Libraries, "/docs/trl/llms.txt": hfdocstest.Pages, "/docs/trl/sft_trainer.md": "# SFT Trainer\n\nIt trains.\n\n## Packing[[packing]]\n\nIt packs.\n",
 		"/api/docs/search": hfdocstest.Found, "/api/docs/search/full-text": hfdocstest.Words, "/.well-known/openapi.json": hfdocstest.OpenAPI,
@@ -94,6 +91,21 @@ func newReader(t *testing.T, exe string) *reader {
 	}
 	r.web.Handle("html.duckduckgo.com", papertest.Text("text/html; charset=utf-8", websearchtest.DuckDuckGo))
 	return r
+}
+
+// configure lets the program ask hosts in quick succession, each for so long,
+// and gives its model a price.
+func (r *reader) configure(timeout string) {
+	r.Helper()
+	text := "services:\n  timeout: " + timeout + "\n  requests_per_second: {\"*\": 1000, arxiv.org: 1000, export.arxiv.org: 1000, ar5iv.labs.arxiv.org: 1000}\n" +
+		"models:\n  openai/test: {price: {input: 2, output: 10}}\n"
+	dir := filepath.Join(r.dir, "home", "config")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		r.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte(text), 0o600); err != nil {
+		r.Fatal(err)
+	}
 }
 
 // keys gives the program the keys of all services.
@@ -144,7 +156,11 @@ func (r *reader) follow(next func(n int, body []byte) llmtest.Turn) outcome {
 	})
 	close(made)
 	defer s.Close()
-	c := r.command(s.URL, "go")
+	words := []string{"go"}
+	if slices.Contains(r.flags, "--continue") {
+		words = nil
+	}
+	c := r.command(s.URL, words...)
 	var out, errs bytes.Buffer
 	c.Stdout, c.Stderr = &out, &errs
 	began := time.Now()
@@ -154,14 +170,18 @@ func (r *reader) follow(next func(n int, body []byte) llmtest.Turn) outcome {
 	var got outcome
 	var watch sync.WaitGroup
 	watch.Go(func() { got.peak = peakMemory(c.Process.Pid) })
+	if r.meanwhile != nil {
+		watch.Go(func() { r.meanwhile(c.Process) })
+	}
 	err := c.Wait()
+	got.took = time.Since(began)
 	watch.Wait()
 	if e, ok := errors.AsType[*exec.ExitError](err); ok {
 		got.code = e.ExitCode()
 	} else if err != nil {
 		r.Fatal(err)
 	}
-	got.took, got.seen, got.output, got.said = time.Since(began), s.Seen(), out.String(), errs.String()
+	got.seen, got.output, got.said = s.Seen(), out.String(), errs.String()
 	return got
 }
 
@@ -169,6 +189,7 @@ func (r *reader) follow(next func(n int, body []byte) llmtest.Turn) outcome {
 // may happen.
 func (r *reader) ask(calls ...llmtest.TurnCall) outcome {
 	r.Helper()
+	calls = slices.Clone(calls) // which other tests may share
 	for i := range calls {
 		calls[i].ID = "c" + strconv.Itoa(i)
 	}

@@ -1,8 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -13,6 +18,53 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"ml-intern": main})
 }
+
+// program is the program as a file. Without the race detector it is this one,
+// which TestMain put on the PATH under its name; with it, that takes many times
+// the memory and the time.
+func program(t *testing.T) string {
+	t.Helper()
+	info, ok := debug.ReadBuildInfo()
+	if ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		return buildProgram(t)
+	}
+	return watchedProgram(t)
+}
+
+// watchedProgram is the program that the race detector watches, if it watches
+// the tests.
+func watchedProgram(t *testing.T) string {
+	t.Helper()
+	exe, err := exec.LookPath("ml-intern")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return exe
+}
+
+// buildProgram builds the program as users get it, once.
+func buildProgram(t *testing.T) string {
+	t.Helper()
+	exe, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return exe
+}
+
+var built = sync.OnceValues(func() (string, error) {
+	exe, err := exec.LookPath("ml-intern")
+	if err != nil {
+		return "", err
+	}
+	exe = filepath.Join(filepath.Dir(exe), "built", "ml-intern")
+	build := exec.Command("go", "build", "-o", exe, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return exe, nil
+})
 
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{

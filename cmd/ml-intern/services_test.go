@@ -107,7 +107,7 @@ const page = "<html><title>The page</title><body><p>Words of a private page.</p>
 // sessions, asked about again when an answer is old, and left alone with --no-cache.
 func TestPrivateHostsAndCache(t *testing.T) {
 	t.Parallel()
-	exe := buildProgram(t)
+	exe := program(t)
 	site := newNeighbour(t, page)
 	args := fmt.Sprintf(`{"url":%q}`, site.URL+"/a")
 	h := newHouse(t, exe, "model: openai/test\n")
@@ -151,7 +151,7 @@ func TestPrivateHostsAndCache(t *testing.T) {
 // Sessions of one machine ask a host at the pace that is set, together.
 func TestPaceOfSessions(t *testing.T) {
 	t.Parallel()
-	exe := buildProgram(t)
+	exe := program(t)
 	site := newNeighbour(t, page)
 	h := newHouse(t, exe, "services:\n  private_hosts: [127.0.0.1]\n  requests_per_second: {127.0.0.1: 0.5}\n")
 	var wg sync.WaitGroup
@@ -168,7 +168,7 @@ func TestPaceOfSessions(t *testing.T) {
 // Keys go to the address that they are for, and nowhere else.
 func TestKeysOfServices(t *testing.T) {
 	t.Parallel()
-	exe := buildProgram(t)
+	exe := program(t)
 	own, other := newNeighbour(t, "[]"), newNeighbour(t, "[]")
 	h := newHouse(t, exe, fmt.Sprintf("services:\n  github: {url: %q, key: GHE}\n", own.URL))
 	env := []string{"GHE=ghe-token-1", "GITHUB_TOKEN=other-token-2"}
@@ -197,7 +197,7 @@ func TestKeysOfServices(t *testing.T) {
 // A project may not widen what is read, by its file or its .env.
 func TestProjectCannotWidenServices(t *testing.T) {
 	t.Parallel()
-	exe := buildProgram(t)
+	exe := program(t)
 	h := newHouse(t, exe, "")
 	run := func() string {
 		c := exec.CommandContext(t.Context(), exe, "doctor")

@@ -140,10 +140,18 @@ func argsLine(args string) string {
 	if json.Unmarshal([]byte(args), &fields) != nil {
 		return shorten(args, 100)
 	}
-	for _, main := range []string{"command", "path", "name", "repo", "job", "jobs"} {
-		if v, ok := fields[main]; ok {
-			return shorten(strings.Trim(fmt.Sprint(v), "[]"), 120)
+	var words []string
+	operation, several := fields["operation"].(string)
+	for _, main := range []string{"command", "repo_id", "arxiv_id", "path", "name", "repo", "job", "jobs", "dataset", "page", "section", "query", "url", "task"} {
+		if v, ok := fields[main]; ok && (several || words == nil) {
+			words = append(words, strings.Trim(fmt.Sprint(v), "[]"))
 		}
+	}
+	switch {
+	case several:
+		return shorten(strings.Join(append([]string{operation}, words...), " "), 120)
+	case words != nil:
+		return shorten(words[0], 120)
 	}
 	return shorten(args, 100)
 }

@@ -35,7 +35,7 @@ type Config struct {
 	FirstByte     time.Duration // how long a model may keep one waiting; 0 for the default
 	Idle          time.Duration // how long it may pause in a reply; 0 for the default
 	BillTo        string        // organization that pays on the Hugging Face router
-	ResearchModel string        // id of the model of sub-agents; "" for the session's own
+	ResearchModel string        // id of the model of sub-agents; "" for a cheaper one if there is one, "same" for the session's own
 	Collect       bool          // what a session makes on the Hub goes into a collection there
 	Models        map[string]ModelFacts
 	Services      Services

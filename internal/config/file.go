@@ -76,7 +76,7 @@ func settings() []setting {
 		{"hub_collection", "true to keep what a session makes on the Hub in a private collection there", never, func(c *Config) any { return &c.Collect }},
 		{"bill_to", "organization that pays on the Hugging Face router", never, func(c *Config) any { return &c.BillTo }},
 		{"models", "facts of models by id: context_window, max_output, price, efforts, images", never, func(c *Config) any { return &c.Models }},
-		{"services", "addresses and keys of what is read outside, search engines, private hosts, requests a second, cache", partly, func(c *Config) any { return &c.Services }},
+		{"services", "addresses and keys of what is read outside, search engines, private hosts, requests a second, timeout, cache", partly, func(c *Config) any { return &c.Services }},
 	}
 }
 

@@ -318,7 +318,11 @@ func checkHosts(hosts []string) error {
 // hostName is a name that is not a number in disguise.
 var hostName = regexp.MustCompile(`(?i)^([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.)*[a-z_]([a-z0-9_-]*[a-z0-9_])?\.?$`)
 
-const maxRate = 1000 // requests a second
+// Requests a second: rarer ones would have turns further away than anybody waits.
+const (
+	minRate = 0.01
+	maxRate = 1000
+)
 
 func (c *Config) rates(s *Services, node ast.Node, project bool) error {
 	rates := make(map[string]float64)
@@ -331,8 +335,8 @@ func (c *Config) rates(s *Services, node ast.Node, project bool) error {
 		case err != nil:
 		case host != "*" && (host == "" || strings.ContainsAny(host, "/@ \t")):
 			err = errors.New("is not the name of a host, nor * for all others")
-		case !(rate > 0 && rate <= maxRate):
-			err = fmt.Errorf("must be more than 0 and at most %d", maxRate)
+		case !(rate >= minRate && rate <= maxRate):
+			err = fmt.Errorf("must be from %g to %d", minRate, maxRate)
 		case project && limited && rate > own:
 			err = fmt.Errorf("of a project's file may be %g at most: put it into %s", own, c.File())
 		default:
@@ -398,7 +402,7 @@ func servicesSchema() map[string]any {
 		"engines":             map[string]any{"type": "array", "items": map[string]any{"enum": slices.Sorted(maps.Keys(engines))}},
 		"private_hosts":       texts,
 		"timeout":             map[string]any{"type": "string", "pattern": durationPattern},
-		"requests_per_second": map[string]any{"type": "object", "additionalProperties": map[string]any{"type": "number", "exclusiveMinimum": 0, "maximum": maxRate}},
+		"requests_per_second": map[string]any{"type": "object", "additionalProperties": map[string]any{"type": "number", "minimum": minRate, "maximum": maxRate}},
 		"cache": map[string]any{"type": "object", "additionalProperties": false, "properties": map[string]any{
 			"max_mb": map[string]any{"type": "integer", "minimum": 0}, "max_age": map[string]any{"type": "string", "pattern": durationPattern},
 		}},

@@ -92,7 +92,7 @@ func TestBadServices(t *testing.T) {
 		{"host", "services:\n  private_hosts: [\"http://x\"]", "", `config.yaml:2: services private_hosts needs names`},
 		{"number of a host", "services:\n  private_hosts: [\"2130706433\"]", "", `private_hosts needs names`},
 		{"network", "services:\n  private_hosts: [10.0.0.0/99]", "", `private_hosts needs names`},
-		{"rate", "services:\n  requests_per_second:\n    a.example: 1\n    b.example: 0", "", "config.yaml:4: services requests_per_second of b.example must be more than 0"},
+		{"rate", "services:\n  requests_per_second:\n    a.example: 1\n    b.example: 0", "", "config.yaml:4: services requests_per_second of b.example must be from 0.01 to 1000"},
 		{"rate of a URL", "services:\n  requests_per_second: {\"http://a/\": 1}", "", "is not the name of a host"},
 		{"size", "services:\n  cache: {max_mb: -1}", "", "cannot be negative"},
 		{"age", "services:\n  cache:\n    max_mb: 5\n    max_age: old", "", "config.yaml:4: services cache max_age must be a duration"},

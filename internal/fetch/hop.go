@@ -86,20 +86,27 @@ func (c *Client) hop(ctx context.Context, j *journey, u *url.URL) (*http.Respons
 	if err != nil {
 		return nil, err
 	}
-	if j.timer.Stop() {
-		began := time.Now()
-		queue, pace := strings.ToLower(u.Host), c.gates.paceOf(u)
-		if j.in.Queue != "" && !j.away {
-			queue, pace = j.in.Queue, j.in.Pace
-		}
-		err := c.gates.pass(ctx, queue, pace, cmp.Or(j.in.Patience, usualQueue))
-		j.deadline = j.deadline.Add(time.Since(began))
-		j.timer.Reset(time.Until(j.deadline))
-		if err != nil {
-			return nil, err
-		}
+	queue, pace := strings.ToLower(u.Host), c.gates.paceOf(u)
+	if j.in.Queue != "" && !j.away {
+		queue, pace = j.in.Queue, j.in.Pace
+	}
+	if err := j.pause(func() error { return c.gates.pass(ctx, queue, pace, cmp.Or(j.in.Patience, usualQueue)) }); err != nil {
+		return nil, err
 	}
 	return road.RoundTrip(req)
+}
+
+// pause waits for something that is not the host's fault, and does not count
+// for its timeout.
+func (j *journey) pause(wait func() error) error {
+	if !j.timer.Stop() {
+		return errTimeout
+	}
+	began := time.Now()
+	err := wait()
+	j.deadline = j.deadline.Add(time.Since(began))
+	j.timer.Reset(time.Until(j.deadline))
+	return err
 }
 
 // sameHost reports whether what is meant for a may be told to b: the same
@@ -182,14 +189,14 @@ func (c *Client) arrive(ctx context.Context, j *journey, u *url.URL, resp *http.
 		return j.old, nil
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		body, _ := c.read(ctx, resp, maxRefusal, false) // the status says the most of it
+		body, _ := c.read(ctx, j, resp, maxRefusal) // the status says the most of it
 		refused := newStatusError(u, resp, body)
 		if refused.limited && refused.Wait <= patience {
 			c.gates.hold(ctx, strings.ToLower(u.Host), refused.Wait)
 		}
 		return nil, refused
 	}
-	body, err := c.read(ctx, resp, cmp.Or(c.MaxBytes, usualBytes), j.in.Method == http.MethodHead)
+	body, err := c.read(ctx, j, resp, cmp.Or(c.MaxBytes, usualBytes))
 	if err != nil {
 		return nil, sorted(ctx, u, err)
 	}
@@ -216,8 +223,8 @@ func (r *Response) describe() {
 
 // read reads a body to its end, or refuses one of more than limit bytes: as it
 // came or decoded, so that a small answer cannot become a large one.
-func (c *Client) read(ctx context.Context, resp *http.Response, limit int64, none bool) ([]byte, error) {
-	if none {
+func (c *Client) read(ctx context.Context, j *journey, resp *http.Response, limit int64) ([]byte, error) {
+	if j.in.Method == http.MethodHead {
 		return nil, nil
 	}
 	tooLarge := &sizeError{limit}
@@ -242,12 +249,10 @@ func (c *Client) read(ctx context.Context, resp *http.Response, limit int64, non
 	}
 	body, err := io.ReadAll(io.LimitReader(from, smallBody))
 	if err == nil && len(body) == smallBody {
-		select {
-		case c.large <- struct{}{}:
-			defer func() { <-c.large }()
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+		if err := j.pause(func() error { return c.holdLarge(ctx) }); err != nil {
+			return nil, err
 		}
+		defer func() { <-c.large }()
 		body, err = gather(body, from, limit)
 	}
 	switch {
@@ -259,6 +264,16 @@ func (c *Client) read(ctx context.Context, resp *http.Response, limit int64, non
 	resp.Header.Del("Content-Encoding")
 	resp.Header.Del("Content-Length")
 	return body, nil
+}
+
+// holdLarge waits until nobody else reads a large answer.
+func (c *Client) holdLarge(ctx context.Context) error {
+	select {
+	case c.large <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // gather reads the rest of a body in pieces, which are put together only if

@@ -3,6 +3,7 @@ package fetch_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -66,6 +67,56 @@ func TestPace(t *testing.T) {
 			}
 		}
 	})
+}
+
+// trickle gives what it has, then the rest after a while, unless its request has ended.
+type trickle struct {
+	ctx   context.Context
+	parts []io.Reader
+	wait  time.Duration
+}
+
+func (r *trickle) Read(b []byte) (int, error) {
+	n, err := r.parts[0].Read(b)
+	if err != io.EOF || len(r.parts) == 1 {
+		return n, err
+	}
+	r.parts = r.parts[1:]
+	time.Sleep(r.wait)
+	return 0, r.ctx.Err()
+}
+
+// Of large answers one is read at a time; the others' wait is no host's time.
+func TestLargeAnswers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		c := &fetch.Client{Timeout: 30 * time.Second, HTTP: far(func(r *http.Request) *http.Response {
+			zeros := func() io.Reader { return io.LimitReader(zero{}, 3<<20) }
+			resp := answer(200, nil, "")
+			resp.Body = io.NopCloser(&trickle{r.Context(), []io.Reader{zeros(), zeros()}, 20 * time.Second})
+			return resp
+		})}
+		var wg sync.WaitGroup
+		for i := range 4 {
+			wg.Go(func() {
+				if resp, err := c.Get(t.Context(), fetch.Request{URL: fmt.Sprintf("https://%d.example", i)}); err != nil || len(resp.Body) != 6<<20 {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if took := time.Since(start); took != 80*time.Second {
+			t.Errorf("it took %s", took)
+		}
+	})
+}
+
+type zero struct{}
+
+func (zero) Read(b []byte) (int, error) {
+	clear(b)
+	return len(b), nil
 }
 
 // Who is told to wait makes the others wait too. A wait that is too long is

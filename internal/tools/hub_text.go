@@ -154,7 +154,7 @@ func explain(ctx context.Context, c *hub.Client, repo hub.RepoID, err error) err
 	if near := nearby(ctx, c, repo); len(near) > 0 {
 		return fmt.Errorf("%w; there are: %s", err, strings.Join(near, ", "))
 	}
-	return err
+	return fmt.Errorf("%w; find its name with hub_search: a private one is seen by its owners alone", err)
 }
 
 // nearby lists repositories that may be meant: those with the name in theirs,

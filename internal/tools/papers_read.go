@@ -35,7 +35,7 @@ func (p papersTool) readPaper(ctx context.Context) (tool.Output, error) {
 		return p.part(doc, "the abstract", doc.Abstract), nil
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "paper %s has no section %q; its sections are\n", doc.ID, briefly(p.in.Section, 100))
+	fmt.Fprintf(&b, "paper %s has no section %q; read one of these:\n", doc.ID, briefly(p.in.Section, 100))
 	tableOfContents(&b, doc, false)
 	out := heard(doc.Source, b.String(), "no section %q in %s", briefly(p.in.Section, 100), doc.ID)
 	out.IsError = true

@@ -60,7 +60,7 @@ func TestPapersErrors(t *testing.T) {
 		"an id of nobody": {map[string]any{"operation": "read", "arxiv_id": "DPO"}, true, "find a paper by its title with search"},
 		"unknown":         {map[string]any{"operation": "read", "arxiv_id": "2406.00001"}, false, "no such paper"},
 		"withdrawn":       {map[string]any{"operation": "read", "arxiv_id": papertest.Withdrawn}, false, "withdrawn by its authors"},
-		"no section":      {map[string]any{"operation": "read", "arxiv_id": papertest.Known, "section": "9"}, false, "its sections are\n- 1 · Introduction"},
+		"no section":      {map[string]any{"operation": "read", "arxiv_id": papertest.Known, "section": "9"}, false, "read one of these:\n- 1 · Introduction"},
 		"offset":          {map[string]any{"operation": "read", "arxiv_id": papertest.Known, "section": "1", "offset": 1 << 20}, true, "offset 1048576 is not in"},
 		"no query":        {map[string]any{"operation": "search"}, true, "the query is empty"},
 		"date":            {map[string]any{"operation": "trending", "date": "monday"}, true, "is not a date"},

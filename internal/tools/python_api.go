@@ -255,7 +255,7 @@ func (p *pythonAsk) resolve(ctx context.Context, requirement string) (version, w
 if command -v uv >/dev/null 2>&1; then
   echo "ml-intern-by uv pip compile"; echo "$r" | uv pip compile - --no-deps --no-header --no-annotate --quiet --python-version %s 2>&1
 else
-  echo "ml-intern-by pip index versions"; "$@" -m pip index versions "$n" --disable-pip-version-check 2>&1
+  echo "ml-intern-by pip index versions"; "$@" -m pip index versions "$n" --disable-pip-version-check --retries 1 2>&1
 fi`, quoteShell(requirement), quoteShell(packageOf(requirement)), quoteShell(p.meta.Python))
 	out, err := p.sb.Exec(ctx, sandbox.Command{Line: line, Timeout: resolveTimeout})
 	switch {
@@ -269,8 +269,11 @@ fi`, quoteShell(requirement), quoteShell(packageOf(requirement)), quoteShell(p.m
 	if m := foundVersion.FindStringSubmatch(text); m != nil && out.Code == 0 {
 		return packageOf(requirement) + "==" + m[1] + m[2], by
 	}
-	return "", fmt.Sprintf("%s says: %s", by, cutText(oneLine(text), 400))
+	return "", fmt.Sprintf("%s says: %s", by, cutText(oneLine(pipWarning().ReplaceAllString(text, "")), 400))
 }
+
+// pipWarning is a line of which pip has several before it says what is wrong.
+var pipWarning = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?m)^WARNING: .*\n`) })
 
 // foundVersion is how uv ("trl==0.24.0") and pip ("trl (0.24.0)") say it.
 var foundVersion = regexp.MustCompile(`(?m)^[A-Za-z0-9._-]+(?:\[[^\]]*\])?(?:==([^\s;]+)| \(([^)\s]+)\))`)
