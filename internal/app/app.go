@@ -297,7 +297,7 @@ func (a *App) tools(ctx context.Context, id string, research tool.Tool) (*tool.R
 		kept.collect(tools.HubGit(remote)),
 		tools.PythonAPI(sb),
 		research,
-	}, a.readers()...)...)
+	}, append(a.readers(), a.scheduling(ctx, checks)...)...)...)
 }
 
 // readers are the tools that only read: a sub-agent has them too.

@@ -22,6 +22,7 @@ import (
 	"ml-intern/internal/job/ssh"
 	"ml-intern/internal/job/watch"
 	"ml-intern/internal/tool"
+	"ml-intern/internal/tools"
 )
 
 // localJobs are the jobs of this machine.
@@ -62,6 +63,9 @@ func jobSecret(cfg *config.Config) func(string) (string, bool) {
 	}
 }
 
+// hubCompute is the name of the account's own jobs on the Hub.
+const hubCompute = "hf"
+
 // computes are all places where jobs can run, the configured one first.
 func computes(cfg *config.Config, here job.Backend, remote *hub.Client) (*job.Set, error) {
 	all := map[string]job.Backend{config.LocalCompute: here}
@@ -77,8 +81,8 @@ func computes(cfg *config.Config, here job.Backend, remote *hub.Client) (*job.Se
 	if _, err := exec.LookPath("sbatch"); err == nil {
 		add("slurm", config.Compute{Type: "slurm"})
 	}
-	if remote != nil || cfg.Compute == "hf" {
-		add("hf", config.Compute{Type: "hf"})
+	if remote != nil || cfg.Compute == hubCompute {
+		add(hubCompute, config.Compute{Type: "hf"})
 	}
 	at := slices.Index(names, cfg.Compute)
 	if at < 0 {
@@ -211,4 +215,14 @@ func (a *App) dashboard(space string) (address, token string) {
 	}
 	host := strings.ToLower(strings.NewReplacer("/", "-", ".", "-", "_", "-").Replace(space))
 	return "https://" + host + ".hf.space", token
+}
+
+// scheduling is the tool for scheduled jobs, nil without an account on a Hub
+// that runs jobs.
+func (a *App) scheduling(ctx context.Context, c checks) []tool.Tool {
+	b, ok := a.jobs.Member(hubCompute).(*hfjobs.Backend)
+	if !ok {
+		return nil
+	}
+	return []tool.Tool{tools.JobSchedule(schedules{b}, hubCompute, a.quote(ctx), c, a.cfg.Dir)}
 }

@@ -30,6 +30,16 @@ var _ Backend = (*Set)(nil)
 // Add adds a backend under a name that is new.
 func (s *Set) Add(name string, b Backend) { s.members = append(s.members, member{name, b}) }
 
+// Member is the backend of that name, nil if there is none.
+func (s *Set) Member(name string) Backend {
+	for _, m := range s.members {
+		if m.name == name {
+			return m.Backend
+		}
+	}
+	return nil
+}
+
 // Names lists the backends, the one for jobs that name none first.
 func (s *Set) Names() []string {
 	names := make([]string, len(s.members))

@@ -22,16 +22,20 @@ type Scheduler interface {
 }
 
 type scheduleInput struct {
-	Operation string          `json:"operation" jsonschema:"create, list, suspend, resume, run or delete"`
-	When      string          `json:"when,omitempty" jsonschema:"create: @hourly, @daily, @weekly, @monthly, @yearly, or five cron fields in UTC"`
-	Job       json.RawMessage `json:"job,omitempty" jsonschema:"create: an object with the arguments of job_submit"`
-	ID        string          `json:"id,omitempty" jsonschema:"of a scheduled job, for the other operations"`
+	Operation string         `json:"operation" jsonschema:"create, list, suspend, resume, run or delete"`
+	When      string         `json:"when,omitempty" jsonschema:"create: @hourly, @daily, @weekly, @monthly, @yearly, or five cron fields in UTC"`
+	Job       map[string]any `json:"job,omitempty" jsonschema:"create: an object with the arguments of job_submit"`
+	ID        string         `json:"id,omitempty" jsonschema:"of a scheduled job, for the other operations"`
 }
 
 // spec is the job to be scheduled on the named backend.
 func (in scheduleInput) spec(backend, dir, label string) (jobInput, job.Spec, error) {
 	var j jobInput
-	if err := json.Unmarshal(in.Job, &j); err != nil {
+	text, err := json.Marshal(in.Job)
+	if err == nil {
+		err = json.Unmarshal(text, &j)
+	}
+	if err != nil {
 		return j, job.Spec{}, fmt.Errorf("job needs the arguments of job_submit: %w", err)
 	}
 	j.Backend = backend
