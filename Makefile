@@ -40,15 +40,22 @@ test-llama: .go-there
 .PHONY: test-ssh
 test-ssh: .go-there
 	@scripts/test-ssh
+
 # Starts a real Slurm of one node, as root, without accounts and then with them; about ten minutes.
 .PHONY: test-slurm
 test-slurm: .go-there
 	@scripts/test-slurm
 	@SLURM_TEST_ACCOUNTS=1 scripts/test-slurm -run 'TestFaults/(Forgotten|AccountsOfSecrets)|TestHere/(Succeeds|Fails)'
+
 # Installs Ray once, 300 MB, and starts real heads and nodes.
 .PHONY: test-ray
 test-ray: .go-there
 	@scripts/test-ray
+
+# Jobs that end badly, networks that fail, agents that are killed.
+.PHONY: test-faults
+test-faults: .go-there setup
+	@go test ./cmd/ml-intern -count=1 -timeout 20m -run 'TestJobFaults|TestKilledAnywhere|TestFaults' -v
 
 bench: build
 	@scripts/bench
