@@ -156,6 +156,9 @@ func finishedRun(ctx context.Context, backend job.Backend, sb files, id string) 
 	if status.State != job.Succeeded {
 		return experiment.Run{}, fmt.Errorf("job %s (%s) is %s; only runs that succeeded can be compared", id, status.Name, status.State)
 	}
+	if err := backend.Collect(ctx, id); err != nil {
+		return experiment.Run{}, fmt.Errorf("bring the results of job %s here: %w", id, err)
+	}
 	metrics, err := readMetrics(ctx, sb, status)
 	if err != nil {
 		return experiment.Run{}, fmt.Errorf("metrics of job %s (%s): %w", id, status.Name, err)

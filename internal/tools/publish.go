@@ -26,6 +26,7 @@ type dialer func(ctx context.Context) (*hub.Client, error)
 // statuses is the part of a job backend that Publish uses.
 type statuses interface {
 	Status(ctx context.Context, id string) (job.Status, error)
+	Collect(ctx context.Context, id string) error
 }
 
 type publishInput struct {
@@ -80,6 +81,9 @@ func (p publisher) run(ctx context.Context, in publishInput, call tool.Call) (to
 	}
 	if status.State != job.Succeeded {
 		return tool.Output{}, fmt.Errorf("job %s is %s; only what a job that succeeded made can be published", in.Job, status.State)
+	}
+	if err := p.jobs.Collect(ctx, in.Job); err != nil {
+		return tool.Output{}, fmt.Errorf("bring the results of job %s here: %w", in.Job, err)
 	}
 	sources, published, err := p.collect(in.Files, status)
 	if err != nil {

@@ -32,6 +32,8 @@ type bench struct {
 }
 
 // Status is what Publish asks a job backend.
+func (b bench) Collect(context.Context, string) error { return nil }
+
 func (b bench) Status(_ context.Context, id string) (job.Status, error) {
 	if id != b.status.ID {
 		return job.Status{}, job.ErrNotFound
