@@ -111,7 +111,7 @@ func (b *Backend) slurmSaid(ctx context.Context, rec job.Record) string {
 	}
 	out, err := b.run(ctx, b.enter(head(rec))+" && tail -c 2000 "+name+" 2>/dev/null || :")
 	if err != nil || strings.TrimSpace(out) == "" {
-		return "it does not say why"
+		return "it does not say why; does its node see the folder " + b.root() + "?"
 	}
 	return strings.Join(strings.Fields(out), " ")
 }
