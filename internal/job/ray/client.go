@@ -203,7 +203,25 @@ func (b Backend) version(ctx context.Context) (version, error) {
 	if older(v.Ray, oldest) {
 		return v, fmt.Errorf("Ray %s at %s is too old: %d.%d is the first that can be used", v.Ray, b.address(), oldest[0], oldest[1])
 	}
-	return v, nil
+	if v.Session == "" {
+		v.Session, err = b.headNode(ctx)
+	}
+	return v, err
+}
+
+// headNode stands for the session in versions that do not tell it: a head that
+// is restarted is a new node.
+func (b Backend) headNode(ctx context.Context) (string, error) {
+	nodes, err := b.nodes(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, n := range nodes {
+		if n.Head {
+			return n.ID, nil
+		}
+	}
+	return "", fmt.Errorf("the Ray head at %s is still starting", b.address())
 }
 
 // older compares the first two numbers of a version. One that has none, as a

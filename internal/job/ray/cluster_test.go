@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -61,7 +63,17 @@ func (c *cluster) startHead() {
 		"--ray-client-server-port="+strconv.Itoa(c.client), "--temp-dir="+c.dir, "--num-cpus="+strconv.Itoa(c.cpus))
 	if c.cpus > 0 {
 		c.offers(1)
+		return
 	}
+	c.until("the head is one of the nodes", func() bool {
+		resp, err := http.Get(c.url() + "/api/v0/nodes?detail=1") //nolint:noctx // a test
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		data, err := io.ReadAll(resp.Body)
+		return err == nil && bytes.Contains(data, []byte("ALIVE"))
+	})
 }
 
 // offers waits until the cluster has so many.

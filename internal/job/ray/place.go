@@ -17,6 +17,7 @@ import (
 type node struct {
 	ID    string             `json:"node_id"`
 	State string             `json:"state"`
+	Head  bool               `json:"is_head_node"`
 	Total map[string]float64 `json:"resources_total"`
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -92,6 +93,15 @@ func (b Backend) ended(ctx context.Context, rec *job.Record, info jobInfo) error
 	}
 	if !found {
 		e = verdict(info, !rec.Last.Started.IsZero(), rec.Kept[keptCancel] != "")
+		if e.State == job.Lost {
+			dead, err := b.dead(ctx, rec.Kept[keptNode])
+			if err != nil {
+				return err
+			}
+			if dead {
+				e.State, e.Reason = job.Preempted, "its node is gone"
+			}
+		}
 	}
 	fetch := b.fetchLog
 	if !begun && !found && e.State == job.Failed {
@@ -120,6 +130,19 @@ func (b Backend) ended(ctx context.Context, rec *job.Record, info jobInfo) error
 	}
 	b.clear(rec.ID)
 	return nil
+}
+
+// dead reports whether Ray says of a node that it is not alive: old versions do
+// not say it of the job.
+func (b Backend) dead(ctx context.Context, id string) (bool, error) {
+	if id == "" {
+		return false, nil
+	}
+	nodes, err := b.nodes(ctx)
+	if err != nil {
+		return false, fmt.Errorf("ask Ray for its nodes: %w", err)
+	}
+	return !slices.ContainsFunc(nodes, func(n node) bool { return n.ID == id }), nil
 }
 
 func later(a, b time.Time) time.Time {
