@@ -207,7 +207,10 @@ func (b Backend) kind(n node, usage *load, card gpu) kind {
 		k.Flavor += fmt.Sprintf("-%dx%s", k.GPUs, strings.ReplaceAll(strings.ToLower(k.GPU), " ", "-"))
 	}
 	price, known := b.USDPerHour[k.Flavor]
-	k.USDPerHour, k.PriceUnknown = price, !known
+	if !known {
+		price, known = b.USDPerHour["*"]
+	}
+	k.USDPerHour, k.PriceUnknown = price, !known && b.USDPerHour != nil
 	k.DefaultLimitS, k.Ephemeral = int(b.timeLimit().Seconds()), !b.Shared
 	return k
 }

@@ -49,7 +49,7 @@ type Backend struct {
 	Shared bool
 
 	TimeLimit  time.Duration      // of jobs that name none; 1 hour if 0
-	USDPerHour map[string]float64 // price of each flavor; unknown for the rest
+	USDPerHour map[string]float64 // price of each flavor, of "*" for the rest; free if nil
 	GPUMemory  map[string]float64 // MB of each type of GPU, where Ray does not say it
 
 	// Secret has the values of secrets: os.LookupEnv if nil. It is asked at

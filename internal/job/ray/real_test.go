@@ -137,7 +137,7 @@ func TestRealShared(t *testing.T) {
 		gpu = offers[len(offers)-1]
 		return err == nil && gpu.FreeGPUs == 2 && gpu.FreeCPUs == 3
 	})
-	if gpu.GPUMemoryMB != 81920 || gpu.GPU != "A100" || gpu.GPUs != 2 || gpu.CPUs != 3 || !strings.HasSuffix(gpu.Flavor, "-2xa100") || !gpu.PriceUnknown || gpu.Ephemeral {
+	if gpu.GPUMemoryMB != 81920 || gpu.GPU != "A100" || gpu.GPUs != 2 || gpu.CPUs != 3 || !strings.HasSuffix(gpu.Flavor, "-2xa100") || gpu.PriceUnknown || gpu.Ephemeral {
 		t.Errorf("the offer is %+v", gpu)
 	}
 	b.USDPerHour = map[string]float64{gpu.Flavor: 3}

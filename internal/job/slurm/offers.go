@@ -67,7 +67,11 @@ func (b *Backend) priced(parts []partition) []partition {
 	})
 	for i := range parts {
 		p := &parts[i]
-		p.USDPerHour = b.USDPerHour[p.name]
+		price, known := b.USDPerHour[p.name]
+		if !known {
+			price = b.USDPerHour["*"]
+		}
+		p.USDPerHour = price
 		if p.GPUs > 0 {
 			p.GPUMemoryMB = b.GPUMemoryMB[p.gres]
 		}
