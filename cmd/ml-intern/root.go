@@ -79,7 +79,7 @@ func (f *flags) add(fs *pflag.FlagSet) {
 	fs.DurationVar(&f.TimeBudget, "time-budget", 0, "stop after this `DURATION`, such as 90m (default none)")
 	fs.StringVar(&f.Dir, "cwd", "", "work in the folder `DIR`")
 	fs.StringVar(&f.Hub, "hub", "", "Hub `URL`, or local for the embedded one")
-	fs.StringVar(&f.Compute, "compute", "", "where jobs run: local or another of `jobs backends` (default local)")
+	fs.StringVar(&f.Compute, "compute", "", "`BACKEND` for jobs: local, or another that jobs backends lists (default local)")
 	fs.StringVar(&f.Record, "record", "", "write all model traffic to `FILE`, without secrets")
 	fs.StringVar(&f.SystemAppend, "system-append", "", "`TEXT` to add to the system prompt, or @FILE")
 	fs.BoolVar(&f.NoCache, "no-cache", false, "neither read nor write the cache of the web")

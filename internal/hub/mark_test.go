@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,15 +32,21 @@ func TestLogMark(t *testing.T) {
 }
 
 func readByMark(t *testing.T, each time.Duration, tailed bool) {
+	var mu sync.Mutex // an answer that nobody reads any more may still be written
 	var lines []string
 	sent := 0
 	c := hubtest.Direct(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		lines := slices.Clone(lines)
+		mu.Unlock()
 		from := 0
 		if n, err := strconv.Atoi(r.URL.Query().Get("tail")); err == nil && tailed {
 			from = max(0, len(lines)-n)
 		}
 		for _, line := range lines[from:] {
+			mu.Lock()
 			sent++
+			mu.Unlock()
 			io.WriteString(w, line)
 		}
 	}))
@@ -49,7 +56,9 @@ func readByMark(t *testing.T, each time.Duration, tailed bool) {
 		for range more {
 			n := len(lines)
 			at := logStart.Add(each * time.Duration(n)).Format(time.RFC3339Nano)
+			mu.Lock()
 			lines = append(lines, fmt.Sprintf("data: {\"data\":\"line %d\",\"timestamp\":%q}\n\n", n/2, at)) // each text twice
+			mu.Unlock()
 			want = append(want, fmt.Sprint("line ", n/2))
 		}
 		var mark hub.LogMark
@@ -73,6 +82,8 @@ func readByMark(t *testing.T, each time.Duration, tailed bool) {
 	if !slices.Equal(got, want) {
 		t.Errorf("%d lines were read of %d", len(got), len(want))
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	if tailed && each == time.Second && sent > 30_000 {
 		t.Errorf("%d lines were sent", sent)
 	}
