@@ -56,8 +56,10 @@ func TestSecure(t *testing.T) {
 		"a failed job owes none": {[]string{"model.bin"}, map[string]string{"log": "x"}, nil, job.Failed, ""},
 	} {
 		dir := t.TempDir()
-		f := &faraway{spec: job.Spec{Outputs: c.outputs}, files: c.files, err: c.err,
-			status: job.Status{ID: "j1", State: c.state, OutputDir: filepath.Join(dir, "out"), Started: time.Now()}}
+		f := &faraway{
+			spec: job.Spec{Outputs: c.outputs}, files: c.files, err: c.err,
+			status: job.Status{ID: "j1", State: c.state, OutputDir: filepath.Join(dir, "out"), Started: time.Now()},
+		}
 		k := job.Keeper{Backend: f, Dir: filepath.Join(dir, "receipts"), Remote: func(_ context.Context, output string, _ time.Time) error {
 			if !pushed[output] {
 				return errors.New("not pushed")

@@ -133,9 +133,15 @@ func (v Vault) take(dir, rel string, info fs.FileInfo, room *int64) (held, error
 
 // save keeps a precious file that is about to be replaced.
 func (v Vault) save(dir, rel string) (Kept, error) {
-	info, err := os.Lstat(filepath.Join(dir, rel))
-	if v.Dir == "" || !isPrecious(rel) || err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+	if v.Dir == "" || !isPrecious(rel) {
 		return Kept{}, nil
+	}
+	info, err := os.Lstat(filepath.Join(dir, rel))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && (!info.Mode().IsRegular() || info.Size() == 0) {
+		return Kept{}, nil
+	}
+	if err != nil {
+		return Kept{}, fmt.Errorf("look at %s: %w", rel, err)
 	}
 	room := info.Size() // whatever it takes
 	h, err := v.take(dir, rel, info, &room)
@@ -157,7 +163,7 @@ func walkPrecious(dir string, visit func(rel string, info fs.FileInfo)) {
 	seen := 0
 	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
-			return nil // it cannot be read, or has just gone
+			return nil //nolint:nilerr // it cannot be read, or has just gone
 		}
 		if seen++; seen > maxWalked {
 			return filepath.SkipAll
@@ -168,12 +174,10 @@ func walkPrecious(dir string, visit func(rel string, info fs.FileInfo)) {
 		if !d.Type().IsRegular() || !isPrecious(path) {
 			return nil
 		}
-		info, err := d.Info()
-		if err != nil || info.Size() == 0 {
-			return nil
-		}
-		if rel, err := filepath.Rel(dir, path); err == nil {
-			visit(rel, info)
+		if info, err := d.Info(); err == nil && info.Size() > 0 {
+			if rel, err := filepath.Rel(dir, path); err == nil {
+				visit(rel, info)
+			}
 		}
 		return nil
 	})

@@ -123,8 +123,10 @@ func schedule(ctx context.Context, s Scheduler, backend string, quote func(job.S
 		return tool.Output{}, err
 	}
 	text := fmt.Sprintf("scheduled job %s runs %s %s: each time %s. The Hub bills it; it is not on this session's bill.", scheduled.ID, j.program(), in.When, q)
-	return tool.Output{Text: text, Summary: fmt.Sprintf("%s is scheduled %s as %s", j.Name, in.When, scheduled.ID),
-		Facts: []tool.Fact{{Kind: jobFacts, Name: scheduled.ID, Text: text}}}, nil
+	return tool.Output{
+		Text: text, Summary: fmt.Sprintf("%s is scheduled %s as %s", j.Name, in.When, scheduled.ID),
+		Facts: []tool.Fact{{Kind: jobFacts, Name: scheduled.ID, Text: text}},
+	}, nil
 }
 
 func listScheduled(ctx context.Context, s Scheduler) (tool.Output, error) {

@@ -46,8 +46,10 @@ func TestJobSchedule(t *testing.T) {
 		args, text string // of the answer
 		impact     tool.Impact
 	}{
-		{`{"operation":"create","when":"@daily","job":{"name":"n","script":"t.py","backend":"local"}}`, "runs t.py @daily: each time a10g of hf for 30m0s, $1.00 at most",
-			tool.Impact{Effect: tool.Spends, Recurring: true, Outside: "it runs t.py @daily until somebody deletes it: each time a10g of hf for 30m0s, $1.00 at most", Object: "a10g of hf for 30m0s, $1.00 at most"}},
+		{
+			`{"operation":"create","when":"@daily","job":{"name":"n","script":"t.py","backend":"local"}}`, "runs t.py @daily: each time a10g of hf for 30m0s, $1.00 at most",
+			tool.Impact{Effect: tool.Spends, Recurring: true, Outside: "it runs t.py @daily until somebody deletes it: each time a10g of hf for 30m0s, $1.00 at most", Object: "a10g of hf for 30m0s, $1.00 at most"},
+		},
 		{`{"operation":"list"}`, "s1: @daily, suspended", tool.Impact{Effect: tool.Reads}},
 		{`{"operation":"suspend","id":"s1"}`, "is suspended", tool.Impact{Effect: tool.Executes, Outside: "it suspends the scheduled job s1"}},
 		{`{"operation":"resume","id":"s1"}`, "is resumed", tool.Impact{Effect: tool.Spends, Recurring: true, Outside: "it starts the scheduled job s1"}},
