@@ -373,13 +373,15 @@ func (a *App) RunningJobs(ctx context.Context, sessionID string) ([]string, erro
 // Jobs is the backend that runs the jobs.
 func (a *App) Jobs() job.Backend { return a.jobs }
 
-// WaitJob blocks until the job has ended and passes progress lines on.
-func (a *App) WaitJob(ctx context.Context, id string, log func(line string)) (job.Status, error) {
+// WaitJob blocks until the job has ended and passes progress lines on. Then its
+// results are here, or the receipt says why not.
+func (a *App) WaitJob(ctx context.Context, id string, log func(line string)) (job.Status, job.Receipt, error) {
 	statuses, err := job.Wait(ctx, a.jobs, []string{id}, func(open []job.Progress) { log(job.Summary(open)) })
 	if err != nil {
-		return job.Status{}, err
+		return job.Status{}, job.Receipt{}, err
 	}
-	return statuses[0], nil
+	receipt, err := a.keeper().Secure(ctx, id)
+	return statuses[0], receipt, err
 }
 
 // RunShim is the whole life of a local job's shim; see local.RunShim.

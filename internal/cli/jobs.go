@@ -75,14 +75,18 @@ func JobLogs(ctx context.Context, cfg *config.Config, id string, std Streams) er
 	})
 }
 
-// WaitJob blocks until a job has ended. It fails unless the job succeeded.
+// WaitJob blocks until a job has ended and its results are here. It fails
+// unless the job succeeded and left what it was to leave.
 func WaitJob(ctx context.Context, cfg *config.Config, id string, std Streams) error {
 	return with(ctx, cfg, func(a *app.App) error {
-		status, err := a.WaitJob(ctx, id, func(line string) { fmt.Fprintln(std.Err, line) })
+		status, receipt, err := a.WaitJob(ctx, id, func(line string) { fmt.Fprintln(std.Err, line) })
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(std.Out, "%s %s exit %d in %.1f s\n", id, status.State, status.ExitCode, status.Seconds())
+		fmt.Fprintf(std.Out, "%s %s exit %d in %.1f s, %d files in %s\n", id, status.State, status.ExitCode, status.Seconds(), len(receipt.Files), status.OutputDir)
+		if receipt.AtRisk != "" {
+			return fmt.Errorf("results of job %s are at risk: %s", id, receipt.AtRisk)
+		}
 		return failed(status.ID, string(status.State), status.Reason)
 	})
 }
