@@ -30,32 +30,32 @@ type checker interface {
 
 // A jobInput is a job as the model asks for it.
 type jobInput struct {
-	Name    string            `json:"name" jsonschema:"short, for people: forest-200"`
-	Script  string            `json:"script,omitempty" jsonschema:"a Python file of the workspace; its PEP 723 header names what it needs"`
-	Command []string          `json:"command,omitempty" jsonschema:"a program and its arguments, instead of script"`
-	Args    []string          `json:"args,omitempty" jsonschema:"arguments of the script"`
-	Env     map[string]string `json:"env,omitempty" jsonschema:"variables besides OUTPUT_DIR and JOB_ID"`
-	Secrets []string          `json:"secrets,omitempty" jsonschema:"names of variables whose values the job gets, such as HF_TOKEN"`
+	Name    string            `json:"name" jsonschema:"for people: forest-200"`
+	Script  string            `json:"script,omitempty" jsonschema:"Python file; its PEP 723 header names what it needs"`
+	Command []string          `json:"command,omitempty" jsonschema:"program and arguments, instead of script"`
+	Args    []string          `json:"args,omitempty" jsonschema:"of the script"`
+	Env     map[string]string `json:"env,omitempty" jsonschema:"besides OUTPUT_DIR and JOB_ID"`
+	Secrets []string          `json:"secrets,omitempty" jsonschema:"names of variables whose values it gets: HF_TOKEN"`
 
-	Backend     string `json:"backend,omitempty" jsonschema:"one of job_hardware; this machine or the configured one if not given"`
-	Flavor      string `json:"flavor,omitempty" jsonschema:"one of job_hardware; or say what it needs:"`
+	Backend     string `json:"backend,omitempty" jsonschema:"of job_hardware; else this machine or the configured one"`
+	Flavor      string `json:"flavor,omitempty" jsonschema:"of job_hardware; or say what it needs:"`
 	CPUs        int    `json:"cpus,omitempty"`
 	MemoryMB    int64  `json:"memory_mb,omitempty"`
 	GPUs        int    `json:"gpus,omitempty"`
 	GPU         string `json:"gpu,omitempty" jsonschema:"type, such as A100"`
 	GPUMemoryMB int64  `json:"gpu_memory_mb,omitempty" jsonschema:"of each GPU at least"`
-	TimeLimitS  int    `json:"time_limit_s,omitempty" jsonschema:"seconds after which it is stopped; the backend's default, often an hour, if not given"`
+	TimeLimitS  int    `json:"time_limit_s,omitempty" jsonschema:"else the backend's default, often an hour"`
 
 	Python       string   `json:"python,omitempty" jsonschema:"version"`
 	Dependencies []string `json:"dependencies,omitempty" jsonschema:"requirements besides the script's"`
 	Image        string   `json:"image,omitempty" jsonschema:"container image"`
 
-	Inputs  []string `json:"inputs,omitempty" jsonschema:"what it reads: hf://TYPE/ID or paths of the workspace"`
-	Outputs []string `json:"outputs,omitempty" jsonschema:"where its results must be afterwards: hf://TYPE/ID, or paths in OUTPUT_DIR"`
-	Retries int      `json:"retries,omitempty" jsonschema:"runs again, at most, after the machine was taken away"`
-	Resume  string   `json:"checkpoint,omitempty" jsonschema:"where a rerun goes on: hf://TYPE/ID, or a path in OUTPUT_DIR"`
+	Inputs  []string `json:"inputs,omitempty" jsonschema:"read: hf://TYPE/ID or paths of the workspace"`
+	Outputs []string `json:"outputs,omitempty" jsonschema:"left: hf://TYPE/ID or paths in OUTPUT_DIR"`
+	Retries int      `json:"retries,omitempty" jsonschema:"after the machine was taken away"`
+	Resume  string   `json:"checkpoint,omitempty" jsonschema:"where a retry goes on: hf://TYPE/ID or path in OUTPUT_DIR"`
 
-	Waivers map[string]string `json:"waivers,omitempty" jsonschema:"warnings of the checks to go on in spite of: code and reason"`
+	Waivers map[string]string `json:"waivers,omitempty" jsonschema:"code of a warning to reason for going on"`
 }
 
 func (in jobInput) spec(dir, label string) job.Spec {
