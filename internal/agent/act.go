@@ -299,7 +299,10 @@ func (t turn) runCall(ctx context.Context, call llm.ToolCall, worst float64, lim
 			mu.Lock()
 			defer mu.Unlock()
 			if !over {
-				out <- session.Event{Log: &session.Log{CallID: call.ID, Line: line}}
+				select {
+				case out <- session.Event{Log: &session.Log{CallID: call.ID, Line: line}}:
+				case <-ctx.Done(): // nobody may be listening any more
+				}
 			}
 		},
 	})

@@ -89,9 +89,12 @@ type Watcher struct {
 	// Gauge says how the machine of a job on this machine is; Machine if nil.
 	Gauge func(ctx context.Context, status job.Status) (job.Gauge, error)
 
-	waiting sync.Mutex // held by Wait and Heard
+	waiting sync.Mutex // held by Wait, and by Heard if no Wait runs
 	book    *book
 	jobs    map[string]*watched
+
+	ears  sync.Mutex // guards heard
+	heard []Event    // not yet in the book
 
 	mu       sync.Mutex // guards what follows, which several goroutines of Wait report
 	progress map[string]job.Progress
@@ -115,7 +118,7 @@ func (w *Watcher) Wait(ctx context.Context, ids []string) ([]Event, error) {
 		wg.Go(func() { g.run(inner, found) })
 	}
 	wg.Wait()
-	err = w.book.save(w.File)
+	err = w.listen()
 	if events := w.book.pending(ids); len(events) > 0 {
 		return events, nil // what could not be saved now is tried again when they are heard
 	}
@@ -127,6 +130,7 @@ func (w *Watcher) begin(ids []string) (open []*watched, events []Event, err erro
 	if err := w.load(); err != nil {
 		return nil, nil, err
 	}
+	_ = w.listen() // what cannot be saved now is tried again at the end
 	w.progress = map[string]job.Progress{}
 	if events := w.book.pending(ids); len(events) > 0 {
 		return nil, events, nil
@@ -159,14 +163,29 @@ func (w *Watcher) load() error {
 }
 
 // Heard says that the events are where they will not be lost: they are not
-// returned again. It waits for a Wait that runs.
+// returned again. It does not wait for a Wait that runs, which writes it down
+// when it ends: whoever says it may be the one who has to take what Wait reports.
 func (w *Watcher) Heard(events ...Event) error {
-	w.waiting.Lock()
+	w.ears.Lock()
+	w.heard = append(w.heard, events...)
+	w.ears.Unlock()
+	if !w.waiting.TryLock() {
+		return nil
+	}
 	defer w.waiting.Unlock()
 	if err := w.load(); err != nil {
 		return err
 	}
-	for _, e := range events {
+	return w.listen()
+}
+
+// listen writes down what was heard, and whatever else has changed.
+func (w *Watcher) listen() error {
+	w.ears.Lock()
+	heard := w.heard
+	w.heard = nil
+	w.ears.Unlock()
+	for _, e := range heard {
 		w.book.heard(e)
 		if e.Final() {
 			delete(w.jobs, e.Job)

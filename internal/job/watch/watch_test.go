@@ -405,3 +405,37 @@ func TestComesAndGoes(t *testing.T) {
 		}
 	})
 }
+
+// Who says that events were heard does not wait for a Wait that runs, and that
+// Wait's end does not say them again.
+func TestHeardWhileWaiting(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		now := time.Now()
+		s.add("short", part{end: now.Add(time.Minute)})
+		s.add("long", part{end: now.Add(time.Hour)})
+		w := &watch.Watcher{Backend: s, File: filepath.Join(t.TempDir(), "watch.json")}
+		first, err := w.Wait(t.Context(), []string{"short"})
+		if err != nil || len(first) != 1 {
+			t.Fatalf("got %+v, %v", first, err)
+		}
+		done := make(chan []watch.Event)
+		go func() {
+			events, _ := w.Wait(t.Context(), []string{"long"})
+			done <- events
+		}()
+		time.Sleep(time.Minute)
+		began := time.Now()
+		if err := w.Heard(first...); err != nil || time.Since(began) > time.Second {
+			t.Errorf("Heard took %s, %v", time.Since(began), err)
+		}
+		if events := <-done; len(events) != 1 || events[0].Job != "long" {
+			t.Errorf("the second wait brought %+v", events)
+		}
+		again := &watch.Watcher{Backend: s, File: w.File}
+		if events, err := again.Wait(t.Context(), []string{"short"}); err != nil || events != nil {
+			t.Errorf("what was heard is said again: %+v, %v", events, err)
+		}
+	})
+}
