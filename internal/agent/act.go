@@ -66,7 +66,7 @@ func (t turn) resume(ctx context.Context) (fresh []session.PendingCall, err erro
 // authorize returns the calls that may run, after asking where the policy
 // says so. It records a result for every other call.
 func (t turn) authorize(ctx context.Context, calls []session.PendingCall) ([]llm.ToolCall, error) {
-	verdicts := make(map[string]approval.Decision)
+	verdicts, judged := make(map[string]approval.Decision), make(map[string]tool.Impact)
 	var open []approval.Request
 	inLoop := banned(t.session)
 	for _, call := range calls {
@@ -75,6 +75,7 @@ func (t turn) authorize(ctx context.Context, calls []session.PendingCall) ([]llm
 			continue
 		}
 		req := approval.Request{Call: call.ToolCall, Impact: t.Tools.Impact(call.ToolCall)}
+		judged[call.ID] = req.Impact
 		decision := t.Policy.Decide(req)
 		switch {
 		case call.Verdict == approval.Deny:
@@ -95,7 +96,7 @@ func (t turn) authorize(ctx context.Context, calls []session.PendingCall) ([]llm
 	for _, call := range calls {
 		d := verdicts[call.ID]
 		if d.Verdict == approval.Allow {
-			if err := t.setAside(call.ToolCall); err != nil {
+			if err := t.setAside(call.ID, judged[call.ID].CostUSD); err != nil {
 				d = approval.Decision{Verdict: approval.Deny, Reason: err.Error()}
 			}
 		}
@@ -108,16 +109,15 @@ func (t turn) authorize(ctx context.Context, calls []session.PendingCall) ([]llm
 	return allowed, nil
 }
 
-// setAside reserves the worst case of a call that costs money, until its
-// result is there.
-func (t turn) setAside(call llm.ToolCall) error {
-	usd := t.Tools.Impact(call).CostUSD
+// setAside reserves the worst case of a call that costs money, as it was judged
+// by, until its result is there.
+func (t turn) setAside(callID string, usd float64) error {
 	if usd <= 0 {
 		return nil
 	}
 	settle, err := t.Ledger.Reserve(ledger.Amount{USD: usd})
 	if err == nil {
-		t.holds[call.ID] = hold{usd, settle}
+		t.holds[callID] = hold{usd, settle}
 	}
 	return err
 }
@@ -160,7 +160,7 @@ func (t turn) chargeJobs(ctx context.Context) error {
 		return nil
 	}
 	charges := slices.DeleteFunc(t.Charges(ctx, open), func(c tool.Charge) bool {
-		return !c.Final && t.session.Due([]tool.Charge{c}) == 0
+		return slices.Contains(open, c) // nothing new
 	})
 	if len(charges) == 0 {
 		return nil
@@ -203,13 +203,19 @@ func (t turn) askPerson(ctx context.Context, open []approval.Request, verdicts m
 	return nil
 }
 
-// drop settles a call that will not be finished, at its worst if it had begun:
-// what it did is unknown.
+// drop settles a call that will not be finished. If it had begun, what it did is
+// unknown, and its worst case is on the bill; of a call that leaves something
+// to be found by its label, until that is found or is nowhere.
 func (t turn) drop(ctx context.Context, call session.PendingCall, text string) error {
-	return t.emit(ctx, session.Event{Result: &session.Result{
-		CallID: call.ID, Output: tool.Output{Text: text, IsError: true, Summary: text, CostUSD: call.Worst},
-	}})
+	out := tool.Output{Text: text, IsError: true, Summary: text, CostUSD: call.Worst}
+	if call.Worst > 0 && t.Tools.Resumable(call.ToolCall) {
+		out.CostUSD, out.Charges = 0, []tool.Charge{{Label: t.label(call.ID), USD: call.Worst}}
+	}
+	return t.emit(ctx, session.Event{Result: &session.Result{CallID: call.ID, Output: out}})
 }
+
+// label is the name of a call that is unique in the world.
+func (t turn) label(callID string) string { return t.session.ID + "/" + callID }
 
 // refuse settles a call without running it.
 func (t turn) refuse(ctx context.Context, callID, text string) error {
@@ -233,7 +239,7 @@ func (t turn) runBatch(ctx context.Context, calls []llm.ToolCall) error {
 	limit := t.resultBytes()
 	var wg sync.WaitGroup
 	for i, call := range calls {
-		wg.Go(func() { t.runCall(ctx, call, starts[i].Started.WorstUSD, limit, out) })
+		wg.Go(func() { t.runCall(ctx, call, *starts[i].Started, limit, out) })
 	}
 	go func() { wg.Wait(); close(out) }()
 	defer func() { // stop what still runs, wait for it, and keep what it brought
@@ -288,13 +294,13 @@ func (t turn) follow(ctx context.Context, calls []llm.ToolCall, out <-chan sessi
 
 // runCall runs one call and sends its progress and its result. A call that a
 // stop cut short sends none if it can be finished later.
-func (t turn) runCall(ctx context.Context, call llm.ToolCall, worst float64, limit int, out chan<- session.Event) {
+func (t turn) runCall(ctx context.Context, call llm.ToolCall, started session.Started, limit int, out chan<- session.Event) {
 	start := time.Now()
 	var mu sync.Mutex
 	over := false // a tool may leave something behind that goes on logging
 	res := t.Tools.Run(ctx, call.Name, tool.Call{
-		ID:   t.session.ID + "/" + call.ID,
-		Args: call.Args, WorstUSD: worst,
+		ID:   t.label(call.ID),
+		Args: call.Args, WorstUSD: started.WorstUSD, Again: started.Again,
 		Log: func(line string) {
 			mu.Lock()
 			defer mu.Unlock()

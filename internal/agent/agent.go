@@ -57,9 +57,9 @@ type Agent struct {
 	Spill    func(callID, text string) (path string, err error) // keeps what is too long for a result
 	Reason   func(error) string                                 // names an error for the Failed event
 
-	// Charges says what jobs cost by now, those of which it can say it. Nil
-	// means that no job costs anything.
-	Charges func(ctx context.Context, jobs []string) []tool.Charge
+	// Charges says what became of charges that are open, of those of which it
+	// can say it. Nil means that no job costs anything.
+	Charges func(ctx context.Context, open []tool.Charge) []tool.Charge
 }
 
 // Run answers one prompt. It yields each event after saving it. An empty

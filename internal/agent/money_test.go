@@ -268,23 +268,23 @@ func TestJobsAreBookedAtTheirWorst(t *testing.T) {
 	runs := 0
 	submit := tool.New(spec, func(context.Context, struct{}, tool.Call) (tool.Output, error) {
 		runs++
-		return tool.Output{Text: "sent", Charges: []tool.Charge{{Job: fmt.Sprint("job", runs), USD: 3}}}, nil
+		return tool.Output{Text: "sent", Charges: []tool.Charge{{Label: fmt.Sprint("s/", runs), Job: fmt.Sprint("job", runs), USD: 3}}}, nil
 	})
 	wait := tool.New(tool.Spec{Effect: tool.Reads, ToolSpec: llm.ToolSpec{Name: "wait"}}, func(context.Context, struct{}, tool.Call) (tool.Output, error) {
-		return tool.Output{Text: "over", Charges: []tool.Charge{{Job: "job1", USD: 0.5, Final: true}, {Job: "job1", USD: 3}}}, nil
+		return tool.Output{Text: "over", Charges: []tool.Charge{{Label: "s/1", Job: "job1", USD: 0.5, Final: true}, {Label: "s/1", Job: "job1", USD: 3}}}, nil
 	})
 	a := newAgent(t, &llmtest.Script{Replies: []llmtest.Reply{
 		llmtest.Calls(llm.ToolCall{ID: "1", Name: "submit", Args: "{}"}, llm.ToolCall{ID: "2", Name: "submit", Args: "{}"}),
 		llmtest.Call("3", "wait", "{}"), llmtest.Call("4", "submit", "{}"), llmtest.Say("done"), llmtest.Say("bye"),
 	}}, submit, wait)
 	a.Ledger.Cap.USD, a.Guards = 5, nil
-	var asked [][]string
-	a.Charges = func(_ context.Context, jobs []string) []tool.Charge {
-		asked = append(asked, jobs)
+	var asked [][]tool.Charge
+	a.Charges = func(_ context.Context, open []tool.Charge) []tool.Charge {
+		asked = append(asked, open)
 		if len(asked) == 1 { // at the end of the first turn it still runs
-			return []tool.Charge{{Job: "job2", USD: 3}}
+			return []tool.Charge{{Label: "s/2", Job: "job2", USD: 3}}
 		}
-		return []tool.Charge{{Job: "job2", USD: 1, Final: true}}
+		return []tool.Charge{{Label: "s/2", Job: "job2", USD: 1, Final: true}}
 	}
 	store := openStore(t, t.TempDir())
 	s := begin(t, store)
@@ -295,7 +295,7 @@ func TestJobsAreBookedAtTheirWorst(t *testing.T) {
 	if got := s.Bill().Cost.USD; runs != 2 || got != 3.5 || a.Ledger.Spent().USD != 3.5 || !s.Answered() {
 		t.Fatalf("%d jobs, $%v on the bill, $%v spent, answered %v", runs, got, a.Ledger.Spent().USD, s.Answered())
 	}
-	if open := s.OpenJobs(); len(open) != 1 || open[0] != "job2" {
+	if open := s.OpenJobs(); len(open) != 1 || open[0].Job != "job2" {
 		t.Errorf("open are %v", open)
 	}
 	if err := run(t.Context(), a, s, "and now?"); err != nil {
@@ -325,7 +325,7 @@ func TestStoppedSpendingCountsOnce(t *testing.T) {
 			return tool.Impact{Effect: tool.Spends, CostUSD: 3}
 		}}
 		ctx, stop := context.WithCancel(t.Context())
-		submit := tool.New(spec, func(ctx context.Context, _ struct{}, _ tool.Call) (tool.Output, error) {
+		submit := tool.New(spec, func(ctx context.Context, _ struct{}, call tool.Call) (tool.Output, error) {
 			stop()
 			if err := ctx.Err(); err != nil {
 				return tool.Output{}, err
@@ -335,9 +335,9 @@ func TestStoppedSpendingCountsOnce(t *testing.T) {
 				return tool.Output{}, ctx.Err()
 			case <-time.After(20 * time.Millisecond): // the second time
 			}
-			return tool.Output{Text: "sent", Charges: []tool.Charge{{Job: "job1", USD: 2}}}, nil
+			return tool.Output{Text: "sent", Charges: []tool.Charge{{Label: call.ID, Job: "job1", USD: 2}}}, nil
 		})
-		a := newAgent(t, &llmtest.Script{Replies: []llmtest.Reply{llmtest.Call("1", "submit", "{}"), llmtest.Say("done")}}, submit)
+		a := newAgent(t, &llmtest.Script{Replies: []llmtest.Reply{llmtest.Call("1", "submit", "{}"), llmtest.Say("done"), llmtest.Say("bye")}}, submit)
 		a.Ledger.Cap.USD, a.Guards = 10, nil
 		s := begin(t, openStore(t, t.TempDir()))
 		if err := run(ctx, a, s, ""); err == nil {
@@ -356,5 +356,40 @@ func TestStoppedSpendingCountsOnce(t *testing.T) {
 		if bill := s.Bill().Cost.USD; bill != want || a.Ledger.Spent().USD != want {
 			t.Errorf("after %q: $%v on the bill, $%v spent, want $%v", prompt, bill, a.Ledger.Spent().USD, want)
 		}
+		// A job of that label turns up, or was never sent: it is on the bill once.
+		a.Charges = func(_ context.Context, open []tool.Charge) []tool.Charge {
+			return []tool.Charge{{Label: open[0].Label, Job: "job1", USD: 0.25, Final: true}}
+		}
+		if err := run(t.Context(), a, s, "and now?"); err != nil {
+			t.Fatal(err)
+		}
+		if bill := s.Bill(); bill.Cost.USD != 0.25 || a.Ledger.Spent().USD != 0.25 || bill.Lines[len(bill.Lines)-1].Name != "job1" {
+			t.Errorf("in the end: %+v, $%v spent", bill, a.Ledger.Spent().USD)
+		}
+	}
+}
+
+// What is set aside for a call is what it was judged by, whatever it would cost
+// a moment later.
+func TestPriceRisesAfterTheJudgement(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	spec := tool.Spec{Effect: tool.Spends, ToolSpec: llm.ToolSpec{Name: "rent"}, Impact: func(string) tool.Impact {
+		asked++
+		return tool.Impact{Effect: tool.Spends, CostUSD: float64(asked)}
+	}}
+	var worst float64
+	rent := tool.New(spec, func(_ context.Context, _ struct{}, call tool.Call) (tool.Output, error) {
+		worst = call.WorstUSD
+		return tool.Output{Text: "rented", CostUSD: call.WorstUSD}, nil
+	})
+	a := newAgent(t, &llmtest.Script{Replies: []llmtest.Reply{llmtest.Call("1", "rent", "{}"), llmtest.Say("done")}}, rent)
+	a.Guards = nil
+	s := begin(t, openStore(t, t.TempDir()))
+	if err := run(t.Context(), a, s, ""); err != nil {
+		t.Fatal(err)
+	}
+	if worst != 1 || s.Bill().Cost.USD != 1 {
+		t.Errorf("$%v were set aside, $%v are on the bill", worst, s.Bill().Cost.USD)
 	}
 }

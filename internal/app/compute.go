@@ -130,17 +130,37 @@ func compute(cfg *config.Config, name string, p config.Compute, remote *hub.Clie
 	return &hfjobs.Backend{Dir: dir, Hub: remote, Namespace: p.Namespace, Image: p.Image, Secret: jobSecret(cfg)}
 }
 
-// charges says what jobs cost that are over.
-func charges(b job.Backend) func(context.Context, []string) []tool.Charge {
-	return func(ctx context.Context, ids []string) []tool.Charge {
+// chargeLimit is how long one asks what jobs cost before a turn goes on.
+const chargeLimit = 10 * time.Second
+
+// charges says what became of the jobs that charges are open for. Of a job that
+// cannot be asked, or of which nobody knows how long it ran, nothing is said.
+func charges(b job.Backend) func(context.Context, []tool.Charge) []tool.Charge {
+	return func(ctx context.Context, open []tool.Charge) []tool.Charge {
+		ctx, cancel := context.WithTimeout(ctx, chargeLimit)
+		defer cancel()
 		var all []tool.Charge
-		for _, id := range ids {
-			if s, err := b.Status(ctx, id); err == nil && s.Done() { // else it stays at its worst
-				all = append(all, tool.Charge{Job: id, USD: s.Cost(), Final: true})
+		for _, c := range open {
+			s, err := lookup(ctx, b, c)
+			switch {
+			case c.Job == "" && errors.Is(err, job.ErrNotFound):
+				all = append(all, tool.Charge{Label: c.Label, Final: true}) // it was never sent
+			case err != nil:
+			case s.Done() && (s.State != job.Lost || !s.Finished.IsZero()):
+				all = append(all, tool.Charge{Label: c.Label, Job: s.ID, USD: s.Cost(), Final: true})
+			case c.Job == "":
+				all = append(all, tool.Charge{Label: c.Label, Job: s.ID, USD: c.USD})
 			}
 		}
 		return all
 	}
+}
+
+func lookup(ctx context.Context, b job.Backend, c tool.Charge) (job.Status, error) {
+	if c.Job == "" {
+		return b.Find(ctx, c.Label)
+	}
+	return b.Status(ctx, c.Job)
 }
 
 // keeper vouches for the results of jobs.

@@ -6,8 +6,9 @@ import (
 	"encoding/hex"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
-	"strings"
+	"sync"
 
 	"ml-intern/internal/config"
 	"ml-intern/internal/hub"
@@ -101,20 +102,28 @@ func (c checks) Submitted(spec job.Spec, id string) {
 // progressed remembers that a job does what it should.
 func (c checks) progressed(id string) { _ = c.history.Progressed(id) }
 
-// ran remembers the scripts of the workspace that a command ran without an
-// error: each was tried.
-func (c checks) ran(command string) {
-	for _, word := range strings.Fields(command) {
-		word = strings.Trim(word, `"';&|()`)
-		if filepath.Ext(word) != ".py" {
-			continue
+// pythonRun is a command that runs a script of Python.
+var pythonRun = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\b(?:python[0-9.]*|uv run|torchrun|accelerate launch)\s[^;&|\n]*?([^\s"'=;&|]+\.py)\b`)
+})
+
+// trying looks which scripts of the workspace a command is about to run, as
+// they are now. If it goes well, each was tried.
+func (c checks) trying(command string) (wentWell func()) {
+	var tried []preflight.Smoke
+	for _, match := range pythonRun().FindAllStringSubmatch(command, -1) {
+		path := match[1]
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(c.cfg.Dir, path)
 		}
-		if !filepath.IsAbs(word) {
-			word = filepath.Join(c.cfg.Dir, word)
-		}
-		if script, err := os.ReadFile(word); err == nil {
+		if script, err := os.ReadFile(path); err == nil {
 			sum := sha256.Sum256(script)
-			_ = c.history.Tried(preflight.Smoke{SHA256: hex.EncodeToString(sum[:])})
+			tried = append(tried, preflight.Smoke{SHA256: hex.EncodeToString(sum[:])})
+		}
+	}
+	return func() {
+		for _, s := range tried {
+			_ = c.history.Tried(s) // else it is tried once more
 		}
 	}
 }

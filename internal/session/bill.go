@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -16,7 +17,7 @@ type Bill struct {
 	Lines []BillLine    // the same by what it was for, in order of first use
 }
 
-// A BillLine is one model, tool or sub-agent on the bill.
+// A BillLine is one model, tool, job or sub-agent on the bill.
 type BillLine struct {
 	For   string        `json:"for"`   // ForStep, ForSummary, "tool", "job" or "sub-agent"
 	Name  string        `json:"name"`  // of the model or the tool; the id of the job; of a sub-agent its session
@@ -34,7 +35,7 @@ type biller struct {
 	open  *Reserved
 	calls map[string]string  // call id -> tool, of the latest reply
 	worst map[string]float64 // call id -> dollars set aside for a tool that runs
-	jobs  map[string]tool.Charge
+	jobs  map[string]charged // by label
 }
 
 func (b *biller) add(ev Event) {
@@ -71,46 +72,55 @@ func (b *biller) add(ev Event) {
 	}
 }
 
+// A charged job is the latest that was said of it, and its line on the bill.
+type charged struct {
+	tool.Charge
+	line int
+}
+
 // charge books what jobs cost, each in place of what it was said to cost before.
 func (b *biller) charge(charges []tool.Charge) {
 	for _, c := range charges {
-		before, known := b.jobs[c.Job]
+		before, known := b.jobs[c.Label]
 		if before.Final && !c.Final {
 			continue // seen before it ended, told after
 		}
-		if b.jobs == nil {
-			b.jobs = make(map[string]tool.Charge)
+		if !known {
+			before.line = len(b.lines)
+			b.lines = append(b.lines, BillLine{For: "job", Name: c.Label, Calls: 1})
 		}
-		b.jobs[c.Job] = c
+		if b.jobs == nil {
+			b.jobs = make(map[string]charged)
+		}
 		change := ledger.Amount{USD: c.USD - before.USD}
 		b.cost = b.cost.Plus(change)
-		line := b.lineOf("job", c.Job)
-		if !known {
-			line.Calls = 1
-		}
+		line := &b.lines[before.line]
 		line.Cost, line.Open = line.Cost.Plus(change), ledger.Amount{}
+		line.Name = cmp.Or(c.Job, line.Name)
 		if !c.Final {
 			line.Open.USD = c.USD
 		}
+		b.jobs[c.Label] = charged{c, before.line}
 	}
 }
 
 // Due is what the charges add to the bill, in dollars; less than 0 when jobs
 // cost less than they were booked at.
 func (b *biller) Due(charges []tool.Charge) float64 {
-	after := biller{jobs: maps.Clone(b.jobs)}
+	after := biller{jobs: maps.Clone(b.jobs), lines: slices.Clone(b.lines)}
 	after.charge(charges)
 	return after.cost.USD
 }
 
-// OpenJobs lists the jobs whose cost is not final, in order of their first charge.
-func (b *biller) OpenJobs() []string {
-	var open []string
-	for _, line := range b.lines {
-		if c, isJob := b.jobs[line.Name]; isJob && line.For == "job" && !c.Final {
-			open = append(open, c.Job)
+// OpenJobs lists the charges that are not final, in order of the bill.
+func (b *biller) OpenJobs() []tool.Charge {
+	var open []tool.Charge
+	for _, c := range b.jobs {
+		if !c.Final {
+			open = append(open, c.Charge)
 		}
 	}
+	slices.SortFunc(open, func(x, y tool.Charge) int { return cmp.Compare(b.jobs[x.Label].line, b.jobs[y.Label].line) })
 	return open
 }
 

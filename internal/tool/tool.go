@@ -56,6 +56,7 @@ type Call struct {
 	Log  func(line string) // shows progress to the person; never nil
 
 	WorstUSD float64 // that is set aside for it; it may cost no more
+	Again    bool    // it began before, and a crash or a stop cut it short
 }
 
 // Output is what a tool returns.
@@ -77,9 +78,10 @@ type Output struct {
 }
 
 // A Charge is what a job costs that goes on after the call that started it. A
-// later charge for the same job takes the place of an earlier one.
+// later charge of the same label takes the place of an earlier one.
 type Charge struct {
-	Job   string  `json:"job"`
+	Label string  `json:"label"`           // the ID of the call that submitted it
+	Job   string  `json:"job,omitempty"`   // its id; "" if nobody knows yet whether there is one
 	USD   float64 `json:"usd"`             // so far at worst: if it is not final, as if the job ran to its limit
 	Final bool    `json:"final,omitempty"` // the job is over
 }

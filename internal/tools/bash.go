@@ -22,8 +22,9 @@ const (
 )
 
 // Bash runs a shell line in the sandbox. The exit status ends the text; a
-// command that fails is a result with IsError. What went well is told to ran.
-func Bash(sb executor, ran func(command string)) tool.Tool {
+// command that fails is a result with IsError. Each command is told to trying,
+// and if it goes well, what that returned is called.
+func Bash(sb executor, trying func(command string) (wentWell func())) tool.Tool {
 	type input struct {
 		Command  string `json:"command" jsonschema:"the shell line to run in the workspace"`
 		TimeoutS int    `json:"timeout_s,omitempty" jsonschema:"seconds before the command is killed: 120 if not given, 600 at most"`
@@ -42,12 +43,16 @@ func Bash(sb executor, ran func(command string)) tool.Tool {
 		if in.TimeoutS > 0 {
 			timeout = min(time.Duration(in.TimeoutS)*time.Second, maxTimeout)
 		}
+		wentWell := func() {}
+		if trying != nil {
+			wentWell = trying(in.Command)
+		}
 		out, err := sb.Exec(ctx, sandbox.Command{Line: in.Command, Timeout: timeout, Log: call.Log})
 		if err != nil {
 			return tool.Output{Text: fmt.Sprintf("%s\n%v", out.Text, err), IsError: true, Summary: err.Error()}, nil
 		}
-		if ran != nil && out.Code == 0 && !out.TimedOut {
-			ran(in.Command)
+		if out.Code == 0 && !out.TimedOut {
+			wentWell()
 		}
 		status := fmt.Sprintf("[exit %d, %.1f s]", out.Code, out.Seconds)
 		if out.TimedOut {

@@ -46,7 +46,6 @@ func (in scheduleInput) spec(backend, dir, label string) (jobInput, job.Spec, er
 // that name. What they cost is the Hub's bill, not the session's.
 func JobSchedule(s Scheduler, backend string, quote func(job.Spec) (job.Quote, error), c checker, dir string) tool.Tool {
 	sp := spec("job_schedule", tool.Spends)
-	sp.Resumable = true // a label has one scheduled job
 	sp.Impact = impact(tool.Spends, func(in scheduleInput, i *tool.Impact) {
 		switch in.Operation {
 		case "list":
@@ -56,15 +55,10 @@ func JobSchedule(s Scheduler, backend string, quote func(job.Spec) (job.Quote, e
 		case "delete":
 			i.Effect, i.Outside, i.Deletes = tool.Executes, "it deletes the scheduled job "+in.ID, true
 		case "create":
-			i.Recurring, i.Outside = true, "it starts a job again and again, "+in.When
-			if j, spec, err := in.spec(backend, dir, ""); err == nil {
-				if q, err := quote(spec); err == nil {
-					i.Object = q.String()
-					i.Outside = fmt.Sprintf("it runs %s %s until somebody deletes it: each time %s", j.program(), in.When, q)
-				}
-			}
-		default:
-			i.Recurring, i.Outside = in.Operation == "resume", "it starts the scheduled job "+in.ID
+			i.Recurring = true
+			i.Outside, i.Object = in.prospect(quote, backend, dir)
+		default: // what a run costs is on nobody's account here
+			i.Recurring, i.Outside = true, "it starts the scheduled job "+in.ID
 		}
 	})
 	return tool.New(sp, func(ctx context.Context, in scheduleInput, call tool.Call) (tool.Output, error) {
@@ -99,6 +93,23 @@ func JobSchedule(s Scheduler, backend string, quote func(job.Spec) (job.Quote, e
 		text := fmt.Sprintf("scheduled job %s is %s", in.ID, done)
 		return tool.Output{Text: text, Summary: text}, nil
 	})
+}
+
+// prospect says what a scheduled job will do, and what it runs on.
+func (in scheduleInput) prospect(quote func(job.Spec) (job.Quote, error), backend, dir string) (outside, object string) {
+	j, spec, err := in.spec(backend, dir, "")
+	if err != nil {
+		return "it starts a job again and again, " + in.When, ""
+	}
+	outside = fmt.Sprintf("it runs %s %s until somebody deletes it", j.program(), in.When)
+	if len(j.Secrets) > 0 {
+		outside += ", with " + strings.Join(j.Secrets, ", ")
+	}
+	q, err := quote(spec)
+	if err != nil {
+		return outside + "; its price is not known", ""
+	}
+	return outside + ": each time " + q.String(), q.String()
 }
 
 func schedule(ctx context.Context, s Scheduler, backend string, quote func(job.Spec) (job.Quote, error), c checker, dir string, in scheduleInput, call tool.Call) (tool.Output, error) {

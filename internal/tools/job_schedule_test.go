@@ -47,16 +47,16 @@ func TestJobSchedule(t *testing.T) {
 		impact     tool.Impact
 	}{
 		{
-			`{"operation":"create","when":"@daily","job":{"name":"n","script":"t.py","backend":"local"}}`, "runs t.py @daily: each time a10g of hf for 30m0s, $1.00 at most",
-			tool.Impact{Effect: tool.Spends, Recurring: true, Outside: "it runs t.py @daily until somebody deletes it: each time a10g of hf for 30m0s, $1.00 at most", Object: "a10g of hf for 30m0s, $1.00 at most"},
+			`{"operation":"create","when":"@daily","job":{"name":"n","script":"t.py","backend":"local","secrets":["HF_TOKEN"]}}`, "runs t.py @daily: each time a10g of hf for 30m0s, $1.00 at most",
+			tool.Impact{Effect: tool.Spends, Recurring: true, Outside: "it runs t.py @daily until somebody deletes it, with HF_TOKEN: each time a10g of hf for 30m0s, $1.00 at most", Object: "a10g of hf for 30m0s, $1.00 at most"},
 		},
 		{`{"operation":"list"}`, "s1: @daily, suspended", tool.Impact{Effect: tool.Reads}},
 		{`{"operation":"suspend","id":"s1"}`, "is suspended", tool.Impact{Effect: tool.Executes, Outside: "it suspends the scheduled job s1"}},
 		{`{"operation":"resume","id":"s1"}`, "is resumed", tool.Impact{Effect: tool.Spends, Recurring: true, Outside: "it starts the scheduled job s1"}},
-		{`{"operation":"run","id":"s1"}`, "job j1", tool.Impact{Effect: tool.Spends, Outside: "it starts the scheduled job s1"}},
+		{`{"operation":"run","id":"s1"}`, "job j1", tool.Impact{Effect: tool.Spends, Recurring: true, Outside: "it starts the scheduled job s1"}},
 		{`{"operation":"delete","id":"s1"}`, "is deleted", tool.Impact{Effect: tool.Executes, Deletes: true, Outside: "it deletes the scheduled job s1"}},
 		{`{"operation":"delete"}`, "needs the id", tool.Impact{Effect: tool.Executes, Deletes: true, Outside: "it deletes the scheduled job "}},
-		{`{"operation":"pause","id":"s1"}`, "there is no operation", tool.Impact{Effect: tool.Spends, Outside: "it starts the scheduled job s1"}},
+		{`{"operation":"pause","id":"s1"}`, "there is no operation", tool.Impact{Effect: tool.Spends, Recurring: true, Outside: "it starts the scheduled job s1"}},
 		{`{"operation":"create","when":"@daily"}`, "each time", tool.Impact{Effect: tool.Spends, Recurring: true, Outside: "it runs  @daily until somebody deletes it: each time a10g of hf for 30m0s, $1.00 at most", Object: "a10g of hf for 30m0s, $1.00 at most"}},
 	} {
 		if got := router.Impact(llm.ToolCall{Name: "job_schedule", Args: tt.args}); got != tt.impact {

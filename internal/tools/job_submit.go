@@ -3,6 +3,7 @@ package tools
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -38,7 +39,7 @@ type jobInput struct {
 	Secrets []string          `json:"secrets,omitempty" jsonschema:"names of variables whose values it gets: HF_TOKEN"`
 
 	Backend     string `json:"backend,omitempty" jsonschema:"of job_hardware; else this machine or the configured one"`
-	Flavor      string `json:"flavor,omitempty" jsonschema:"of job_hardware; or say what it needs:"`
+	Flavor      string `json:"flavor,omitempty" jsonschema:"of job_hardware, or give cpus, gpus and so on"`
 	CPUs        int    `json:"cpus,omitempty"`
 	MemoryMB    int64  `json:"memory_mb,omitempty"`
 	GPUs        int    `json:"gpus,omitempty"`
@@ -72,54 +73,70 @@ func (in jobInput) spec(dir, label string) job.Spec {
 // here is the backend whose jobs run where the agent does.
 const here = "local"
 
-// submitImpact judges a submission: by its price, by where it runs, and by the
-// secrets that it gets.
-func submitImpact(quote func(job.Spec) (job.Quote, error), dir string) func(string) tool.Impact {
+// submitImpact judges a submission: by its price, by where it runs and how it
+// is held back there, and by the secrets that it gets.
+func submitImpact(quote func(job.Spec) (job.Quote, error), confinement, dir string) func(string) tool.Impact {
 	return func(args string) tool.Impact {
 		i := tool.Impact{Effect: tool.Executes}
 		var in jobInput
 		if json.Unmarshal([]byte(args), &in) != nil {
 			return i
 		}
-		q, err := quote(in.spec(dir, ""))
-		if err != nil {
-			return i // then nothing is sent: Run asks again, and may spend nothing
-		}
-		if q.Worst() > 0 {
-			i.Effect, i.CostUSD = tool.Spends, q.Worst()
-		}
 		var reach []string
-		if q.Backend != here {
+		q, err := quote(in.spec(dir, ""))
+		switch {
+		case err != nil:
+			reach = append(reach, fmt.Sprintf("it may run %s beyond this machine (what on is not known: %v)", in.program(), err))
+		case q.Backend != here:
 			reach = append(reach, fmt.Sprintf("it runs %s beyond this machine, on %s", in.program(), q))
+		case confinement == "":
+			reach = append(reach, fmt.Sprintf("it runs %s as a job, which this version does not confine to the workspace", in.program()))
+		}
+		if err == nil && q.Worst() > 0 {
+			i.Effect, i.CostUSD = tool.Spends, q.Worst()
 		}
 		if len(in.Secrets) > 0 {
 			reach = append(reach, "it is given "+strings.Join(in.Secrets, ", "))
 		}
-		i.Outside, i.Object = strings.Join(reach, "; "), q.String()
+		i.Outside = strings.Join(reach, "; ")
+		if err == nil {
+			i.Object = q.String()
+		}
 		return i
 	}
 }
 
+// program is what runs, for the person who is asked.
 func (in jobInput) program() string {
+	words := in.Command
 	if in.Script != "" {
-		return in.Script
+		words = append([]string{in.Script}, in.Args...)
 	}
-	return strings.Join(in.Command[:min(len(in.Command), 1)], "")
+	return shorten(strings.Join(words, " "), 200)
 }
 
 // JobSubmit checks a job and starts it with the workspace dir as working
 // directory. The call's id is the job's label, so that a submission whose
-// answer was lost finds its job again. Calls are judged by quote.
-func JobSubmit(d desk, quote func(job.Spec) (job.Quote, error), c checker, dir string) tool.Tool {
+// answer was lost finds its job again. Calls are judged by quote, and by what
+// holds a job of this machine back, in words.
+func JobSubmit(d desk, quote func(job.Spec) (job.Quote, error), c checker, confinement, dir string) tool.Tool {
 	s := spec("job_submit", tool.Executes)
 	s.Resumable = true
-	s.Impact = submitImpact(quote, dir)
+	s.Impact = submitImpact(quote, confinement, dir)
 	return tool.New(s, func(ctx context.Context, in jobInput, call tool.Call) (tool.Output, error) {
 		spec := in.spec(dir, call.ID)
 		q, quoteErr := d.Quote(ctx, spec)
-		status, err := d.Find(ctx, spec.Label)
-		if err == nil {
-			return sent(in, status, q, dir, ""), nil // an earlier try got so far
+		p := submission{d, in, spec, q, call.WorstUSD}
+		if call.Again {
+			before, err := d.Find(ctx, spec.Label)
+			switch {
+			case err == nil && (before.Done() || before.Ref != ""):
+				return p.sent(before, ""), nil
+			case err == nil: // whether it was sent is not known: the label sends it once
+				return p.send(ctx, "")
+			case !errors.Is(err, job.ErrNotFound):
+				return p.unknown(ctx, err), nil
+			}
 		}
 		if quoteErr != nil {
 			return tool.Output{}, quoteErr
@@ -127,15 +144,19 @@ func JobSubmit(d desk, quote func(job.Spec) (job.Quote, error), c checker, dir s
 		if err := affordable(q, call.WorstUSD); err != nil {
 			return tool.Output{}, fmt.Errorf("%s was not sent: %w", in.Name, err)
 		}
-		spec.TimeLimit = q.Limit
-		report, err := c.Check(ctx, spec, q, in.Waivers)
+		p.spec.TimeLimit = q.Limit
+		report, err := c.Check(ctx, p.spec, q, in.Waivers)
 		if err != nil {
 			return tool.Output{}, err
 		}
 		if n := len(report.Blocking()); n > 0 {
 			return refused(report, n), nil
 		}
-		return submit(ctx, d, c, in, spec, q, report)
+		out, err := p.send(ctx, report.String())
+		if err == nil && len(out.Artifacts) > 0 {
+			c.Submitted(p.spec, out.Facts[0].Name)
+		}
+		return out, err
 	})
 }
 
@@ -156,60 +177,97 @@ func refused(report preflight.Report, n int) tool.Output {
 	return tool.Output{Text: text, IsError: true, Summary: fmt.Sprintf("the job was not sent: %d findings of the checks", n)}
 }
 
-// submit sends a job that may be sent.
-func submit(ctx context.Context, d desk, c checker, in jobInput, spec job.Spec, q job.Quote, report preflight.Report) (tool.Output, error) {
-	status, err := d.Submit(ctx, spec)
+// A submission is a job that may be sent.
+type submission struct {
+	d     desk
+	in    jobInput
+	spec  job.Spec
+	q     job.Quote
+	worst float64 // dollars that are set aside for it
+}
+
+// send sends the job. What may have arrived is sent again under its label,
+// which starts it once; if it still cannot be said, the answer says that.
+func (p submission) send(ctx context.Context, checks string) (tool.Output, error) {
+	status, err := p.d.Submit(ctx, p.spec)
 	for _, pause := range []time.Duration{time.Second, 3 * time.Second, 9 * time.Second} {
 		if err == nil {
 			break
 		}
-		var findErr error
-		if status, findErr = d.Find(context.WithoutCancel(ctx), spec.Label); findErr != nil {
+		if _, findErr := p.find(ctx); errors.Is(findErr, job.ErrNotFound) {
 			return tool.Output{}, err // it was not accepted
 		}
-		select { // the same label finds it, or sends it if it never arrived
+		select {
 		case <-ctx.Done():
+			return p.unknown(ctx, err), nil
 		case <-time.After(pause):
 			var again job.Status
-			if again, err = d.Submit(ctx, spec); err == nil {
+			if again, err = p.d.Submit(ctx, p.spec); err == nil {
 				status = again
 			}
 		}
 	}
-	c.Submitted(spec, status.ID)
-	out := sent(in, status, q, spec.Dir, report.String())
 	if err != nil {
-		out.IsError = true
-		out.Text = fmt.Sprintf("%v\nWhether the job was accepted is unknown. It is known as %s: ask for it with job_wait before you send it again.", err, status.ID)
+		return p.unknown(ctx, err), nil
 	}
-	return out, nil
+	return p.sent(status, checks), nil
 }
 
-// sent tells of a job that was accepted, and what the checks said of it.
-func sent(in jobInput, status job.Status, q job.Quote, dir, checks string) tool.Output {
-	type result struct {
-		Job       string    `json:"job"`
-		State     job.State `json:"state"`
-		RunsOn    string    `json:"runs_on"`
-		OutputDir string    `json:"output_dir,omitempty"`
-		Checks    string    `json:"checks,omitempty"`
+// find looks for the job, for a short while even if ctx has ended.
+func (p submission) find(ctx context.Context) (job.Status, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	return p.d.Find(ctx, p.spec.Label)
+}
+
+// unknown tells of a job that may have been accepted.
+func (p submission) unknown(ctx context.Context, err error) tool.Output {
+	text := fmt.Sprintf("%v\nWhether the job was accepted is unknown.", err)
+	if s, err := p.find(ctx); err == nil {
+		text += fmt.Sprintf(" It is known as %s: ask for it with job_wait before you send it again.", s.ID)
 	}
-	out, _ := object(result{status.ID, status.State, q.String(), relative(dir, status.OutputDir), checks}, fmt.Sprintf("job %s (%s) is %s", status.ID, in.Name, status.State))
-	if q.Worst() > 0 {
-		out.Charges = []tool.Charge{{Job: status.ID, USD: q.Worst()}}
+	out := tool.Output{Text: text, IsError: true, Summary: "whether the job was accepted is unknown"}
+	if p.worst > 0 {
+		out.Charges = []tool.Charge{{Label: p.spec.Label, USD: p.worst}}
 	}
-	out.Artifacts = []tool.Artifact{{Kind: "job", Path: filepath.ToSlash(status.OutputDir)}}
-	out.Facts = []tool.Fact{{Kind: jobFacts, Name: status.ID, Text: fmt.Sprintf("%s: %s %s, %s on %s; output in %s",
-		in.Name, in.program(), strings.Join(in.Args, " "), status.State, q, relative(dir, status.OutputDir))}}
 	return out
 }
 
-// finals are the charges of those of the jobs that are over and cost something.
-func finals(statuses ...job.Status) []tool.Charge {
+// sent tells of a job that was accepted, and what the checks said of it.
+func (p submission) sent(status job.Status, checks string) tool.Output {
+	type result struct {
+		Job       string    `json:"job"`
+		State     job.State `json:"state"`
+		RunsOn    string    `json:"runs_on,omitempty"`
+		OutputDir string    `json:"output_dir,omitempty"`
+		Checks    string    `json:"checks,omitempty"`
+	}
+	on := status.Hardware
+	if p.q.Flavor != "" {
+		on = p.q.String()
+	}
+	dir := relative(p.spec.Dir, status.OutputDir)
+	out, _ := object(result{status.ID, status.State, on, dir, checks}, fmt.Sprintf("job %s (%s) is %s", status.ID, p.in.Name, status.State))
+	switch worst := max(p.q.Worst(), status.Worst(), p.worst); {
+	case status.Done():
+		out.Charges = finals(p.spec.Label, status)
+	case worst > 0:
+		out.Charges = []tool.Charge{{Label: p.spec.Label, Job: status.ID, USD: worst}}
+	}
+	out.Artifacts = []tool.Artifact{{Kind: "job", Path: filepath.ToSlash(status.OutputDir)}}
+	out.Facts = []tool.Fact{{Kind: jobFacts, Name: status.ID, Text: fmt.Sprintf("%s: %s, %s on %s; output in %s", p.in.Name, p.in.program(), status.State, on, dir)}}
+	return out
+}
+
+// finals are the charges of those of the jobs that are over, cost something,
+// and were submitted by the session of the call with that ID: another session
+// has its own on its own bill.
+func finals(callID string, statuses ...job.Status) []tool.Charge {
+	session := callID[:strings.LastIndex(callID, "/")+1]
 	var all []tool.Charge
 	for _, s := range statuses {
-		if s.Done() && s.USDPerHour > 0 {
-			all = append(all, tool.Charge{Job: s.ID, USD: s.Cost(), Final: true})
+		if s.Done() && s.USDPerHour > 0 && session != "" && strings.HasPrefix(s.Label, session) {
+			all = append(all, tool.Charge{Label: s.Label, Job: s.ID, USD: s.Cost(), Final: true})
 		}
 	}
 	return all

@@ -107,7 +107,7 @@ func JobWait(w Waiting, sb files) tool.Tool {
 			res.Done = res.Done && status.Done()
 			states = append(states, fmt.Sprintf("%s %s in %.1f s", report.Name, report.State, report.Seconds))
 			out.Facts = append(out.Facts, report.fact())
-			out.Charges = append(out.Charges, finals(status)...)
+			out.Charges = append(out.Charges, finals(call.ID, status)...)
 		}
 		said, err := object(res, strings.Join(states, ", "))
 		out.Text, out.Summary = said.Text, said.Summary
@@ -132,8 +132,8 @@ func (w Waiting) await(ctx context.Context, ids []string, limit time.Duration, l
 		switch {
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
-		case errors.Is(err, context.DeadlineExceeded):
-			return all, nil
+		case limited.Err() != nil:
+			return append(all, events...), nil
 		case err != nil:
 			return nil, err
 		}

@@ -96,7 +96,7 @@ func JobCancel(backend canceler) tool.Tool {
 	}
 	s := spec("job_cancel", tool.Executes)
 	s.Resumable = true
-	return tool.New(s, func(ctx context.Context, in input, _ tool.Call) (tool.Output, error) {
+	return tool.New(s, func(ctx context.Context, in input, call tool.Call) (tool.Output, error) {
 		if err := backend.Cancel(ctx, in.Job); err != nil {
 			return tool.Output{}, fmt.Errorf("cancel job %s: %w", in.Job, err)
 		}
@@ -105,7 +105,7 @@ func JobCancel(backend canceler) tool.Tool {
 			return tool.Output{}, fmt.Errorf("job %s: %w", in.Job, err)
 		}
 		out, err := object(result{in.Job, status.State}, fmt.Sprintf("job %s is %s", in.Job, status.State))
-		out.Facts, out.Charges = []tool.Fact{{Kind: jobFacts, Name: in.Job, Text: fmt.Sprintf("%s: %s", status.Name, status.State)}}, finals(status)
+		out.Facts, out.Charges = []tool.Fact{{Kind: jobFacts, Name: in.Job, Text: fmt.Sprintf("%s: %s", status.Name, status.State)}}, finals(call.ID, status)
 		return out, err
 	})
 }

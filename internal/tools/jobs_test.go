@@ -71,7 +71,7 @@ func submit(t *testing.T, b local.Backend, sb sandbox.Local, id, name, source st
 	if _, err := sb.WriteFile(t.Context(), name+".py", []byte(source)); err != nil {
 		t.Fatal(err)
 	}
-	router, err := tool.NewRouter(tools.JobSubmit(setOf(b), quoted(t, setOf(b)), unchecked{}, sb.Dir))
+	router, err := tool.NewRouter(tools.JobSubmit(setOf(b), quoted(t, setOf(b)), unchecked{}, "", sb.Dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func TestJobsRefuse(t *testing.T) {
 			t.Errorf("%s: got %+v", name, out)
 		}
 	}
-	if out := call(t, tools.JobSubmit(setOf(b), quoted(t, setOf(b)), unchecked{}, sb.Dir), args{"name": "x", "script": "../x.py"}); !out.IsError {
+	if out := call(t, tools.JobSubmit(setOf(b), quoted(t, setOf(b)), unchecked{}, "", sb.Dir), args{"name": "x", "script": "../x.py"}); !out.IsError {
 		t.Errorf("got %+v", out)
 	}
 	if out := call(t, tools.JobWait(waiting(t, b), sb), args{"jobs": []string{}}); !out.IsError {
