@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,8 +21,11 @@ import (
 func server(t *testing.T, answers map[string]string) (*hfdocs.Client, *[]string) {
 	t.Helper()
 	asked := &[]string{}
+	var mu sync.Mutex // guards it while requests go on
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
 		*asked = append(*asked, r.URL.RequestURI()+" "+r.Header.Get("Authorization"))
+		mu.Unlock()
 		text, ok := answers[r.URL.RequestURI()]
 		if !ok {
 			text, ok = answers[r.URL.Path]
