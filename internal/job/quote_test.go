@@ -62,3 +62,45 @@ func TestQuote(t *testing.T) {
 		t.Errorf("the prices were asked for %d times", cloud.asked)
 	}
 }
+
+// records is a backend that has jobs, or cannot be asked.
+type records struct {
+	job.Backend
+	jobs map[string]job.Status
+	err  error
+}
+
+func (r records) Status(_ context.Context, id string) (job.Status, error) {
+	if s, ok := r.jobs[id]; ok || r.err != nil {
+		return s, r.err
+	}
+	return job.Status{}, job.ErrNotFound
+}
+
+func (r records) Spec(ctx context.Context, id string) (job.Spec, error) {
+	s, err := r.Status(ctx, id)
+	return job.Spec{Name: s.ID}, err
+}
+
+// A backend that cannot be asked hides no job of another one.
+func TestSetFindsBesidesOneThatIsAway(t *testing.T) {
+	t.Parallel()
+	away := errors.New("no route")
+	var set job.Set
+	set.Add("away", records{err: away})
+	set.Add("here", records{jobs: map[string]job.Status{"j1": {ID: "j1"}}})
+	if s, err := set.Status(t.Context(), "j1"); err != nil || s.Backend != "here" {
+		t.Errorf("got %+v, %v", s, err)
+	}
+	if spec, err := set.Spec(t.Context(), "j1"); err != nil || spec.Name != "j1" {
+		t.Errorf("got %+v, %v", spec, err)
+	}
+	if _, err := set.Status(t.Context(), "j2"); !errors.Is(err, away) || errors.Is(err, job.ErrNotFound) {
+		t.Errorf("a job that nobody here has: %v", err)
+	}
+	var known job.Set
+	known.Add("away", records{err: away, jobs: map[string]job.Status{"j3": {ID: "j3"}}})
+	if s, err := known.Status(t.Context(), "j3"); s.ID != "j3" || !errors.Is(err, away) {
+		t.Errorf("what is known without asking: %+v, %v", s, err)
+	}
+}

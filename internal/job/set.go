@@ -76,14 +76,21 @@ func (s *Set) holder(ctx context.Context, id string) (member, Status, error) {
 	return s.first(func(m member) (Status, error) { return m.Status(ctx, id) }, fmt.Sprintf("job %q", id))
 }
 
-// first asks each until one does not say ErrNotFound.
+// first asks each until one has it. One that cannot be asked stands in nobody's
+// way, but without it nobody can say that it is not there.
 func (s *Set) first(ask func(member) (Status, error), what string) (member, Status, error) {
+	var errs []error
 	for _, m := range s.members {
 		status, err := ask(m)
-		if errors.Is(err, ErrNotFound) {
-			continue
+		switch {
+		case err == nil, status.ID != "": // with an error: what is known without asking
+			return m, m.named(status), err
+		case !errors.Is(err, ErrNotFound):
+			errs = append(errs, m.blame(err))
 		}
-		return m, m.named(status), err
+	}
+	if errs != nil {
+		return member{}, Status{}, errors.Join(errs...)
 	}
 	return member{}, Status{}, fmt.Errorf("find %s: %w", what, ErrNotFound)
 }
@@ -102,12 +109,18 @@ func (s *Set) Find(ctx context.Context, label string) (Status, error) {
 
 // knower returns the backend that has the job, without asking it how it is.
 func (s *Set) knower(ctx context.Context, id string) (member, Spec, error) {
+	var errs []error
 	for _, m := range s.members {
 		spec, err := m.Spec(ctx, id)
-		if errors.Is(err, ErrNotFound) {
-			continue
+		if err == nil {
+			return m, spec, nil
 		}
-		return m, spec, err
+		if !errors.Is(err, ErrNotFound) {
+			errs = append(errs, m.blame(err))
+		}
+	}
+	if errs != nil {
+		return member{}, Spec{}, errors.Join(errs...)
 	}
 	return member{}, Spec{}, fmt.Errorf("find job %q: %w", id, ErrNotFound)
 }
