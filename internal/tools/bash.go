@@ -44,7 +44,7 @@ func Bash(sb executor, ran func(command string)) tool.Tool {
 		}
 		out, err := sb.Exec(ctx, sandbox.Command{Line: in.Command, Timeout: timeout, Log: call.Log})
 		if err != nil {
-			return tool.Output{Text: fmt.Sprintf("%s\n%v", out.Text, err), IsError: true, Summary: err.Error()}, nil
+			return tool.Output{Text: withLastLine(out.Text, err.Error()) + keptWords(out.Kept...), IsError: true, Summary: err.Error()}, nil
 		}
 		if ran != nil && out.Code == 0 && !out.TimedOut {
 			ran(in.Command)
