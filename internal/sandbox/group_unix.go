@@ -35,9 +35,24 @@ func exitStatus(s *os.ProcessState) int {
 
 // device is the disk that a file is on.
 func device(info os.FileInfo) uint64 {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return 0
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return uint64(stat.Dev) //nolint:unconvert // of another type on other systems
 	}
-	return uint64(stat.Dev) //nolint:unconvert // of another type on other systems
+	return 0
+}
+
+// inode tells a file from another of the same name, size and time.
+func inode(info os.FileInfo) uint64 {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return uint64(stat.Ino) //nolint:unconvert // of another type on other systems
+	}
+	return 0
+}
+
+// links is how many names a file has.
+func links(info os.FileInfo) uint64 {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return uint64(stat.Nlink) //nolint:unconvert // of another type on other systems
+	}
+	return 1
 }

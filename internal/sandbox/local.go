@@ -30,6 +30,16 @@ func (l Local) Confinement() string { return "" }
 // standard input. The group is killed when the command ends, times out or ctx
 // is canceled: what should live on is a job.
 func (l Local) Exec(ctx context.Context, cmd Command) (Output, error) {
+	before, err := l.Vault.hold(ctx, l.Dir) // takes its own time, not the command's
+	if err != nil {
+		return Output{Kept: before.rescued}, err
+	}
+	out, err := l.run(ctx, cmd)
+	out.Kept = l.Vault.settle(l.Dir, before)
+	return out, err
+}
+
+func (l Local) run(ctx context.Context, cmd Command) (Output, error) {
 	if cmd.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, cmd.Timeout, errTimeout)
@@ -37,11 +47,10 @@ func (l Local) Exec(ctx context.Context, cmd Command) (Output, error) {
 	}
 	c := shell(cmd.Line)
 	c.Dir, c.Env = l.Dir, l.Env
-	before := l.Vault.hold(l.Dir)
 	start := time.Now()
 	captured := &capture{log: cmd.Log}
 	code, err := runGroup(ctx, c, captured)
-	out := Output{Text: captured.String(), Code: code, Seconds: time.Since(start).Seconds(), Kept: l.Vault.settle(l.Dir, before)}
+	out := Output{Text: captured.String(), Code: code, Seconds: time.Since(start).Seconds()}
 	if cause := context.Cause(ctx); cause != nil && err == nil {
 		out.TimedOut = errors.Is(cause, errTimeout)
 		if !out.TimedOut {
@@ -157,7 +166,7 @@ func readable(err error, path string) error {
 
 // WriteFile implements Sandbox. It goes through os.Root, so that no symbolic
 // link leads out of the workspace, and keeps the mode of a file that exists.
-func (l Local) WriteFile(_ context.Context, path string, data []byte) (Kept, error) {
+func (l Local) WriteFile(ctx context.Context, path string, data []byte) (Kept, error) {
 	abs, _ := l.Resolve(path)
 	rel, err := filepath.Rel(l.Dir, abs)
 	if err != nil || !filepath.IsLocal(rel) {
@@ -168,7 +177,7 @@ func (l Local) WriteFile(_ context.Context, path string, data []byte) (Kept, err
 		return Kept{}, fmt.Errorf("open workspace: %w", err)
 	}
 	defer root.Close()
-	kept, err := l.Vault.save(l.Dir, rel)
+	kept, err := l.Vault.save(ctx, l.Dir, rel)
 	if err != nil {
 		return Kept{}, fmt.Errorf("write %s: %w; it was not touched", path, err)
 	}

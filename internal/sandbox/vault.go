@@ -1,17 +1,19 @@
 package sandbox
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
+	"syscall"
 	"time"
+
+	"github.com/gofrs/flock"
 )
 
 // A Vault keeps weights, checkpoints and data sets from getting lost by a
@@ -22,18 +24,28 @@ import (
 // A file is held by a clone where the file system can make one, else by a copy
 // if it is small, else by a second link, which outlives deleting and replacing
 // but not writing into the file itself.
+//
+// Its folder has held/KEY/PATH for what is held, kept/TIME/PATH for what is
+// kept, and a file in running for each command that has not been settled. Who
+// works with it shares a lock; what is held is removed by one who has the lock
+// alone, and by nobody if a command was never settled: then it is kept.
 type Vault struct {
 	Dir string // only its owner can read it
+
+	// Skip names absolute folders whose files are not held, because something
+	// else writes there: the OUTPUT_DIRs of running jobs. It is asked before
+	// each command, and may be nil.
+	Skip func() []string
 }
 
 // NewVault returns the vault of a workspace: below the folder state, or inside
 // the workspace if that is on another disk, to which no link can lead.
 func NewVault(state, dir string) Vault {
 	if !sameDisk(state, dir) {
-		return Vault{filepath.Join(dir, ".ml-intern", "kept")}
+		return Vault{Dir: filepath.Join(dir, ".ml-intern", "kept")}
 	}
 	sum := sha256.Sum256([]byte(dir))
-	return Vault{filepath.Join(state, hex.EncodeToString(sum[:8]))}
+	return Vault{Dir: filepath.Join(state, hex.EncodeToString(sum[:8]))}
 }
 
 // sameDisk reports whether a file of one folder could have a second name in
@@ -59,80 +71,126 @@ func nearest(dir string) (fs.FileInfo, error) {
 type Kept struct {
 	Path string // in the workspace, with slashes
 	Copy string // absolute; "" if it could not be kept
+	Lost string // why it could not
 }
 
 // String says it in one sentence.
 func (k Kept) String() string {
 	if k.Copy == "" {
-		return k.Path + " was overwritten, and it was too large to keep a copy"
+		return fmt.Sprintf("%s was overwritten or deleted, and could not be kept: %s", k.Path, k.Lost)
 	}
 	return fmt.Sprintf("%s was overwritten or deleted; the file from before is %s", k.Path, k.Copy)
 }
 
+const (
+	writtenInto = "it was written into, and there had been no room for a copy"
+	copyGone    = "its copy is gone"
+)
+
 // Limits of a vault.
 const (
 	maxHeldCopy  = 256 << 20 // bytes of a file that is copied
-	maxHeldBytes = 2 << 30   // of all copies
+	maxNewCopies = 2 << 30   // bytes copied before one command
+	maxHeldBytes = 5 << 30   // of all copies that are held
+	maxKeptBytes = 15 << 30  // of all that is kept, but for the newest
 	maxWalked    = 50_000    // files of a workspace that are looked at
 	keptFor      = 30 * 24 * time.Hour
 	keptFormat   = "20060102-150405.000000"
 )
 
-// precious are the ends of names of files that took long to make or to get.
-var precious = []string{
-	".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".onnx", ".h5", ".keras", ".tflite", ".msgpack", ".pkl", ".joblib",
-	".npz", ".npy", ".parquet", ".arrow", ".csv", ".tsv", ".jsonl",
+// A holding is what a vault holds while one command runs.
+type holding struct {
+	files   []held
+	rescued []Kept // of an earlier command whose process was killed
+	lock    *flock.Flock
+	mark    string // the file that says that it is not settled
 }
 
-func isPrecious(path string) bool {
-	return slices.Contains(precious, strings.ToLower(filepath.Ext(path)))
-}
-
-// A held file is as it was before the command.
-type held struct {
-	rel    string
-	info   fs.FileInfo
-	object string
-	linked bool // the object is the file itself
+// end lets go. What is not settled can be rescued later.
+func (h holding) end(settled bool) {
+	if settled && h.mark != "" {
+		_ = os.Remove(h.mark) // else it is rescued without need
+	}
+	if h.lock != nil {
+		_ = h.lock.Unlock() // closes the file, which unlocks it in any case
+	}
 }
 
 // hold takes hold of the precious files below dir. What cannot be held, because
 // the disk is full or the file changes right now, is not: the command may be
-// the one that makes room.
-func (v Vault) hold(dir string) []held {
+// the one that makes room. The error is that of ctx; who gets none must settle.
+func (v Vault) hold(ctx context.Context, dir string) (holding, error) {
 	if v.Dir == "" {
-		return nil
+		return holding{}, nil
 	}
-	v.prune()
-	room := int64(maxHeldBytes)
-	var all []held
-	walkPrecious(dir, func(rel string, info fs.FileInfo) {
-		if h, err := v.take(dir, rel, info, &room); err == nil {
-			all = append(all, h)
+	var without []string
+	if v.Skip != nil {
+		without = v.Skip()
+	}
+	h := holding{files: v.precious(dir, without)}
+	if _, err := os.Lstat(v.path("held")); err != nil && len(h.files) == 0 {
+		return h, nil // there never was anything
+	}
+	err := v.prepare(dir)
+	if err == nil {
+		h.rescued = v.tidy(dir, h.files)
+		h.lock, h.mark, err = v.begin(ctx)
+	}
+	room := roomFor(h.files)
+	for i := range h.files {
+		if h.files[i].err = err; err == nil && ctx.Err() == nil {
+			h.files[i].err = v.take(ctx, dir, h.files[i], &room)
 		}
-	})
-	v.forget(all)
-	return all
+	}
+	if ctx.Err() != nil {
+		h.end(true)
+		return h, context.Cause(ctx)
+	}
+	h.files = slices.DeleteFunc(h.files, func(f held) bool { return errors.Is(f.err, fs.ErrNotExist) }) // gone since
+	return h, nil
 }
 
-// take holds one file. What the vault holds already is not copied again.
-func (v Vault) take(dir, rel string, info fs.FileInfo, room *int64) (held, error) {
-	objects := filepath.Join(v.Dir, "held")
-	if err := os.MkdirAll(objects, 0o700); err != nil {
-		return held{}, err
+// path names a part of the vault.
+func (v Vault) path(parts ...string) string {
+	return filepath.Join(append([]string{v.Dir}, parts...)...)
+}
+
+// prepare makes the vault's folders. Git must not see them in a workspace.
+func (v Vault) prepare(dir string) error {
+	for _, part := range []string{"held", "running"} {
+		if err := os.MkdirAll(v.path(part), 0o700); err != nil {
+			return err
+		}
 	}
-	h := held{rel: rel, info: info, object: filepath.Join(objects, key(rel, info))}
-	there, err := os.Lstat(h.object)
-	if err == nil {
-		h.linked = os.SameFile(there, info)
-		return h, nil
+	ignore := v.path(".gitignore")
+	if _, err := os.Lstat(ignore); err == nil || !within(dir, v.Dir) {
+		return nil
 	}
-	h.linked, err = hold(filepath.Join(dir, rel), h.object, info.Size(), room)
-	return h, err
+	return os.WriteFile(ignore, []byte("*\n"), 0o600)
+}
+
+// begin locks the vault for a command, beside others.
+func (v Vault) begin(ctx context.Context) (*flock.Flock, string, error) {
+	lock, err := v.share(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	mark, err := os.CreateTemp(v.path("running"), "")
+	if err != nil {
+		return nil, "", errors.Join(err, lock.Unlock())
+	}
+	return lock, mark.Name(), mark.Close()
+}
+
+// share waits while another process tidies up, which is short.
+func (v Vault) share(ctx context.Context) (*flock.Flock, error) {
+	lock := flock.New(v.path("lock"))
+	_, err := lock.TryRLockContext(ctx, 10*time.Millisecond)
+	return lock, err
 }
 
 // save keeps a precious file that is about to be replaced.
-func (v Vault) save(dir, rel string) (Kept, error) {
+func (v Vault) save(ctx context.Context, dir, rel string) (Kept, error) {
 	if v.Dir == "" || !isPrecious(rel) {
 		return Kept{}, nil
 	}
@@ -143,156 +201,129 @@ func (v Vault) save(dir, rel string) (Kept, error) {
 	if err != nil {
 		return Kept{}, fmt.Errorf("look at %s: %w", rel, err)
 	}
-	room := info.Size() // whatever it takes
-	h, err := v.take(dir, rel, info, &room)
+	if err := v.prepare(dir); err != nil {
+		return Kept{}, fmt.Errorf("keep a copy of %s: %w", rel, err)
+	}
+	lock, err := v.share(ctx)
 	if err != nil {
 		return Kept{}, fmt.Errorf("keep a copy of %s: %w", rel, err)
 	}
-	return v.keep(h)
-}
-
-// key names what a file held at a time.
-func key(rel string, info fs.FileInfo) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d\x00%d", rel, info.Size(), info.ModTime().UnixNano()))
-	return hex.EncodeToString(sum[:16])
-}
-
-// walkPrecious visits the precious files below dir, but not those of installed
-// packages and of hidden folders.
-func walkPrecious(dir string, visit func(rel string, info fs.FileInfo)) {
-	seen := 0
-	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return nil //nolint:nilerr // it cannot be read, or has just gone
-		}
-		if seen++; seen > maxWalked {
-			return filepath.SkipAll
-		}
-		if d.IsDir() && path != dir && skipped(d.Name()) {
-			return filepath.SkipDir
-		}
-		if !d.Type().IsRegular() || !isPrecious(path) {
-			return nil
-		}
-		if info, err := d.Info(); err == nil && info.Size() > 0 {
-			if rel, err := filepath.Rel(dir, path); err == nil {
-				visit(rel, info)
-			}
-		}
-		return nil
-	})
-}
-
-func skipped(name string) bool {
-	return strings.HasPrefix(name, ".") || slices.Contains([]string{"node_modules", "site-packages", "__pycache__"}, name)
-}
-
-// hold puts what the file has under object, whole or not at all.
-func hold(path, object string, size int64, room *int64) (linked bool, err error) {
-	tmp := fmt.Sprintf("%s.%d", object, os.Getpid())
-	if err := clone(path, tmp); err == nil {
-		return false, os.Rename(tmp, object)
+	defer func() { _ = lock.Unlock() }()
+	room := info.Size() // whatever it takes
+	h := v.held(rel, info)
+	if h.err = v.take(ctx, dir, h, &room); h.err != nil {
+		return Kept{}, fmt.Errorf("keep a copy of %s: %w", rel, h.err)
 	}
-	if size > min(maxHeldCopy, *room) {
-		return true, os.Link(path, object)
+	k, _ := v.keep(h, v.newKept())
+	if k.Copy == "" {
+		return Kept{}, fmt.Errorf("keep a copy of %s: %s", rel, k.Lost)
 	}
-	*room -= size
-	if err := copyFile(path, tmp); err != nil {
-		return false, errors.Join(err, os.Remove(tmp))
-	}
-	return false, os.Rename(tmp, object)
+	return k, nil
 }
 
-func copyFile(from, to string) error {
-	src, err := os.Open(from)
-	if err != nil {
-		return err
+// settle keeps what is not as it was held, and says so: first what is lost.
+func (v Vault) settle(dir string, h holding) []Kept {
+	all, settled := h.rescued, true
+	if changed := v.changed(dir, h.files); len(changed) > 0 {
+		folder := v.newKept()
+		for _, f := range changed {
+			k, err := v.keep(f, folder)
+			all, settled = append(all, k), settled && err == nil
+		}
+		_ = os.Remove(folder) // if nothing could be kept
 	}
-	defer func() { _ = src.Close() }() // only read
-	dst, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(dst, src)
-	return errors.Join(err, dst.Close())
+	h.end(settled)
+	slices.SortStableFunc(all, lostFirst)
+	return all
 }
 
-// settle keeps what is not as it was held, and says so.
-func (v Vault) settle(dir string, before []held) []Kept {
+func lostFirst(a, b Kept) int {
+	switch {
+	case (a.Copy == "") == (b.Copy == ""):
+		return 0
+	case a.Copy == "":
+		return -1
+	}
+	return 1
+}
+
+// changed returns the files that are not as they were, nor only moved.
+func (v Vault) changed(dir string, before []held) []held {
 	var changed []held
 	for _, h := range before {
-		now, err := os.Lstat(filepath.Join(dir, h.rel))
-		if err != nil || !os.SameFile(now, h.info) || now.Size() != h.info.Size() || !now.ModTime().Equal(h.info.ModTime()) {
+		if now, err := os.Lstat(filepath.Join(dir, h.rel)); err != nil || !unchanged(now, h.info) {
 			changed = append(changed, h)
 		}
 	}
 	if len(changed) == 0 {
 		return nil
 	}
-	var there []fs.FileInfo // maybe under other names
-	walkPrecious(dir, func(_ string, info fs.FileInfo) { there = append(there, info) })
-	var all []Kept
-	for _, h := range changed {
-		i := slices.IndexFunc(there, func(info fs.FileInfo) bool { return os.SameFile(info, h.info) })
-		switch {
-		case i >= 0 && there[i].Size() == h.info.Size() && there[i].ModTime().Equal(h.info.ModTime()): // it was only moved
-			_ = os.Remove(h.object)
-		case i >= 0 && h.linked: // the object is the file, so it holds what was written
-			all = append(all, Kept{Path: filepath.ToSlash(h.rel)})
-			_ = os.Remove(h.object)
-		default:
-			k, err := v.keep(h)
-			if err == nil {
-				all = append(all, k)
-			}
-		}
-	}
-	return all
+	there := v.precious(dir, nil) // maybe under other names
+	return slices.DeleteFunc(changed, func(h held) bool {
+		return slices.ContainsFunc(there, func(now held) bool { return unchanged(now.info, h.info) })
+	})
 }
 
-// keep moves what was held to where a person finds it.
-func (v Vault) keep(h held) (Kept, error) {
+// keep moves what was held to a folder where a person finds it. The error says
+// that this could be tried again.
+func (v Vault) keep(h held, folder string) (Kept, error) {
 	k := Kept{Path: filepath.ToSlash(h.rel)}
-	folder := filepath.Join(v.Dir, "kept", time.Now().UTC().Format(keptFormat))
+	info, err := os.Lstat(h.object())
+	switch {
+	case h.err != nil:
+		k.Lost = reason(h.err)
+	case errors.Is(err, fs.ErrNotExist):
+		k.Lost = copyGone
+	case err == nil && !intact(h.folder, info):
+		k.Lost = writtenInto
+	}
+	if k.Lost != "" {
+		if k.Copy = v.findKept(h); k.Copy != "" { // by another process
+			k.Lost = ""
+		}
+		return k, nil
+	}
 	to := filepath.Join(folder, h.rel)
-	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
-		return k, fmt.Errorf("keep %s: %w", h.rel, err)
+	if err = os.MkdirAll(filepath.Dir(to), 0o700); err == nil {
+		err = os.Rename(h.object(), to)
 	}
-	if err := os.Rename(h.object, to); err != nil {
-		return k, fmt.Errorf("keep %s: %w", h.rel, err)
+	if err != nil {
+		k.Lost = reason(err)
+		return k, err
 	}
+	_ = os.RemoveAll(h.folder) // else it is forgotten later
 	k.Copy = to
 	return k, nil
 }
 
-// prune removes what was kept long ago.
-func (v Vault) prune() {
-	folders, err := os.ReadDir(filepath.Join(v.Dir, "kept"))
-	if err != nil {
-		return // there is none
-	}
-	for _, f := range folders {
-		if when, err := time.Parse(keptFormat, f.Name()); err == nil && time.Since(when) > keptFor {
-			_ = os.RemoveAll(filepath.Join(v.Dir, "kept", f.Name())) // else next time
+// newKept makes a folder for what one command destroyed. If that fails, so
+// will what is moved there.
+func (v Vault) newKept() string {
+	_ = os.Mkdir(v.path("kept"), 0o700)
+	for {
+		folder := v.path("kept", time.Now().UTC().Format(keptFormat))
+		if err := os.Mkdir(folder, 0o700); !errors.Is(err, fs.ErrExist) {
+			return folder
 		}
 	}
 }
 
-// forget removes what was held of files that have changed since without a
-// command: a job trains on. What is young may be another process's.
-func (v Vault) forget(current []held) {
-	entries, err := os.ReadDir(filepath.Join(v.Dir, "held"))
-	if err != nil || len(entries) == len(current) {
-		return
-	}
-	used := make(map[string]bool)
-	for _, h := range current {
-		used[filepath.Base(h.object)] = true
-	}
-	for _, e := range entries {
-		info, err := e.Info()
-		if err == nil && !used[e.Name()] && time.Since(info.ModTime()) > time.Hour {
-			_ = os.Remove(filepath.Join(v.Dir, "held", e.Name())) // else next time
+// findKept returns where the file is kept already, or "".
+func (v Vault) findKept(h held) string {
+	folders, _ := os.ReadDir(v.path("kept")) // none: it is not there
+	for _, f := range slices.Backward(folders) {
+		path := v.path("kept", f.Name(), h.rel)
+		if info, err := os.Lstat(path); err == nil && intact(h.folder, info) {
+			return path
 		}
 	}
+	return ""
+}
+
+// reason is the system's word for an error, without our paths.
+func reason(err error) string {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return errno.Error()
+	}
+	return err.Error()
 }

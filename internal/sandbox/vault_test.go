@@ -3,10 +3,16 @@
 package sandbox_test
 
 import (
+	"context"
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/gofrs/flock"
 
 	"ml-intern/internal/sandbox"
 )
@@ -70,24 +76,208 @@ func TestVaultKeepsWhatCommandsDestroy(t *testing.T) {
 }
 
 // A large file is held by a link: that costs nothing, outlives deleting, and
-// says so when it could not help.
+// never passes for the file from before once it was written into.
 func TestVaultHoldsLargeFiles(t *testing.T) {
 	t.Parallel()
 	sb := guarded(t, map[string]string{"small.pt": "x"})
-	large := filepath.Join(sb.Dir, "large.pt")
-	for line, want := range map[string]string{
-		"rm large.pt": "the file from before is", "printf new | dd of=large.pt conv=notrunc 2>/dev/null": "too large to keep",
+	for line, survives := range map[string]bool{
+		"rm large.pt": true, "echo > x; mv x large.pt": true,
+		": > large.pt": false, "printf new | dd of=large.pt conv=notrunc": false, "printf new | dd of=large.pt conv=notrunc; mv large.pt large.old": false,
 	} {
-		if err := firstOf(os.WriteFile(large, []byte("head"), 0o600), os.Truncate(large, 300<<20)); err != nil {
+		large(t, filepath.Join(sb.Dir, "large.pt"), 300<<20)
+		k := kept(t, sb, line, 1)[0]
+		switch {
+		case k.Copy != "": // a file system that clones keeps all
+			f, err := os.Open(k.Copy)
+			if err != nil {
+				t.Fatal(err)
+			}
+			head := make([]byte, 4)
+			_, err = f.Read(head)
+			if info, _ := f.Stat(); err != nil || string(head) != "head" || info.Size() != 300<<20 {
+				t.Errorf("%s: %s begins with %q, %v", line, k, head, err)
+			}
+			_ = f.Close()
+		case survives || !strings.Contains(k.String(), "could not be kept: it was written into"):
+			t.Errorf("%s: %s", line, k)
+		}
+		_ = os.Remove(filepath.Join(sb.Dir, "large.pt"))
+	}
+}
+
+// large makes a file of a day ago that has no bytes on the disk but the first.
+func large(t *testing.T, path string, size int64) {
+	t.Helper()
+	then := time.Now().Add(-24 * time.Hour)
+	if err := firstOf(os.WriteFile(path, []byte("head"), 0o600), os.Truncate(path, size), os.Chtimes(path, then, then)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// kept runs a command that is to destroy n files.
+func kept(t *testing.T, sb sandbox.Local, line string, n int) []sandbox.Kept {
+	t.Helper()
+	out, err := sb.Exec(t.Context(), sandbox.Command{Line: line, Timeout: time.Minute})
+	if err != nil || len(out.Kept) != n {
+		t.Fatalf("%s: %q, kept %v, %v", line, out.Text, out.Kept, err)
+	}
+	return out.Kept
+}
+
+// What one process holds another does not forget.
+func TestVaultIsShared(t *testing.T) {
+	t.Parallel()
+	sb := guarded(t, map[string]string{"small.csv": "a,b"})
+	large(t, filepath.Join(sb.Dir, "large.pt"), 300<<20)
+	kept(t, sb, "true", 0)
+	out, err := sb.Exec(t.Context(), sandbox.Command{Line: "rm *.pt *.csv; echo gone; sleep 0.1", Log: func(string) { kept(t, sb, "true", 0) }})
+	if err != nil || len(out.Kept) != 2 || out.Kept[0].Copy == "" || out.Kept[1].Copy == "" {
+		t.Errorf("kept %v, %v", out.Kept, err)
+	}
+	large(t, filepath.Join(sb.Dir, "large.pt"), 300<<20)
+	out, err = sb.Exec(t.Context(), sandbox.Command{Line: "echo x; sleep 0.1", Log: func(string) { kept(t, sb, "rm large.pt", 1) }})
+	if err != nil || len(out.Kept) != 1 || out.Kept[0].Copy == "" {
+		t.Errorf("what another command deleted meanwhile: kept %v, %v", out.Kept, err)
+	}
+}
+
+// What a command destroyed before its process was killed is kept by the next.
+func TestVaultRescuesAfterACrash(t *testing.T) {
+	t.Parallel()
+	if dir := os.Getenv("VAULT_CRASH"); dir != "" {
+		sb := sandbox.Local{Dir: dir, Env: os.Environ(), Vault: sandbox.Vault{Dir: os.Getenv("VAULT_DIR")}}
+		_, _ = sb.Exec(t.Context(), sandbox.Command{Line: "rm gone.pt; echo new > over.csv; mv moved.pt to.pt; kill -9 $PPID; sleep 9"})
+		t.Fatal("this process still lives")
+	}
+	sb := guarded(t, map[string]string{"over.csv": "a,b", "left.pt": "x"})
+	large(t, filepath.Join(sb.Dir, "gone.pt"), 300<<20)
+	large(t, filepath.Join(sb.Dir, "moved.pt"), 300<<20)
+	crash := exec.Command(os.Args[0], "-test.run=^TestVaultRescuesAfterACrash$")
+	crash.Env = append(os.Environ(), "VAULT_CRASH="+sb.Dir, "VAULT_DIR="+sb.Vault.Dir)
+	if out, err := crash.CombinedOutput(); err == nil || crash.ProcessState.Exited() {
+		t.Fatalf("it was not killed: %s", out)
+	}
+	sizes := map[string]int64{"over.csv": 3, "gone.pt": 300 << 20}
+	for _, k := range kept(t, sb, "true", 2) {
+		if info, err := os.Stat(k.Copy); err != nil || info.Size() != sizes[k.Path] {
+			t.Errorf("%s: %v", k, err)
+		}
+	}
+	kept(t, sb, "true", 0)
+}
+
+// What a job writes beside the agent is not the command's doing.
+func TestVaultSkipsFoldersOfJobs(t *testing.T) {
+	t.Parallel()
+	sb := guarded(t, map[string]string{"runs/1/a.ckpt": "1", "runs/2/a.ckpt": "2"})
+	sb.Vault.Skip = func() []string { return []string{filepath.Join(sb.Dir, "runs/1"), "/elsewhere"} }
+	if k := kept(t, sb, "rm -r runs", 1)[0]; k.Path != "runs/2/a.ckpt" {
+		t.Errorf("%s", k)
+	}
+}
+
+// The oldest of what is kept goes when all is too much, never the newest.
+func TestVaultIsBounded(t *testing.T) {
+	t.Parallel()
+	sb := guarded(t, map[string]string{"small.csv": "x"})
+	var copies []string
+	for range 3 {
+		large(t, filepath.Join(sb.Dir, "large.pt"), 16<<30)
+		copies = append(copies, kept(t, sb, "rm large.pt", 1)[0].Copy)
+	}
+	kept(t, sb, "true", 0)
+	for i, path := range copies {
+		if _, err := os.Stat(path); (err == nil) != (i == 2) {
+			t.Errorf("copy %d: %v", i, err)
+		}
+	}
+}
+
+// To take hold costs a command none of its time, and ends with ctx.
+func TestVaultTakesItsOwnTime(t *testing.T) {
+	t.Parallel()
+	sb := guarded(t, map[string]string{"a.pt": "x"})
+	kept(t, sb, "true", 0)
+	lock := flock.New(filepath.Join(sb.Vault.Dir, "lock"))
+	if err := lock.Lock(); err != nil { // as another process that tidies up
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := sb.Exec(ctx, sandbox.Command{Line: "touch ran"}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("it waited: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(sb.Dir, "ran")); err == nil {
+		t.Error("the command ran though ctx had ended")
+	}
+	time.AfterFunc(1500*time.Millisecond, func() { _ = lock.Unlock() })
+	out, err := sb.Exec(t.Context(), sandbox.Command{Line: "echo hi", Timeout: time.Second})
+	if err != nil || out.TimedOut || out.Text != "hi\n" || out.Seconds > 1 {
+		t.Errorf("%+v, %v", out, err)
+	}
+}
+
+func TestVaultStopsCopying(t *testing.T) {
+	t.Parallel()
+	sb := guarded(t, nil)
+	large(t, filepath.Join(sb.Dir, "a.pt"), 250<<20)
+	if exec.Command("cp", "--reflink=always", filepath.Join(sb.Dir, "a.pt"), filepath.Join(sb.Dir, "a")).Run() == nil {
+		t.Skip("nothing is copied on a disk that clones")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	_, err := sb.Exec(ctx, sandbox.Command{Line: "true"})
+	if held, _ := os.ReadDir(filepath.Join(sb.Vault.Dir, "held")); !errors.Is(err, context.DeadlineExceeded) || len(held) > 0 {
+		t.Errorf("it holds %v, %v", held, err)
+	}
+}
+
+// What cannot be kept is said, and kept as soon as that is possible.
+func TestVaultSaysWhatIsLost(t *testing.T) {
+	t.Parallel()
+	for part, later := range map[string]int{"held": 0, "kept": 1} { // a file in place of the folder, as a disk that is full
+		sb := guarded(t, map[string]string{"a.pt": "weights"})
+		block := filepath.Join(sb.Vault.Dir, part)
+		if err := firstOf(os.MkdirAll(sb.Vault.Dir, 0o700), os.WriteFile(block, nil, 0o600)); err != nil {
 			t.Fatal(err)
 		}
-		out, err := sb.Exec(t.Context(), sandbox.Command{Line: line})
-		if err != nil || len(out.Kept) != 1 {
-			t.Fatalf("%s: %+v, %v", line, out, err)
+		if k := kept(t, sb, "rm a.pt", 1)[0]; k.Copy != "" || !strings.Contains(k.String(), "a.pt was overwritten or deleted, and could not be kept: not a directory") {
+			t.Errorf("%s: %s", part, k)
 		}
-		if !strings.Contains(out.Kept[0].String(), want) && out.Kept[0].Copy == "" { // a file system that clones keeps both
-			t.Errorf("%s: %s", line, out.Kept[0])
+		_ = os.Remove(block)
+		for _, k := range kept(t, sb, "true", later) {
+			if data, err := os.ReadFile(k.Copy); string(data) != "weights" {
+				t.Errorf("%s, %v", k, err)
+			}
 		}
+	}
+}
+
+// A command that is stopped has destroyed what it has.
+func TestVaultKeepsWhatStoppedCommandsDestroy(t *testing.T) {
+	t.Parallel()
+	sb := guarded(t, map[string]string{"a.pt": "x"})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	out, err := sb.Exec(ctx, sandbox.Command{Line: "rm a.pt; echo x; sleep 60", Timeout: 20 * time.Second, Log: func(string) { cancel() }})
+	if !errors.Is(err, context.Canceled) || len(out.Kept) != 1 {
+		t.Errorf("kept %v, %v", out.Kept, err)
+	}
+}
+
+// A vault inside the workspace is nothing that git should see.
+func TestVaultInsideTheWorkspace(t *testing.T) {
+	t.Parallel()
+	sb := guarded(t, map[string]string{"a.pt": "x"})
+	sb.Vault.Dir = filepath.Join(sb.Dir, "own", "kept")
+	for range 2 {
+		kept(t, sb, "true", 0)
+	}
+	if data, err := os.ReadFile(filepath.Join(sb.Vault.Dir, ".gitignore")); string(data) != "*\n" {
+		t.Errorf("%q, %v", data, err)
+	}
+	if entries, _ := os.ReadDir(filepath.Join(sb.Vault.Dir, "held")); len(entries) != 1 {
+		t.Errorf("it holds itself: %v", entries)
 	}
 }
 

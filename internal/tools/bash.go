@@ -49,7 +49,7 @@ func Bash(sb executor, trying func(command string) (wentWell func())) tool.Tool 
 		}
 		out, err := sb.Exec(ctx, sandbox.Command{Line: in.Command, Timeout: timeout, Log: call.Log})
 		if err != nil {
-			return tool.Output{Text: fmt.Sprintf("%s\n%v", out.Text, err), IsError: true, Summary: err.Error()}, nil
+			return tool.Output{Text: withLastLine(out.Text, err.Error()) + keptWords(out.Kept...), IsError: true, Summary: err.Error()}, nil
 		}
 		if out.Code == 0 && !out.TimedOut {
 			wentWell()
