@@ -313,7 +313,22 @@ func (a *App) readers() []tool.Tool {
 }
 
 func (a *App) sandbox() sandbox.Local {
-	return sandbox.Local{Dir: a.cfg.Dir, Env: sandbox.Environ(a.cfg.Environ()), Vault: sandbox.NewVault(filepath.Join(a.cfg.Paths.State, "kept"), a.cfg.Dir)}
+	vault := sandbox.NewVault(filepath.Join(a.cfg.Paths.State, "kept"), a.cfg.Dir)
+	vault.Skip = a.writtenByJobs
+	return sandbox.Local{Dir: a.cfg.Dir, Env: sandbox.Environ(a.cfg.Environ()), Vault: vault}
+}
+
+// writtenByJobs are the folders that running jobs of this machine write to: what
+// changes there is no command's doing.
+func (a *App) writtenByJobs(ctx context.Context) []string {
+	jobs, _ := a.here.List(ctx) // those that cannot be read write nothing
+	var dirs []string
+	for _, j := range jobs {
+		if !j.Done() {
+			dirs = append(dirs, j.OutputDir)
+		}
+	}
+	return dirs
 }
 
 // spill keeps tool results that are too long for the transcript in the

@@ -35,7 +35,7 @@ type Vault struct {
 	// Skip names absolute folders whose files are not held, because something
 	// else writes there: the OUTPUT_DIRs of running jobs. It is asked before
 	// each command, and may be nil.
-	Skip func() []string
+	Skip func(ctx context.Context) []string
 }
 
 // NewVault returns the vault of a workspace: below the folder state, or inside
@@ -125,7 +125,7 @@ func (v Vault) hold(ctx context.Context, dir string) (holding, error) {
 	}
 	var without []string
 	if v.Skip != nil {
-		without = v.Skip()
+		without = v.Skip(ctx)
 	}
 	h := holding{files: v.precious(dir, without)}
 	if _, err := os.Lstat(v.path("held")); err != nil && len(h.files) == 0 {

@@ -170,7 +170,7 @@ func TestVaultRescuesAfterACrash(t *testing.T) {
 func TestVaultSkipsFoldersOfJobs(t *testing.T) {
 	t.Parallel()
 	sb := guarded(t, map[string]string{"runs/1/a.ckpt": "1", "runs/2/a.ckpt": "2"})
-	sb.Vault.Skip = func() []string { return []string{filepath.Join(sb.Dir, "runs/1"), "/elsewhere"} }
+	sb.Vault.Skip = func(context.Context) []string { return []string{filepath.Join(sb.Dir, "runs/1"), "/elsewhere"} }
 	if k := kept(t, sb, "rm -r runs", 1)[0]; k.Path != "runs/2/a.ckpt" {
 		t.Errorf("%s", k)
 	}

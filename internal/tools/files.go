@@ -123,7 +123,7 @@ func keptWords(all ...sandbox.Kept) string {
 			continue
 		}
 		if i == maxKeptWords {
-			fmt.Fprintf(&b, "\n%d more files were kept beside it", len(all)-i)
+			fmt.Fprintf(&b, "\n%d more files were written over or deleted; what could be kept of them is beside it", len(all)-i)
 			break
 		}
 		b.WriteString("\n" + k.String())

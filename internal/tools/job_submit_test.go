@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ml-intern/internal/job"
+	"ml-intern/internal/job/preflight"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/tool"
 	"ml-intern/internal/tools"
@@ -203,3 +204,17 @@ func TestOnlyOwnJobsAreCharged(t *testing.T) {
 		}
 	}
 }
+
+func setOf(b job.Backend) *job.Set {
+	set := &job.Set{}
+	set.Add("local", b)
+	return set
+}
+
+// unchecked lets every job pass.
+type unchecked struct{}
+
+func (unchecked) Check(context.Context, job.Spec, job.Quote, map[string]string) (preflight.Report, error) {
+	return preflight.Report{}, nil
+}
+func (unchecked) Submitted(job.Spec, string) {}

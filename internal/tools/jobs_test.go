@@ -13,7 +13,6 @@ import (
 
 	"ml-intern/internal/job"
 	"ml-intern/internal/job/local"
-	"ml-intern/internal/job/preflight"
 	"ml-intern/internal/job/watch"
 	"ml-intern/internal/sandbox"
 	"ml-intern/internal/tool"
@@ -41,12 +40,6 @@ func backend(t *testing.T) local.Backend {
 	return local.Backend{Dir: t.TempDir(), Shim: []string{exe, "job-shim"}, UV: "/nonexistent/uv"}
 }
 
-func setOf(b job.Backend) *job.Set {
-	set := &job.Set{}
-	set.Add("local", b)
-	return set
-}
-
 // waiting is what JobWait works with.
 func waiting(t *testing.T, b job.Backend) tools.Waiting {
 	t.Helper()
@@ -56,14 +49,6 @@ func waiting(t *testing.T, b job.Backend) tools.Waiting {
 		Keeper:  job.Keeper{Backend: set, Dir: t.TempDir()},
 	}
 }
-
-// unchecked lets every job pass.
-type unchecked struct{}
-
-func (unchecked) Check(context.Context, job.Spec, job.Quote, map[string]string) (preflight.Report, error) {
-	return preflight.Report{}, nil
-}
-func (unchecked) Submitted(job.Spec, string) {}
 
 // submit runs a script as a job and returns its id and the label's call.
 func submit(t *testing.T, b local.Backend, sb sandbox.Local, id, name, source string) (tool.Output, string) {
