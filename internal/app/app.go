@@ -20,6 +20,7 @@ import (
 	"ml-intern/internal/agent"
 	"ml-intern/internal/approval"
 	"ml-intern/internal/config"
+	"ml-intern/internal/hub/login"
 	"ml-intern/internal/job"
 	"ml-intern/internal/job/local"
 	"ml-intern/internal/job/watch"
@@ -62,7 +63,7 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 	}
 	a := &App{cfg: cfg, store: store, here: here, web: newOutside(cfg), hub: &localHub{dir: hubDir(cfg), jobs: hubJobsOf(cfg, here)}}
 	a.web.papers.HubToken = a.paperToken
-	if a.jobs, err = computes(cfg, here, a.payingHub()); err != nil {
+	if a.jobs, err = computes(cfg, here, a.payingHub((*login.Keyring).Local)); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
 	return a, nil
@@ -89,6 +90,11 @@ func (a *App) Start(ctx context.Context, prompt string) (*Conversation, error) {
 		return nil, err
 	}
 	renewLogin(ctx, a.cfg, append([]string{cmp.Or(a.cfg.Model, opened.Model)}, a.cfg.Fallback...)...)
+	jobs, err := a.computesOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a.jobs = jobs
 	ag, err := a.agent(ctx, opened, nil)
 	if err != nil {
 		return nil, err
@@ -130,11 +136,8 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 	if !a.cfg.IsFlag("model") {
 		a.cfg.Model = opened.Model
 	}
-	if !a.cfg.IsFlag("hub") && a.cfg.Hub != opened.Hub {
+	if !a.cfg.IsFlag("hub") {
 		a.cfg.Hub = opened.Hub
-		if a.jobs, err = computes(a.cfg, a.here, a.payingHub()); err != nil {
-			return nil, errors.Join(err, release())
-		}
 	}
 	if _, err := os.Stat(opened.Dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the session's workspace: %w", err), release())
@@ -143,6 +146,9 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 		return nil, errors.Join(err, release())
 	}
 	renewLogin(ctx, a.cfg, append([]string{cmp.Or(a.cfg.Model, opened.Model)}, a.cfg.Fallback...)...)
+	if a.jobs, err = a.computesOf(ctx); err != nil {
+		return nil, errors.Join(err, release())
+	}
 	ag, err := a.agent(ctx, opened, s.Events())
 	if err != nil {
 		return nil, errors.Join(err, release())
@@ -166,10 +172,31 @@ func (a *App) Fork(ctx context.Context, id, prompt string) (*Conversation, error
 	opened := source.Opened()
 	opened.ID = newID()
 	events[0].Opened = &opened
+	events = append(events, halves(source)...)
 	if err := a.store.Append(ctx, opened.ID, events...); err != nil {
 		return nil, fmt.Errorf("copy session %s: %w", source.ID, err)
 	}
 	return a.Resume(ctx, opened.ID, prompt)
+}
+
+// halves settles the calls that have begun in a session that is copied: the
+// original finishes them and pays for them. The copy would begin them again, a
+// job under a label of its own.
+func halves(source *session.Session) []session.Event {
+	const text = "interrupted: this session is a copy; whether the call did its work is unknown, so look before you repeat it"
+	events := source.Events()
+	last := events[len(events)-1].Seq
+	var settled []session.Event
+	for _, call := range source.Pending() {
+		if !call.Started {
+			continue
+		}
+		last++
+		settled = append(settled, session.Event{Seq: last, Time: time.Now().UTC(), Result: &session.Result{
+			CallID: call.ID, Output: tool.Output{Text: text, IsError: true, Summary: text},
+		}})
+	}
+	return settled
 }
 
 // find completes a beginning of a session id.
@@ -370,19 +397,17 @@ func (a *App) Log(ctx context.Context, id string) (*session.Session, error) {
 	return session.Open(ctx, a.store, id)
 }
 
-// RunningJobs lists the ids of a session's jobs that have not ended.
+// RunningJobs lists the ids of a session's jobs that have not ended. With an
+// error it still lists those that could be found.
 func (a *App) RunningJobs(ctx context.Context, sessionID string) ([]string, error) {
 	jobs, err := a.jobs.List(ctx)
-	if err != nil {
-		return nil, err
-	}
 	var running []string
 	for _, j := range jobs {
 		if strings.HasPrefix(j.Label, sessionID+"/") && !j.Done() {
 			running = append(running, j.ID)
 		}
 	}
-	return running, nil
+	return running, err
 }
 
 // Jobs is the backend that runs the jobs.

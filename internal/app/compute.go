@@ -14,6 +14,7 @@ import (
 
 	"ml-intern/internal/config"
 	"ml-intern/internal/hub"
+	"ml-intern/internal/hub/login"
 	"ml-intern/internal/job"
 	"ml-intern/internal/job/hfjobs"
 	"ml-intern/internal/job/local"
@@ -194,17 +195,31 @@ func (a *App) pushed(ctx context.Context, output string, since time.Time) error 
 }
 
 // payingHub is the client of the Hub whose account pays for jobs there, nil
-// if there is none. The embedded Hub's jobs are those of this machine.
-func (a *App) payingHub() *hub.Client {
+// if there is none or it has no token. The embedded Hub's jobs are those of
+// this machine.
+// The token is what the function finds in the account's keyring.
+func (a *App) payingHub(token func(*login.Keyring) string) *hub.Client {
 	choice := a.hubChoice()
 	if choice == LocalHub || offline(a.cfg) {
 		return nil
 	}
-	client := &hub.Client{BaseURL: choice}
-	if token, ok := a.keyring(choice).Find(); ok {
-		client.Token = token.Value
+	found := token(a.keyring(choice))
+	if found == "" {
+		return nil
 	}
-	return client
+	return &hub.Client{BaseURL: choice, Token: found}
+}
+
+// computesOf are the computes of a session that begins or goes on: its jobs on
+// the Hub get a token that does not end soon.
+func (a *App) computesOf(ctx context.Context) (*job.Set, error) {
+	return computes(a.cfg, a.here, a.payingHub(func(k *login.Keyring) string {
+		token, err := k.Token(ctx)
+		if err != nil {
+			return k.Local() // jobs that are there must be seen; the Hub says what is wrong
+		}
+		return token
+	}))
 }
 
 // watcher watches the jobs for a session.

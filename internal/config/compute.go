@@ -91,7 +91,7 @@ func (c *Config) compute(name string, node ast.Node) (Compute, error) {
 		given = append(given, key)
 		return c.fact(key, value, line, map[string]any{
 			"type": &p.Type, "host": &p.Host, "url": &p.URL, "token": &p.Token, "namespace": &p.Namespace, "image": &p.Image, "dir": &p.Dir, "shared": &p.Shared,
-			"account": &p.Account, "qos": &p.QOS, "partitions": &p.Partitions, "options": &p.Options, "setup": &p.Setup,
+			"account": &p.Account, "qos": &p.QOS, "partitions": &p.Partitions, "options": &p.Options, "setup": (*verbatim)(&p.Setup),
 			"time_limit": &p.TimeLimit, "usd_per_hour": &p.USDPerHour, "gpu_memory_mb": &p.GPUMemory,
 		})
 	})
@@ -128,6 +128,9 @@ func (p Compute) check() error {
 		}
 	}
 	for flavor, n := range p.USDPerHour {
+		if p.Type == "ssh" && flavor != AnyFlavor {
+			return fmt.Errorf("usd_per_hour of an ssh backend takes %q alone, for it is one machine; it has no %q", AnyFlavor, flavor)
+		}
 		if !(n >= 0 && n <= maxUSDPerHour) {
 			return fmt.Errorf("usd_per_hour of %s must be from 0 to %d", flavor, maxUSDPerHour)
 		}

@@ -46,25 +46,37 @@ func TestComputes(t *testing.T) {
 	}
 }
 
+func TestSetupIsForAnotherShell(t *testing.T) {
+	t.Parallel()
+	c, err := load(t, "computes:\n  x:\n    type: slurm\n    host: ${WHERE}\n    setup: |\n      cd ${SCRATCH:-/tmp}\n      . ${HOME}/env\n", "", "", "WHERE=login", "HOME=/nowhere")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := c.Computes["x"]; p.Host != "login" || p.Setup != "cd ${SCRATCH:-/tmp}\n. ${HOME}/env\n" {
+		t.Errorf("%+v", p)
+	}
+}
+
 func TestBadComputes(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"local: {type: slurm}":                        "local is this machine",
-		"Big: {type: slurm}":                          "lower-case letters",
-		"x: {type: kubernetes}":                       "one of hf, ray, slurm, ssh",
-		"x: {type: hf, host: y}":                      `no key "host"; its keys are namespace, image`,
-		"x: {type: hf, hots: y}":                      `no key "hots"`,
-		"x: {type: ssh}":                              "needs a host",
-		"x: {type: ssh, host: -oProxyCommand=sh}":     "no host",
-		"x: {type: ray, url: nowhere}":                "needs an address",
-		"x: {type: ray, url: 'http://u:p@ray'}":       "without a password",
-		"x: {type: ray, token: hunter2}":              "names the variable",
-		"x: {type: slurm, usd_per_hour: {gpu: -1}}":   "from 0",
-		"x: {type: slurm, usd_per_hour: {gpu: many}}": "must be a number",
-		"x: {type: slurm, gpu_memory_mb: {a100: 0}}":  "more than 0",
-		"x: {type: slurm, time_limit: -1h}":           "cannot be negative",
-		"x: {type: slurm, partitions: gpu}":           "must be a list",
-		"x: slurm":                                    "expected keys with values",
+		"local: {type: slurm}":                          "local is this machine",
+		"Big: {type: slurm}":                            "lower-case letters",
+		"x: {type: kubernetes}":                         "one of hf, ray, slurm, ssh",
+		"x: {type: hf, host: y}":                        `no key "host"; its keys are namespace, image`,
+		"x: {type: hf, hots: y}":                        `no key "hots"`,
+		"x: {type: ssh}":                                "needs a host",
+		"x: {type: ssh, host: -oProxyCommand=sh}":       "no host",
+		"x: {type: ray, url: nowhere}":                  "needs an address",
+		"x: {type: ray, url: 'http://u:p@ray'}":         "without a password",
+		"x: {type: ray, token: hunter2}":                "names the variable",
+		"x: {type: slurm, usd_per_hour: {gpu: -1}}":     "from 0",
+		"x: {type: slurm, usd_per_hour: {gpu: many}}":   "must be a number",
+		"x: {type: ssh, host: y, usd_per_hour: {a: 1}}": `takes "*" alone`,
+		"x: {type: slurm, gpu_memory_mb: {a100: 0}}":    "more than 0",
+		"x: {type: slurm, time_limit: -1h}":             "cannot be negative",
+		"x: {type: slurm, partitions: gpu}":             "must be a list",
+		"x: slurm":                                      "expected keys with values",
 	} {
 		_, err := load(t, "computes:\n  "+text+"\n", "", "")
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "config.yaml:2") {

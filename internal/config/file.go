@@ -239,6 +239,10 @@ func (c *Config) decode(to any, node ast.Node) error {
 		text, err := c.text(node)
 		*to = text
 		return err
+	case *verbatim:
+		text, err := written(node)
+		*to = verbatim(text)
+		return err
 	case *[]string:
 		return c.list(to, node)
 	case *int:
@@ -364,11 +368,23 @@ func (c *Config) fact(key string, value ast.Node, line int, fields map[string]an
 
 // text is a string with ${VAR} and ${VAR:-default} filled in.
 func (c *Config) text(node ast.Node) (string, error) {
+	s, err := written(node)
+	if err != nil {
+		return "", err
+	}
+	return c.expand(s)
+}
+
+// A verbatim is text in which ${VAR} is left for a shell elsewhere.
+type verbatim string
+
+// written is a string as it stands in the file.
+func written(node ast.Node) (string, error) {
 	switch n := node.(type) {
 	case *ast.StringNode:
-		return c.expand(n.Value)
+		return n.Value, nil
 	case *ast.LiteralNode:
-		return c.expand(n.Value.Value)
+		return n.Value.Value, nil
 	}
 	if node.Type() == ast.NullType {
 		return "", errors.New("must be text, and there is none")

@@ -128,6 +128,9 @@ type Status struct {
 	Started   time.Time `json:"started,omitzero"`
 	Finished  time.Time `json:"finished,omitzero"`
 
+	EarlierSeconds float64 `json:"earlier_seconds,omitempty"` // that attempts before the one of Started ran
+	Retries        int     `json:"retries,omitempty"`         // that follow the first attempt at most
+
 	OutputDir    string `json:"output_dir,omitempty"`    // absolute folder of its results, OUTPUT_DIR in the job
 	ScriptSHA256 string `json:"script_sha256,omitempty"` // of the script that ran, in hex
 	Hardware     string `json:"hardware,omitempty"`      // what it runs on, in words
@@ -136,27 +139,29 @@ type Status struct {
 	Backend    string        `json:"backend,omitempty"`      // of a Set: who runs it
 	Ref        string        `json:"ref,omitempty"`          // what the backend calls it, such as a Slurm job number
 	URL        string        `json:"url,omitempty"`          // page for people
-	TimeLimit  time.Duration `json:"time_limit,omitempty"`   // that holds for it
+	TimeLimit  time.Duration `json:"time_limit,omitempty"`   // that holds for each attempt
 	USDPerHour float64       `json:"usd_per_hour,omitempty"` // while it runs
 }
 
-// Cost is what the running so far has cost, in dollars: at worst for a job of
-// which nobody knows how long it ran.
+// Cost is what the running of all attempts so far has cost, in dollars: at worst
+// for a job of which nobody knows how long it ran.
 func (s Status) Cost() float64 {
 	if s.Done() && s.Finished.IsZero() && (!s.Started.IsZero() || s.State == Lost) {
 		return s.Worst()
 	}
-	return s.USDPerHour * s.Seconds() / 3600
+	return s.USDPerHour * (s.EarlierSeconds + s.Seconds()) / 3600
 }
 
-// Worst is what the job costs if it runs to its limit, in dollars; it may pass
-// the limit by a little while it ends.
-func (s Status) Worst() float64 { return s.USDPerHour * s.TimeLimit.Hours() }
+// Worst is what the job costs if every attempt runs to its limit, in dollars; it
+// may pass the limit by a little while it ends.
+func (s Status) Worst() float64 {
+	return s.USDPerHour * s.TimeLimit.Hours() * float64(1+s.Retries)
+}
 
 // Done reports whether the job has reached a final state.
 func (s Status) Done() bool { return s.State != Queued && s.State != Running }
 
-// Seconds is how long the job ran, or has been running: 0 before it starts.
+// Seconds is how long the latest attempt ran, or has been running: 0 before it starts.
 func (s Status) Seconds() float64 {
 	switch {
 	case s.Started.IsZero():

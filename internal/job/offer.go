@@ -58,7 +58,7 @@ func (o Offer) Fits(need Hardware) error {
 
 // plain is a name of hardware less its spelling: A10G, a10g and "NVIDIA A10G".
 func plain(name string) string {
-	return strings.ToLower(strings.NewReplacer(" ", "", "-", "", "_", "").Replace(name))
+	return strings.NewReplacer(" ", "", "-", "", "_", "", "nvidia", "").Replace(strings.ToLower(name))
 }
 
 // Cheapest is the offer that fits the need and costs least; of those, one that
@@ -77,13 +77,22 @@ func Cheapest(offers []Offer, need Hardware) (Offer, error) {
 		return Offer{}, fmt.Errorf("no hardware here fits the job: %s", strings.Join(why, "; "))
 	}
 	return slices.MinFunc(fit, func(a, b Offer) int {
-		return cmp.Or(compareBool(a.PriceUnknown, b.PriceUnknown), cmp.Compare(a.USDPerHour, b.USDPerHour), compareBool(a.full(need), b.full(need)))
+		return cmp.Or(ByPrice(a, b), compareBool(a.full(need), b.full(need)))
 	}), nil
+}
+
+// ByPrice puts what costs less first, and last what nobody knows the price of.
+func ByPrice(a, b Offer) int {
+	return cmp.Or(compareBool(a.PriceUnknown, b.PriceUnknown), cmp.Compare(a.USDPerHour, b.USDPerHour))
 }
 
 // full reports whether the job would have to wait, as far as is known.
 func (o Offer) full(need Hardware) bool {
-	return o.FreeGPUs >= 0 && o.FreeGPUs < need.GPUs || o.FreeCPUs >= 0 && o.FreeCPUs < need.CPUs || o.Queued > 0
+	gpus := need.GPUs
+	if need.GPU != "" || need.GPUMemoryMB > 0 {
+		gpus = max(gpus, 1)
+	}
+	return o.FreeGPUs >= 0 && o.FreeGPUs < gpus || o.FreeCPUs >= 0 && o.FreeCPUs < need.CPUs || o.Queued > 0
 }
 
 func compareBool(a, b bool) int {

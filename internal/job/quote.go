@@ -2,6 +2,7 @@ package job
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,12 +34,20 @@ func (q Quote) String() string {
 	return text + fmt.Sprintf(", $%.2f at most", q.Worst())
 }
 
-// priced is how long what hardware costs is taken for true.
-const priced = 5 * time.Minute
+const (
+	// priced is how long what hardware costs is taken for true.
+	priced = 5 * time.Minute
 
+	// unpriced is how long a backend that did not say is not asked again.
+	unpriced = 10 * time.Second
+)
+
+// A priceList is what a backend offers, or why it did not say.
 type priceList struct {
+	asking chan struct{} // full while somebody asks
 	offers []Offer
-	at     time.Time
+	err    error
+	until  time.Time // it is taken for true
 }
 
 // Quote says what a job would cost at worst, from prices that are minutes old
@@ -81,18 +90,36 @@ func (s *Set) chosen(spec Spec) (member, error) {
 
 // prices lists what a backend offers, as it was a short while ago.
 func (s *Set) prices(ctx context.Context, m member) ([]Offer, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if list, ok := s.lists[m.name]; ok && time.Since(list.at) < priced {
-		return list.offers, nil
+	list := s.list(m.name)
+	select {
+	case list.asking <- struct{}{}:
+		defer func() { <-list.asking }()
+	case <-ctx.Done():
+		return nil, m.blame(ctx.Err())
+	}
+	if time.Now().Before(list.until) {
+		return list.offers, list.err
 	}
 	offers, err := m.Offers(ctx)
-	if err != nil {
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) { // who asked has gone, and the backend said nothing
 		return nil, m.blame(err)
 	}
-	if s.lists == nil {
-		s.lists = make(map[string]priceList)
+	list.offers, list.err, list.until = offers, nil, time.Now().Add(priced)
+	if err != nil {
+		list.offers, list.err, list.until = nil, m.blame(err), time.Now().Add(unpriced)
 	}
-	s.lists[m.name] = priceList{offers, time.Now()}
-	return offers, nil
+	return list.offers, list.err
+}
+
+// list is the price list of a backend.
+func (s *Set) list(name string) *priceList {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lists == nil {
+		s.lists = make(map[string]*priceList)
+	}
+	if s.lists[name] == nil {
+		s.lists[name] = &priceList{asking: make(chan struct{}, 1)}
+	}
+	return s.lists[name]
 }

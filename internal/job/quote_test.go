@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ml-intern/internal/job"
@@ -103,4 +104,56 @@ func TestSetFindsBesidesOneThatIsAway(t *testing.T) {
 	if s, err := known.Status(t.Context(), "j3"); s.ID != "j3" || !errors.Is(err, away) {
 		t.Errorf("what is known without asking: %+v, %v", s, err)
 	}
+}
+
+// hung does not answer.
+type hung struct{ job.Backend }
+
+func (hung) Offers(ctx context.Context) ([]job.Offer, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestQuotesWaitForNoOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var set job.Set
+		set.Add("hung", hung{})
+		set.Add("good", &shop{offers: []job.Offer{{Flavor: "cpu", CPUs: 2}}})
+		first, stop := context.WithCancel(t.Context())
+		defer stop()
+		go func() { _, _ = set.Quote(first, job.Spec{Backend: "hung"}) }()
+		synctest.Wait()
+		begin := time.Now()
+		if _, err := set.Quote(t.Context(), job.Spec{Backend: "good"}); err != nil || time.Since(begin) > 0 {
+			t.Errorf("another backend answers after %v: %v", time.Since(begin), err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := set.Quote(ctx, job.Spec{Backend: "hung"}); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != time.Second {
+			t.Errorf("the second who asks is told after %v: %v", time.Since(begin), err)
+		}
+	})
+}
+
+func TestQuoteRemembersFailure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		down := &shop{err: errors.New("503")}
+		var set job.Set
+		set.Add("down", down)
+		for range 3 {
+			if _, err := set.Quote(t.Context(), job.Spec{}); err == nil || !strings.Contains(err.Error(), "ask down: 503") {
+				t.Errorf("got %v", err)
+			}
+		}
+		if down.asked != 1 {
+			t.Errorf("it was asked %d times at once", down.asked)
+		}
+		down.err, down.offers = nil, []job.Offer{{Flavor: "cpu", CPUs: 2}}
+		time.Sleep(11 * time.Second)
+		if _, err := set.Quote(t.Context(), job.Spec{}); err != nil {
+			t.Errorf("10 s later: %v", err)
+		}
+	})
 }

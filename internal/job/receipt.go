@@ -63,8 +63,12 @@ func (k Keeper) Secure(ctx context.Context, id string) (Receipt, error) {
 	if err := k.Collect(ctx, id); err != nil {
 		r.AtRisk = fmt.Sprintf("they could not be brought to %s: %v", status.OutputDir, err)
 	}
-	if r.Files, err = hashed(ctx, status.OutputDir); err != nil {
+	var vanished []string
+	if r.Files, vanished, err = hashed(ctx, status.OutputDir); err != nil {
 		return Receipt{}, fmt.Errorf("hash results of job %s: %w", id, err)
+	}
+	if len(vanished) > 0 && r.AtRisk == "" {
+		r.AtRisk = fmt.Sprintf("%s vanished while the results were looked at", strings.Join(vanished, ", "))
 	}
 	if status.State == Succeeded && r.AtRisk == "" {
 		r.AtRisk = k.missing(ctx, spec, status, r.Files)
@@ -107,26 +111,38 @@ func holds(files []File, output string) bool {
 	return false
 }
 
-// hashed lists the regular files below dir, which need not exist.
-func hashed(ctx context.Context, dir string) ([]File, error) {
-	files := []File{}
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err := errors.Join(err, ctx.Err()); err != nil {
+// hashed lists the regular files below dir, which need not exist, and what was
+// there and vanished meanwhile.
+func hashed(ctx context.Context, dir string) (files []File, vanished []string, err error) {
+	files = []File{}
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+		return files, nil, nil
+	}
+	gone := func(path string, err error) error {
+		if !errors.Is(err, fs.ErrNotExist) {
 			return err
+		}
+		vanished = append(vanished, filepath.Base(path))
+		return nil
+	}
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err != nil {
+			return gone(path, err)
 		}
 		if !d.Type().IsRegular() {
 			return nil
 		}
 		f, err := hash(dir, path)
-		if err == nil {
-			files = append(files, f)
+		if err != nil {
+			return gone(path, err)
 		}
-		return err
+		files = append(files, f)
+		return nil
 	})
-	if errors.Is(err, fs.ErrNotExist) {
-		return files, nil
-	}
-	return files, err
+	return files, vanished, err
 }
 
 func hash(dir, path string) (File, error) {

@@ -92,3 +92,33 @@ func TestSecureTooSoon(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A cleaner removes a file while the results are looked at: it is asked before
+// each of them.
+type cleaner struct {
+	context.Context
+	path  string
+	asked int
+}
+
+func (c *cleaner) Err() error {
+	if c.asked++; c.asked == 2 { // the folder was read
+		return os.Remove(c.path)
+	}
+	return nil
+}
+
+func TestSecureWhileFilesVanish(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	out := filepath.Join(dir, "out")
+	f := &faraway{files: map[string]string{"a": "x", "b": "y", "c": "z"}, status: job.Status{ID: "j1", State: job.Succeeded, OutputDir: out}}
+	k := job.Keeper{Backend: f, Dir: filepath.Join(dir, "receipts")}
+	r, err := k.Secure(&cleaner{Context: t.Context(), path: filepath.Join(out, "b")}, "j1")
+	if err != nil || len(r.Files) != 2 || !strings.Contains(r.AtRisk, "b vanished") {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if r, err := k.Secure(t.Context(), "j1"); err != nil || len(r.Files) != 3 || r.AtRisk != "" {
+		t.Errorf("looked at again: %+v, %v", r, err)
+	}
+}

@@ -17,7 +17,7 @@ type Set struct {
 	members []member
 
 	mu    sync.Mutex
-	lists map[string]priceList
+	lists map[string]*priceList
 }
 
 type member struct {
@@ -49,21 +49,39 @@ func (s *Set) Names() []string {
 	return names
 }
 
-// Submit implements Backend. A label that any of them knows starts nothing.
+// Submit implements Backend. A label that any of them knows starts nothing, and
+// neither does one that any but the chosen one may know and cannot be asked for.
 func (s *Set) Submit(ctx context.Context, spec Spec) (Status, error) {
 	m, err := s.chosen(spec)
 	if err != nil {
 		return Status{}, fmt.Errorf("submit job: %w", err)
 	}
-	if spec.Label != "" && len(s.members) > 1 {
-		// What cannot be asked does not know it: its own Submit finds its own.
-		if status, err := s.Find(ctx, spec.Label); err == nil {
-			return status, nil
+	if spec.Label != "" {
+		if m, err = s.keeper(ctx, spec.Label, m); err != nil {
+			return Status{}, err
 		}
 	}
 	spec.Backend = m.name
 	status, err := m.Submit(ctx, spec)
 	return m.named(status), err
+}
+
+// keeper is the backend that has the label, or the chosen one if none of the
+// others has it. Whether it was sent there, its own Submit knows.
+func (s *Set) keeper(ctx context.Context, label string, chosen member) (member, error) {
+	var errs []error
+	for _, m := range s.members {
+		if m.name == chosen.name {
+			continue
+		}
+		switch _, err := m.Find(ctx, label); {
+		case err == nil:
+			return m, nil
+		case !errors.Is(err, ErrNotFound):
+			errs = append(errs, fmt.Errorf("submit job: %s may have it already and cannot be asked, so it is not sent: %w", m.name, err))
+		}
+	}
+	return chosen, errors.Join(errs...)
 }
 
 func (m member) named(s Status) Status {
@@ -195,9 +213,7 @@ func (s *Set) Offers(ctx context.Context) ([]Offer, error) {
 		}
 		errs = append(errs, m.blame(err))
 	}
-	slices.SortStableFunc(all, func(x, y Offer) int {
-		return cmp.Or(compareBool(x.PriceUnknown, y.PriceUnknown), cmp.Compare(x.USDPerHour, y.USDPerHour))
-	})
+	slices.SortStableFunc(all, ByPrice)
 	return all, errors.Join(errs...)
 }
 

@@ -124,6 +124,22 @@ func TestSeconds(t *testing.T) {
 	}
 }
 
+func TestCost(t *testing.T) {
+	t.Parallel()
+	end := time.Now()
+	again := job.Status{State: job.Failed, USDPerHour: 2, TimeLimit: 10 * time.Hour, Retries: 2, EarlierSeconds: 7200, Started: end.Add(-time.Hour), Finished: end}
+	if again.Cost() != 6 || again.Seconds() != 3600 || again.Worst() != 60 {
+		t.Errorf("an hour after two hours of earlier attempts costs $%v, after %v s; $%v at worst", again.Cost(), again.Seconds(), again.Worst())
+	}
+	again.State, again.Started, again.Finished = job.Queued, time.Time{}, time.Time{}
+	if again.Cost() != 4 {
+		t.Errorf("while it waits to run again it has cost $%v", again.Cost())
+	}
+	if again.State = job.Lost; again.Cost() != 60 {
+		t.Errorf("lost, it costs $%v", again.Cost())
+	}
+}
+
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	good := job.Spec{Dir: t.TempDir(), Command: []string{"true"}, Env: map[string]string{"A": "b=c"}}

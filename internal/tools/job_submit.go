@@ -266,7 +266,8 @@ func finals(callID string, statuses ...job.Status) []tool.Charge {
 	session := callID[:strings.LastIndex(callID, "/")+1]
 	var all []tool.Charge
 	for _, s := range statuses {
-		if s.Done() && s.USDPerHour > 0 && session != "" && strings.HasPrefix(s.Label, session) {
+		over := s.Done() && (s.State != job.Lost || !s.Finished.IsZero()) // else it stays at its worst
+		if over && s.USDPerHour > 0 && session != "" && strings.HasPrefix(s.Label, session) {
 			all = append(all, tool.Charge{Label: s.Label, Job: s.ID, USD: s.Cost(), Final: true})
 		}
 	}

@@ -1,7 +1,6 @@
 package hfjobs
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -33,19 +32,9 @@ func (b *Backend) Offers(ctx context.Context) ([]job.Offer, error) {
 	for i, h := range all {
 		offers[i] = offerOf(h)
 	}
-	slices.SortStableFunc(offers, func(x, y job.Offer) int {
-		return cmp.Or(cmp.Compare(order(x), order(y)), cmp.Compare(x.USDPerHour, y.USDPerHour))
-	})
+	slices.SortStableFunc(offers, job.ByPrice)
 	b.offers, b.offersAt = offers, time.Now()
 	return slices.Clone(offers), nil
-}
-
-// order puts what nobody knows the price of last: its price is 0.
-func order(o job.Offer) int {
-	if o.PriceUnknown {
-		return 1
-	}
-	return 0
 }
 
 // choose is the hardware for a need.

@@ -333,7 +333,7 @@ func offers(t *testing.T, h harness) {
 		t.Fatalf("offers %v, %v", all, err)
 	}
 	for i, o := range all {
-		if o.Flavor == "" || o.USDPerHour < 0 || i > 0 && o.USDPerHour < all[i-1].USDPerHour {
+		if o.Flavor == "" || o.USDPerHour < 0 || i > 0 && job.ByPrice(all[i-1], o) > 0 {
 			t.Errorf("offer %d is %+v", i, o)
 		}
 	}

@@ -185,8 +185,8 @@ func (b Backend) settleQueued(ctx context.Context, f folder) error {
 
 // Find implements job.Backend.
 func (b Backend) Find(ctx context.Context, label string) (job.Status, error) {
-	if !supported {
-		return job.Status{}, errUnsupported
+	if !supported { // then it has no job
+		return job.Status{}, fmt.Errorf("find job labeled %q: %w: %w", label, job.ErrNotFound, errUnsupported)
 	}
 	id, err := b.claimed(label)
 	if err != nil {

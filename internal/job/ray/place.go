@@ -190,7 +190,7 @@ func (b Backend) kinds(ctx context.Context) ([]kind, error) {
 		sorted[i] = *k
 	}
 	slices.SortFunc(sorted, func(x, y kind) int {
-		return cmp.Or(cmp.Compare(x.USDPerHour, y.USDPerHour), cmp.Compare(x.GPUs, y.GPUs), cmp.Compare(x.CPUs, y.CPUs), cmp.Compare(x.Flavor, y.Flavor))
+		return cmp.Or(job.ByPrice(x.Offer, y.Offer), cmp.Compare(x.GPUs, y.GPUs), cmp.Compare(x.CPUs, y.CPUs), cmp.Compare(x.Flavor, y.Flavor))
 	})
 	return sorted, nil
 }

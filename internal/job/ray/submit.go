@@ -238,7 +238,7 @@ func (b Backend) seal(rec job.Record, d draft) (job.Record, error) {
 	}
 	rec.Kept = map[string]string{keptSession: d.session, keptRequest: body}
 	rec.Last.ScriptSHA256, rec.Last.Hardware, rec.Last.USDPerHour = d.scriptSHA256, d.hardware, d.usdPerHour
-	rec.Last.TimeLimit = rec.Spec.TimeLimit
+	rec.Last.TimeLimit, rec.Last.Retries = rec.Spec.TimeLimit, rec.Spec.Retries
 	rec.Last.URL = b.address() + "/#/jobs/" + refOf(rec)
 	return rec, b.records().Save(rec)
 }

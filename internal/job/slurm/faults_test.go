@@ -178,7 +178,7 @@ func refused(t *testing.T, f faults) {
 
 // gpus looks at what is offered while a job has the GPUs.
 func gpus(t *testing.T, f faults) {
-	f.USDPerHour, f.GPUMemoryMB = map[string]float64{"urgent": 2}, map[string]int64{"a100": 40 << 10}
+	f.USDPerHour, f.GPUMemoryMB = map[string]float64{"urgent": 2, "*": 1}, map[string]int64{"a100": 40 << 10}
 	spec := f.shell("gpus", "echo gpus $CUDA_VISIBLE_DEVICES; sleep 14")
 	spec.Hardware = job.Hardware{GPUs: 2, GPU: "A100", GPUMemoryMB: 40 << 10}
 	s := f.submit(spec)
@@ -306,7 +306,11 @@ func preempted(t *testing.T, f faults) {
 	f.started("again")
 	urgent := f.submit(full("urgent", "sleep 2", "urgent:a100"))
 	f.want(f.until(urgent.ID, ""), job.Succeeded, 0)
-	f.want(f.until(first.ID, ""), job.Succeeded, 0)
+	done := f.until(first.ID, "")
+	f.want(done, job.Succeeded, 0)
+	if done.EarlierSeconds <= 0 || done.EarlierSeconds > 100 || done.Retries != 1 {
+		t.Errorf("the first attempt is not counted: %+v", done)
+	}
 	f.ran("again", "run 0\nrun 1\n")
 	log := ""
 	for line, err := range f.Logs(f.ctx, first.ID, 0) {

@@ -14,7 +14,8 @@ type history struct {
 	start   time.Time // zero if it has not started
 	end     time.Time // zero if it has not ended, or could not say so
 	code    int
-	how     string // it ended: itself, asked, canceled, preempted or failed
+	earlier []time.Duration // that the attempts before it ran, at most
+	how     string          // it ended: itself, asked, canceled, preempted or failed
 	why     string
 }
 
@@ -54,7 +55,11 @@ func (h *history) note(fields []string) {
 	at := parseSeconds(fields[2])
 	switch fields[0] {
 	case "start":
-		*h = history{attempt: attempt, ref: fields[3], node: fields[4], start: at}
+		earlier := h.earlier
+		if !h.start.IsZero() {
+			earlier = append(earlier, h.ran(at))
+		}
+		*h = history{attempt: attempt, ref: fields[3], node: fields[4], start: at, earlier: earlier}
 	case "end":
 		code, err := strconv.Atoi(fields[3])
 		if err != nil {
@@ -65,6 +70,24 @@ func (h *history) note(fields []string) {
 			h.why = fields[5]
 		}
 	}
+}
+
+// ran is how long the attempt ran, which is over by that time.
+func (h history) ran(by time.Time) time.Duration {
+	if !h.end.IsZero() {
+		by = h.end
+	}
+	return max(0, by.Sub(h.start))
+}
+
+// before is how many seconds the attempts before it ran: at their limit at
+// most, for one that was killed with its node noted no end.
+func (h history) before(limit time.Duration) float64 {
+	total := 0.0
+	for _, d := range h.earlier {
+		total += min(d, limit).Seconds()
+	}
+	return total
 }
 
 // parseSeconds reads SECONDS.NANOSECONDS since 1970.

@@ -69,9 +69,9 @@ func (b *Backend) priced(parts []partition) []partition {
 		p := &parts[i]
 		price, known := b.USDPerHour[p.name]
 		if !known {
-			price = b.USDPerHour["*"]
+			price, known = b.USDPerHour["*"]
 		}
-		p.USDPerHour = price
+		p.USDPerHour, p.PriceUnknown = price, !known && b.USDPerHour != nil
 		if p.GPUs > 0 {
 			p.GPUMemoryMB = b.GPUMemoryMB[p.gres]
 		}
@@ -79,7 +79,7 @@ func (b *Backend) priced(parts []partition) []partition {
 		p.Ephemeral = b.Host != ""
 	}
 	slices.SortStableFunc(parts, func(x, y partition) int {
-		return cmp.Or(cmp.Compare(x.USDPerHour, y.USDPerHour), cmp.Compare(y.rank(), x.rank()))
+		return cmp.Or(job.ByPrice(x.Offer, y.Offer), cmp.Compare(y.rank(), x.rank()))
 	})
 	return parts
 }

@@ -2,6 +2,7 @@ package slurm
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -81,6 +82,13 @@ func TestHistory(t *testing.T) {
 	if d := all["d"]; d.final() || d.attempt != 1 || d.node != "n2" || !d.end.IsZero() {
 		t.Errorf("one that runs again: %+v", d)
 	}
+	again := parseHistories("f/history:start 0 1000 1 n\nf/history:end 0 1600 143 asked\nf/history:start 1 2000 1 n\nf/history:start 2 9000 1 n\n")["f"]
+	if got := again.before(time.Hour); got != 600+3600 {
+		t.Errorf("10 min that are noted and one attempt at its limit of an hour are %v s", got)
+	}
+	if now := going(job.Status{TimeLimit: time.Hour, EarlierSeconds: again.before(time.Hour)}, again, row{state: "PENDING"}); now.EarlierSeconds != 600+2*3600 || !now.Started.IsZero() {
+		t.Errorf("while it waits to run again: %+v", now)
+	}
 	if e := all["e"]; e.final() || !e.end.IsZero() {
 		t.Errorf("one whose end is cut off: %+v", e)
 	}
@@ -145,6 +153,26 @@ func TestPartitions(t *testing.T) {
 	}
 	if p := parts[2]; p.GPUs != 2 || p.FreeGPUs != 2 {
 		t.Errorf("the third is %+v", p)
+	}
+}
+
+func TestPricesOfPartitions(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		prices map[string]float64
+		want   string
+	}{
+		"none":           {nil, "a 0 false|b 0 false|"},
+		"of one":         {map[string]float64{"b": 2}, "b 2 false|a 0 true|"},
+		"and the others": {map[string]float64{"b": 2, "*": 1}, "a 1 false|b 2 false|"},
+	} {
+		got := ""
+		for _, p := range (&Backend{USDPerHour: c.prices}).priced([]partition{{name: "a"}, {name: "b"}}) {
+			got += fmt.Sprint(p.name, " ", p.USDPerHour, " ", p.PriceUnknown, "|")
+		}
+		if got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
 	}
 }
 

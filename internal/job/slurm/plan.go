@@ -71,7 +71,7 @@ func (b *Backend) plan(ctx context.Context, spec job.Spec) (p plan, err error) {
 // on is the record of a job with what is planned.
 func (p plan) on(rec job.Record, spec job.Spec) job.Record {
 	rec.Spec = spec
-	rec.Last.TimeLimit, rec.Last.USDPerHour = p.limit, p.part.USDPerHour
+	rec.Last.TimeLimit, rec.Last.USDPerHour, rec.Last.Retries = p.limit, p.part.USDPerHour, spec.Retries
 	rec.Last.Hardware = fmt.Sprintf("partition %s, CPUs: %d", p.part.name, max(spec.CPUs, 1))
 	if p.gpus > 0 {
 		rec.Last.Hardware += fmt.Sprintf(", GPUs: %d %s", p.gpus, p.part.gres)

@@ -83,7 +83,7 @@ type Backend struct {
 	Python     string   // python there; python3 if empty
 
 	TimeLimit   time.Duration      // of a job that names none; an hour if 0
-	USDPerHour  map[string]float64 // what a job costs, by partition, "*" for the others; free if there is none
+	USDPerHour  map[string]float64 // what a job costs, by partition, "*" for the others; free if nil
 	GPUMemoryMB map[string]int64   // by type of GPU, since Slurm does not say
 
 	Env    []string                                  // what sandbox.Environ chooses from; os.Environ() if nil

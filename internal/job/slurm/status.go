@@ -55,7 +55,7 @@ func (b *Backend) judge(ctx context.Context, rec *job.Record, s snapshot) (job.S
 	h := s.histories[rec.ID]
 	now := rec.Last
 	now.Reason = ""
-	now.Started = time.Time{}
+	now.Started, now.EarlierSeconds = time.Time{}, h.before(now.TimeLimit)
 	if !h.start.IsZero() {
 		now.Started = later(h.start, now.Submitted)
 	}
@@ -184,6 +184,7 @@ func going(now job.Status, h history, r row) job.Status {
 	}
 	if !h.start.IsZero() {
 		now.Reason = "the machine was taken from it, and it waits to run again"
+		now.EarlierSeconds += min(h.ran(time.Now()), now.TimeLimit).Seconds()
 	}
 	return now
 }
