@@ -72,7 +72,7 @@ func pack(spec job.Spec) (load, error) {
 	if spec.Script == "" {
 		l.command = slices.Concat(spec.Command, spec.Args)
 	} else {
-		source, err := readScript(root, spec)
+		source, err := job.ReadScript(spec)
 		if err != nil {
 			return load{}, err
 		}
@@ -114,17 +114,6 @@ func uvCommand(spec job.Spec, source []byte) (command []string, bare int) {
 		bare = len(command)
 	}
 	return slices.Concat(command, []string{filepath.ToSlash(filepath.Clean(spec.Script))}, spec.Args), bare
-}
-
-func readScript(root *os.Root, spec job.Spec) ([]byte, error) {
-	if !filepath.IsLocal(spec.Script) {
-		return nil, fmt.Errorf("script %q is not inside the job's folder %s", spec.Script, spec.Dir)
-	}
-	source, err := readFile(root, spec.Script)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no script %s in %s: %w", spec.Script, spec.Dir, fs.ErrNotExist)
-	}
-	return source, err
 }
 
 // readFile reads a file, and nothing else: a pipe would wait for a writer.

@@ -159,7 +159,7 @@ func TestDependencies(t *testing.T) {
 		"# /// script\n# dependencies = [\n# ///\n":                                                 nil,
 		"# /// script\n# dependencies = [\"a\n# ///\n":                                              {"a\n"},
 	} {
-		if got := dependencies(inlineMetadata(source)); !slices.Equal(got, want) {
+		if got := dependencies(metadata(source)); !slices.Equal(got, want) {
 			t.Errorf("%q needs %q, want %q", source, got, want)
 		}
 	}
@@ -179,7 +179,7 @@ func TestRequirements(t *testing.T) {
 		if list := `"b\u003e=2; python_version\u003c'4'", "odd \"\\ é", `; got != strings.ReplaceAll(want, "MORE", list) {
 			t.Errorf("%q became %q", block, got)
 		}
-		if back := inlineMetadata(requirements{Block: got}.script()); back != got {
+		if back := metadata(requirements{Block: got}.script()); back != got {
 			t.Errorf("%q was written as %q", got, back)
 		}
 		if addDependencies(block, nil) != block {
@@ -222,4 +222,9 @@ func TestJudge(t *testing.T) {
 			t.Errorf("killed when memory ran out: %+v", e)
 		}
 	}
+}
+
+func metadata(source string) string {
+	toml, _ := job.Metadata([]byte(source))
+	return toml
 }

@@ -71,24 +71,6 @@ func (r requirements) script() string {
 	return text.String() + "# ///\n"
 }
 
-// metadataBlock is how PEP 723 writes a block.
-var metadataBlock = regexp.MustCompile(`(?m)^# /// script[ \t]*\r?\n((?:#(?: .*)?\r?\n)+)# ///[ \t]*\r?$`)
-
-// inlineMetadata returns the TOML that a script carries in its comments, "" if
-// it has none.
-func inlineMetadata(source string) (toml string) {
-	match := metadataBlock.FindStringSubmatch(source)
-	if match == nil {
-		return ""
-	}
-	var text strings.Builder
-	for line := range strings.Lines(match[1]) {
-		line = strings.TrimPrefix(strings.TrimPrefix(line, "#"), " ")
-		text.WriteString(strings.TrimRight(line, "\r\n") + "\n")
-	}
-	return text.String()
-}
-
 var (
 	dependenciesKey = regexp.MustCompile(`(?m)^[ \t]*dependencies[ \t]*=[ \t]*\[`)
 	tableHeader     = regexp.MustCompile(`(?m)^[ \t]*\[`)

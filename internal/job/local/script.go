@@ -4,10 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,9 +12,6 @@ import (
 
 	"ml-intern/internal/job"
 )
-
-// maxScript is the largest script: what is larger is data in the wrong place.
-const maxScript = 16 << 20
 
 // takeCommand decides how a job without a script is run.
 func (b Backend) takeCommand(rec *record) (err error) {
@@ -52,7 +46,7 @@ func commandLine(spec job.Spec, installs bool) ([]string, error) {
 // takeScript copies the job's script to its folder, so that the job runs what
 // was submitted, and decides how it is run.
 func (b Backend) takeScript(f folder, rec *record) error {
-	source, err := readScript(rec.Spec)
+	source, err := job.ReadScript(rec.Spec)
 	if err != nil {
 		return err
 	}
@@ -68,7 +62,8 @@ func (b Backend) takeScript(f folder, rec *record) error {
 	if err := writeFile(filepath.Join(dir, name), source); err != nil {
 		return fmt.Errorf("copy script: %w", err)
 	}
-	if rec.Requirements, err = b.requirements(rec.Spec, inlineMetadata(string(source))); err != nil {
+	metadata, _ := job.Metadata(source)
+	if rec.Requirements, err = b.requirements(rec.Spec, metadata); err != nil {
 		return fmt.Errorf("run %s: %w", rec.Spec.Script, err)
 	}
 	python := "python" // that of the environment
@@ -81,40 +76,6 @@ func (b Backend) takeScript(f folder, rec *record) error {
 	copied := filepath.Join(b.Dir, jobsDir, rec.ID, scriptDir, name)
 	rec.Argv = append([]string{python, copied}, rec.Spec.Args...)
 	return nil
-}
-
-// readScript reads the script through the folder it must be in, so that neither
-// ".." nor a symbolic link leads out.
-func readScript(spec job.Spec) ([]byte, error) {
-	if !filepath.IsLocal(spec.Script) {
-		return nil, fmt.Errorf("script %q is not inside the job's folder %s", spec.Script, spec.Dir)
-	}
-	root, err := os.OpenRoot(spec.Dir)
-	if err != nil {
-		return nil, fmt.Errorf("open the job's folder: %w", err)
-	}
-	defer root.Close()
-	info, err := root.Stat(spec.Script) // first: opening a pipe would wait for a writer
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("there is no script %s in %s: %w", spec.Script, spec.Dir, fs.ErrNotExist)
-	case err != nil:
-		return nil, fmt.Errorf("read script in %s: %w", spec.Dir, err)
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("script %s is not a file", spec.Script)
-	case info.Size() > maxScript:
-		return nil, fmt.Errorf("script %s has %d bytes, more than the %d of any script", spec.Script, info.Size(), maxScript)
-	}
-	file, err := root.Open(spec.Script)
-	if err != nil {
-		return nil, fmt.Errorf("read script: %w", err)
-	}
-	defer file.Close()
-	source, err := io.ReadAll(io.LimitReader(file, maxScript))
-	if err != nil {
-		return nil, fmt.Errorf("read script %s: %w", spec.Script, err)
-	}
-	return source, nil
 }
 
 // python returns the machine's own python, of a version if one is asked for.

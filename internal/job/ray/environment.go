@@ -18,7 +18,7 @@ var uvSince = [2]int{2, 43}
 // that needs the same.
 func environment(spec job.Spec, script string, v version, env map[string]any) error {
 	needs := slices.Clone(spec.Dependencies)
-	if block, ok := inlineMetadata(script); ok {
+	if block, ok := job.Metadata([]byte(script)); ok {
 		needs = append(needs, dependencies(block)...)
 	}
 	slices.Sort(needs)
@@ -49,7 +49,7 @@ func python(spec job.Spec, script string) string {
 	if spec.Python != "" {
 		return spec.Python
 	}
-	block, _ := inlineMetadata(script)
+	block, _ := job.Metadata([]byte(script))
 	if m := requiresPython.FindStringSubmatch(block); m != nil {
 		return m[1] + m[2]
 	}
@@ -58,24 +58,9 @@ func python(spec job.Spec, script string) string {
 
 // The header of PEP 723: TOML in comments.
 var (
-	metadataBlock   = regexp.MustCompile(`(?m)^# /// script[ \t]*\r?\n((?:#(?: .*)?\r?\n)+)# ///[ \t]*\r?$`)
 	dependenciesKey = regexp.MustCompile(`(?m)^[ \t]*dependencies[ \t]*=[ \t]*\[`)
 	requiresPython  = regexp.MustCompile(`(?m)^[ \t]*requires-python[ \t]*=[ \t]*(?:"([^"\n]*)"|'([^'\n]*)')`)
 )
-
-// inlineMetadata returns the TOML that a script carries in its comments.
-func inlineMetadata(source string) (toml string, ok bool) {
-	match := metadataBlock.FindStringSubmatch(source)
-	if match == nil {
-		return "", false
-	}
-	var text strings.Builder
-	for line := range strings.Lines(match[1]) {
-		line = strings.TrimPrefix(strings.TrimPrefix(line, "#"), " ")
-		text.WriteString(strings.TrimRight(line, "\r\n") + "\n")
-	}
-	return text.String(), true
-}
 
 // dependencies returns the strings of the metadata's list of dependencies.
 func dependencies(toml string) []string {

@@ -8,8 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -29,9 +27,6 @@ var batchScript string
 //go:embed mask.py
 var maskScript string
 
-// maxScript is the largest script: what is larger is data in the wrong place.
-const maxScript = 16 << 20
-
 // A plan is what a spec comes to here.
 type plan struct {
 	part    partition
@@ -50,7 +45,7 @@ func (b *Backend) plan(ctx context.Context, spec job.Spec) (p plan, err error) {
 		return p, err
 	}
 	if spec.Script != "" {
-		if p.source, err = readScript(spec); err != nil {
+		if p.source, err = job.ReadScript(spec); err != nil {
 			return p, err
 		}
 	}
@@ -118,40 +113,6 @@ func identifier(name string) bool {
 		return r != '_' && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
 	}
 	return name != "" && (name[0] < '0' || name[0] > '9') && !strings.ContainsFunc(name, other)
-}
-
-// readScript reads the script through the folder it must be in, so that neither
-// ".." nor a symbolic link leads out.
-func readScript(spec job.Spec) ([]byte, error) {
-	if !filepath.IsLocal(spec.Script) {
-		return nil, fmt.Errorf("script %q is not inside the job's folder %s", spec.Script, spec.Dir)
-	}
-	root, err := os.OpenRoot(spec.Dir)
-	if err != nil {
-		return nil, fmt.Errorf("open the job's folder: %w", err)
-	}
-	defer root.Close()
-	info, err := root.Stat(spec.Script) // first: opening a pipe would wait for a writer
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("there is no script %s in %s: %w", spec.Script, spec.Dir, fs.ErrNotExist)
-	case err != nil:
-		return nil, fmt.Errorf("read script in %s: %w", spec.Dir, err)
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("script %s is not a file", spec.Script)
-	case info.Size() > maxScript:
-		return nil, fmt.Errorf("script %s has %d bytes, more than the %d of any script", spec.Script, info.Size(), maxScript)
-	}
-	file, err := root.Open(spec.Script)
-	if err != nil {
-		return nil, fmt.Errorf("read script: %w", err)
-	}
-	defer file.Close()
-	source, err := io.ReadAll(io.LimitReader(file, maxScript))
-	if err != nil {
-		return nil, fmt.Errorf("read script %s: %w", spec.Script, err)
-	}
-	return source, nil
 }
 
 // batch is what Slurm runs. Slurm keeps it and shows it to whoever may ask, so

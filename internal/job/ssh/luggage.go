@@ -23,7 +23,6 @@ import (
 // folder and below, and what its inputs name, of any size. Never what is git's,
 // what holds keys, hidden folders, and folders that programs make.
 const (
-	maxScript  = 16 << 20 // what is larger is data in the wrong place
 	smallFile  = 1 << 20
 	smallFiles = 2000 // all together
 	smallBytes = 64 << 20
@@ -50,7 +49,7 @@ func pick(spec job.Spec) (luggage, error) {
 	defer root.Close()
 	folder := "."
 	if spec.Script != "" {
-		if l.script, err = readScript(root, spec); err != nil {
+		if l.script, err = job.ReadScript(spec); err != nil {
 			return l, err
 		}
 		l.name = filepath.ToSlash(filepath.Clean(spec.Script))
@@ -70,30 +69,6 @@ func pick(spec job.Spec) (luggage, error) {
 	slices.Sort(l.files)
 	l.files = slices.DeleteFunc(slices.Compact(l.files), func(file string) bool { return file == l.name })
 	return l, nil
-}
-
-// readScript reads the script through the folder it must be in, so that neither
-// ".." nor a symbolic link leads out.
-func readScript(root *os.Root, spec job.Spec) ([]byte, error) {
-	if !filepath.IsLocal(spec.Script) {
-		return nil, fmt.Errorf("script %q is not inside the job's folder %s", spec.Script, spec.Dir)
-	}
-	info, err := root.Stat(spec.Script) // first: opening a pipe would wait for a writer
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("there is no script %s in %s: %w", spec.Script, spec.Dir, fs.ErrNotExist)
-	case err != nil:
-		return nil, fmt.Errorf("read script in %s: %w", spec.Dir, err)
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("script %s is not a file", spec.Script)
-	case info.Size() > maxScript:
-		return nil, fmt.Errorf("script %s has %d bytes, more than the %d of any script", spec.Script, info.Size(), maxScript)
-	}
-	source, err := root.ReadFile(spec.Script)
-	if err != nil {
-		return nil, fmt.Errorf("read script: %w", err)
-	}
-	return source, nil
 }
 
 // small takes the small files below a folder.
