@@ -26,7 +26,7 @@ func check(t testing.TB, r preflight.Request) preflight.Report {
 // plainRequest is a job of a script that asks for nothing.
 func plainRequest(script string) preflight.Request {
 	return preflight.Request{
-		Spec:  job.Spec{Script: "train.py", Dir: "/work/space", TimeLimit: time.Hour},
+		Spec:  job.Spec{Script: "train.py", Dir: "/home/ada/space", TimeLimit: time.Hour},
 		Offer: offers["free"], Remote: true, Python: preflight.Interpreter{}, Files: fstest.MapFS{"train.py": {Data: []byte(script)}},
 	}
 }

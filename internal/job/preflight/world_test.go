@@ -194,7 +194,7 @@ func request(t testing.TB, w world, files fstest.MapFS, lines []string) (r prefl
 	t.Helper()
 	p := past{smoke: true}
 	r = preflight.Request{
-		Spec:  job.Spec{Script: "train.py", Dir: "/work/space", TimeLimit: 4 * time.Hour},
+		Spec:  job.Spec{Script: "train.py", Dir: "/home/ada/space", TimeLimit: 4 * time.Hour},
 		Offer: offers["a10g"], Remote: true, Hub: w, Account: &hub.Account{Name: "me"}, Python: w.python, Packages: shelf{}, Files: files, Waivers: map[string]string{},
 	}
 	if f := files["train.py"]; f != nil && regexp.MustCompile(`datasets|transformers|trl|huggingface_hub`).Match(f.Data) {

@@ -16,20 +16,25 @@ import (
 	"time"
 )
 
-// The file is what Trackio 0.43 wrote, less the tables that nobody reads here.
+// The file has what Trackio 0.43 wrote, less the tables that nobody reads here.
 func TestTrackio(t *testing.T) {
 	t.Parallel()
-	data, err := os.ReadFile("testdata/trackio-0.43.db")
-	if err != nil {
-		t.Fatal(err)
-	}
 	path := filepath.Join(t.TempDir(), "odd #name?.db")
 	tr := Trackio{Path: path}
 	var s Set
 	if err := tr.Read(t.Context(), s.Add); err != nil {
 		t.Errorf("a project that is not there yet: %v", err)
 	}
-	if err := os.WriteFile(path, data, 0o600); err != nil {
+	text, err := os.ReadFile("testdata/trackio-0.43.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", "file://"+strings.NewReplacer("#", "%23", "?", "%3f").Replace(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), string(text)); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // each row is read once
@@ -45,11 +50,6 @@ func TestTrackio(t *testing.T) {
 		t.Errorf("one run: %d series, %v", len(only.All()), err)
 	}
 
-	db, err := sql.Open("sqlite", "file://"+strings.NewReplacer("#", "%23", "?", "%3f").Replace(path))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
 	if _, err := db.ExecContext(t.Context(), `INSERT INTO metrics (run_id, timestamp, run_name, step, metrics) VALUES ('x', '2026-11-26T00:00:00+00:00', 'second', 20, '{"loss": 7}')`); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,8 @@
 package watch_test
 
 import (
+	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -50,7 +52,16 @@ func TestMetrics(t *testing.T) {
 	defer server.Close()
 	b := here(t, 2)
 	dir := t.TempDir()
-	fixture, err := filepath.Abs("../series/testdata/trackio-0.43.db")
+	text, err := os.ReadFile("../series/testdata/trackio-0.43.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fixture := filepath.Join(t.TempDir(), "p.db")
+	db, err := sql.Open("sqlite", fixture)
+	if err == nil {
+		_, err = db.ExecContext(t.Context(), string(text))
+		err = errors.Join(err, db.Close())
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
