@@ -53,9 +53,10 @@ llm/replay:     llm llm/wire secret
 llm/baseline:   llm
 llm/catalog:    llm config
 tool:           llm
-session:        llm tool ledger
+approval/shell:
+approval:       llm tool approval/shell
+session:        llm tool ledger approval
 session/sqlite: session llm
-approval:       llm tool ledger
 sandbox:        hub
 job:            hub ledger
 job/series:

@@ -17,7 +17,12 @@ import (
 type Request struct {
 	Call   llm.ToolCall
 	Impact tool.Impact
-	Reason string // why a person is asked; set when a Policy said Ask
+	Rules  []Rule // of this session, which the person gave as answers
+
+	// What a person is told; set when they are to decide.
+	Reason   string // why they are asked
+	Show     string // the change or the script in full; "" if the arguments say it all
+	Remember []Rule // what an answer for more than this call would allow; none if there is no such answer
 }
 
 // The verdicts.
@@ -27,10 +32,20 @@ const (
 	Deny  = "deny"
 )
 
+// How long an answer holds.
+const (
+	Once    = ""
+	Session = "session" // for the rest of the session
+	Always  = "always"  // until the person takes the rule out of their file
+)
+
 // A Decision is the outcome for one Request.
 type Decision struct {
-	Verdict string // Allow, Deny, or, from a Policy only, Ask
-	Reason  string // told to the person on Ask and to the model on Deny
+	Verdict  string // Allow, Deny, or, from a Policy only, Ask
+	Reason   string // told to the person on Ask and to the model on Deny
+	For      string // Once, Session or Always: what a person's yes is for
+	ByRule   bool   // from a Policy: a rule or a hook asks, not the mode
+	Remember []Rule // from a Policy that asks: what would have allowed it
 }
 
 // A Policy judges requests by rules alone.
@@ -69,19 +84,21 @@ func (m Mode) Decide(r Request) Decision {
 	reads := r.Impact.Effect == tool.Reads
 	switch {
 	case m == Plan && !reads:
-		return Decision{Deny, fmt.Sprintf("in plan mode only reading is allowed, and %s %s", r.Call.Name, r.Impact.Effect)}
+		return Decision{Verdict: Deny, Reason: fmt.Sprintf("in plan mode only reading is allowed, and %s %s", r.Call.Name, r.Impact.Effect)}
 	case m == Auto:
 		return auto(r)
+	case !r.Impact.Grants.IsZero():
+		return Decision{Verdict: Ask, Reason: asksFor(r.Impact.Grants)}
 	case r.Impact.Outside != "":
-		return Decision{Ask, r.Impact.Outside}
+		return Decision{Verdict: Ask, Reason: r.Impact.Outside}
 	case reads:
 		return Decision{Verdict: Allow}
 	case r.Impact.Effect == tool.Spends:
-		return Decision{Ask, fmt.Sprintf("it may cost $%.2f", r.Impact.CostUSD)}
+		return Decision{Verdict: Ask, Reason: fmt.Sprintf("it may cost $%.2f", r.Impact.CostUSD)}
 	case r.Impact.Effect == tool.Publishes:
-		return Decision{Ask, "it " + publishes(r.Impact)}
+		return Decision{Verdict: Ask, Reason: "it " + publishes(r.Impact)}
 	case m == Strict:
-		return Decision{Ask, "it " + string(r.Impact.Effect)}
+		return Decision{Verdict: Ask, Reason: "it " + string(r.Impact.Effect)}
 	}
 	return Decision{Verdict: Allow}
 }
@@ -89,12 +106,14 @@ func (m Mode) Decide(r Request) Decision {
 // auto allows everything but what nobody could take back.
 func auto(r Request) Decision {
 	switch {
+	case !r.Impact.Grants.IsZero():
+		return Decision{Verdict: Deny, Reason: asksFor(r.Impact.Grants) + ", which only a person can give: run with --approve ask at a terminal"}
 	case r.Impact.Deletes:
-		return Decision{Deny, "with --approve auto nothing is deleted beyond the workspace; a person must do that, or run with --approve ask at a terminal"}
+		return Decision{Verdict: Deny, Reason: "with --approve auto nothing is deleted beyond the workspace; a person must do that, or run with --approve ask at a terminal"}
 	case r.Impact.Public:
-		return Decision{Deny, "with --approve auto nothing is made public; keep it private, or a person must run with --approve ask at a terminal"}
+		return Decision{Verdict: Deny, Reason: "with --approve auto nothing is made public; keep it private, or a person must run with --approve ask at a terminal"}
 	case r.Impact.Recurring:
-		return Decision{Deny, "with --approve auto nothing is started that goes on by itself; run it once, or a person must run with --approve ask at a terminal"}
+		return Decision{Verdict: Deny, Reason: "with --approve auto nothing is started that goes on by itself; run it once, or a person must run with --approve ask at a terminal"}
 	}
 	return Decision{Verdict: Allow}
 }

@@ -58,6 +58,16 @@ func (r *Router) Impact(call llm.ToolCall) Impact {
 	return spec.Impact(args)
 }
 
+// Show is what a person should see before the call runs, besides its
+// arguments; "" for nothing.
+func (r *Router) Show(call llm.ToolCall) string {
+	t, ok := r.byName[call.Name]
+	if !ok || t.Spec().Show == nil || !json.Valid([]byte(call.Args)) {
+		return ""
+	}
+	return t.Spec().Show(call.Args)
+}
+
 // Resumable reports whether a call that a crash interrupted may run again.
 func (r *Router) Resumable(call llm.ToolCall) bool {
 	t, ok := r.byName[call.Name]

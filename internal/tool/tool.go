@@ -32,7 +32,26 @@ type Impact struct {
 	Recurring bool    `json:"recurring,omitempty"` // goes on by itself
 	CostUSD   float64 `json:"cost_usd,omitempty"`  // at worst; 0 when free
 	Object    string  `json:"object,omitempty"`    // what is published, opened or deleted, for the person who decides
+
+	// What rules may name.
+	Shell   string   `json:"shell,omitempty"`   // the shell line that it runs
+	Argv    []string `json:"argv,omitempty"`    // the program that it runs without a shell, with its arguments
+	Paths   []string `json:"paths,omitempty"`   // absolute: files and folders that it reads or changes
+	Hosts   []string `json:"hosts,omitempty"`   // other machines that it reaches, by name
+	Repo    string   `json:"repo,omitempty"`    // on the Hub
+	Secrets []string `json:"secrets,omitempty"` // that it gives away, by name
+
+	Grants Grants `json:"grants,omitzero"` // what it asks for beyond confinement
 }
+
+// Grants are single exceptions from confinement, which a person gives.
+type Grants struct {
+	Paths []string `json:"paths,omitempty"` // absolute
+	Hosts []string `json:"hosts,omitempty"`
+}
+
+// IsZero reports whether nothing is granted.
+func (g Grants) IsZero() bool { return len(g.Paths) == 0 && len(g.Hosts) == 0 }
 
 // A Spec describes a tool to the model and to the policy.
 type Spec struct {
@@ -42,6 +61,10 @@ type Spec struct {
 	// Impact judges one call by its arguments, which are valid JSON but may
 	// not fit the schema. Nil means that Effect says it all.
 	Impact func(args string) Impact
+
+	// Show is what a person should see before the call runs, in full: the
+	// change to a file, the script. Nil means that the arguments say it all.
+	Show func(args string) string
 
 	// Resumable says that running a call again with the same ID finishes
 	// what a crash interrupted and repeats nothing: a job is found by its
