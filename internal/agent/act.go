@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"ml-intern/internal/approval"
 	"ml-intern/internal/ledger"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/session"
@@ -61,52 +60,6 @@ func (t turn) resume(ctx context.Context) (fresh []session.PendingCall, err erro
 		}
 	}
 	return fresh, nil
-}
-
-// authorize returns the calls that may run, after asking where the policy
-// says so. It records a result for every other call.
-func (t turn) authorize(ctx context.Context, calls []session.PendingCall) ([]llm.ToolCall, error) {
-	verdicts, judged := make(map[string]approval.Decision), make(map[string]tool.Impact)
-	var open []approval.Request
-	inLoop := banned(t.session)
-	for _, call := range calls {
-		if inLoop(call.ToolCall) {
-			verdicts[call.ID] = approval.Decision{Verdict: approval.Deny, Reason: loopReason}
-			continue
-		}
-		req := approval.Request{Call: call.ToolCall, Impact: t.Tools.Impact(call.ToolCall)}
-		judged[call.ID] = req.Impact
-		decision := t.Policy.Decide(req)
-		switch {
-		case call.Verdict == approval.Deny:
-			decision = approval.Decision{Verdict: approval.Deny, Reason: "a person said no"}
-		case decision.Verdict == approval.Ask && call.Verdict == approval.Allow:
-			decision.Verdict = approval.Allow // a person had said so before the program stopped
-		case decision.Verdict == approval.Ask:
-			req.Reason = decision.Reason
-			open = append(open, req)
-			continue
-		}
-		verdicts[call.ID] = decision
-	}
-	if err := t.askPerson(ctx, open, verdicts); err != nil {
-		return nil, err
-	}
-	var allowed []llm.ToolCall
-	for _, call := range calls {
-		d := verdicts[call.ID]
-		if d.Verdict == approval.Allow {
-			if err := t.setAside(call.ID, judged[call.ID].CostUSD); err != nil {
-				d = approval.Decision{Verdict: approval.Deny, Reason: err.Error()}
-			}
-		}
-		if d.Verdict == approval.Allow {
-			allowed = append(allowed, call.ToolCall)
-		} else if err := t.refuse(ctx, call.ID, "refused: "+d.Reason); err != nil {
-			return nil, err
-		}
-	}
-	return allowed, nil
 }
 
 // setAside reserves the worst case of a call that costs money, as it was judged
@@ -167,40 +120,6 @@ func (t turn) chargeJobs(ctx context.Context) error {
 	}
 	t.Ledger.Spend(ledger.Amount{USD: t.session.Due(charges)})
 	return t.emit(ctx, session.Event{Charged: &session.Charged{Charges: charges}})
-}
-
-// askPerson puts the open questions to a person, all at once, and records the
-// answers.
-func (t turn) askPerson(ctx context.Context, open []approval.Request, verdicts map[string]approval.Decision) error {
-	if len(open) == 0 {
-		return nil
-	}
-	asked := session.Asked{Reason: open[0].Reason}
-	for _, req := range open {
-		asked.CallIDs = append(asked.CallIDs, req.Call.ID)
-	}
-	if err := t.emit(ctx, session.Event{Asked: &asked}); err != nil {
-		return err
-	}
-	decisions, err := t.Approver.Approve(ctx, open)
-	if err != nil {
-		return fmt.Errorf("ask about %s (%s): %w", open[0].Call.Name, open[0].Reason, interruption(ctx, err))
-	}
-	if len(decisions) != len(open) {
-		return fmt.Errorf("ask a person: %d answers to %d questions", len(decisions), len(open))
-	}
-	for i, d := range decisions {
-		id := open[i].Call.ID
-		if d.Verdict != approval.Allow && d.Reason == "" {
-			d.Reason = "a person said no"
-		}
-		verdicts[id] = d
-		decided := session.Decided{CallID: id, Verdict: d.Verdict, By: "person", Reason: d.Reason}
-		if err := t.emit(ctx, session.Event{Decided: &decided}); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // drop settles a call that will not be finished. If it had begun, what it did is
@@ -312,6 +231,7 @@ func (t turn) runCall(ctx context.Context, call llm.ToolCall, started session.St
 			}
 		},
 	})
+	t.afterTool(ctx, call, &res, out)
 	mu.Lock()
 	over = true
 	mu.Unlock()
@@ -374,13 +294,4 @@ func (t turn) limit(r *session.Result, limit int) error {
 	r.Full = path
 	r.Text = fmt.Sprintf("%s\n[… %d bytes left out; the whole result is in %s …]\n%s", head, left, path, tail)
 	return nil
-}
-
-// Nobody is the Approver of a run without a person: every question stops the
-// turn, to be decided when the session is resumed.
-type Nobody struct{}
-
-// Approve implements Approver.
-func (Nobody) Approve(context.Context, []approval.Request) ([]approval.Decision, error) {
-	return nil, ErrApproval
 }

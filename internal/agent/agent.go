@@ -60,6 +60,9 @@ type Agent struct {
 	// Charges says what became of charges that are open, of those of which it
 	// can say it. Nil means that no job costs anything.
 	Charges func(ctx context.Context, open []tool.Charge) []tool.Charge
+
+	Hooks    Hooks                                               // nil for none
+	Remember func(rules []approval.Rule) (where string, _ error) // writes rules into the person's file
 }
 
 // Run answers one prompt. It yields each event after saving it. An empty
@@ -69,7 +72,7 @@ func (a *Agent) Run(ctx context.Context, s *session.Session, prompt string) iter
 	return func(yield func(session.Event, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		t := turn{Agent: a, session: s, yield: yield, holds: make(map[string]hold)}
+		t := turn{Agent: a, session: s, yield: yield, holds: make(map[string]hold), said: make(map[string]string)}
 		t.overhead, t.overheadMost = a.overhead()
 		err := t.run(ctx, prompt)
 		t.releaseRest()
@@ -91,7 +94,8 @@ type turn struct {
 	session *session.Session
 	yield   func(session.Event, error) bool
 
-	holds map[string]hold // by call id
+	holds map[string]hold   // by call id
+	said  map[string]string // by call id: what hooks said of a call
 
 	overhead, overheadMost int // tokens of system prompt and tools, about and at most
 }
@@ -125,6 +129,10 @@ func (t turn) run(ctx context.Context, prompt string) error {
 			return err
 		}
 	}
+	if err := t.atPrompt(ctx); err != nil {
+		return err
+	}
+	before := t.session.Steps()
 	for {
 		if err := t.settle(ctx); err != nil {
 			return err
@@ -133,7 +141,10 @@ func (t turn) run(ctx context.Context, prompt string) error {
 			return err
 		}
 		if t.session.Answered() {
-			return t.chargeJobs(ctx)
+			if goOn, err := t.stops(ctx, before); err != nil || !goOn {
+				return err
+			}
+			continue
 		}
 		if t.session.Steps() >= t.MaxSteps {
 			return fmt.Errorf("%w: %d steps without an answer", ErrSteps, t.MaxSteps)
@@ -146,6 +157,16 @@ func (t turn) run(ctx context.Context, prompt string) error {
 			return err
 		}
 	}
+}
+
+// stops ends a turn that has its answer, unless hooks send the model back.
+func (t turn) stops(ctx context.Context, before int) (goOn bool, err error) {
+	if t.session.Steps() > before {
+		if goOn, err = t.atStop(ctx); goOn || err != nil {
+			return goOn, err
+		}
+	}
+	return false, t.chargeJobs(ctx)
 }
 
 // begin records the prompt, after settling what an earlier turn left behind.

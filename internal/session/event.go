@@ -9,6 +9,7 @@ package session
 import (
 	"time"
 
+	"ml-intern/internal/approval"
 	"ml-intern/internal/ledger"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/tool"
@@ -115,6 +116,10 @@ type Decided struct {
 	Verdict string `json:"verdict"`
 	By      string `json:"by"` // "policy", "person" or "guard"
 	Reason  string `json:"reason,omitempty"`
+
+	For    string          `json:"for,omitempty"`   // approval.Session or approval.Always: a yes to more than this call
+	Rules  []approval.Rule `json:"rules,omitempty"` // what that yes allows
+	Grants tool.Grants     `json:"grants,omitzero"` // what a yes opened beyond confinement
 }
 
 // Started is saved before a tool runs, so that no call starts twice.

@@ -1,0 +1,41 @@
+package session
+
+import (
+	"slices"
+
+	"ml-intern/internal/approval"
+	"ml-intern/internal/tool"
+)
+
+// Rules lists what the person allowed for the rest of the session.
+func (s *Session) Rules() []approval.Rule {
+	var all []approval.Rule
+	for d := range s.allowed() {
+		all = append(all, d.Rules...)
+	}
+	return all
+}
+
+// Grants lists what was opened beyond confinement, each once.
+func (s *Session) Grants() tool.Grants {
+	var all tool.Grants
+	for d := range s.allowed() {
+		all.Paths = append(all.Paths, d.Grants.Paths...)
+		all.Hosts = append(all.Hosts, d.Grants.Hosts...)
+	}
+	slices.Sort(all.Paths)
+	slices.Sort(all.Hosts)
+	all.Paths, all.Hosts = slices.Compact(all.Paths), slices.Compact(all.Hosts)
+	return all
+}
+
+// allowed visits the decisions that said yes.
+func (s *Session) allowed() func(yield func(*Decided) bool) {
+	return func(yield func(*Decided) bool) {
+		for _, ev := range s.events {
+			if ev.Decided != nil && ev.Decided.Verdict == approval.Allow && !yield(ev.Decided) {
+				return
+			}
+		}
+	}
+}
