@@ -84,7 +84,8 @@ func TestBadComputes(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"compute: hf\n", ownComputes} {
-		if _, err := load(t, "", text, ""); err == nil || !strings.Contains(err.Error(), "may not set compute") {
+		c, err := load(t, "", text, "")
+		if err != nil || c.Compute != config.LocalCompute || len(c.Computes) > 0 || !strings.Contains(strings.Join(c.Notes(), "\n"), "may not set compute") {
 			t.Errorf("a project's file set %q: %v", text, err)
 		}
 	}

@@ -39,6 +39,11 @@ type Config struct {
 	Collect       bool          // what a session makes on the Hub goes into a collection there
 	Models        map[string]ModelFacts
 	Services      Services
+	Rules         []Rule // of the person's files
+	ProjectRules  []Rule // of the project's; see Trust
+	Hooks         []Hook
+	ProjectHooks  []Hook // none unless the folder is trusted
+	Trust         Trust  // of the workspace
 	NoCache       bool   // the cache of the web is neither read nor written
 	Record        string // file that model traffic is written to
 	ReplayTools   bool   // calls are answered from the recording that the model plays
@@ -49,7 +54,10 @@ type Config struct {
 	env    map[string]string
 	origin map[string]string // of the settings that are not defaults
 
-	literal bool // variables are not filled in
+	literal bool     // the file is of a folder that is not trusted: variables are not filled in
+	wide    []string // what the setting at hand held that such a file may not
+	ignored []string
+	process []string // the environment without .env
 }
 
 // Paths are the folders of this program.
@@ -69,7 +77,8 @@ const (
 
 // Load reads the environment, given as KEY=VALUE, the .env file of the folder
 // dir, which never overrides what is set, the person's configuration file, and
-// that of the folder, which may only make things stricter.
+// that of the folder, which may only make things stricter until the person
+// trusts the folder.
 func Load(environ []string, dir string) (*Config, error) {
 	dir, err := workspace(dir)
 	if err != nil {
@@ -101,10 +110,8 @@ func Load(environ []string, dir string) (*Config, error) {
 	if c.Paths, err = c.paths(); err != nil {
 		return nil, err
 	}
-	if err := c.readFile(c.File(), false); err != nil {
-		return nil, err
-	}
-	if err := c.readFile(ProjectFile(dir), true); err != nil {
+	c.process = environ
+	if err := c.readFiles(); err != nil {
 		return nil, err
 	}
 	c.literal = false
@@ -115,6 +122,23 @@ func Load(environ []string, dir string) (*Config, error) {
 		c.BillTo = org
 	}
 	return c, nil
+}
+
+// readFiles reads the person's file, their rules, and the project's file.
+func (c *Config) readFiles() (err error) {
+	if err := c.readFile(c.File(), ownFile); err != nil {
+		return err
+	}
+	mine := c.Rules
+	c.Rules = nil
+	if err := c.readFile(c.RulesFile(), rulesFile); err != nil {
+		return err
+	}
+	c.Rules = append(mine, c.Rules...)
+	if c.Trust, err = c.trustOf(c.Dir); err != nil {
+		return err
+	}
+	return c.readFile(ProjectFile(c.Dir), projectFile)
 }
 
 func workspace(dir string) (string, error) {
@@ -163,6 +187,10 @@ func (c *Config) Secrets() []string {
 	}
 	return secrets
 }
+
+// ProcessEnviron returns the variables as the process was given them, without
+// those of the folder's .env.
+func (c *Config) ProcessEnviron() []string { return c.process }
 
 // Environ returns all variables as KEY=VALUE.
 func (c *Config) Environ() []string {

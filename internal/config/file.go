@@ -16,79 +16,24 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
-// ModelFacts is what a person knows of a model better than the catalogue.
-// Zero fields are left to the catalogue.
-type ModelFacts struct {
-	ContextWindow int         `json:"context_window"`
-	MaxOutput     int         `json:"max_output"`
-	Price         *ModelPrice `json:"price"`
-	Efforts       []string    `json:"efforts"`
-	Images        *bool       `json:"images"`
-}
-
-// ModelPrice is in US dollars per million tokens.
-type ModelPrice struct {
-	Input      float64 `json:"input"`
-	Output     float64 `json:"output"`
-	CacheRead  float64 `json:"cache_read"`
-	CacheWrite float64 `json:"cache_write"`
-}
-
-// A rule says what a project's file may do with a setting: a folder that
-// somebody else wrote must not widen what the program may do.
-type rule int
-
-const (
-	free    rule = iota // may set it
-	tighten             // may only make it stricter
-	never               // may not set it
-	partly              // decoding refuses what is wider
-)
-
-// A setting is one key of the configuration file.
-type setting struct {
-	key   string
-	doc   string
-	rule  rule
-	field func(*Config) any // pointer to where the value is
-}
-
-// settings lists the keys, as they are shown.
-func settings() []setting {
-	return []setting{
-		{"model", "id of the model", free, func(c *Config) any { return &c.Model }},
-		{"fallback", "models that take over, in this order, when the one before is out of reach or credit", free, func(c *Config) any { return &c.Fallback }},
-		{"effort", "how hard the model thinks: none, minimal, low, medium, high, xhigh or max", free, func(c *Config) any { return &c.Effort }},
-		{"approve", "what may run without asking: plan, strict, ask or auto", tighten, func(c *Config) any { return &c.Approve }},
-		{"output", "text, json, stream-json or events", free, func(c *Config) any { return &c.Output }},
-		{"hub", "URL of the Hub, or local", never, func(c *Config) any { return &c.Hub }},
-		{"compute", "where jobs run if they name nothing else: local, hf, or a name of computes", never, func(c *Config) any { return &c.Compute }},
-		{"job_secrets", "variables whose values a job may be given, when it asks for them by name", never, func(c *Config) any { return &c.JobSecrets }},
-		{"computes", "where else jobs can run, by name: type (slurm, ssh, ray or hf) and what belongs to it", never, func(c *Config) any { return &c.Computes }},
-		{"system_append", "text to add to the system prompt", free, func(c *Config) any { return &c.SystemAppend }},
-		{"max_steps", "model calls a turn may take", tighten, func(c *Config) any { return &c.MaxSteps }},
-		{"max_cost", "US dollars a session may cost; 0 for no cap", tighten, func(c *Config) any { return &c.MaxCost }},
-		{"max_tokens", "tokens a session may take of models of unknown price; 0 for no cap", tighten, func(c *Config) any { return &c.MaxTokens }},
-		{"time_budget", "how long a run may take, such as 90m", tighten, func(c *Config) any { return &c.TimeBudget }},
-		{"first_byte_timeout", "how long a model may keep one waiting for the first byte, such as 120s", free, func(c *Config) any { return &c.FirstByte }},
-		{"idle_timeout", "how long a model may pause in a reply, such as 60s", free, func(c *Config) any { return &c.Idle }},
-		{"research_model", "id of the model for sub-agents that do research; same for the session's own; a cheaper one of the same provider if not set", free, func(c *Config) any { return &c.ResearchModel }},
-		{"hub_collection", "true to keep what a session makes on the Hub in a private collection there", never, func(c *Config) any { return &c.Collect }},
-		{"bill_to", "organization that pays on the Hugging Face router", never, func(c *Config) any { return &c.BillTo }},
-		{"models", "facts of models by id: context_window, max_output, price, efforts, images", never, func(c *Config) any { return &c.Models }},
-		{"services", "addresses and keys of what is read outside, search engines, private hosts, requests a second, timeout, cache", partly, func(c *Config) any { return &c.Services }},
-	}
-}
-
 // ProjectFile is the file of a project folder.
 func ProjectFile(dir string) string { return filepath.Join(dir, ".ml-intern", "config.yaml") }
 
 // File is the person's own file.
 func (c *Config) File() string { return filepath.Join(c.Paths.Config, "config.yaml") }
 
+// A source is whose file it is.
+type source int
+
+const (
+	ownFile   source = iota
+	rulesFile        // the person's too, with rules alone
+	projectFile
+)
+
 // readFile puts the settings of a file over those that are there. A file that
 // does not exist sets nothing.
-func (c *Config) readFile(path string, project bool) error {
+func (c *Config) readFile(path string, from source) error {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -96,6 +41,10 @@ func (c *Config) readFile(path string, project bool) error {
 	if err != nil {
 		return fmt.Errorf("read configuration: %w", err)
 	}
+	return c.parse(data, path, from)
+}
+
+func (c *Config) parse(data []byte, path string, from source) error {
 	parsed, err := parser.ParseBytes(data, 0)
 	if err != nil {
 		if e, ok := errors.AsType[*yaml.SyntaxError](err); ok && e.Token != nil {
@@ -108,7 +57,10 @@ func (c *Config) readFile(path string, project bool) error {
 			continue
 		}
 		err := eachKey(doc.Body, func(key string, value ast.Node, line int) error {
-			return c.set(key, value, path, line, project)
+			if from == rulesFile && key != "rules" {
+				return &lineError{line, fmt.Errorf("only rules can stand here, not %s: put it into %s", key, c.File())}
+			}
+			return c.set(key, value, path, line, from == projectFile)
 		})
 		if err != nil {
 			if e, ok := errors.AsType[*lineError](err); ok {
@@ -154,6 +106,9 @@ func eachKey(node ast.Node, visit func(key string, value ast.Node, line int) err
 	return nil
 }
 
+// set puts one setting in its place. What would widen something is left out
+// and noted if it comes from a folder that is not trusted; mistakes are errors
+// wherever they stand.
 func (c *Config) set(key string, value ast.Node, path string, line int, project bool) error {
 	all := settings()
 	i := slices.IndexFunc(all, func(s setting) bool { return s.key == key })
@@ -161,30 +116,73 @@ func (c *Config) set(key string, value ast.Node, path string, line int, project 
 		return &lineError{line, fmt.Errorf("there is no key %q%s", key, nearest(key, all))}
 	}
 	s := all[i]
-	if project && s.rule == never {
-		return &lineError{line, fmt.Errorf("a project's file may not set %s: put it into %s", key, c.File())}
+	field := s.field
+	if project && s.project != nil {
+		field = s.project
 	}
 	before := *c
-	c.literal = project
-	if err := c.decode(s.field(c), value); err != nil {
+	c.literal, c.wide = project && c.Trust != Trusted, nil
+	err := c.decode(field(c), value)
+	if err != nil {
+		err = keyed(key, err)
+	} else {
+		err = c.check()
+	}
+	if c.literal {
+		if why := c.widens(s, &before, value, err); why != nil {
+			at := line
+			if inner, ok := errors.AsType[*lineError](why); ok {
+				at = inner.line
+			}
+			*c = before
+			c.ignored = append(c.ignored, fmt.Sprintf("%s:%d: %v", path, at, why))
+			return nil
+		}
+	}
+	if err != nil {
 		if inner, ok := errors.AsType[*lineError](err); ok {
 			line = inner.line
 		}
-		return &lineError{line, fmt.Errorf("%s %w", key, err)}
-	}
-	if err := c.check(); err != nil {
 		return &lineError{line, err}
 	}
-	if project && s.rule == tighten && wider(s.field(&before), s.field(c)) {
-		return &lineError{line, fmt.Errorf("a project's file may only make %s stricter than %s: put it into %s", key, show(s.field(&before)), c.File())}
-	}
-	if project && (key == "model" || key == "fallback") && strings.Contains(show(s.field(c)), "replay/") { // it makes calls without any model
-		return &lineError{line, fmt.Errorf("a project's file may not set %s to a recording: give it with --model", key)}
+	for _, what := range c.wide {
+		c.ignored = append(c.ignored, fmt.Sprintf("%s:%d: %s", path, line, what))
 	}
 	if c.origin == nil {
 		c.origin = make(map[string]string)
 	}
 	c.origin[key] = path
+	return nil
+}
+
+// keyed names the key in front of an error of its value.
+func keyed(key string, err error) error {
+	if inner, ok := errors.AsType[*lineError](err); ok {
+		return &lineError{inner.line, fmt.Errorf("%s %w", key, err)}
+	}
+	return fmt.Errorf("%s %w", key, err)
+}
+
+// widens says why a setting of a project's file would widen something, nil if
+// it does not. A value that only the person's own file could have had is known
+// by being right there.
+func (c *Config) widens(s setting, before *Config, value ast.Node, err error) error {
+	if err != nil {
+		mine := *before
+		mine.literal = false
+		if wrong := mine.decode(s.field(&mine), value); wrong != nil || mine.check() != nil {
+			return nil
+		}
+		return err
+	}
+	switch {
+	case s.rule == never:
+		return fmt.Errorf("a project's file may not set %s: put it into %s", s.key, c.File())
+	case s.rule == tighten && wider(s.field(before), s.field(c)):
+		return fmt.Errorf("a project's file may only make %s stricter than %s: put it into %s", s.key, show(s.field(before)), c.File())
+	case (s.key == "model" || s.key == "fallback") && strings.Contains(show(s.field(c)), "replay/"): // it makes calls without any model
+		return fmt.Errorf("a project's file may not set %s to a recording: give it with --model", s.key)
+	}
 	return nil
 }
 
@@ -296,6 +294,10 @@ func (c *Config) decode(to any, node ast.Node) error {
 		return c.numbers(to, node)
 	case *Services:
 		return c.services(to, node)
+	case *[]Rule:
+		return c.rules(to, node)
+	case *[]Hook:
+		return c.hooks(to, node)
 	}
 	return fmt.Errorf("has a type that is not known: %T", to)
 }

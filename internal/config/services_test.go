@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -112,7 +113,10 @@ func TestBadServices(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := load(t, tt.own, tt.project, "")
+			c, err := load(t, tt.own, tt.project, "")
+			if err == nil && tt.project != "" { // what a project's file may not is left out and named
+				err = errors.New(strings.Join(c.Notes(), "\n"))
+			}
 			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "a1b2c3") {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}

@@ -90,6 +90,10 @@ func Schema() ([]byte, error) {
 			p["type"], p["additionalProperties"] = "object", factsSchema()
 		case *map[string]Compute:
 			maps.Copy(p, computesSchema())
+		case *[]Rule:
+			maps.Copy(p, rulesSchema())
+		case *[]Hook:
+			maps.Copy(p, hooksSchema())
 		case *Services:
 			maps.Copy(p, servicesSchema())
 		}

@@ -1,0 +1,201 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Trust says whether what a folder brings with it counts: the settings of its
+// file that widen something, its hooks, and what else lies in .ml-intern.
+type Trust string
+
+// The states of trust.
+const (
+	NothingToTrust Trust = ""          // the folder brings nothing
+	Untrusted      Trust = "untrusted" // the person has not said that they trust it
+	Changed        Trust = "changed"   // what they trusted was something else
+	Trusted        Trust = "trusted"
+)
+
+// Bounds of what can be trusted: it is read whole whenever it is looked at.
+const (
+	maxTrustedFiles = 2000
+	maxTrustedBytes = 32 << 20
+)
+
+// ProjectDir is the folder of a project that holds what it brings.
+func ProjectDir(dir string) string { return filepath.Join(dir, ".ml-intern") }
+
+// trustFile holds the folders that the person trusts: the digest of what they
+// trusted, by real path.
+func (c *Config) trustFile() string { return filepath.Join(c.Paths.Config, "trusted.json") }
+
+// trustOf looks at a folder.
+func (c *Config) trustOf(dir string) (Trust, error) {
+	if _, err := os.Lstat(ProjectDir(dir)); errors.Is(err, fs.ErrNotExist) {
+		return NothingToTrust, nil
+	}
+	known, err := c.trusted()
+	if err != nil {
+		return Untrusted, err
+	}
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return Untrusted, fmt.Errorf("find folder: %w", err)
+	}
+	want, ok := known[real]
+	if !ok {
+		return Untrusted, nil
+	}
+	if got, err := digest(ProjectDir(real)); err != nil || got != want {
+		return Changed, nil //nolint:nilerr // what cannot be read is not what was trusted
+	}
+	return Trusted, nil
+}
+
+// StillTrusted fails if the folder brings something else than what the person
+// trusted.
+func (c *Config) StillTrusted(dir string) error {
+	if state, err := c.trustOf(dir); err != nil || state != Trusted {
+		return errors.Join(fmt.Errorf("%s is no longer what you trusted; look at it, then: ml-intern config trust", ProjectDir(dir)), err)
+	}
+	return nil
+}
+
+func (c *Config) trusted() (map[string]string, error) {
+	known := make(map[string]string)
+	text, err := os.ReadFile(c.trustFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return known, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read trusted folders: %w", err)
+	}
+	if err := json.Unmarshal(text, &known); err != nil {
+		return nil, fmt.Errorf("read trusted folders: %s: %w; remove the file to trust none", c.trustFile(), err)
+	}
+	return known, nil
+}
+
+// TrustFolder makes what the folder brings count, as it is now.
+func (c *Config) TrustFolder(dir string) error {
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return fmt.Errorf("find folder: %w", err)
+	}
+	sum, err := digest(ProjectDir(real))
+	if err != nil {
+		return err
+	}
+	return c.changeTrust(func(known map[string]string) { known[real] = sum })
+}
+
+// DistrustFolder takes trust back, and reports whether there was any.
+func (c *Config) DistrustFolder(dir string) (was bool, err error) {
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		real = filepath.Clean(dir) // it may be gone
+	}
+	err = c.changeTrust(func(known map[string]string) {
+		_, was = known[real]
+		delete(known, real)
+	})
+	return was, err
+}
+
+func (c *Config) changeTrust(change func(map[string]string)) error {
+	known, err := c.trusted()
+	if err != nil {
+		return err
+	}
+	change(known)
+	text, err := json.MarshalIndent(known, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode trusted folders: %w", err)
+	}
+	return replace(c.trustFile(), append(text, '\n'))
+}
+
+// digest is the digest of names, kinds and contents of all in a folder, but
+// for what the program itself keeps there. Links are refused: what they lead to
+// may change.
+func digest(dir string) (string, error) {
+	h := sha256.New()
+	files, bytes := 0, int64(0)
+	err := filepath.WalkDir(dir, func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, file)
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && rel == "kept" {
+			return fs.SkipDir
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		files++
+		bytes += info.Size()
+		switch {
+		case files > maxTrustedFiles || bytes > maxTrustedBytes:
+			return fmt.Errorf("%s holds more than %d files or %d MB, too much to be trusted", dir, maxTrustedFiles, maxTrustedBytes>>20)
+		case !d.IsDir() && !info.Mode().IsRegular():
+			return fmt.Errorf("%s is a link or a special file, which cannot be trusted", file)
+		}
+		fmt.Fprintf(h, "%q %v %v %d\n", filepath.ToSlash(rel), d.IsDir(), info.Mode()&0o111 != 0, info.Size())
+		if d.IsDir() {
+			return nil
+		}
+		return addFile(h, file)
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("there is nothing to trust: no folder %s", dir)
+	}
+	if err != nil {
+		return "", fmt.Errorf("look at what would be trusted: %w", err)
+	}
+	return fmt.Sprintf("sha256:%x", h.Sum(nil)), nil
+}
+
+func addFile(h io.Writer, file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(h, io.LimitReader(f, maxTrustedBytes))
+	return err
+}
+
+// Notes says what of the project's file was ignored, and how to change that.
+func (c *Config) Notes() []string {
+	if len(c.ignored) == 0 {
+		return nil
+	}
+	why := "you have not trusted this folder"
+	if c.Trust == Changed {
+		why = "it has changed since you trusted this folder"
+	}
+	notes := make([]string, 0, len(c.ignored)+1)
+	for _, text := range c.ignored {
+		notes = append(notes, "ignored: "+text)
+	}
+	return append(notes, fmt.Sprintf("%s; look at %s, then: ml-intern config trust %s", why, ProjectDir(c.Dir), quoted(c.Dir)))
+}
+
+func quoted(s string) string {
+	if strings.ContainsAny(s, " '\"$\\") {
+		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	}
+	return s
+}
