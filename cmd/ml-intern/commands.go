@@ -222,10 +222,36 @@ func configCommand(std cli.Streams) *cobra.Command {
 		command("path", "print the files that are read", 0, func(_ *cobra.Command, cfg *config.Config, _ []string) error {
 			return cli.ConfigPath(cfg, std)
 		}),
+		trustCommand("trust [DIR]", "let the rules, hooks and settings that a folder brings count, as they are now", std, cli.Trust),
+		trustCommand("untrust [DIR]", "take that back", std, cli.Untrust),
 		&cobra.Command{
 			Use: "schema", Short: "print the JSON Schema of the file", Args: exactly(0),
 			RunE: func(*cobra.Command, []string) error { return cli.ConfigSchema(std) },
 		})
+}
+
+// trustCommand is about a folder: the one that is named, or this one.
+func trustCommand(use, short string, std cli.Streams, do func(*config.Config, cli.Streams) error) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return fmt.Errorf("%w: %s takes one folder", app.ErrUsage, cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f := &flags{silent: true}
+			if len(args) == 1 {
+				f.Dir = args[0]
+			}
+			cfg, err := f.config(cmd)
+			if err != nil {
+				return err
+			}
+			return do(cfg, std)
+		},
+	}
 }
 
 func doctorCommand(std cli.Streams) *cobra.Command {

@@ -62,6 +62,8 @@ func newRoot(std cli.Streams) *cobra.Command {
 type flags struct {
 	config.Config
 	cli.RunOptions
+
+	silent bool // what of the configuration is ignored is not said
 }
 
 func (f *flags) add(fs *pflag.FlagSet) {
@@ -92,6 +94,11 @@ func (f *flags) config(cmd *cobra.Command) (*config.Config, error) {
 	cfg, err := config.Load(os.Environ(), f.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", app.ErrUsage, err)
+	}
+	if !f.silent {
+		for _, note := range cfg.Notes() {
+			fmt.Fprintln(cmd.ErrOrStderr(), "ml-intern: "+note)
+		}
 	}
 	f.over(cfg, cmd.Flags())
 	if math.IsNaN(cfg.MaxCost) || math.IsInf(cfg.MaxCost, 0) {

@@ -29,7 +29,7 @@ func (t turn) authorize(ctx context.Context, calls []session.PendingCall) ([]llm
 			return nil, err
 		}
 		if decision.Verdict == approval.Ask {
-			req.Reason, req.Remember, req.Show = decision.Reason, decision.Remember, t.Tools.Show(call.ToolCall)
+			req.Reason, req.Remember, req.Show = decision.Reason, decision.Remember, t.Tools.Show(ctx, call.ToolCall)
 			open = append(open, req)
 			continue
 		}

@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"ml-intern/internal/agent"
-	"ml-intern/internal/approval"
 	"ml-intern/internal/config"
 	"ml-intern/internal/hub/login"
 	"ml-intern/internal/job"
@@ -132,7 +131,6 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 		return nil, errors.Join(err, release())
 	}
 	opened := s.Opened()
-	a.cfg.Dir = opened.Dir
 	if !a.cfg.IsFlag("model") {
 		a.cfg.Model = opened.Model
 	}
@@ -140,6 +138,9 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 		a.cfg.Hub = opened.Hub
 	}
 	if _, err := os.Stat(opened.Dir); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the session's workspace: %w", err), release())
+	}
+	if err := a.cfg.Enter(opened.Dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the session's workspace: %w", err), release())
 	}
 	if err := a.record(opened.ID, prompt); err != nil {
@@ -261,15 +262,15 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 	if err != nil {
 		return nil, err
 	}
-	mode, err := approval.ParseMode(a.cfg.Approve)
+	judge, err := policy(a.cfg)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+		return nil, err
 	}
 	ag := &agent.Agent{
 		System:   agent.System(a.cfg.Dir, a.cfg.SystemAppend),
 		Models:   models,
 		Effort:   a.cfg.Effort,
-		Policy:   mode,
+		Policy:   judge,
 		Approver: agent.Nobody{},
 		Ledger:   &ledger.Account{Cap: ledger.Amount{USD: a.cfg.MaxCost, Tokens: a.cfg.MaxTokens}},
 		Guards:   agent.Guards(),
@@ -278,6 +279,8 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 		Spill:    a.spill(opened.ID),
 		Reason:   func(err error) string { return Classify(err).Reason },
 		Charges:  charges(a.jobs),
+		Hooks:    hooks(a.cfg),
+		Remember: remember(a.cfg),
 	}
 	router, err := a.tools(ctx, opened.ID, a.research(ag, opened))
 	if err != nil {

@@ -52,6 +52,8 @@ func Classify(err error) Exit {
 		return Exit{7, "time_budget", "go on with: ml-intern --continue --time-budget DURATION"}
 	case is(agent.ErrApproval):
 		return Exit{3, "approval", "decide at a terminal: ml-intern --continue --approve ask; or leave it"}
+	case is(agent.ErrHook):
+		return Exit{1, "hook", "change the prompt, or the hook: ml-intern config show"}
 	case is(login.ErrNoToken, login.ErrExpired):
 		return Exit{4, "auth", "log in with: ml-intern login"}
 	case is(login.ErrIdentity) && !is(context.Canceled, hub.ErrUnreachable):

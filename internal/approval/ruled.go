@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"ml-intern/internal/approval/shell"
 	"ml-intern/internal/tool"
 )
 
@@ -118,6 +119,8 @@ func (u Rule) why(p part) string {
 	switch {
 	case p.text == "":
 		return fmt.Sprintf("it writes to a file that is not known before it runs, and a rule %s some (%s): name the file plainly", verb, u)
+	case p.kind == aCommand && slices.ContainsFunc(p.words, func(w shell.Word) bool { return !w.Known }):
+		return fmt.Sprintf("what %s will be is not known before it runs, and it may be what a rule %s (%s): name the program plainly", what, verb, u)
 	case p.kind == aCommand:
 		return fmt.Sprintf("it runs %s, and a rule %s that (%s)", what, verb, u)
 	case p.kind == isUnknown:

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/term"
 
+	"ml-intern/internal/agent"
 	"ml-intern/internal/approval"
 )
 
@@ -32,26 +33,99 @@ func personAt(std Streams) (person, bool) {
 	return person{in, in}, true
 }
 
-// maxShown is how much of a call's arguments is shown.
-const maxShown = 600
-
 // Approve implements agent.Approver. No answer is a no.
 func (p person) Approve(ctx context.Context, reqs []approval.Request) ([]approval.Decision, error) {
 	answers := bufio.NewScanner(p.in)
 	decisions := make([]approval.Decision, len(reqs))
 	for i, r := range reqs {
-		args := strings.Join(strings.Fields(r.Call.Args), " ")
-		fmt.Fprintf(p.out, "\n? %s %s\n  %s\n  allow it? [y/N] ", printable(r.Call.Name), printable(shorten(args, maxShown)), printable(r.Reason))
+		fmt.Fprint(p.out, "\n"+question(r))
+		choice := "[y/N]"
+		if len(r.Remember) > 0 {
+			choice = "[y: this call / s: for this session / a: always / N]"
+			for _, u := range r.Remember {
+				fmt.Fprintf(p.out, "  s and a: %s\n", printable(u.String()))
+			}
+		}
+		fmt.Fprintf(p.out, "  allow it? %s ", choice)
 		line, err := readLine(ctx, answers)
 		if err != nil {
 			return nil, err
 		}
-		decisions[i] = approval.Decision{Verdict: approval.Deny}
-		if answer := strings.ToLower(strings.TrimSpace(line)); answer == "y" || answer == "yes" {
-			decisions[i].Verdict = approval.Allow
-		}
+		decisions[i] = answer(line, len(r.Remember) > 0)
 	}
 	return decisions, nil
+}
+
+// answer reads what the person said.
+func answer(line string, more bool) approval.Decision {
+	yes := approval.Decision{Verdict: approval.Allow}
+	switch strings.ToLower(strings.TrimSpace(line)) {
+	case "y", "yes":
+		return yes
+	case "s", "session":
+		yes.For = approval.Session
+	case "a", "always":
+		yes.For = approval.Always
+	default:
+		return approval.Decision{Verdict: approval.Deny}
+	}
+	if !more {
+		return approval.Decision{Verdict: approval.Deny, Reason: "a person gave an answer that is not for this call"}
+	}
+	return yes
+}
+
+// maxShown is how much of a call's arguments is shown, where nothing is there
+// to be shown in full.
+const maxShown = 600
+
+// question is all that a person needs to decide: the call, what it does in
+// full, what it costs and reaches, and why they are asked.
+func question(r approval.Request) string {
+	var b strings.Builder
+	if r.Show == "" {
+		args := strings.Join(strings.Fields(r.Call.Args), " ")
+		fmt.Fprintf(&b, "? %s %s\n", printable(r.Call.Name), printable(shorten(args, maxShown)))
+	} else {
+		fmt.Fprintf(&b, "? %s\n", printable(r.Call.Name))
+		b.WriteString(shownText(r.Show))
+	}
+	line := func(what string, words ...string) {
+		if text := strings.Join(words, ", "); text != "" {
+			fmt.Fprintf(&b, "  %s: %s\n", what, printable(text))
+		}
+	}
+	i := r.Impact
+	if i.CostUSD > 0 {
+		line("costs", fmt.Sprintf("up to $%.2f", i.CostUSD))
+	}
+	line("files", i.Paths...)
+	line("reaches", i.Hosts...)
+	line("repository", i.Repo)
+	line("is given", i.Secrets...)
+	line("asked because", r.Reason)
+	return b.String()
+}
+
+// shownText is a text of several lines without what a terminal would obey.
+func shownText(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		fmt.Fprintf(&b, "  | %s\n", printable(strings.TrimRight(strings.ReplaceAll(line, "\t", "    "), "\r\n")))
+	}
+	return b.String()
+}
+
+// A bystander is nobody who could be asked: the questions are printed, so that
+// whoever goes on with the session knows what waits for them.
+type bystander struct{ out io.Writer }
+
+// Approve implements agent.Approver.
+func (b bystander) Approve(_ context.Context, reqs []approval.Request) ([]approval.Decision, error) {
+	for _, r := range reqs {
+		fmt.Fprint(b.out, question(r))
+	}
+	return nil, agent.ErrApproval
 }
 
 // readLine waits for a line, or for the end of ctx. A read of a terminal cannot

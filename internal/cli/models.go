@@ -105,8 +105,15 @@ func ShowConfig(cfg *config.Config, std Streams) error {
 // ConfigPath prints the files that are read, and which are there.
 func ConfigPath(cfg *config.Config, std Streams) error {
 	p := printerOf{w: std.Out}
-	for _, path := range []string{cfg.File(), config.ProjectFile(cfg.Dir)} {
+	files := []string{cfg.File(), config.ProjectFile(cfg.Dir)}
+	if _, err := os.Stat(cfg.RulesFile()); err == nil { // which no person has to make
+		files = []string{cfg.File(), cfg.RulesFile(), config.ProjectFile(cfg.Dir)}
+	}
+	for _, path := range files {
 		note := ""
+		if path == config.ProjectFile(cfg.Dir) && cfg.Trust != config.NothingToTrust {
+			note = "  (" + string(cfg.Trust) + ")"
+		}
 		if _, err := os.Stat(path); err != nil {
 			note = "  (not there)"
 		}

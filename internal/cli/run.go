@@ -54,6 +54,7 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions, std Streams) 
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
+	c.Agent.Approver = bystander{std.Err}
 	if who, here := personAt(std); here {
 		c.Agent.Approver = who
 	}

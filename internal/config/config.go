@@ -124,6 +124,22 @@ func Load(environ []string, dir string) (*Config, error) {
 	return c, nil
 }
 
+// Enter makes another folder the workspace: that of a session which goes on.
+// Its rules and hooks take the place of those of the folder before; its other
+// settings were the session's when it began.
+func (c *Config) Enter(dir string) error {
+	if dir == c.Dir {
+		return nil
+	}
+	there, err := Load(c.process, dir)
+	if err != nil {
+		return err
+	}
+	c.Dir, c.Trust = there.Dir, there.Trust
+	c.ProjectRules, c.ProjectHooks = there.ProjectRules, there.ProjectHooks
+	return nil
+}
+
 // readFiles reads the person's file, their rules, and the project's file.
 func (c *Config) readFiles() (err error) {
 	if err := c.readFile(c.File(), ownFile); err != nil {

@@ -60,12 +60,12 @@ func (r *Router) Impact(call llm.ToolCall) Impact {
 
 // Show is what a person should see before the call runs, besides its
 // arguments; "" for nothing.
-func (r *Router) Show(call llm.ToolCall) string {
+func (r *Router) Show(ctx context.Context, call llm.ToolCall) string {
 	t, ok := r.byName[call.Name]
 	if !ok || t.Spec().Show == nil || !json.Valid([]byte(call.Args)) {
 		return ""
 	}
-	return t.Spec().Show(call.Args)
+	return t.Spec().Show(ctx, call.Args)
 }
 
 // Resumable reports whether a call that a crash interrupted may run again.

@@ -64,7 +64,7 @@ type Spec struct {
 
 	// Show is what a person should see before the call runs, in full: the
 	// change to a file, the script. Nil means that the arguments say it all.
-	Show func(args string) string
+	Show func(ctx context.Context, args string) string
 
 	// Resumable says that running a call again with the same ID finishes
 	// what a crash interrupted and repeats nothing: a job is found by its

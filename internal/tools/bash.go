@@ -30,11 +30,13 @@ func Bash(sb executor, trying func(command string) (wentWell func())) tool.Tool 
 		TimeoutS int    `json:"timeout_s,omitempty" jsonschema:"seconds before the command is killed: 120 if not given, 600 at most"`
 	}
 	s := spec("bash", tool.Executes)
-	if sb.Confinement() == "" {
-		s.Impact = func(string) tool.Impact {
-			return tool.Impact{Effect: tool.Executes, Outside: "it runs a command, which this version does not confine to the workspace"}
+	s.Impact = impact(tool.Executes, func(in input, i *tool.Impact) {
+		i.Shell = in.Command
+		if sb.Confinement() == "" {
+			i.Outside = "it runs a command, which this version does not confine to the workspace"
 		}
-	}
+	})
+	s.Show = showing(func(_ context.Context, in input) string { return in.Command })
 	return tool.New(s, func(ctx context.Context, in input, call tool.Call) (tool.Output, error) {
 		if strings.TrimSpace(in.Command) == "" {
 			return tool.Output{}, fmt.Errorf("the command is empty")

@@ -104,7 +104,10 @@ func Write(sb files) tool.Tool {
 		Path    string `json:"path" jsonschema:"the file, inside the workspace"`
 		Content string `json:"content" jsonschema:"the whole new content"`
 	}
-	return tool.New(spec("write", tool.Writes), func(ctx context.Context, in input, _ tool.Call) (tool.Output, error) {
+	s := spec("write", tool.Writes)
+	s.Impact = writing(sb, func(in input) string { return in.Path })
+	s.Show = showing(func(ctx context.Context, in input) string { return change(ctx, sb, in.Path, in.Content) })
+	return tool.New(s, func(ctx context.Context, in input, _ tool.Call) (tool.Output, error) {
 		kept, err := sb.WriteFile(ctx, in.Path, []byte(in.Content))
 		if err != nil {
 			return tool.Output{}, err
@@ -150,7 +153,20 @@ func Edit(sb files) tool.Tool {
 		New  string `json:"new" jsonschema:"the text in its place"`
 		All  bool   `json:"all,omitempty" jsonschema:"replace every occurrence"`
 	}
-	return tool.New(spec("edit", tool.Writes), func(ctx context.Context, in input, _ tool.Call) (tool.Output, error) {
+	s := spec("edit", tool.Writes)
+	s.Impact = writing(sb, func(in input) string { return in.Path })
+	s.Show = showing(func(ctx context.Context, in input) string {
+		data, err := sb.ReadFile(ctx, in.Path, maxReadFile)
+		if err != nil {
+			return "the edit will fail: " + err.Error()
+		}
+		edited, _, err := replaceText(string(data), in.Old, in.New, in.All)
+		if err != nil {
+			return "the edit will fail: " + err.Error()
+		}
+		return change(ctx, sb, in.Path, edited)
+	})
+	return tool.New(s, func(ctx context.Context, in input, _ tool.Call) (tool.Output, error) {
 		data, err := sb.ReadFile(ctx, in.Path, maxReadFile)
 		if err != nil {
 			return tool.Output{}, err

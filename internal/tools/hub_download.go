@@ -32,9 +32,13 @@ func HubDownload(connect dialer, sb files, shared cacher) tool.Tool {
 	s := spec("hub_download", tool.Writes)
 	s.Resumable = true
 	s.Impact = impact(tool.Writes, func(in downloadInput, i *tool.Impact) {
+		i.Repo = in.Repo
 		if in.Dir == "" {
 			i.Outside = "it writes to the Hugging Face cache, outside the workspace"
+			return
 		}
+		abs, _ := sb.Resolve(in.Dir)
+		i.Paths = touched(abs)
 	})
 	return tool.New(s, func(ctx context.Context, in downloadInput, _ tool.Call) (tool.Output, error) {
 		repo, err := hub.ParseRepo(hub.Model, in.Repo)

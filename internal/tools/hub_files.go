@@ -39,6 +39,7 @@ func HubFiles(connect dialer, sb files, memory string) tool.Tool {
 	h := hubFiles{connect, sb, memory}
 	s := spec("hf_repo_files", tool.Publishes)
 	s.Impact = impact(tool.Publishes, func(in hubFilesInput, i *tool.Impact) {
+		i.Repo = in.Repo
 		switch operation(in.Operation) {
 		case "list", "read":
 			i.Effect = tool.Reads
@@ -47,8 +48,12 @@ func HubFiles(connect dialer, sb files, memory string) tool.Tool {
 			i.Deletes, i.Object = !in.CreatePR, in.Repo+": "+strings.Join(in.Patterns, ", ")
 		case "upload":
 			i.Public, i.Object = in.Public, in.Repo+": "+cmp.Or(in.Path, in.Source)
-			if abs, inside := sb.Resolve(cmp.Or(in.Source, ".")); !inside {
+			abs, inside := sb.Resolve(cmp.Or(in.Source, "."))
+			if !inside {
 				i.Outside = "it uploads " + abs + ", outside the workspace"
+			}
+			if in.Source != "" {
+				i.Paths = touched(abs)
 			}
 		}
 	})

@@ -72,6 +72,7 @@ func HubGit(connect dialer) tool.Tool {
 	operations := gitOperations()
 	s := spec("hf_repo_git", tool.Publishes)
 	s.Impact = impact(tool.Publishes, func(in hubGitInput, i *tool.Impact) {
+		i.Repo = in.Repo
 		op, known := operations[operation(in.Operation)]
 		if !known {
 			return

@@ -57,9 +57,20 @@ func JobSchedule(s Scheduler, backend string, quote func(job.Spec) (job.Quote, e
 		case "create":
 			i.Recurring = true
 			i.Outside, i.Object = in.prospect(quote, backend, dir)
+			i.Hosts = []string{backend}
+			if j, _, err := in.spec(backend, dir, ""); err == nil {
+				i.Argv, i.Secrets = j.argv(), j.Secrets
+			}
 		default: // what a run costs is on nobody's account here
 			i.Recurring, i.Outside = true, "it starts the scheduled job "+in.ID
 		}
+	})
+	sp.Show = showing(func(_ context.Context, in scheduleInput) string {
+		j, _, err := in.spec(backend, dir, "")
+		if in.Operation != "create" || err != nil {
+			return ""
+		}
+		return j.show(dir)
 	})
 	return tool.New(sp, func(ctx context.Context, in scheduleInput, call tool.Call) (tool.Output, error) {
 		switch in.Operation {

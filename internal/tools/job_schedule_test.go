@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"ml-intern/internal/hub"
 	"ml-intern/internal/job"
 	"ml-intern/internal/llm"
@@ -59,7 +62,7 @@ func TestJobSchedule(t *testing.T) {
 		{`{"operation":"pause","id":"s1"}`, "there is no operation", tool.Impact{Effect: tool.Spends, Recurring: true, Outside: "it starts the scheduled job s1"}},
 		{`{"operation":"create","when":"@daily"}`, "each time", tool.Impact{Effect: tool.Spends, Recurring: true, Outside: "it runs  @daily until somebody deletes it: each time a10g of hf for 30m0s, $1.00 at most", Object: "a10g of hf for 30m0s, $1.00 at most"}},
 	} {
-		if got := router.Impact(llm.ToolCall{Name: "job_schedule", Args: tt.args}); got != tt.impact {
+		if got := router.Impact(llm.ToolCall{Name: "job_schedule", Args: tt.args}); !cmp.Equal(got, tt.impact, cmpopts.IgnoreFields(tool.Impact{}, "Hosts", "Argv", "Secrets")) {
 			t.Errorf("%s is judged as %+v", tt.args, got)
 		}
 		out := router.Run(t.Context(), "job_schedule", tool.Call{ID: "x", Args: tt.args, Log: func(string) {}})

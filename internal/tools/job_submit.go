@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -82,12 +83,15 @@ func submitImpact(quote func(job.Spec) (job.Quote, error), confinement, dir stri
 		if json.Unmarshal([]byte(args), &in) != nil {
 			return i
 		}
+		i.Argv, i.Secrets = in.argv(), in.Secrets
 		var reach []string
 		q, err := quote(in.spec(dir, ""))
 		switch {
 		case err != nil:
+			i.Hosts = []string{cmp.Or(in.Backend, "unknown")}
 			reach = append(reach, fmt.Sprintf("it may run %s beyond this machine (what on is not known: %v)", in.program(), err))
 		case q.Backend != here:
+			i.Hosts = []string{q.Backend}
 			reach = append(reach, fmt.Sprintf("it runs %s beyond this machine, on %s", in.program(), q))
 		case confinement == "":
 			reach = append(reach, fmt.Sprintf("it runs %s as a job, which this version does not confine to the workspace", in.program()))
@@ -115,6 +119,14 @@ func (in jobInput) program() string {
 	return shorten(strings.Join(words, " "), 200)
 }
 
+// argv is what runs, for rules: a script is Python's.
+func (in jobInput) argv() []string {
+	if in.Script != "" {
+		return append([]string{"python", in.Script}, in.Args...)
+	}
+	return in.Command
+}
+
 // JobSubmit checks a job and starts it with the workspace dir as working
 // directory. The call's id is the job's label, so that a submission whose
 // answer was lost finds its job again. Calls are judged by quote, and by what
@@ -123,6 +135,7 @@ func JobSubmit(d desk, quote func(job.Spec) (job.Quote, error), c checker, confi
 	s := spec("job_submit", tool.Executes)
 	s.Resumable = true
 	s.Impact = submitImpact(quote, confinement, dir)
+	s.Show = showing(func(_ context.Context, in jobInput) string { return in.show(dir) })
 	return tool.New(s, func(ctx context.Context, in jobInput, call tool.Call) (tool.Output, error) {
 		spec := in.spec(dir, call.ID)
 		q, quoteErr := d.Quote(ctx, spec)

@@ -47,7 +47,13 @@ func Publish(connect dialer, sb files, jobs statuses, made Provenance) tool.Tool
 	p := publisher{connect, sb, jobs, made}
 	s := spec("publish", tool.Publishes)
 	s.Resumable = true
-	s.Impact = impact(tool.Publishes, func(in publishInput, i *tool.Impact) { i.Public, i.Object = !in.private(), in.Repo })
+	s.Impact = impact(tool.Publishes, func(in publishInput, i *tool.Impact) {
+		i.Public, i.Object, i.Repo = !in.private(), in.Repo, in.Repo
+		for _, file := range in.Files {
+			abs, _ := sb.Resolve(file)
+			i.Paths = append(i.Paths, touched(abs)...)
+		}
+	})
 	return tool.New(s, p.run)
 }
 

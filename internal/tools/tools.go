@@ -52,9 +52,11 @@ type resolver interface {
 // when it lies outside the workspace.
 func reading[In any](sb resolver, path func(In) string) func(string) tool.Impact {
 	return impact(tool.Reads, func(in In, i *tool.Impact) {
-		if abs, inside := sb.Resolve(path(in)); !inside {
+		abs, inside := sb.Resolve(path(in))
+		if !inside {
 			i.Outside = "it reads " + abs + ", outside the workspace"
 		}
+		i.Paths = touched(abs)
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -17,6 +18,15 @@ type webFetchInput struct {
 	URL    string `json:"url"`
 	Cursor string `json:"cursor,omitempty" jsonschema:"where to go on, from an earlier part"`
 	Bytes  int    `json:"max_bytes,omitempty" jsonschema:"16000 if not given, 40000 at most"`
+}
+
+// address is where the page is; a name alone is meant as one.
+func (in webFetchInput) address() string {
+	address := strings.TrimSpace(in.URL)
+	if host, _, _ := strings.Cut(address, "/"); !strings.Contains(address, ":") && strings.Contains(host, ".") {
+		return "https://" + address
+	}
+	return address
 }
 
 // The sizes of a part, in bytes.
@@ -45,11 +55,14 @@ type pdfReader func(pdf []byte) (pages []string, err error)
 // WebFetch reads a page of the web. Without pdf it reads no PDF.
 func WebFetch(web getter, pdf pdfReader) tool.Tool {
 	shelf := &documents{pdf: pdf, large: make(chan struct{}, 1)}
-	return tool.New(spec("web_fetch", tool.Reads), func(ctx context.Context, in webFetchInput, _ tool.Call) (tool.Output, error) {
-		address := strings.TrimSpace(in.URL)
-		if host, _, _ := strings.Cut(address, "/"); !strings.Contains(address, ":") && strings.Contains(host, ".") {
-			address = "https://" + address
+	s := spec("web_fetch", tool.Reads)
+	s.Impact = impact(tool.Reads, func(in webFetchInput, i *tool.Impact) {
+		if u, err := url.Parse(in.address()); err == nil && u.Host != "" {
+			i.Hosts = []string{u.Host}
 		}
+	})
+	return tool.New(s, func(ctx context.Context, in webFetchInput, _ tool.Call) (tool.Output, error) {
+		address := in.address()
 		if what := secretWords(address); what != "" {
 			return badArgs("the address holds %s, which must not leave this machine", what), nil
 		}

@@ -1,0 +1,71 @@
+package app
+
+import (
+	"fmt"
+	"os"
+
+	"ml-intern/internal/agent"
+	"ml-intern/internal/approval"
+	"ml-intern/internal/config"
+	"ml-intern/internal/hook"
+	"ml-intern/internal/tool"
+)
+
+// policy is the chosen mode with the rules of the configuration over it.
+func policy(cfg *config.Config) (approval.Policy, error) {
+	mode, err := approval.ParseMode(cfg.Approve)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		home = "" // then a ~ stands for itself
+	}
+	return approval.NewRuled(approval.Ruled{
+		Mode: mode, Own: judged(cfg.Rules), Project: judged(cfg.ProjectRules), Trusted: cfg.Trust == config.Trusted,
+		Dir: cfg.Dir, Home: home,
+	}), nil
+}
+
+// judged are configured rules as policies judge by them.
+func judged(rules []config.Rule) []approval.Rule {
+	all := make([]approval.Rule, len(rules))
+	for i, u := range rules {
+		all[i] = approval.Rule{
+			Verdict: u.Verdict, Tool: u.Tool, Effect: tool.Effect(u.Effect), Path: u.Path, Host: u.Host, Repo: u.Repo,
+			Command: u.Command, Exact: u.Exact, CostOver: u.CostOver, CostUnder: u.CostUnder, Reason: u.Reason,
+		}
+	}
+	return all
+}
+
+// remember writes rules that a person's answers made into their file.
+func remember(cfg *config.Config) func([]approval.Rule) (string, error) {
+	return func(rules []approval.Rule) (string, error) {
+		all := make([]config.Rule, len(rules))
+		for i, u := range rules {
+			all[i] = config.Rule{
+				Verdict: u.Verdict, Tool: u.Tool, Effect: string(u.Effect), Path: u.Path, Host: u.Host, Repo: u.Repo,
+				Command: u.Command, Exact: u.Exact, CostOver: u.CostOver, CostUnder: u.CostUnder, Reason: u.Reason,
+			}
+		}
+		return cfg.AddRules(all)
+	}
+}
+
+// hooks are the programs that look on: the person's own, and those of the
+// workspace as long as it is what they trusted.
+func hooks(cfg *config.Config) agent.Hooks {
+	r := hook.Runner{Dir: cfg.Dir, Mode: cfg.Approve, Env: cfg.ProcessEnviron()}
+	add := func(from []config.Hook, check func() error) {
+		for _, h := range from {
+			r.Hooks = append(r.Hooks, hook.Hook{Event: h.Event, Matcher: h.Matcher, Command: h.Command, Timeout: h.Timeout, Check: check})
+		}
+	}
+	add(cfg.Hooks, nil)
+	add(cfg.ProjectHooks, func() error { return cfg.StillTrusted(cfg.Dir) })
+	if len(r.Hooks) == 0 {
+		return nil
+	}
+	return r
+}

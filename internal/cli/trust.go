@@ -1,0 +1,47 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"ml-intern/internal/config"
+)
+
+// Trust makes what the workspace brings with it count, as it is now, and shows
+// what that is.
+func Trust(cfg *config.Config, std Streams) error {
+	if err := cfg.TrustFolder(cfg.Dir); err != nil {
+		return err
+	}
+	p := printerOf{w: std.Out}
+	p.line("trusted: %s, as it is now; what changes in it asks again", config.ProjectDir(cfg.Dir))
+	text, err := os.ReadFile(config.ProjectFile(cfg.Dir))
+	if err == nil {
+		p.line("%s:\n%s", config.ProjectFile(cfg.Dir), shownText(string(text)))
+	}
+	others, err := filepath.Glob(filepath.Join(config.ProjectDir(cfg.Dir), "*"))
+	if err == nil {
+		for _, path := range others {
+			if path != config.ProjectFile(cfg.Dir) {
+				p.line("with %s", printable(path))
+			}
+		}
+	}
+	p.line("take it back with: ml-intern config untrust")
+	return p.err
+}
+
+// Untrust takes trust in the workspace back.
+func Untrust(cfg *config.Config, std Streams) error {
+	was, err := cfg.DistrustFolder(cfg.Dir)
+	if err != nil {
+		return err
+	}
+	word := "no longer trusted"
+	if !was {
+		word = "was not trusted"
+	}
+	_, err = fmt.Fprintf(std.Out, "%s: %s\n", word, cfg.Dir)
+	return err
+}
