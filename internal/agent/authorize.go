@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -69,6 +70,8 @@ func (t turn) judge(ctx context.Context, req approval.Request, before string) (a
 	switch {
 	case err != nil:
 		return d, err
+	case d.Verdict == approval.Ask && t.session.Opened().Parent != "":
+		return approval.Decision{Verdict: approval.Deny, Reason: cannotAsk + d.Reason}, nil
 	case d.Verdict == approval.Ask && before == approval.Allow:
 		return approval.Decision{Verdict: approval.Allow}, nil
 	case d.Verdict == approval.Allow && before == "" && !req.Impact.Grants.IsZero():
@@ -122,7 +125,7 @@ func (t turn) decided(ctx context.Context, req approval.Request, d approval.Deci
 	}
 	notice := ""
 	if ev.For == approval.Always {
-		where, err := t.Remember(ev.Rules)
+		where, err := t.remember(ev.Rules)
 		if err != nil {
 			ev.For, notice = approval.Session, fmt.Sprintf("the rule holds for this session only: %v", err)
 		}
@@ -136,6 +139,13 @@ func (t turn) decided(ctx context.Context, req approval.Request, d approval.Deci
 		return err
 	}
 	return t.emit(ctx, session.Event{Notice: &session.Notice{Kind: "rule", Text: strings.TrimSpace(notice)}})
+}
+
+func (t turn) remember(rules []approval.Rule) (where string, err error) {
+	if t.Remember == nil {
+		return "", errors.New("there is no file for rules")
+	}
+	return t.Remember(rules)
 }
 
 // Nobody is the Approver of a run without a person: every question stops the

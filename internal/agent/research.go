@@ -208,6 +208,8 @@ func firstLine(text string) string {
 	return line
 }
 
+const cannotAsk = "a person would have to allow it, and a sub-agent cannot ask: "
+
 // ReadOnly is a policy for sub-agents: at most what the caller's policy allows,
 // only reading, and nobody is asked.
 type ReadOnly struct{ approval.Policy }
@@ -219,7 +221,7 @@ func (p ReadOnly) Decide(r approval.Request) approval.Decision {
 	}
 	d := p.Policy.Decide(r)
 	if d.Verdict == approval.Ask {
-		return approval.Decision{Verdict: approval.Deny, Reason: "a person would have to allow it, and a sub-agent cannot ask: " + d.Reason}
+		return approval.Decision{Verdict: approval.Deny, Reason: cannotAsk + d.Reason}
 	}
 	return d
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"ml-intern/internal/agent"
 	"ml-intern/internal/approval"
@@ -21,10 +22,21 @@ func policy(cfg *config.Config) (approval.Policy, error) {
 	if err != nil {
 		home = "" // then a ~ stands for itself
 	}
+	real, err := filepath.EvalSymlinks(cfg.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("find workspace: %w", err)
+	}
 	return approval.NewRuled(approval.Ruled{
 		Mode: mode, Own: judged(cfg.Rules), Project: judged(cfg.ProjectRules), Trusted: cfg.Trust == config.Trusted,
-		Dir: cfg.Dir, Home: home,
+		Dir: cfg.Dir, Real: real, Home: home, Guarded: guarded(cfg),
 	}), nil
+}
+
+// guarded are the places that decide what is allowed, or whose programs run by
+// themselves later.
+func guarded(cfg *config.Config) []string {
+	git := filepath.Join(cfg.Dir, ".git")
+	return []string{cfg.Paths.Config, config.ProjectDir(cfg.Dir), filepath.Join(git, "hooks"), filepath.Join(git, "config")}
 }
 
 // judged are configured rules as policies judge by them.

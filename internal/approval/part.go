@@ -59,6 +59,7 @@ func (p Ruled) parts(r Request) []part {
 	must(aHost, "", i.Grants.Hosts...)
 	alone := len(all) == 0
 	for _, name := range i.Paths {
+		name = p.plain(name)
 		all = append(all, part{kind: aPath, text: name, effect: i.Effect, must: alone || !p.inside(name)})
 	}
 	if len(all) == 0 {
@@ -165,7 +166,15 @@ func (p Ruled) absolute(name string) string {
 	if !filepath.IsAbs(name) {
 		return filepath.Join(p.Dir, name)
 	}
-	return filepath.Clean(name)
+	return p.plain(filepath.Clean(name))
+}
+
+// plain names a file of the workspace as the workspace is named.
+func (p Ruled) plain(name string) string {
+	if rel, err := filepath.Rel(p.Real, name); p.Real != "" && err == nil && filepath.IsLocal(rel) {
+		return filepath.Join(p.Dir, rel)
+	}
+	return name
 }
 
 func (p Ruled) inside(name string) bool {

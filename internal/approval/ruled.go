@@ -20,7 +20,12 @@ type Ruled struct {
 	Project []Rule // of the workspace's file
 	Trusted bool   // the person trusts that file, so its rules may allow too
 	Dir     string // the workspace, absolute: where relative paths begin
+	Real    string // the workspace without symbolic links; "" if it is the same
 	Home    string // what ~ stands for
+
+	// Guarded are files and folders that decide what is allowed: no call may
+	// write them, whatever the mode and the rules.
+	Guarded []string
 }
 
 // NewRuled returns the policy with its rules in the order in which they are
@@ -58,6 +63,8 @@ func (p Ruled) judge(r Request) Decision {
 	for _, part := range p.parts(r) {
 		rule, found := p.rule(part, r, session)
 		switch {
+		case p.guards(part):
+			return Decision{Verdict: Deny, Reason: fmt.Sprintf("%s decides what is allowed here, or runs by itself; only a person may change it", part.text)}
 		case found && rule.Verdict == Deny:
 			return Decision{Verdict: Deny, Reason: rule.why(part)}
 		case found && rule.Verdict == Ask:
@@ -75,6 +82,14 @@ func (p Ruled) judge(r Request) Decision {
 		return *asked
 	}
 	return Decision{Verdict: Allow}
+}
+
+// guards reports whether the part writes what decides about it.
+func (p Ruled) guards(part part) bool {
+	return part.kind == aPath && part.effect == tool.Writes && slices.ContainsFunc(p.Guarded, func(name string) bool {
+		rel, err := filepath.Rel(name, part.text)
+		return err == nil && filepath.IsLocal(rel)
+	})
 }
 
 func (u Rule) same(v Rule) bool { return u.String() == v.String() }

@@ -215,6 +215,40 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// What decides about calls is changed by none of them, and a workspace behind a
+// link is one workspace.
+func TestPlaces(t *testing.T) {
+	t.Parallel()
+	p := approval.NewRuled(approval.Ruled{
+		Mode: approval.Auto, Own: rules("allow tool=*\nallow path=/**\ndeny path=src/secret"), Dir: "/w", Real: "/real/w",
+		Guarded: []string{"/w/.ml-intern", "/home/me/config"},
+	})
+	write := func(paths ...string) approval.Request {
+		return request("write", tool.Impact{Effect: tool.Writes, Paths: paths})
+	}
+	tests := []struct {
+		r    approval.Request
+		want string
+	}{
+		{write("/w/.ml-intern/config.yaml"), "deny"},
+		{write("/real/w/.ml-intern/config.yaml"), "deny"},
+		{write("/w/link", "/home/me/config/rules.yaml"), "deny"},
+		{write("/w/.ml-internal"), "allow"},
+		{bash("echo x >> .ml-intern/config.yaml"), "deny"},
+		{bash("echo x > src/../.ml-intern/x"), "deny"},
+		{bash("cat .ml-intern/config.yaml"), "allow"},
+		{request("read", tool.Impact{Effect: tool.Reads, Paths: []string{"/w/.ml-intern/config.yaml"}}), "allow"},
+		{write("/w/src/a", "/real/w/src/a"), "allow"},
+		{write("/w/link", "/real/w/src/secret"), "deny"},
+		{bash("cat /real/w/src/secret"), "deny"},
+	}
+	for _, tt := range tests {
+		if got := p.Decide(tt.r); got.Verdict != tt.want {
+			t.Errorf("%+v: got %s (%s), want %s", tt.r.Impact, got.Verdict, got.Reason, tt.want)
+		}
+	}
+}
+
 // A project's rules narrow; they allow only when trusted, and never against
 // the person's own.
 func TestProjectRules(t *testing.T) {
