@@ -360,7 +360,10 @@ func (a *App) readers() []tool.Tool {
 func (a *App) sandbox() sandbox.Local {
 	vault := sandbox.NewVault(filepath.Join(a.cfg.Paths.State, "kept"), a.cfg.Dir)
 	vault.Skip = a.writtenByJobs
-	return sandbox.Local{Dir: a.cfg.Dir, Env: sandbox.Environ(a.cfg.Environ()), Vault: vault}
+	return sandbox.Local{
+		Dir: a.cfg.Dir, Env: sandbox.Environ(a.cfg.Environ()), Vault: vault,
+		Hidden: hidden(a.cfg), Shown: shown(a.cfg), Locked: sandbox.Locked(),
+	}
 }
 
 // writtenByJobs are the folders that running jobs of this machine write to: what
