@@ -56,9 +56,9 @@ func touches(n int) *llmtest.Script {
 func TestYesForMore(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		how     string
-		fails   bool
-		written int
+		how      string
+		fails    bool
+		written  int
 		recorded string
 	}{
 		{approval.Session, false, 0, approval.Session},
