@@ -43,6 +43,7 @@ func Doctor(ctx context.Context, cfg *config.Config) []Check {
 			Name: "confinement", State: stateNote, Detail: "commands are not confined by the kernel in this version",
 			Mend: "run untrusted work in a container or a virtual machine; --approve ask asks before every command",
 		},
+		policyCheck(cfg),
 		modelCheck(cfg),
 		researchCheck(cfg),
 		hubCheck(cfg),

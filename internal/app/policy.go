@@ -65,6 +65,19 @@ func remember(cfg *config.Config) func([]approval.Rule) (string, error) {
 	}
 }
 
+// policyCheck says what decides here besides the mode.
+func policyCheck(cfg *config.Config) Check {
+	c := Check{Name: "rules", State: stateOK, Detail: fmt.Sprintf("mode %s; %d rules and %d hooks of yours", cfg.Approve, len(cfg.Rules), len(cfg.Hooks))}
+	if cfg.Trust == config.NothingToTrust {
+		return c
+	}
+	c.Detail += fmt.Sprintf("; %d rules and %d hooks of this folder, which is %s", len(cfg.ProjectRules), len(cfg.ProjectHooks), cfg.Trust)
+	if cfg.Trust != config.Trusted {
+		c.State, c.Mend = stateNote, "look at "+config.ProjectDir(cfg.Dir)+", then: ml-intern config trust"
+	}
+	return c
+}
+
 // hooks are the programs that look on: the person's own, and those of the
 // workspace as long as it is what they trusted.
 func hooks(cfg *config.Config) agent.Hooks {
