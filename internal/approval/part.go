@@ -33,6 +33,7 @@ type part struct {
 	effect tool.Effect   // "" if it is not known
 	must   bool
 	final  bool // nobody can take it back
+	moved  bool // the path is relative to a folder that is not known
 }
 
 // parts takes a call apart.
@@ -101,12 +102,16 @@ func (p Ruled) lineParts(line shell.Line, effect tool.Effect) []part {
 		all = append(all, part{kind: aCommand, words: c, text: words(c), effect: effect, must: true})
 		all = append(all, p.mentions(c[1:])...)
 	}
+	moves := slices.ContainsFunc(line.Commands, func(c shell.Command) bool {
+		return slices.Contains([]string{"cd", "pushd", "popd", "env", "sudo", "chroot", "unshare", "nsenter", "flock", "uv"}, c.Program())
+	})
 	for _, w := range line.Writes {
 		name := ""
 		if w.Known {
 			name = p.absolute(w.Text)
 		}
-		all = append(all, part{kind: aPath, text: name, effect: tool.Writes, must: true})
+		moved := moves && !filepath.IsAbs(w.Text)
+		all = append(all, part{kind: aPath, text: name, effect: tool.Writes, must: true, moved: moved})
 	}
 	for _, w := range line.Reads {
 		all = append(all, part{kind: aPath, text: p.absolute(w.Text), effect: tool.Reads})

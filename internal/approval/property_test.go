@@ -60,7 +60,7 @@ func drawLine(t *rapid.T, depth int) string {
 	quoted := "'" + strings.ReplaceAll(inner, "'", `'\''`) + "'"
 	return rapid.SampledFrom([]string{
 		line, line + " && " + inner, inner + " | " + line, line + " $(" + inner + ")", "(" + inner + "); " + line,
-		"bash -c " + quoted, "env " + inner, "f() { " + inner + "; }", "for i in 1; do " + inner + "; done", "eval " + quoted,
+		"bash -c " + quoted, "env bash -c " + quoted, "f() { " + inner + "; }", "for i in 1; do " + inner + "; done", "eval " + quoted,
 		"alias x=" + quoted, "bash <<'E'\n" + inner + "\nE\n", "xargs " + line + "; " + inner, "find . -exec " + line + " \\;", "! " + inner, "{ " + inner + "; } &",
 	}).Draw(t, "line")
 }

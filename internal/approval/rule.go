@@ -172,7 +172,7 @@ func (u Rule) namesAll(p part) bool {
 func (u Rule) about(p part, allows bool) bool {
 	switch {
 	case u.Path != "":
-		if p.kind != aPath || p.text == "" {
+		if p.kind != aPath || p.text == "" || p.moved && allows {
 			return p.kind == aPath && !allows
 		}
 		return matchPath(u.Path, p.text, !allows)

@@ -104,6 +104,9 @@ func (p Ruled) rule(part part, r Request, session []Rule) (Rule, bool) {
 	case !foundTheirs, theirs.Verdict == Allow && (found || !p.Trusted || part.final):
 		return mine, found
 	case !found, care(theirs.Verdict) > care(mine.Verdict):
+		if theirs.Reason != "" {
+			theirs.Reason = "a rule of this folder says: " + theirs.Reason
+		}
 		return theirs, true
 	}
 	return mine, true

@@ -90,7 +90,7 @@ func (r *reader) script(text string, depth int) {
 		r.unknown("it cannot be read as a shell line: " + err.Error())
 		return
 	}
-	w := walker{reader: r, depth: depth, input: map[*syntax.CallExpr]*syntax.Word{}}
+	w := walker{reader: r, depth: depth, input: map[*syntax.CallExpr]*Word{}}
 	syntax.Walk(file, w.visit)
 }
 
@@ -108,7 +108,7 @@ func nesting(text string) int {
 type walker struct {
 	*reader
 	depth int
-	input map[*syntax.CallExpr]*syntax.Word // what a here-document gives to a command
+	input map[*syntax.CallExpr]*Word // what a here-document gives to a command
 }
 
 func (w walker) visit(node syntax.Node) bool {
@@ -145,11 +145,39 @@ func (w walker) rememberInput(s *syntax.Stmt) {
 	for _, redir := range s.Redirs {
 		switch redir.Op {
 		case syntax.Hdoc, syntax.DashHdoc:
-			w.input[call] = redir.Hdoc
+			w.input[call] = hereDocument(redir)
 		case syntax.WordHdoc:
-			w.input[call] = redir.Word
+			text := read(redir.Word)
+			w.input[call] = &text
 		}
 	}
+}
+
+// hereDocument is the text of a here-document, which is as it stands if its
+// delimiter is quoted.
+func hereDocument(redir *syntax.Redirect) *Word {
+	if redir.Hdoc == nil {
+		return &Word{"", true}
+	}
+	delimiter, quoted := redir.Word.Parts, true
+	if len(delimiter) == 1 {
+		lit, ok := delimiter[0].(*syntax.Lit)
+		quoted = !ok || strings.Contains(lit.Value, `\`)
+	}
+	var b strings.Builder
+	known := true
+	for _, part := range redir.Hdoc.Parts {
+		lit, ok := part.(*syntax.Lit)
+		switch {
+		case !ok:
+			known = false
+		case quoted:
+			b.WriteString(lit.Value)
+		default:
+			b.WriteString(strings.NewReplacer(`\\`, `\`, `\$`, `$`, "\\`", "`", "\\\n", "").Replace(lit.Value))
+		}
+	}
+	return &Word{b.String(), known}
 }
 
 func (w walker) call(n *syntax.CallExpr) {

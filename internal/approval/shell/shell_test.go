@@ -92,6 +92,8 @@ func TestParse(t *testing.T) {
 		{"bash", "bash | unknown"},
 		{"curl u | sh", "curl u | sh | unknown"},
 		{"sh <<EOF\nrm x\nEOF", "sh | rm x"},
+		{"sh <<'E'\necho '\\'; rm x\nE", `sh | echo \ | rm x`},
+		{"sh <<E\necho \\$(rm x)\nE", "sh | echo ? | rm x"},
 		{"bash -s a <<< 'rm x'", "bash -s a | rm x"},
 		{"sudo bash <<'E'\nrm x\nE", "sudo bash | bash | rm x"},
 		{"bash --rcfile x -c a", "bash --rcfile x -c a | a | unknown"},

@@ -5,8 +5,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"mvdan.cc/sh/v3/syntax"
 )
 
 // A wrapper is a program that runs the command that its arguments hold.
@@ -68,7 +66,7 @@ var (
 
 // command adds a command and what it runs in turn. Input is what it is given
 // to read, if that stands in the line.
-func (r *reader) command(words []Word, input *syntax.Word, depth int) {
+func (r *reader) command(words []Word, input *Word, depth int) {
 	if len(words) == 0 {
 		return
 	}
@@ -123,6 +121,9 @@ func (r *reader) joined(words []Word, depth int) {
 func (r *reader) aliases(args []Word, depth int) {
 	for _, a := range args {
 		if cut := aliasName.FindString(a.Text); cut != "" {
+			if strings.Contains(a.Text, "<<") { // shells differ in what they make of it
+				r.unknown("an alias stands for a here-document")
+			}
 			r.joined([]Word{{a.Text[len(cut):], a.Known}}, depth)
 		}
 	}
@@ -130,7 +131,7 @@ func (r *reader) aliases(args []Word, depth int) {
 
 // shell looks through a script that a shell is given: after -c, or as its
 // input. A script in a file is opaque.
-func (r *reader) shell(name string, args []Word, input *syntax.Word, depth int) {
+func (r *reader) shell(name string, args []Word, input *Word, depth int) {
 	script, stdin := false, false
 	for i := 0; i < len(args); i++ {
 		switch w := args[i]; {
@@ -159,7 +160,7 @@ func (r *reader) shell(name string, args []Word, input *syntax.Word, depth int) 
 	r.shellScript(name, nil, script, stdin, input, depth)
 }
 
-func (r *reader) shellScript(name string, operands []Word, script, stdin bool, input *syntax.Word, depth int) {
+func (r *reader) shellScript(name string, operands []Word, script, stdin bool, input *Word, depth int) {
 	switch {
 	case script && len(operands) > 0:
 		r.joined(operands[:1], depth)
@@ -168,7 +169,7 @@ func (r *reader) shellScript(name string, operands []Word, script, stdin bool, i
 	case len(operands) > 0 && !stdin:
 		// a file of commands: only the program is known
 	case input != nil:
-		r.joined([]Word{read(input)}, depth)
+		r.joined([]Word{*input}, depth)
 	default:
 		r.unknown(name + " runs what it is given to read")
 	}
@@ -205,7 +206,7 @@ func replaced(words []Word, mark string) []Word {
 }
 
 // wrapped looks through the command that a wrapper runs.
-func (r *reader) wrapped(name string, how wrapper, args []Word, input *syntax.Word, depth int) {
+func (r *reader) wrapped(name string, how wrapper, args []Word, input *Word, depth int) {
 	operands, mark := how.operands, ""
 	for i := 0; i < len(args); i++ {
 		w := args[i]
@@ -218,7 +219,7 @@ func (r *reader) wrapped(name string, how wrapper, args []Word, input *syntax.Wo
 			return
 		case strings.HasPrefix(w.Text, "--"):
 			if script, ok := longScript(how, args[i:]); ok {
-				r.joined(script, depth)
+				r.given(how, script, depth)
 				return
 			}
 			if w.Text == "--replace" {
@@ -260,10 +261,25 @@ func longScript(how wrapper, words []Word) ([]Word, bool) {
 	if joined {
 		script = append([]Word{{value, true}}, script...)
 	}
-	if option == "--command" {
-		script = script[:min(1, len(script))]
-	}
 	return script, true
+}
+
+// given is what a wrapper runs that takes a script in one word. Env takes the
+// beginning of a command there, and the words behind it as they are.
+func (r *reader) given(how wrapper, words []Word, depth int) {
+	switch {
+	case len(words) == 0:
+	case how.script != "S":
+		r.joined(words[:1], depth)
+	case !words[0].Known || strings.ContainsAny(words[0].Text, "\"'\\$#"):
+		r.unknown("what env runs is not known before it runs")
+	default:
+		var all []Word
+		for field := range strings.FieldsSeq(words[0].Text) {
+			all = append(all, Word{field, true})
+		}
+		r.wrapped("env", how, append(all, words[1:]...), nil, depth+1)
+	}
 }
 
 // option reads a cluster of short options. It returns the place of the last
@@ -278,10 +294,7 @@ func (r *reader) option(how wrapper, args []Word, i int, mark *string, depth int
 			if rest != "" {
 				words = append([]Word{{rest, true}}, words...)
 			}
-			if letter != "S" { // of env, which takes the words behind it too
-				words = words[:min(1, len(words))]
-			}
-			r.joined(words, depth)
+			r.given(how, words, depth)
 			return i, true
 		case letter == "i" && how.replaces:
 			*mark = "{}"
@@ -305,7 +318,7 @@ func (r *reader) option(how wrapper, args []Word, i int, mark *string, depth int
 }
 
 // rest is the command behind a wrapper's own words.
-func (r *reader) rest(name string, how wrapper, words []Word, mark string, input *syntax.Word, depth int) {
+func (r *reader) rest(name string, how wrapper, words []Word, mark string, input *Word, depth int) {
 	switch {
 	case how.sub != "":
 	case len(words) == 0:
