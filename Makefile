@@ -47,14 +47,29 @@ test-slurm: .go-there
 	@scripts/test-slurm
 	@SLURM_TEST_ACCOUNTS=1 scripts/test-slurm -run 'TestFaults/(Forgotten|AccountsOfSecrets)|TestHere/(Succeeds|Fails)'
 
+# The promises of every backend on a real Slurm, and an answer that is lost; about two minutes.
+.PHONY: test-slurm-short
+test-slurm-short: .go-there
+	@scripts/test-slurm -run 'TestHere|TestBySSH/(Succeeds|Fails|Secrets|CancelRunning|Labels|LogCursor)|TestFaults/(AnswerLost|SentTwice|AgentKilled)'
+
 # Installs Ray once, 300 MB, and starts real heads and nodes.
 .PHONY: test-ray
 test-ray: .go-there
 	@scripts/test-ray
 
-# Jobs that end badly, networks that fail, agents that are killed.
+# The same of a real Ray; about two minutes.
+.PHONY: test-ray-short
+test-ray-short: .go-there setup
+	@RAY_RUN='(Backend|Faults/(LostAnswer|LostNetwork|AgentKilled|SecretsLater))' scripts/test-ray
+
+# Builds the program a second time with a clock that can be moved, and moves it.
+.PHONY: test-clock
+test-clock: .go-there setup
+	@ML_INTERN_TEST_CLOCK=1 go test ./cmd/ml-intern -count=1 -timeout 20m -parallel 13 -run 'TestClockJump|TestNetworkAway|TestKilledWhileAway' -v
+
+# Jobs that end badly, networks that fail, agents that are killed, clocks that jump.
 .PHONY: test-faults
-test-faults: .go-there setup
+test-faults: test-clock
 	@go test ./cmd/ml-intern -count=1 -timeout 20m -run 'TestJobFaults|TestKilledAnywhere|TestFaults' -v
 
 bench: build

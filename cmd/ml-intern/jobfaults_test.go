@@ -69,8 +69,18 @@ type told map[string]string
 // A step may look at what was told before.
 func (l *lab) play(steps ...func(told) llmtest.Turn) told {
 	l.Helper()
-	last := told{}
-	var s *llmtest.Server
+	s, last := l.model(steps...)
+	defer s.Close()
+	if out, err := l.agent(s, "go").CombinedOutput(); err != nil {
+		l.Fatalf("%v: %s", err, out)
+	}
+	l.asked += len(s.Seen())
+	return last
+}
+
+// model makes the steps, one a request, and keeps what it was told.
+func (l *lab) model(steps ...func(told) llmtest.Turn) (s *llmtest.Server, last told) {
+	last = told{}
 	made := make(chan struct{})
 	s = llmtest.NewServerFunc(func(n int) (llmtest.Turn, bool) {
 		<-made
@@ -88,16 +98,14 @@ func (l *lab) play(steps ...func(told) llmtest.Turn) told {
 		return turn, true
 	})
 	close(made)
-	defer s.Close()
-	c := l.command(append([]string{"--model", "openai/test", "--approve", "auto", "--output", "json", "go"}, l.flags...)...)
+	return s, last
+}
+
+// agent is the program with that model.
+func (l *lab) agent(s *llmtest.Server, args ...string) *exec.Cmd {
+	c := l.command(append(append([]string{"--model", "openai/test", "--approve", "auto", "--output", "json"}, l.flags...), args...)...)
 	c.Env = append(c.Env, "OPENAI_BASE_URL="+s.URL, "OPENAI_API_KEY=x")
-	var out, errs bytes.Buffer
-	c.Stdout, c.Stderr = &out, &errs
-	if err := c.Run(); err != nil {
-		l.Fatalf("%v: %s%s", err, out.Bytes(), errs.Bytes())
-	}
-	l.asked += len(s.Seen())
-	return last
+	return c
 }
 
 func do(name string, a args) func(told) llmtest.Turn {
@@ -124,7 +132,7 @@ type sight struct {
 	State, Why, Reason string
 	AtRisk             string `json:"at_risk"`
 	LogTail            string `json:"log_tail"`
-	CostUSD            float64
+	CostUSD, Seconds   float64
 }
 
 func (l *lab) seen(text string) sight {
@@ -222,6 +230,15 @@ type cloud struct {
 	URL   string
 	posts atomic.Int32 // of jobs that reached the Hub
 	cuts  atomic.Int32
+	away  atomic.Bool // the network is, where the fault looks at it
+}
+
+// isAway is a network that carries nothing while it is away.
+func isAway(c *cloud, w http.ResponseWriter, r *http.Request, next http.Handler) {
+	if c.away.Load() {
+		panic(http.ErrAbortHandler)
+	}
+	next.ServeHTTP(w, r)
 }
 
 // paidFaults are what the network does to one exchange, by what it is called.

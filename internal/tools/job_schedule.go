@@ -116,6 +116,9 @@ func (in scheduleInput) prospect(quote func(job.Spec) (job.Quote, error), backen
 	if len(j.Secrets) > 0 {
 		outside += ", with " + strings.Join(j.Secrets, ", ")
 	}
+	if why, public := j.public(); public {
+		outside += ", and may show its metrics to everybody, because: " + why
+	}
 	q, err := quote(spec)
 	if err != nil {
 		return outside + "; its price is not known", ""

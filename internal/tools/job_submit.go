@@ -102,12 +102,23 @@ func submitImpact(quote func(job.Spec) (job.Quote, error), confinement, dir stri
 		if len(in.Secrets) > 0 {
 			reach = append(reach, "it is given "+strings.Join(in.Secrets, ", "))
 		}
+		if why, public := in.public(); public {
+			i.Public = true
+			reach = append(reach, "it may show its metrics to everybody, because: "+why)
+		}
 		i.Outside = strings.Join(reach, "; ")
 		if err == nil {
 			i.Object = q.String()
 		}
 		return i
 	}
+}
+
+// public reports whether the job asks to show something to everybody, and why:
+// the checks refuse that unless it is waived, and it is for a person to waive.
+func (in jobInput) public() (why string, asked bool) {
+	why = strings.TrimSpace(in.Waivers[preflight.CodePublic])
+	return shorten(why, 200), why != ""
 }
 
 // program is what runs, for the person who is asked.

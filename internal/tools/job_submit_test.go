@@ -126,6 +126,10 @@ func TestSubmitCostsMoney(t *testing.T) {
 	if i := router.Impact(llm.ToolCall{Name: "job_submit", Args: `{"name":"n","script":"t.py","backend":"nowhere"}`}); i.CostUSD != 0 || i.Effect != tool.Executes || !strings.Contains(i.Outside, "may run t.py beyond this machine") {
 		t.Errorf("an impossible job is judged as %+v", i)
 	}
+	public := strings.Replace(onCloud, "{", `{"waivers":{"public":"she wants a page"},`, 1)
+	if i := router.Impact(llm.ToolCall{Name: "job_submit", Args: public}); !i.Public || !strings.Contains(i.Outside, "she wants a page") {
+		t.Errorf("a job that shows something to everybody is judged as %+v", i)
+	}
 }
 
 func TestSubmitOfUnknownPrice(t *testing.T) {

@@ -111,13 +111,16 @@ func JobWait(w *Waiting, sb files) tool.Tool {
 			}
 		}
 		for _, id := range in.Jobs {
-			status, err := w.Keeper.Status(ctx, id)
-			if err != nil {
-				return tool.Output{}, fmt.Errorf("job %s: %w", id, err)
+			status, away := w.Keeper.Status(ctx, id)
+			if away != nil && status.ID == "" {
+				return tool.Output{}, fmt.Errorf("job %s: %w", id, away)
 			}
 			report, err := w.report(ctx, sb, status)
 			if err != nil {
 				return tool.Output{}, err
+			}
+			if away != nil {
+				report.Reason = "nobody answers, so this is how it was last: " + away.Error()
 			}
 			res.Jobs = append(res.Jobs, report)
 			res.Done = res.Done && status.Done()

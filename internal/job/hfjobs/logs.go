@@ -76,7 +76,7 @@ func (b *Backend) logState(id string) (l logState, err error) {
 // error it still tells what is here.
 func (b *Backend) readLog(ctx context.Context, rec job.Record, over bool) (logState, error) {
 	l, err := b.logState(rec.ID)
-	if err != nil || l.Whole || !over && time.Since(l.ReadAt) < patience(rec, readEvery) {
+	if err != nil || l.Whole || !over && time.Since(l.ReadAt).Abs() < patience(rec, readEvery) {
 		return l, err
 	}
 	ctx, stop := context.WithTimeout(ctx, logLimit)
@@ -86,7 +86,7 @@ func (b *Backend) readLog(ctx context.Context, rec job.Record, over bool) (logSt
 		return l, err
 	}
 	defer unlock()
-	if l, err = b.logState(rec.ID); err != nil || l.Whole || !over && time.Since(l.ReadAt) < patience(rec, readEvery) {
+	if l, err = b.logState(rec.ID); err != nil || l.Whole || !over && time.Since(l.ReadAt).Abs() < patience(rec, readEvery) {
 		return l, err // another process was quicker
 	}
 	copied, err := b.copyLog(ctx, rec, &l, over)

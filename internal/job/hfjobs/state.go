@@ -126,7 +126,8 @@ func (b *Backend) conclude(ctx context.Context, rec job.Record, j hub.Job) (job.
 }
 
 // soonAfterEnd reports whether it is not long since the job was first seen to
-// have ended: by our clock, which may be another than the Hub's.
+// have ended: by our clock, which may be another than the Hub's, and may have been
+// set back since.
 func (b *Backend) soonAfterEnd(rec *job.Record, wait time.Duration) bool {
 	kept, err := b.records().Get(rec.ID)
 	if err != nil {
@@ -140,7 +141,7 @@ func (b *Backend) soonAfterEnd(rec *job.Record, wait time.Duration) bool {
 		}
 	}
 	rec.Kept = kept.Kept
-	return time.Since(at) < wait
+	return time.Since(at).Abs() < wait
 }
 
 // overtime reports whether the job ran for as long as it may.

@@ -20,7 +20,8 @@ type facts struct {
 	Imports []imported
 	Calls   []call
 	Env     []envRead
-	SetEnv  []string `json:"set_env"`
+	SetEnv  []string         `json:"set_env"`
+	Values  map[string]value `json:"env_values"` // that it sets variables to
 	Texts   []text
 	Columns []columnUse
 	Picks   []columnUse // of splits

@@ -67,6 +67,7 @@ class Reader:
         self.env_given, self.args = request.get("env") or {}, request.get("args") or []
         self.calls, self.imports, self.env, self.texts = [], [], [], []
         self.set_env, self.columns, self.picks, self.flags = [], [], [], {}
+        self.env_values = {}
         self.module, self.functions, self.done, self.depth = Scope(), {}, set(), 0
         self.guard, self.conditional, self.inside, self.asking = 0, 0, 0, 0
         self.sites = {}
@@ -179,6 +180,7 @@ class Reader:
             where, key = self.value(target.value, scope), self.value(target.slice, scope)
             if where.more.get("name") == "os.environ" and key.kind == "const":
                 self.set_env.append(key.more["v"])
+                self.env_values[str(key.more["v"])] = v.json()
             elif where.kind == "dict" and key.kind == "const" and isinstance(target.value, ast.Name):
                 scope[target.value.id] = self.dict(dict(where.more["_vals"], **{str(key.more["v"]): v}))
             elif isinstance(target.value, ast.Name):  # d["train"] = …: d is not what it was
@@ -862,7 +864,7 @@ def main():
         r.run(tree)
     except RecursionError:
         out["deep"] = True
-    out.update(imports=r.imports, calls=r.calls, env=r.env, set_env=[s for s in r.set_env if isinstance(s, str)],
+    out.update(imports=r.imports, calls=r.calls, env=r.env, set_env=[s for s in r.set_env if isinstance(s, str)], env_values=r.env_values,
                texts=r.texts[:5000], columns=r.columns, picks=r.picks, flags=r.flags)
     return out
 

@@ -38,6 +38,7 @@ func (c *check) packages(ctx context.Context) {
 		return
 	}
 	if sure {
+		c.versions = versions
 		for _, i := range third {
 			c.installed(i, versions)
 		}
@@ -59,6 +60,7 @@ func (c *check) here(ctx context.Context, third []imported) {
 		c.note(CodeUnchecked, "packages were not checked: %v", err)
 		return
 	}
+	c.versions = site.Versions
 	for _, i := range third {
 		if !slices.Contains(site.Missing, i.top()) || c.installsMore() || c.changesPath() {
 			continue

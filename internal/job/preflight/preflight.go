@@ -125,6 +125,8 @@ const (
 	CodeUnused    = "secret-idle" // those that are given are read
 	CodeEnv       = "environment" // other variables likewise
 	CodePath      = "path"        // files are where the job runs
+	CodeBoard     = "dashboard"   // that of Trackio is ours, and is one
+	CodePublic    = "public"      // nothing is shown to everybody; a person alone may waive it
 	CodeSmoke     = "smoke"       // it was tried before it costs
 	CodeBatch     = "batch"       // the first of a batch goes alone
 	CodeUnchecked = "unchecked"   // what could not be told, and why
@@ -211,6 +213,9 @@ type check struct {
 	report  Report
 	private []string // repositories that need a token
 	size    extent   // of what is trained on
+
+	versions map[string]string // of the packages that the job gets, nil if they are not known
+	boards   []board           // dashboards that it makes or writes to
 }
 
 func (c *check) run(ctx context.Context) {
@@ -244,6 +249,7 @@ func (c *check) run(ctx context.Context) {
 	wg.Go(func() { c.models(ctx) })
 	wg.Go(func() { c.writable(ctx) })
 	wg.Wait()
+	c.dashboards(ctx)
 	c.secrets()
 	c.limit(c.trains())
 	c.duration(c.tried(ctx))

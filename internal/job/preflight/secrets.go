@@ -99,6 +99,9 @@ func (c *check) hubToken() {
 	if line, ok := c.pushLine(); ok {
 		c.elsewhere(Finding{Code: CodeSecret, Line: line, Text: "the script pushes to the Hub, and the job is given no token", Fix: fix})
 	}
+	if len(c.boards) > 0 {
+		c.elsewhere(Finding{Code: CodeSecret, Line: c.boards[0].line, Text: "the script reports to a dashboard on the Hub, and the job is given no token", Fix: fix})
+	}
 }
 
 // logsIn reports whether the script gets its token in a way of its own.

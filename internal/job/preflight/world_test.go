@@ -1,7 +1,9 @@
 package preflight_test
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -64,6 +66,13 @@ func (w world) Weights(_ context.Context, repo hub.RepoID, _ string) (*weights.S
 	return s, nil
 }
 
+// away is a Hub that does not answer for Spaces.
+type away struct{ world }
+
+func (away) RepoInfo(context.Context, hub.RepoID, string) (hub.Info, error) {
+	return hub.Info{}, errors.New("the network is away")
+}
+
 const (
 	smallConfig = `{"hidden_size": 896, "num_hidden_layers": 24, "vocab_size": 151936}`
 	largeConfig = `{"hidden_size": 3584, "num_hidden_layers": 28, "vocab_size": 152064}`
@@ -75,7 +84,11 @@ func newWorld(t testing.TB) world {
 	h := hubtest.Start(t)
 	put := func(repo hub.RepoID, files map[string]string) {
 		t.Helper()
-		if _, err := h.Client.CreateRepo(t.Context(), repo, hub.CreateOptions{}); err != nil {
+		options := hub.CreateOptions{Private: repo.Type == hub.Space && !strings.Contains(repo.Name, "open")}
+		if repo.Type == hub.Space {
+			options.SDK = "gradio"
+		}
+		if _, err := h.Client.CreateRepo(t.Context(), repo, options); err != nil {
 			t.Fatal(err)
 		}
 		var all []hub.File
@@ -92,6 +105,9 @@ func newWorld(t testing.TB) world {
 	model := func(owner, name, config, card string) {
 		put(hub.RepoID{Type: hub.Model, Namespace: owner, Name: name}, map[string]string{"config.json": config, "README.md": card})
 	}
+	space := func(owner, name, sdk, tag, app string) {
+		put(hub.RepoID{Type: hub.Space, Namespace: owner, Name: name}, map[string]string{"README.md": "---\nsdk: " + sdk + "\ntags:\n- " + tag + "\n---\n", "app.py": app})
+	}
 	chat := strings.Repeat(`{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]}`+"\n", 400)
 	data("trl-lib", "chat", map[string]string{"train.jsonl": chat, "test.jsonl": chat})
 	data("trl-lib", "pairs", map[string]string{"train.jsonl": `{"prompt":"q","chosen":"a","rejected":"b"}` + "\n", "test.jsonl": `{"prompt":"q","chosen":"a","rejected":"b"}` + "\n"})
@@ -107,6 +123,12 @@ func newWorld(t testing.TB) world {
 	data("acme", "voices", map[string]string{"train.jsonl": `{"audio":"a.wav","sentence":"s"}` + "\n"})
 	data("acme", "standard", map[string]string{"README.md": "---\nconfigs:\n- config_name: a\n  data_files: a.csv\n- config_name: b\n  default: true\n  data_files: b.csv\n---\n", "a.csv": "a\n1\n", "b.csv": "b\n1\n"})
 	data("acme", "secret-data", map[string]string{"train.csv": "text\na\n"})
+	space("me", "board", "gradio", "trackio", "")
+	space("me", "open-board", "gradio", "trackio", "")
+	space("me", "untagged", "gradio", "plain", "import trackio\ntrackio.show()\n")
+	space("me", "demo", "gradio", "plain", "import gradio\n")
+	space("me", "frozen", "static", "trackio", "")
+	space("stranger", "board", "gradio", "trackio", "")
 	model("Qwen", "Qwen2.5-0.5B", smallConfig, "---\nlicense: apache-2.0\n---\n")
 	model("Qwen", "Qwen2.5-7B", largeConfig, "---\nlicense: apache-2.0\n---\n")
 	model("Qwen", "Qwen2.5-72B", largeConfig, "---\nlicense: apache-2.0\n---\n")
@@ -117,8 +139,9 @@ func newWorld(t testing.TB) world {
 	return world{Client: h.Client, python: keepPython(t), closed: map[string]bool{"Closed-1B": true}, gated: map[string]bool{"Llama-3.2-1B": true, "secret-data": true}}
 }
 
-// shelf is a package index of a few small packages.
-type shelf struct{}
+// shelf is a package index of a few small packages, of version 9.9 unless it
+// says otherwise.
+type shelf struct{ versions map[string]string }
 
 var brings = map[string][]string{
 	"trl": {"transformers", "datasets", "accelerate", "torch"}, "transformers": {"huggingface-hub", "numpy", "tokenizers", "safetensors", "pyyaml", "tqdm", "requests"},
@@ -126,11 +149,11 @@ var brings = map[string][]string{
 	"scikit-learn": {"numpy", "scipy"}, "numpy": nil, "pandas": {"numpy"}, "wandb": nil, "pyyaml": nil, "trackio": nil, "openai": nil, "unsloth": {"trl", "peft"}, "vllm": {"torch", "transformers"}, "requests": nil, "polars": nil, "tqdm": nil, "datatrove": nil, "huggingface-hub": nil, "diffusers": {"torch", "huggingface-hub"}, "sentence-transformers": {"transformers", "torch", "datasets"}, "lightning": {"torch"}, "keras": {"numpy"}, "typer": nil, "hydra-core": {"omegaconf"}, "omegaconf": nil, "xgboost": {"numpy"}, "librosa": {"numpy"}, "jiwer": nil, "pillow": nil, "torchvision": {"torch", "pillow"}, "seqeval": nil, "lm-eval": {"datasets", "torch"}, "python-dotenv": nil, "matplotlib": {"numpy"}, "opencv-python-headless": nil,
 }
 
-func (shelf) Resolve(_ context.Context, n preflight.Needs) (map[string]string, error) {
+func (s shelf) Resolve(_ context.Context, n preflight.Needs) (map[string]string, error) {
 	all := map[string]string{}
 	var take func(name string)
 	take = func(name string) {
-		all[name] = "9.9"
+		all[name] = cmp.Or(s.versions[name], "9.9")
 		for _, b := range brings[name] {
 			take(b)
 		}
@@ -228,6 +251,11 @@ func request(t testing.TB, w world, files fstest.MapFS, lines []string) (r prefl
 		case "env":
 			name, v, _ := strings.Cut(rest, "=")
 			r.Spec.Env = map[string]string{name: v}
+		case "version":
+			name, v, _ := strings.Cut(rest, " ")
+			r.Packages = shelf{map[string]string{name: v}}
+		case "hub":
+			r.Hub = away{w}
 		case "waive":
 			code, why, _ := strings.Cut(rest, " ")
 			r.Waivers[code] = why

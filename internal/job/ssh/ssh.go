@@ -113,7 +113,7 @@ func (b *Backend) status(ctx context.Context, rec job.Record) (job.Status, error
 	}
 	seen, err := b.ask(ctx, rec.ID)
 	if err != nil {
-		return job.Status{}, fmt.Errorf("ask for job %s: %w", rec.ID, err)
+		return rec.Last, fmt.Errorf("ask for job %s: %w", rec.ID, err)
 	}
 	return b.update(ctx, rec, seen)
 }

@@ -279,5 +279,40 @@ def trackio_space(b):
     assert "GRADIO_MCP_SERVER" in HfApi().get_space_variables(repo)
 
 
+@scenario("spaces")
+def trackio_private(b):
+    """What job/preflight goes by: a new dashboard is public unless it is asked to be private."""
+    from trackio import deploy
+
+    make_space = needs(deploy, "create_space_if_not_exists")
+    for private, want in ((True, True), (None, False)):
+        repo = b.id()
+        make_space(repo, private=private)
+        equal(HfApi().space_info(repo).private, want, f"with private={private}")
+        equal("trackio" in HfApi().space_info(repo).tags, True, "tag")
+    make_space(repo, private=True)
+    equal(HfApi().space_info(repo).private, False, "one that was public before")
+
+
+@scenario()
+def trackio_of_trainer(b):
+    """The Trainer's callback copies the metrics for everybody when it pushes, and fails if it may not."""
+    from types import SimpleNamespace
+
+    import trackio
+    from transformers.integrations.integration_utils import TrackioCallback
+
+    args = SimpleNamespace(
+        project="p", run_name=None, hub_private_repo=True, trackio_space_id=None, trackio_bucket_id=None, trackio_static_space_id=None,
+        to_dict=dict)
+    callback, state = TrackioCallback(), SimpleNamespace(is_world_process_zero=True, global_step=1)
+    callback.setup(args, state, None)
+    trackio.log({"loss": 1.0})
+    callback.on_train_end(args, state, None)
+    assert "private=True is not supported" in str(raises(ValueError, callback.on_push_begin, args, state, None, None))
+    args.trackio_static_space_id = False
+    callback.on_push_begin(args, state, None, None)
+
+
 if __name__ == "__main__":
     run_all("__main__")

@@ -18,6 +18,9 @@ class TrainingArguments:
     gradient_checkpointing: bool = False
     report_to: str = None
     push_to_hub: bool = False
+    hub_private_repo: bool = None
+    trackio_space_id: str = None
+    trackio_static_space_id: str = None
     hub_model_id: str = None
     seed: int = 42
     use_cpu: bool = False
