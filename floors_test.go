@@ -57,6 +57,7 @@ session:        llm tool ledger
 session/sqlite: session llm
 approval:       llm tool ledger
 sandbox:        hub
+sandbox/remote: sandbox
 job:            hub ledger
 job/series:
 job/report:     job
@@ -77,7 +78,7 @@ cmd/ml-intern:  config cli app
 `
 
 // helpers of tests may import what they help, and each other.
-var testHelpers = []string{"llm/llmtest", "hub/hubtest", "session/sessiontest", "job/jobtest", "paper/papertest", "fetch/fetchtest", "github/githubtest", "hfdocs/hfdocstest", "websearch/websearchtest"}
+var testHelpers = []string{"llm/llmtest", "hub/hubtest", "session/sessiontest", "job/jobtest", "sandbox/sandboxtest", "paper/papertest", "fetch/fetchtest", "github/githubtest", "hfdocs/hfdocstest", "websearch/websearchtest"}
 
 func TestFloors(t *testing.T) {
 	may := map[string][]string{}
