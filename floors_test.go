@@ -58,6 +58,7 @@ session/sqlite: session llm
 approval:       llm tool ledger
 sandbox:        hub
 sandbox/remote: sandbox
+sandbox/space:  hub sandbox sandbox/remote
 job:            hub ledger
 job/series:
 job/report:     job
@@ -66,13 +67,14 @@ job/local:      job hub sandbox
 job/ssh:        job sandbox secret
 job/slurm:      job sandbox
 job/ray:        job sandbox secret
+sandbox/hubspaces: hub/hubserver sandbox
 job/preflight:  job hub hub/weights dataset/format secret
 job/hubjobs:    job hub hub/hubserver sandbox
 job/hfjobs:     job hub sandbox secret
 experiment:     job
 agent:          llm tool session approval ledger
 tools:          llm tool secret sandbox dataset dataset/format job job/preflight job/watch job/report job/series experiment hub hub/card hub/cache fetch webpage websearch hfdocs github paper
-app:            llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval sandbox sandbox/remote job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools
+app:            llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval sandbox sandbox/remote sandbox/space sandbox/hubspaces job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools
 cli:            llm tool job session approval agent app config ledger
 cmd/ml-intern:  config cli app
 `

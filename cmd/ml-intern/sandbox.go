@@ -3,19 +3,41 @@ package main
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"ml-intern/internal/app"
 	"ml-intern/internal/cli"
+	"ml-intern/internal/config"
 )
 
 // sandboxCommand holds what has to do with sandboxes on other machines.
 func sandboxCommand(std cli.Streams) *cobra.Command {
-	c := group("sandbox", "sandboxes on the Hub: list them, remove what was forgotten", serveSandbox(std))
-	c.RunE = func(*cobra.Command, []string) error {
-		return fmt.Errorf("%w: say what to do: ml-intern sandbox serve", app.ErrUsage)
+	return group("sandbox", "sandboxes on the Hub: list them, delete what was forgotten",
+		command("ls", "list the sandboxes of the account", 0, func(cmd *cobra.Command, cfg *config.Config, _ []string) error {
+			return cli.ListSandboxes(cmd.Context(), cfg, std)
+		}),
+		sweepSandboxes(std), serveSandbox(std))
+}
+
+func sweepSandboxes(std cli.Streams) *cobra.Command {
+	f, opts := &flags{}, cli.SweepOptions{}
+	c := &cobra.Command{
+		Use: "sweep [NAME...]", Short: "delete sandboxes that were forgotten",
+		Long: "Sweep lists the account's sandboxes, of every machine, and deletes them once you agree.\n" +
+			"A Space that does not say which session of ml-intern made it is left alone.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := f.config(cmd)
+			if err != nil {
+				return err
+			}
+			opts.Names = args
+			return cli.SweepSandboxes(cmd.Context(), cfg, opts, std)
+		},
 	}
+	c.Flags().DurationVar(&opts.Older, "older-than", 24*time.Hour, "without names: those that are older than this `DURATION`")
+	c.Flags().BoolVar(&opts.Yes, "yes", false, "do not ask")
 	return c
 }
 

@@ -277,7 +277,7 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 		MaxSteps: a.cfg.MaxSteps,
 		Spill:    a.spill(opened.ID),
 		Reason:   func(err error) string { return Classify(err).Reason },
-		Charges:  charges(a.jobs),
+		Charges:  a.charges,
 	}
 	router, err := a.tools(ctx, opened.ID, a.research(ag, opened))
 	if err != nil {
@@ -306,7 +306,7 @@ func (a *App) tools(ctx context.Context, id string, research tool.Tool) (*tool.R
 	sb := a.sandbox()
 	remote, kept, checks := a.hubClient, a.newCollection(id), a.checks()
 	uploads := filepath.Join(a.cfg.Paths.State, "uploads")
-	return tool.NewRouter(append([]tool.Tool{
+	return tool.NewRouter(a.withSandboxes(ctx, id, append([]tool.Tool{
 		tools.Plan(),
 		tools.Write(sb),
 		tools.Edit(sb),
@@ -324,7 +324,7 @@ func (a *App) tools(ctx context.Context, id string, research tool.Tool) (*tool.R
 		kept.collect(tools.HubGit(remote)),
 		tools.PythonAPI(sb),
 		research,
-	}, append(a.readers(), a.scheduling(ctx, checks)...)...)...)
+	}, append(a.readers(), a.scheduling(ctx, checks)...)...))...)
 }
 
 // readers are the tools that only read: a sub-agent has them too.

@@ -61,7 +61,11 @@ func (r *Router) Impact(call llm.ToolCall) Impact {
 // Resumable reports whether a call that a crash interrupted may run again.
 func (r *Router) Resumable(call llm.ToolCall) bool {
 	t, ok := r.byName[call.Name]
-	return !ok || t.Spec().Resumable || t.Spec().Effect == Reads
+	if !ok {
+		return true
+	}
+	s := t.Spec()
+	return s.Resumable || s.Effect == Reads || s.ResumableCall != nil && s.ResumableCall(call.Args)
 }
 
 // Run runs one call. What goes wrong is told to the model, not to the caller.

@@ -200,7 +200,9 @@ func bytesSurvive(t *testing.T, sb sandbox.Sandbox) {
 func writesStay(t *testing.T, sb sandbox.Sandbox) {
 	out := run(t, sb, "d=$(mktemp -d) && echo precious > $d/target && ln -s $d dir && ln -s $d/target file && echo $d")
 	outside := strings.TrimSpace(out.Text)
-	t.Cleanup(func() { _, _ = sb.Exec(context.WithoutCancel(t.Context()), sandbox.Command{Line: "rm -r '" + outside + "'", Timeout: time.Minute}) })
+	t.Cleanup(func() {
+		_, _ = sb.Exec(context.WithoutCancel(t.Context()), sandbox.Command{Line: "rm -r '" + outside + "'", Timeout: time.Minute})
+	})
 	for _, p := range []string{outside + "/target", "../x", "a/../../x", "dir/x", "dir/target", "file", "", ".", "/etc/ml-intern-test"} {
 		if _, err := sb.WriteFile(t.Context(), p, []byte("gone")); err == nil {
 			t.Errorf("wrote %q", p)
