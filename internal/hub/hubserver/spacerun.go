@@ -171,7 +171,7 @@ func (s *Server) visitor(addr, path string) http.Handler {
 	return &httputil.ReverseProxy{
 		FlushInterval: -1,
 		Rewrite: func(r *httputil.ProxyRequest) {
-			target := &url.URL{Scheme: "http", Host: addr}
+			target := &url.URL{Scheme: "http", Host: addr, Path: "/"}
 			r.Out.URL = target.JoinPath(path)
 			r.Out.URL.RawQuery, r.Out.Host = r.In.URL.RawQuery, ""
 			r.Out.Header.Del("Authorization")
