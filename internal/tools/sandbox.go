@@ -52,9 +52,9 @@ type NewSandbox struct {
 const freeHardware = "cpu-basic"
 
 type sandboxInput struct {
-	Hardware string  `json:"hardware,omitempty" jsonschema:"cpu-basic (free) if not given, cpu-upgrade, t4-small, a10g-small, a100-large and so on"`
-	Hours    float64 `json:"hours,omitempty" jsonschema:"for use, 1 if not given"`
-	SleepMin float64 `json:"sleep_min,omitempty" jsonschema:"idle minutes before it sleeps and loses its files, 15 if not given"`
+	Hardware string  `json:"hardware,omitempty" jsonschema:"cpu-basic (free) if not given, t4-small, a100-large …"`
+	Hours    float64 `json:"hours,omitempty" jsonschema:"1 if not given"`
+	SleepMin float64 `json:"sleep_min,omitempty" jsonschema:"idle, then its files are gone: 15 if not given"`
 }
 
 const (
@@ -167,7 +167,7 @@ func SandboxDelete(all Sandboxes) tool.Tool {
 }
 
 // sandboxProperty is what the schema of a tool has more that can work elsewhere.
-const sandboxProperty = `"properties":{"sandbox":{"type":"string","description":"of sandbox_create; else here"},`
+const sandboxProperty = `"properties":{"sandbox":{"type":"string"},`
 
 // InSandboxes is a tool of this machine that works in a sandbox as well, if a
 // call names one. There it is the tool that make returns.
