@@ -277,6 +277,11 @@ func killedAt(t *testing.T, at int) bool {
 	if _, err := s.Create(ctx, spec("s/call"), func(string) {}); err != nil && !dying.dead {
 		t.Fatal(err)
 	}
+	for _, f := range w.found() {
+		if f.Name == space.Name("s/call") && !f.Here {
+			t.Errorf("it is on the Hub, and nobody wrote that down: %+v", f)
+		}
+	}
 	next := w.spaces()
 	r := w.create(next, spec("s/call"))
 	box, err := next.Open(t.Context(), "s", r.Name)
