@@ -124,7 +124,7 @@ func show(ctx context.Context, c *app.Conversation, prompt string, p printer, an
 			return fmt.Errorf("print: %w", err)
 		}
 	}
-	if failure == nil {
+	if failure == nil && c.Session.Answered() {
 		answered()
 	}
 	if err := p.end(newOutcome(c, failure, time.Since(start))); err != nil {

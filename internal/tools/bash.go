@@ -26,8 +26,8 @@ const (
 // and if it goes well, what that returned is called.
 func Bash(sb executor, trying func(command string) (wentWell func())) tool.Tool {
 	type input struct {
-		Command  string `json:"command" jsonschema:"a shell line"`
-		TimeoutS int    `json:"timeout_s,omitempty" jsonschema:"120 if not given, 600 at most"`
+		Command  string `json:"command" jsonschema:"the shell line to run in the workspace"`
+		TimeoutS int    `json:"timeout_s,omitempty" jsonschema:"seconds before the command is killed: 120 if not given, 600 at most"`
 	}
 	s := spec("bash", tool.Executes)
 	if sb.Confinement() == "" {

@@ -167,7 +167,7 @@ func SandboxDelete(all Sandboxes) tool.Tool {
 }
 
 // sandboxProperty is what the schema of a tool has more that can work elsewhere.
-const sandboxProperty = `"properties":{"sandbox":{"type":"string"},`
+const sandboxProperty = `"properties":{"sandbox":{"type":"string","description":"of sandbox_create; else here"},`
 
 // InSandboxes is a tool of this machine that works in a sandbox as well, if a
 // call names one. There it is the tool that make returns.
