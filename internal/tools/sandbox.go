@@ -42,6 +42,16 @@ type SandboxOrder struct {
 // Worst is what the machine can cost, in dollars.
 func (o SandboxOrder) Worst() float64 { return o.USDPerHour * (o.Limit + o.Sleep).Hours() }
 
+// freeSleep is when the Hub puts free hardware to sleep, whatever is asked for.
+const freeSleep = 48 * time.Hour
+
+func (o *SandboxOrder) price(all Sandboxes) (err error) {
+	if o.USDPerHour, err = all.Price(o.Hardware); err == nil && o.USDPerHour == 0 {
+		o.Sleep = freeSleep
+	}
+	return err
+}
+
 // A NewSandbox is a machine that answers.
 type NewSandbox struct {
 	Name string
@@ -90,7 +100,7 @@ func SandboxCreate(all Sandboxes) tool.Tool {
 			return
 		}
 		i.Outside = fmt.Sprintf("it starts a private Space of the account on %s", o.Hardware)
-		if o.USDPerHour, err = all.Price(o.Hardware); err != nil {
+		if err = o.price(all); err != nil {
 			i.Effect, i.Outside = tool.Spends, i.Outside+", at a price that is not known: "+err.Error()
 			return
 		}
@@ -104,10 +114,10 @@ func SandboxCreate(all Sandboxes) tool.Tool {
 		if err != nil {
 			return tool.Output{}, err
 		}
-		if o.USDPerHour, err = all.Price(o.Hardware); err != nil {
+		if err := o.price(all); err != nil {
 			return tool.Output{}, err
 		}
-		if o.Worst() > call.WorstUSD+1e-9 {
+		if o.Worst() > call.WorstUSD+1e-9 && !call.Again { // one that may be there is looked for at any price
 			return tool.Output{}, fmt.Errorf("it may cost $%.2f, and $%.2f are set aside for it; create it again", o.Worst(), call.WorstUSD)
 		}
 		made, err := all.Create(ctx, o, call.Log)

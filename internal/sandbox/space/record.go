@@ -46,9 +46,12 @@ type Record struct {
 // it: after its limit nobody uses it, and then it sleeps.
 func (r Record) Worst() float64 { return r.USDPerHour * (r.Limit + r.Sleep).Hours() }
 
+// end is until when it may be used.
+func (r Record) end() time.Time { return r.Created.Add(r.Limit) }
+
 // Over reports whether it costs nothing any more.
 func (r Record) Over(now time.Time) bool {
-	return !r.Gone.IsZero() || now.After(r.Created.Add(r.Limit+r.Sleep))
+	return !r.Gone.IsZero() || now.After(r.end().Add(r.Sleep))
 }
 
 // Cost is what it cost so far, in dollars; less, if it was built or slept for

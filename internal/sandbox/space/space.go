@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"ml-intern/internal/hub"
+	"ml-intern/internal/sandbox"
 	"ml-intern/internal/sandbox/remote"
 )
 
@@ -135,9 +136,13 @@ func (s *Spaces) place(ctx context.Context, r Record, log func(string)) error {
 	if err != nil {
 		return err
 	}
+	sleep := r.Sleep
+	if r.USDPerHour == 0 { // the Hub has its own for what is free
+		sleep = 0
+	}
 	secrets := map[string]string{remote.SecretVariable: r.Secret}
 	_, err = s.Hub.DuplicateRepo(ctx, from, r.repo(), hub.DuplicateOptions{
-		Visibility: "private", Hardware: r.Hardware, Sleep: r.Sleep, Secrets: secrets,
+		Visibility: "private", Hardware: r.Hardware, Sleep: sleep, Secrets: secrets,
 	})
 	if errors.Is(err, hub.ErrConflict) { // the answer was lost, or the record: it is ours by its name
 		err = s.Hub.SetSecret(ctx, r.repo(), hub.Setting{Key: remote.SecretVariable, Value: r.Secret})
@@ -244,27 +249,53 @@ var ErrOver = errors.New("this sandbox is gone; make another with sandbox_create
 // fresh is for how long a sandbox that ran is taken to run.
 const fresh = 30 * time.Second
 
+// A Sandbox is one to work in until its time is over.
+type Sandbox struct {
+	*remote.Client
+	until time.Time
+}
+
+// Exec implements sandbox.Sandbox. A command ends with the sandbox's time, so
+// that nothing costs more than was set aside.
+func (s Sandbox) Exec(ctx context.Context, cmd sandbox.Command) (sandbox.Output, error) {
+	ctx, cancel := context.WithDeadlineCause(ctx, s.until, errTimeOver)
+	defer cancel()
+	return s.Client.Exec(ctx, cmd)
+}
+
+var errTimeOver = errors.New("the time of this sandbox is over, so the command was ended")
+
 // Open returns a sandbox of a session to work in. One that sleeps is woken; one
 // whose time is over is deleted.
-func (s *Spaces) Open(ctx context.Context, session, name string) (*remote.Client, error) {
-	r, err := s.Record(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) || err == nil && !r.Of(session):
-		return nil, fmt.Errorf("this session has no sandbox %.60q; sandbox_create makes one and says its name", name)
-	case err != nil:
-		return nil, err
-	case !r.Gone.IsZero():
-		return nil, ErrOver
-	case time.Now().After(r.Created.Add(r.Limit)):
-		return nil, errors.Join(fmt.Errorf("its time of %s is over: %w", r.Limit, ErrOver), s.Delete(ctx, name))
+func (s *Spaces) Open(ctx context.Context, session, name string) (Sandbox, error) {
+	r, err := s.usable(ctx, session, name)
+	if err != nil {
+		return Sandbox{}, err
 	}
 	s.mu.Lock()
 	o := s.open[name]
 	s.mu.Unlock()
 	if o != nil && time.Since(o.seen) < fresh {
-		return o.client, nil
+		return Sandbox{o.client, r.end()}, nil
 	}
-	return s.reopen(ctx, r, o)
+	client, err := s.reopen(ctx, r, o)
+	return Sandbox{client, r.end()}, err
+}
+
+// usable is what is known of a sandbox that the session may work in.
+func (s *Spaces) usable(ctx context.Context, session, name string) (Record, error) {
+	r, err := s.Record(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || err == nil && !r.Of(session):
+		return r, fmt.Errorf("this session has no sandbox %.60q; sandbox_create makes one and says its name", name)
+	case err != nil:
+		return r, err
+	case !r.Gone.IsZero():
+		return r, ErrOver
+	case time.Now().After(r.end()):
+		return r, errors.Join(fmt.Errorf("its time of %s is over: %w", r.Limit, ErrOver), s.Delete(ctx, name))
+	}
+	return r, nil
 }
 
 func (s *Spaces) reopen(ctx context.Context, r Record, o *opened) (*remote.Client, error) {

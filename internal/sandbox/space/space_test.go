@@ -340,7 +340,7 @@ func TestSleepAndWake(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	sp := spec("s/1")
-	sp.Sleep = time.Second
+	sp.Sleep, sp.USDPerHour = time.Second, 1
 	r := w.create(w.spaces(), sp)
 	box, err := w.spaces().Open(t.Context(), "s", r.Name)
 	if err != nil {
@@ -402,8 +402,16 @@ func TestLimit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	sp := spec("s/1")
-	sp.USDPerHour, sp.Limit = 10, 5*time.Second
-	r := w.create(w.spaces(), sp)
+	sp.USDPerHour, sp.Limit = 10, 8*time.Second
+	s := w.spaces()
+	r := w.create(s, sp)
+	box, err := s.Open(t.Context(), "s", r.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := box.Exec(t.Context(), sandbox.Command{Line: "echo begun; sleep 600", Timeout: time.Hour}); err == nil || !strings.Contains(err.Error(), "time of this sandbox") || out.Text != "begun\n" {
+		t.Errorf("a command went on beyond the time: %+v, %v", out, err)
+	}
 	time.Sleep(time.Until(r.Created.Add(sp.Limit)) + 10*time.Millisecond)
 	if _, err := w.spaces().Open(t.Context(), "s", r.Name); !errors.Is(err, space.ErrOver) {
 		t.Errorf("Open = %v", err)
