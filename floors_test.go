@@ -59,6 +59,8 @@ approval:       llm tool approval/shell
 session:        llm tool ledger approval
 session/sqlite: session llm
 sandbox:        hub
+sandbox/remote: sandbox
+sandbox/space:  hub sandbox sandbox/remote
 job:            hub ledger
 job/series:
 job/report:     job
@@ -67,19 +69,20 @@ job/local:      job hub sandbox
 job/ssh:        job sandbox secret
 job/slurm:      job sandbox
 job/ray:        job sandbox secret
+sandbox/hubspaces: hub/hubserver sandbox
 job/preflight:  job hub hub/weights dataset/format secret
 job/hubjobs:    job hub hub/hubserver sandbox
 job/hfjobs:     job hub sandbox secret
 experiment:     job
 agent:          llm tool session approval ledger hook
 tools:          llm tool secret sandbox dataset dataset/format job job/preflight job/watch job/report job/series experiment hub hub/card hub/cache fetch webpage websearch hfdocs github paper
-app:            llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval hook sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools
+app:            llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval hook sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools sandbox/remote sandbox/space sandbox/hubspaces
 cli:            llm tool job session approval agent app config ledger
 cmd/ml-intern:  config cli app
 `
 
 // helpers of tests may import what they help, and each other.
-var testHelpers = []string{"llm/llmtest", "hub/hubtest", "session/sessiontest", "job/jobtest", "paper/papertest", "fetch/fetchtest", "github/githubtest", "hfdocs/hfdocstest", "websearch/websearchtest"}
+var testHelpers = []string{"llm/llmtest", "hub/hubtest", "session/sessiontest", "job/jobtest", "sandbox/sandboxtest", "paper/papertest", "fetch/fetchtest", "github/githubtest", "hfdocs/hfdocstest", "websearch/websearchtest"}
 
 func TestFloors(t *testing.T) {
 	may := map[string][]string{}

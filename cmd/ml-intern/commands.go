@@ -135,6 +135,7 @@ func hubCommand(std cli.Streams) *cobra.Command {
 	serve.Flags().BoolVar(&opts.Auth, "auth", false, "ask for a token: of the folder's users (hub user add), or the one in the variable HF_TOKEN")
 	serve.Flags().StringVar(&opts.Router, "router", "", "answer /v1 by the model's endpoint at `URL` (default the local server that is configured)")
 	serve.Flags().BoolVar(&opts.RunJobs, "run-jobs", false, "let who may write to a namespace run jobs on this machine, as you")
+	serve.Flags().BoolVar(&opts.Spaces, "run-spaces", false, "let who may write to a namespace run sandboxes on this machine, as you")
 	serve.Flags().Int64Var(&opts.PartSize, "part-size", 0, "let clients send files larger than `BYTES` in parts (default 64 MiB)")
 	c := group("hub", "the Hub-compatible server", serve, hubUserCommand(std))
 	c.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -124,6 +124,7 @@ func TestStopWhileWaiting(t *testing.T) {
 	s := begin(t, openStore(t, t.TempDir()))
 	cause := errors.New("the time is over")
 	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
 	var last error
 	for ev, err := range a.RunToAnswer(ctx, s, "") {
 		if ev.Log != nil {

@@ -278,9 +278,9 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 		MaxSteps: a.cfg.MaxSteps,
 		Spill:    a.spill(opened.ID),
 		Reason:   func(err error) string { return Classify(err).Reason },
-		Charges:  charges(a.jobs),
 		Hooks:    hooks(a.cfg),
 		Remember: remember(a.cfg),
+		Charges:  a.charges,
 	}
 	checks := a.checks()
 	waiting := tools.NewWaiting(a.watcher(opened.ID), a.keeper(), checks.progressed)
@@ -327,7 +327,7 @@ func (a *App) tools(ctx context.Context, id string, research tool.Tool, checks c
 	sb := a.sandbox()
 	remote, kept := a.hubClient, a.newCollection(id)
 	uploads := filepath.Join(a.cfg.Paths.State, "uploads")
-	return tool.NewRouter(append([]tool.Tool{
+	return tool.NewRouter(a.withSandboxes(ctx, id, append([]tool.Tool{
 		tools.Plan(),
 		tools.Write(sb),
 		tools.Edit(sb),
@@ -345,7 +345,7 @@ func (a *App) tools(ctx context.Context, id string, research tool.Tool, checks c
 		kept.collect(tools.HubGit(remote)),
 		tools.PythonAPI(sb),
 		research,
-	}, append(a.readers(), a.scheduling(ctx, checks)...)...)...)
+	}, append(a.readers(), a.scheduling(ctx, checks)...)...))...)
 }
 
 // readers are the tools that only read: a sub-agent has them too.

@@ -134,6 +134,12 @@ func compute(cfg *config.Config, name string, p config.Compute, remote *hub.Clie
 // chargeLimit is how long one asks what jobs cost before a turn goes on.
 const chargeLimit = 10 * time.Second
 
+// charges says what became of what charges are open for.
+func (a *App) charges(ctx context.Context, open []tool.Charge) []tool.Charge {
+	known, others := a.sandboxCharges(open)
+	return append(known, charges(a.jobs)(ctx, others)...)
+}
+
 // charges says what became of the jobs that charges are open for. Of a job that
 // cannot be asked, or of which nobody knows how long it ran, nothing is said.
 func charges(b job.Backend) func(context.Context, []tool.Charge) []tool.Charge {

@@ -11,11 +11,21 @@ import (
 	"ml-intern/internal/job/hubjobs"
 	"ml-intern/internal/job/local"
 	"ml-intern/internal/llm/catalog"
+	"ml-intern/internal/sandbox/hubspaces"
 )
 
 // hubJobsOf shows the jobs of this machine to a Hub server, which may start others.
 func hubJobsOf(cfg *config.Config, here local.Backend) hubserver.Jobs {
 	return hubjobs.Jobs{Backend: here, With: withSecrets(here), Dir: filepath.Join(hubDir(cfg), "jobs")}
+}
+
+// runSpaces runs the programs of a Hub server's Spaces, if it should.
+func runSpaces(cfg *config.Config, should bool) (runner hubserver.Spaces, stop func()) {
+	if !should {
+		return nil, func() {}
+	}
+	r := hubspaces.New(filepath.Join(hubDir(cfg), "spaces"), cfg.Environ())
+	return r, r.Close
 }
 
 // hubRouter is the endpoint that /v1 of the Hub server leads to, with its key:

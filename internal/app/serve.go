@@ -24,6 +24,7 @@ type ServeOptions struct {
 	Token    string // with Auth, a token of the user me, beside those of the folder's users.yaml
 	Router   string // the endpoint of a model that /v1 leads to; the first local server that is configured if ""
 	RunJobs  bool   // the Jobs API starts programs on this machine
+	Spaces   bool   // so do the Spaces that are sandboxes
 	PartSize int64  // larger files come in parts if the client can; the server's own if 0
 }
 
@@ -44,8 +45,10 @@ func ServeHub(ctx context.Context, cfg *config.Config, opts ServeOptions, ready 
 	if err != nil {
 		return err
 	}
+	spaces, stopSpaces := runSpaces(cfg, opts.Spaces)
+	defer stopSpaces()
 	store, err := hubserver.Open(hubserver.Options{
-		Dir: opts.Dir, Auth: opts.Auth, Tokens: opts.tokens(), PartSize: opts.PartSize, Jobs: hubJobsOf(cfg, here), RunJobs: opts.RunJobs, Router: router, RouterKey: key,
+		Dir: opts.Dir, Auth: opts.Auth, Tokens: opts.tokens(), PartSize: opts.PartSize, Jobs: hubJobsOf(cfg, here), RunJobs: opts.RunJobs, Spaces: spaces, Router: router, RouterKey: key,
 	})
 	if err != nil {
 		return fmt.Errorf("open hub folder: %w", err)

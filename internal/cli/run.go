@@ -63,7 +63,11 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions, std Streams) 
 		ctx, cancel = context.WithTimeoutCause(ctx, cfg.TimeBudget, app.ErrTimeBudget)
 		defer cancel()
 	}
-	err = show(ctx, c, prompt, p)
+	err = show(ctx, c, prompt, p, func() {
+		if err := a.End(ctx, c.Session); err != nil {
+			fmt.Fprintf(std.Err, "ml-intern: end the session's sandboxes: %v\n", err)
+		}
+	})
 	if err != nil {
 		reportRunning(context.WithoutCancel(ctx), a, c.Session.ID, std.Err)
 	}
@@ -105,8 +109,9 @@ func converse(ctx context.Context, a *app.App, opts RunOptions) (c *app.Conversa
 	return c, opts.Prompt, err
 }
 
-// show prints the turn's events as they come, and its outcome.
-func show(ctx context.Context, c *app.Conversation, prompt string, p printer) error {
+// show prints the turn's events as they come, and its outcome; answered is
+// called before that, if there is an answer.
+func show(ctx context.Context, c *app.Conversation, prompt string, p printer, answered func()) error {
 	start := time.Now()
 	if err := p.begin(c); err != nil {
 		return fmt.Errorf("print: %w", err)
@@ -119,6 +124,9 @@ func show(ctx context.Context, c *app.Conversation, prompt string, p printer) er
 		if err := p.event(ev); err != nil { // a closed pipe: nobody reads any more
 			return fmt.Errorf("print: %w", err)
 		}
+	}
+	if failure == nil && c.Session.Answered() {
+		answered()
 	}
 	if err := p.end(newOutcome(c, failure, time.Since(start))); err != nil {
 		return fmt.Errorf("print: %w", err)
@@ -134,6 +142,13 @@ func reportRunning(ctx context.Context, a *app.App, sessionID string, w io.Write
 	}
 	for _, id := range jobs {
 		fmt.Fprintf(w, "ml-intern: job %s goes on; stop it with: ml-intern jobs cancel %s\n", id, id)
+	}
+	boxes, err := a.RunningSandboxes(sessionID)
+	if err != nil {
+		fmt.Fprintf(w, "ml-intern: list sandboxes: %v\n", err)
+	}
+	for _, name := range boxes {
+		fmt.Fprintf(w, "ml-intern: sandbox %s goes on until it sleeps; end it with: ml-intern sandbox sweep %s\n", name, name)
 	}
 }
 

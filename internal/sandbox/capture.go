@@ -3,6 +3,7 @@ package sandbox
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -12,20 +13,26 @@ import (
 // again, from the tail.
 const captureLimit = 1 << 20
 
-// A capture keeps the head and the tail of what is written to it, in bounded
-// memory, and passes whole lines on.
-type capture struct {
-	log     func(line string)
+// A Capture keeps the head and the tail of what a command prints, in bounded
+// memory, and passes whole lines on. Its String is the Text of an Output.
+type Capture struct {
+	Log func(line string) // may be nil
+	Raw io.Writer         // gets everything as it comes; may be nil, must not fail
+
 	head    []byte
 	tail    []byte // ring, once it is full
 	next    int    // where the ring goes on
 	total   int64
-	partial []byte // the line that has no end yet, for log only
+	partial []byte // the line that has no end yet, for Log only
 }
 
-func (c *capture) Write(p []byte) (int, error) {
+// Write never fails.
+func (c *Capture) Write(p []byte) (int, error) {
 	c.total += int64(len(p))
-	if c.log != nil {
+	if c.Raw != nil {
+		_, _ = c.Raw.Write(p) // by contract it does not fail
+	}
+	if c.Log != nil {
 		c.lines(p)
 	}
 	rest := p
@@ -50,7 +57,7 @@ func (c *capture) Write(p []byte) (int, error) {
 
 const maxLogLine = 500 // bytes of a line that are worth showing
 
-func (c *capture) lines(p []byte) {
+func (c *Capture) lines(p []byte) {
 	c.partial = append(c.partial, p...)
 	for {
 		i := bytes.IndexAny(c.partial, "\r\n")
@@ -58,7 +65,7 @@ func (c *capture) lines(p []byte) {
 			break
 		}
 		if line := bytes.TrimSpace(c.partial[:min(i, maxLogLine)]); len(line) > 0 {
-			c.log(Printable(line))
+			c.Log(Printable(line))
 		}
 		c.partial = c.partial[i+1:]
 	}
@@ -67,7 +74,7 @@ func (c *capture) lines(p []byte) {
 	}
 }
 
-func (c *capture) String() string {
+func (c *Capture) String() string {
 	head, tail := c.head, append(c.tail[c.next:len(c.tail):len(c.tail)], c.tail[:c.next]...)
 	if left := c.total - int64(len(head)+len(tail)); left > 0 {
 		return fmt.Sprintf("%s\n[… %d bytes left out …]\n%s", Printable(head), left, Printable(tail))

@@ -52,7 +52,7 @@ func (l Local) run(ctx context.Context, cmd Command) (Output, error) {
 	c := shell(cmd.Line)
 	c.Dir, c.Env = l.Dir, l.Env
 	start := time.Now()
-	captured := &capture{log: cmd.Log}
+	captured := &Capture{Log: cmd.Log, Raw: cmd.Raw}
 	code, err := runGroup(ctx, c, captured)
 	out := Output{Text: captured.String(), Code: code, Seconds: time.Since(start).Seconds()}
 	if cause := context.Cause(ctx); cause != nil && err == nil {

@@ -8,6 +8,7 @@ package sandbox
 
 import (
 	"context"
+	"io"
 	"time"
 )
 
@@ -33,6 +34,11 @@ type Command struct {
 	Line    string
 	Timeout time.Duration     // 0 means none
 	Log     func(line string) // shows output lines as they come; may be nil
+	Raw     io.Writer         // gets the output as it comes, byte for byte; may be nil, must not fail
+
+	// ID names this run, unique in the world. A sandbox elsewhere runs it once,
+	// however often it is asked, and says what became of it; "" for a new run.
+	ID string
 }
 
 // Output is what a command left.

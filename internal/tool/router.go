@@ -71,7 +71,11 @@ func (r *Router) Show(ctx context.Context, call llm.ToolCall) string {
 // Resumable reports whether a call that a crash interrupted may run again.
 func (r *Router) Resumable(call llm.ToolCall) bool {
 	t, ok := r.byName[call.Name]
-	return !ok || t.Spec().Resumable || t.Spec().Effect == Reads
+	if !ok {
+		return true
+	}
+	s := t.Spec()
+	return s.Resumable || s.Effect == Reads || s.ResumableCall != nil && s.ResumableCall(call.Args)
 }
 
 // Run runs one call. What goes wrong is told to the model, not to the caller.

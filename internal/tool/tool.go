@@ -71,6 +71,9 @@ type Spec struct {
 	// what a crash interrupted and repeats nothing: a job is found by its
 	// label, a commit by its content. Reads are resumable by nature.
 	Resumable bool
+
+	// ResumableCall says the same of one call, by its arguments. It may be nil.
+	ResumableCall func(args string) bool
 }
 
 // A Call is one request to run a tool.

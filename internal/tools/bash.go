@@ -49,7 +49,7 @@ func Bash(sb executor, trying func(command string) (wentWell func())) tool.Tool 
 		if trying != nil {
 			wentWell = trying(in.Command)
 		}
-		out, err := sb.Exec(ctx, sandbox.Command{Line: in.Command, Timeout: timeout, Log: call.Log})
+		out, err := sb.Exec(ctx, sandbox.Command{ID: call.ID, Line: in.Command, Timeout: timeout, Log: call.Log})
 		if err != nil {
 			return tool.Output{Text: withLastLine(out.Text, err.Error()) + keptWords(out.Kept...), IsError: true, Summary: err.Error()}, nil
 		}

@@ -29,10 +29,10 @@ type statuses interface {
 }
 
 type publishInput struct {
-	Repo       string   `json:"repo" jsonschema:"NAME or OWNER/NAME of the model repository"`
+	Repo       string   `json:"repo" jsonschema:"NAME or OWNER/NAME"`
 	Private    *bool    `json:"private,omitempty" jsonschema:"true if not given; false only if the person asked for public"`
 	Job        string   `json:"job" jsonschema:"id of the job that made the model"`
-	Files      []string `json:"files" jsonschema:"workspace files, the exact training script among them; each goes to the top of the repository"`
+	Files      []string `json:"files" jsonschema:"workspace files, the exact training script among them"`
 	Evaluation string   `json:"evaluation,omitempty" jsonschema:"an eval.json: metric, value, n, split, data_sha256, metrics"`
 	Card       CardText `json:"card"`
 }

@@ -42,6 +42,7 @@ func (s *Server) info(c *repoCall) error {
 	if err := s.expand(c.Context(), c.repo, commit, expand, v); err != nil {
 		return err
 	}
+	s.tellHost(c.exchange, v, c.repo.RepoID)
 	c.Header().Set("X-Repo-Commit", commit.ID)
 	return s.ok(c.exchange, pick(v, expand))
 }

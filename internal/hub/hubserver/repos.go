@@ -14,7 +14,7 @@ import (
 )
 
 // reserved names cannot be owners: they begin addresses of the server.
-var reserved = []string{"api", "models", "datasets", "spaces", "kernels", "buckets", "docs", "login", "settings", "collections", "jobs", "v1"}
+var reserved = []string{"api", "models", "datasets", "spaces", "kernels", "buckets", "docs", "login", "settings", "collections", "jobs", "v1", visitPrefix}
 
 // repoRequest is the body of the calls that name a repository.
 type repoRequest struct {
@@ -165,6 +165,9 @@ func (s *Server) deleteRepo(x *exchange) error {
 	defer cancel()
 	if err := s.store.Delete(ctx, id); err != nil {
 		return err
+	}
+	if s.opts.Spaces != nil {
+		s.opts.Spaces.Stop(repo.ID)
 	}
 	s.tell(x, repo, "delete", "repo", nil)
 	x.Header().Set("Content-Type", "text/plain; charset=utf-8")

@@ -46,6 +46,7 @@ type Options struct {
 	PaidHardware bool     // Spaces may ask for hardware that costs on the Hub; otherwise that is 402
 	Jobs         Jobs     // the jobs of User, and those that were started here; nil for none
 	RunJobs      bool     // who may write to a namespace may run programs on this machine, as the one who serves
+	Spaces       Spaces   // runs the programs of Spaces on this machine, as the one who serves; nil for nobody
 	JobKey       string   // without Auth: a bearer token that starting a job takes, if not ""
 	Router       *url.URL // of a model's endpoint, with its /v1; nil for none
 	RouterKey    string   // what that endpoint wants to be shown, if anything
@@ -264,6 +265,8 @@ func (s *Server) serve(x *exchange) error {
 		return s.modelAPI(x, seg[1:])
 	case "oauth":
 		return s.oauth(x, seg[1:])
+	case visitPrefix:
+		return s.visit(x, seg[1:])
 	}
 	return s.site(x, seg)
 }

@@ -142,11 +142,11 @@ func (s *Server) look(repo *gitstore.Repo) (space.State, space.Source, error) {
 }
 
 func (s *Server) spaceRuntime(c *repoCall) error {
-	st, src, err := s.look(c.repo)
+	l, err := s.live(c.Context(), c.repo)
 	if err != nil {
 		return err
 	}
-	return s.ok(c.exchange, st.Runtime(src, time.Now()))
+	return s.ok(c.exchange, l.runtime)
 }
 
 // changeSpace changes what is kept about a Space, and returns it.
@@ -338,7 +338,7 @@ func (s *Server) spaceLogs(c *repoCall) error {
 	if !slices.Contains([]string{"run", "build"}, kind) {
 		return noRoute(c.exchange)
 	}
-	st, src, err := s.look(c.repo)
+	l, err := s.live(c.Context(), c.repo)
 	if err != nil {
 		return err
 	}
@@ -346,10 +346,7 @@ func (s *Server) spaceLogs(c *repoCall) error {
 	defer out.close()
 	var last time.Time
 	for {
-		lines := st.RunLog(src, time.Now())
-		if kind == "build" {
-			lines = st.BuildLog(src, time.Now())
-		}
+		lines := l.log(kind, time.Now())
 		for _, l := range lines {
 			if !l.Time.After(last) {
 				continue
@@ -366,10 +363,25 @@ func (s *Server) spaceLogs(c *repoCall) error {
 		if err != nil { // deleted or moved: what is to come is elsewhere
 			return nil //nolint:nilerr // the answer is under way, and it is whole
 		}
-		if st, src, err = s.look(repo); err != nil {
+		if l, err = s.live(c.Context(), repo); err != nil {
 			return err
 		}
 	}
+}
+
+// log is what the build or the program has printed until now.
+func (l livingSpace) log(kind string, now time.Time) []space.Line {
+	if kind == "build" {
+		return l.state.BuildLog(l.source, now)
+	}
+	if !l.runs {
+		return l.state.RunLog(l.source, now)
+	}
+	var lines []space.Line
+	for i, text := range l.process.Log { // when each came is not known
+		lines = append(lines, space.Line{Time: l.state.Started.Add(time.Duration(i+1) * time.Millisecond), Text: text})
+	}
+	return lines
 }
 
 // spaceTemplates lists repositories to begin a Space from: there are none.

@@ -24,6 +24,8 @@ type Source struct {
 	SHA     string    // the last commit
 	Changed time.Time // when that was made
 	Paid    bool      // the account can have hardware that costs
+	Visited time.Time // when somebody last used the program, if that is known
+	Missing string    // a file that the build needs and the repository lacks
 }
 
 // A Runtime is what clients are told of a Space.
@@ -55,6 +57,8 @@ const (
 	running   = "RUNNING"
 	noApp     = "NO_APP_FILE"
 	badConfig = "CONFIG_ERROR"
+
+	buildError = "BUILD_ERROR"
 )
 
 // Runtime is how the Space is now.
@@ -76,6 +80,21 @@ func (s State) Runtime(src Source, now time.Time) Runtime {
 		r.Timeout = &seconds
 	}
 	return r
+}
+
+// Follow puts what a program really does in place of what was computed: it
+// answers or does not yet, or it ended with an error.
+func (r *Runtime) Follow(answers bool, failure string) {
+	switch {
+	case failure != "":
+		r.Stage, r.Error = "RUNTIME_ERROR", failure
+	case answers:
+		r.Stage, r.Replicas.Current, r.Hardware.Current = running, 1, r.Hardware.Requested
+		return
+	default:
+		r.Stage = "APP_STARTING"
+	}
+	r.Replicas.Current, r.Hardware.Current, r.SHA = 0, nil, ""
 }
 
 func (s State) sleepSeconds() int {
@@ -104,9 +123,11 @@ func (s State) stage(src Source, now time.Time) (stage, why string) {
 		return "STOPPED", "there is no credit for " + s.Flavor
 	case now.Before(starting):
 		return "BUILDING", ""
+	case src.Missing != "":
+		return buildError, "the build failed: " + src.Missing + ": not found"
 	case now.Before(ready):
 		return "APP_STARTING", ""
-	case s.sleepSeconds() > 0 && now.After(ready.Add(time.Duration(s.sleepSeconds())*time.Second)):
+	case s.sleepSeconds() > 0 && now.After(latest(ready, src.Visited).Add(time.Duration(s.sleepSeconds())*time.Second)):
 		return "SLEEPING", ""
 	}
 	return running, ""
@@ -147,6 +168,9 @@ func (s State) BuildLog(src Source, now time.Time) []Line {
 	}
 	if !src.HasApp {
 		return append(lines, Line{queued.Add(2 * time.Millisecond), "there is no " + src.AppFile})
+	}
+	if src.Missing != "" {
+		return until(append(lines, Line{queued.Add(buildTime), "ERROR: failed to calculate checksum: \"/" + src.Missing + "\": not found"}), now)
 	}
 	lines = append(lines,
 		Line{queued.Add(2 * time.Millisecond), "--> this server does not run Spaces; the build is taken to succeed"},

@@ -3,8 +3,9 @@
 //
 // Its one rule: a stage is computed, never stored. It follows from what was
 // done to the Space, what its repository has, and the time, so it is right
-// after any crash and on every server that shares the folder. No Space is run:
-// stages pass as they would if it were. A State belongs to the caller, who
+// after any crash and on every server that shares the folder. This package runs
+// nothing: stages pass as they would, and a caller that runs a program says with
+// Follow what that does. A State belongs to the caller, who
 // keeps it with the repository.
 package space
 
@@ -146,6 +147,22 @@ func (s *State) SetSleep(seconds int) error {
 	s.Sleep = seconds
 	return nil
 }
+
+// Environ is what the program of the Space of that name finds in its
+// environment.
+func (s *State) Environ(id, host string) map[string]string {
+	env := map[string]string{"SPACE_ID": id, "SPACE_HOST": host}
+	for _, values := range []map[string]Value{s.Variables, s.Secrets} {
+		for key, v := range values {
+			env[key] = v.Value
+		}
+	}
+	return env
+}
+
+// SleepAfter is for how long nobody may use the Space before it sleeps; 0 for
+// ever.
+func (s *State) SleepAfter() time.Duration { return time.Duration(s.sleepSeconds()) * time.Second }
 
 // Pause stops the Space until it is restarted.
 func (s *State) Pause() { s.Paused = true }

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package hubspaces
+
+import "os/exec"
+
+// dieWithParent cannot be had here.
+func dieWithParent(*exec.Cmd) {}
