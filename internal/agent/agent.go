@@ -60,6 +60,10 @@ type Agent struct {
 	// Charges says what became of charges that are open, of those of which it
 	// can say it. Nil means that no job costs anything.
 	Charges func(ctx context.Context, open []tool.Charge) []tool.Charge
+
+	// Checkpoint keeps the workspace's files as they are, session.BeforeWrite or
+	// session.AfterTurn. Nil keeps nothing.
+	Checkpoint func(ctx context.Context, when string) (session.Checkpointed, error)
 }
 
 // Run answers one prompt. It yields each event after saving it. An empty
@@ -73,6 +77,7 @@ func (a *Agent) Run(ctx context.Context, s *session.Session, prompt string) iter
 		t.overhead, t.overheadMost = a.overhead()
 		err := t.run(ctx, prompt)
 		t.releaseRest()
+		err = t.checkpointAfter(ctx, err)
 		if err == nil || errors.Is(err, errStopped) {
 			return
 		}
@@ -121,6 +126,9 @@ func (t turn) run(ctx context.Context, prompt string) error {
 		return err
 	}
 	if prompt != "" {
+		if err := t.checkpointLate(ctx); err != nil {
+			return err
+		}
 		if err := t.begin(ctx, prompt); err != nil {
 			return err
 		}

@@ -20,24 +20,25 @@ type Event struct {
 	Seq  int64     `json:"seq,omitempty"` // from 1; 0 for a live event, which is shown and not saved
 	Time time.Time `json:"time"`
 
-	Opened   *Opened    `json:"opened,omitempty"`   // the session began
-	Prompt   *Prompt    `json:"prompt,omitempty"`   // the person spoke
-	Note     *Note      `json:"note,omitempty"`     // the program spoke to the model
-	Notice   *Notice    `json:"notice,omitempty"`   // the program spoke to the person
-	Reserved *Reserved  `json:"reserved,omitempty"` // money was set aside for a model call
-	Chunk    *llm.Chunk `json:"chunk,omitempty"`    // live: a piece of a reply
-	Reply    *Reply     `json:"reply,omitempty"`    // the model's whole reply; settles what was reserved
-	Settled  *Settled   `json:"settled,omitempty"`  // a model call brought no reply; settles what was reserved
-	Switched *Switched  `json:"switched,omitempty"` // another model takes over for the rest of the turn
-	Asked    *Asked     `json:"asked,omitempty"`    // a person must decide
-	Decided  *Decided   `json:"decided,omitempty"`  // a call may run, or not
-	Started  *Started   `json:"started,omitempty"`  // a tool is about to run
-	Log      *Log       `json:"log,omitempty"`      // live: a tool's progress
-	Result   *Result    `json:"result,omitempty"`   // a call is settled: it ran, was refused or was interrupted
-	Charged  *Charged   `json:"charged,omitempty"`  // what jobs cost, seen outside a call
-	Cleared  *Cleared   `json:"cleared,omitempty"`  // old results were shortened in the transcript
-	Compact  *Compact   `json:"compact,omitempty"`  // the transcript so far was replaced by a summary
-	Failed   *Failed    `json:"failed,omitempty"`   // the turn ended without an answer
+	Opened       *Opened       `json:"opened,omitempty"`       // the session began
+	Prompt       *Prompt       `json:"prompt,omitempty"`       // the person spoke
+	Note         *Note         `json:"note,omitempty"`         // the program spoke to the model
+	Notice       *Notice       `json:"notice,omitempty"`       // the program spoke to the person
+	Reserved     *Reserved     `json:"reserved,omitempty"`     // money was set aside for a model call
+	Chunk        *llm.Chunk    `json:"chunk,omitempty"`        // live: a piece of a reply
+	Reply        *Reply        `json:"reply,omitempty"`        // the model's whole reply; settles what was reserved
+	Settled      *Settled      `json:"settled,omitempty"`      // a model call brought no reply; settles what was reserved
+	Switched     *Switched     `json:"switched,omitempty"`     // another model takes over for the rest of the turn
+	Asked        *Asked        `json:"asked,omitempty"`        // a person must decide
+	Decided      *Decided      `json:"decided,omitempty"`      // a call may run, or not
+	Started      *Started      `json:"started,omitempty"`      // a tool is about to run
+	Log          *Log          `json:"log,omitempty"`          // live: a tool's progress
+	Result       *Result       `json:"result,omitempty"`       // a call is settled: it ran, was refused or was interrupted
+	Charged      *Charged      `json:"charged,omitempty"`      // what jobs cost, seen outside a call
+	Checkpointed *Checkpointed `json:"checkpointed,omitempty"` // the workspace's files were kept as they are
+	Cleared      *Cleared      `json:"cleared,omitempty"`      // old results were shortened in the transcript
+	Compact      *Compact      `json:"compact,omitempty"`      // the transcript so far was replaced by a summary
+	Failed       *Failed       `json:"failed,omitempty"`       // the turn ended without an answer
 }
 
 // Opened says where a session lives and with what it began.
@@ -143,6 +144,26 @@ type Charged struct {
 	Charges []tool.Charge `json:"charges"`
 }
 
+// When a checkpoint was made.
+const (
+	BeforeWrite = "before" // before the turn's first call that may change files, or before files were brought back
+	AfterTurn   = "after"  // when the turn had ended, or files had been brought back
+)
+
+// Checkpointed says that the workspace's files were kept as they are. What
+// differs between one AfterTurn and the next BeforeWrite is not the session's
+// doing.
+type Checkpointed struct {
+	When    string         `json:"when"` // BeforeWrite or AfterTurn
+	ID      string         `json:"id"`   // the same as another one's when nothing had changed
+	Files   int            `json:"files"`
+	Bytes   int64          `json:"bytes"`
+	Large   int            `json:"large,omitempty"`    // files held by a clone or a second name
+	Unheld  int            `json:"unheld,omitempty"`   // large files known by size and time only
+	LeftOut map[string]int `json:"left_out,omitempty"` // by reason; a folder counts once
+	Seconds float64        `json:"seconds,omitempty"`
+}
+
 // Cleared puts short texts in place of bulky results.
 type Cleared struct {
 	Results []ClearedResult `json:"results"`
@@ -182,4 +203,4 @@ func (e Event) Live() bool { return e.Chunk != nil || e.Log != nil }
 
 // Aside reports whether the event is no part of the conversation: the model
 // is not told, and nothing waits for it.
-func (e Event) Aside() bool { return e.Notice != nil || e.Charged != nil }
+func (e Event) Aside() bool { return e.Notice != nil || e.Charged != nil || e.Checkpointed != nil }

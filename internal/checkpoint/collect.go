@@ -1,0 +1,328 @@
+package checkpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/gofrs/flock"
+)
+
+// room is what the quota leaves for new packs of this store.
+func (s Store) room() (int64, error) {
+	used, err := s.used(nil)
+	return max(s.Quota-used, 0), err
+}
+
+// used is what all stores take together. A large file costs nothing while the
+// workspace has it, too; of the workspace's holds are those.
+func (s Store) used(holds map[Hash]bool) (int64, error) {
+	stores, err := os.ReadDir(filepath.Dir(s.Home))
+	if err != nil {
+		return 0, err
+	}
+	total := int64(0)
+	for _, e := range stores {
+		other := Store{Home: filepath.Join(filepath.Dir(s.Home), e.Name())}
+		other.Holds = other.path("large")
+		if other.Home == s.Home {
+			total += s.holdBytes(holds)
+		} else {
+			total += other.holdBytes(nil)
+		}
+		total += sizes(other.path("packs"), func(os.FileInfo) bool { return true })
+	}
+	return total, nil
+}
+
+// holdBytes is what held files take that the workspace has no more.
+func (s Store) holdBytes(holds map[Hash]bool) int64 {
+	alive := make(map[string]bool, len(holds))
+	for h := range holds {
+		alive[filepath.Base(s.holder(h))] = true
+	}
+	return sizes(s.Holds, func(info os.FileInfo) bool {
+		return !alive[info.Name()] && (holds != nil || links(info) == 1)
+	})
+}
+
+// sizes sums the files of a folder that count. One that cannot be read counts
+// nothing.
+func sizes(dir string, count func(os.FileInfo) bool) int64 {
+	entries, _ := os.ReadDir(dir) // none: there is no folder
+	total := int64(0)
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && count(info) {
+			total += info.Size()
+		}
+	}
+	return total
+}
+
+// Prune removes the oldest checkpoints, of any workspace, until what is left
+// fits the quota: all but the newest of a session that somebody works in. The
+// holds are those of files that the workspace has.
+func (s Store) Prune(ctx context.Context, holds map[Hash]bool) error {
+	for batch := 1; ; batch *= 2 {
+		used, err := s.used(holds)
+		if err != nil || used <= s.Quota {
+			return err
+		}
+		old, err := s.oldest(batch)
+		if err != nil || len(old) == 0 {
+			return err
+		}
+		var stores []Store
+		for _, r := range old {
+			if err := os.Remove(r.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return fmt.Errorf("remove an old checkpoint: %w", err)
+			}
+			home := filepath.Dir(filepath.Dir(filepath.Dir(r.path)))
+			if !slices.ContainsFunc(stores, func(o Store) bool { return o.Home == home }) {
+				stores = append(stores, s.sibling(home))
+			}
+		}
+		for _, o := range stores {
+			if err := o.collect(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// sibling is the store of another workspace, or this one.
+func (s Store) sibling(home string) Store {
+	if home != s.Home {
+		s.Home = home
+		s.Holds = s.path("large")
+	}
+	return s
+}
+
+// oldest lists the n oldest records that may go.
+func (s Store) oldest(n int) ([]record, error) {
+	homes, err := filepath.Glob(filepath.Join(filepath.Dir(s.Home), "*"))
+	if err != nil {
+		return nil, err
+	}
+	var all []record
+	for _, home := range homes {
+		records, err := s.sibling(home).records()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, records...)
+	}
+	slices.SortFunc(all, func(a, b record) int { return strings.Compare(filepath.Base(a.path), filepath.Base(b.path)) })
+	return firstFree(all, n, s.Live), nil
+}
+
+// firstFree returns the first n records but for those that live sessions need:
+// the newest from before a turn, and all since.
+func firstFree(all []record, n int, live func(string) bool) []record {
+	newest, alive := make(map[string]string), make(map[string]bool)
+	for _, r := range all {
+		if _, asked := alive[r.session]; !asked {
+			alive[r.session] = live != nil && live(r.session)
+		}
+		if name := filepath.Base(r.path); r.kind == Before || newest[r.session] == "" {
+			newest[r.session] = name
+		}
+	}
+	var free []record
+	for _, r := range all {
+		if len(free) < n && (!alive[r.session] || filepath.Base(r.path) < newest[r.session]) {
+			free = append(free, r)
+		}
+	}
+	return free
+}
+
+// collect removes what no record needs, unless somebody uses the store: then
+// somebody else will.
+func (s Store) collect(ctx context.Context) error {
+	lock := flock.New(s.path("lock"), flock.SetPermissions(0o600))
+	if locked, err := lock.TryLock(); err != nil || !locked {
+		return err
+	}
+	defer func() { _ = lock.Unlock() }()
+	s.clean()
+	ps, err := openPacks(s.path("packs"))
+	if err != nil {
+		return fmt.Errorf("read checkpoints: %w", err)
+	}
+	all, err := s.records()
+	if err != nil {
+		return fmt.Errorf("read checkpoints: %w", err)
+	}
+	need := needs{packs: ps, objects: make(map[Hash]bool), holds: make(map[string]bool)}
+	for _, r := range all {
+		if err := need.tree(ctx, r.id, 0); err != nil {
+			return err
+		}
+	}
+	for _, e := range list(s.Holds) {
+		if e != ".gitignore" && !need.holds[e] {
+			_ = os.Remove(filepath.Join(s.Holds, e)) // else next time
+		}
+	}
+	return s.repack(ps, need.objects)
+}
+
+// clean removes what a killed process left half written.
+func (s Store) clean() {
+	for _, dir := range []string{s.Home, s.path("packs"), s.Holds} {
+		for _, name := range list(dir) {
+			if strings.HasSuffix(name, ".tmp") {
+				_ = os.Remove(filepath.Join(dir, name)) // else next time
+			}
+		}
+	}
+}
+
+// list names what is in a folder, nothing if it cannot be read.
+func list(dir string) []string {
+	entries, _ := os.ReadDir(dir)
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	return names
+}
+
+// needs is what records need.
+type needs struct {
+	packs   *packs
+	objects map[Hash]bool
+	holds   map[string]bool
+}
+
+// tree adds a tree and all that it names. What is damaged needs nothing more.
+func (n needs) tree(ctx context.Context, h Hash, depth int) error {
+	if n.objects[h] || depth > maxDepth {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	n.objects[h] = true
+	t, err := n.packs.tree(h)
+	if err != nil {
+		return nil //nolint:nilerr // whoever wants to bring it back will be told
+	}
+	for _, e := range t.entries {
+		switch e.kind {
+		case File:
+			n.objects[e.hash] = true
+		case Large:
+			n.holds[filepath.Base(Store{}.holder(e.hash))] = true
+		case Folder:
+			if err := n.tree(ctx, e.hash, depth+1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Packs are written anew when less than half of them is needed, and small ones
+// when there are many.
+const (
+	manyPacks = 40
+	smallPack = 4 << 20
+)
+
+// repack leaves the objects that are needed, in as few packs as is cheap.
+func (s Store) repack(ps *packs, need map[Hash]bool) error {
+	dir := s.path("packs")
+	var rewrite []*pack
+	gone := 0
+	for _, p := range ps.list {
+		total, needed := p.weigh(need)
+		switch {
+		case needed == 0:
+			gone++
+			rewrite = append(rewrite, p)
+		case needed < total/2 || len(ps.list) > manyPacks && p.size < smallPack:
+			rewrite = append(rewrite, p)
+		}
+	}
+	if len(rewrite) == 0 {
+		return nil
+	}
+	_ = os.Remove(s.path("cache")) // it vouches for what is about to go; without it all is read again
+	if gone < len(rewrite) {
+		if err := s.copyObjects(ps, rewrite, need); err != nil {
+			return fmt.Errorf("tidy checkpoints: %w", err)
+		}
+	}
+	for _, p := range rewrite {
+		if err := os.Remove(filepath.Join(dir, p.name)); err != nil {
+			return fmt.Errorf("tidy checkpoints: %w", err)
+		}
+	}
+	return nil
+}
+
+// weigh sums the bytes of a pack's objects, and of those that are needed.
+func (p *pack) weigh(need map[Hash]bool) (total, needed int64) {
+	for i := range p.count {
+		h, at := p.entry(i)
+		total += int64(at.len)
+		if need[h] {
+			needed += int64(at.len)
+		}
+	}
+	return total, needed
+}
+
+// copyObjects writes a pack of what is needed of others. What is damaged is not
+// taken along.
+func (s Store) copyObjects(ps *packs, from []*pack, need map[Hash]bool) error {
+	w := newPacker(s.path("packs"), func(Hash) bool { return false })
+	w.room, w.tight = 1<<62, true
+	defer w.drop()
+	b := w.borrow()
+	defer w.giveBack(b)
+	for _, p := range from {
+		for _, i := range p.inOrder() {
+			h, at := p.entry(i)
+			if !need[h] {
+				continue
+			}
+			data, err := ps.read(p, at)
+			if err != nil {
+				continue
+			}
+			start := len(b.data)
+			b.data = append(b.data, data...)
+			if _, _, err := w.add(b, start); err != nil {
+				return err
+			}
+		}
+	}
+	_, err := w.finish()
+	return err
+}
+
+// inOrder lists a pack's objects as they lie in it, so that each block is read
+// once.
+func (p *pack) inOrder() []int {
+	order := make([]int, p.count)
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		_, x := p.entry(a)
+		_, y := p.entry(b)
+		if x.block != y.block {
+			return int(min(max(int64(x.block)-int64(y.block), -1), 1))
+		}
+		return int(x.start) - int(y.start)
+	})
+	return order
+}
