@@ -26,8 +26,12 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// DefaultQuota is what all stores below a folder may take, in bytes.
-const DefaultQuota = 5 << 30
+// What the stores below a folder may take, in bytes, and each of them for large
+// files beside that.
+const (
+	DefaultQuota = 5 << 30
+	DefaultSpare = 15 << 30
+)
 
 // The kinds of a record: how the workspace was before a turn wrote anything, and
 // what the turn left. What differs between an After and the next Before is not
@@ -47,7 +51,8 @@ type Store struct {
 	Dir   string // the workspace: absolute, no symbolic link
 	Home  string // the store's own folder
 	Holds string // where large files have second names: on the workspace's disk
-	Quota int64  // bytes of all stores beside this one
+	Quota int64  // bytes that the packs of all stores beside this one may take
+	Spare int64  // bytes of large files that are held and that the workspace has no more
 
 	// Skip names absolute folders that others write to: they are left out. It
 	// is asked before each walk, and may be nil.
@@ -93,7 +98,7 @@ func Find(home, dir string) (Store, error) {
 
 func at(home, real string) Store {
 	sum := sha256.Sum256([]byte(real))
-	s := Store{Dir: real, Home: filepath.Join(home, hex.EncodeToString(sum[:8])), Quota: DefaultQuota}
+	s := Store{Dir: real, Home: filepath.Join(home, hex.EncodeToString(sum[:8])), Quota: DefaultQuota, Spare: DefaultSpare}
 	s.Holds = s.path("large")
 	return s
 }
@@ -118,8 +123,11 @@ func (s Store) Take(ctx context.Context, session, kind string) (Taken, error) {
 		return Taken{}, err
 	}
 	taken, holds, err := s.take(ctx, session, kind)
-	if errors.Is(err, ErrQuota) {
-		if err := s.Prune(ctx, holds); err != nil {
+	for _, goal := range []int64{s.Quota / 2, 0} {
+		if !errors.Is(err, ErrQuota) {
+			break
+		}
+		if err := s.prune(ctx, goal); err != nil {
 			return Taken{}, err
 		}
 		taken, holds, err = s.take(ctx, session, kind)
@@ -128,7 +136,7 @@ func (s Store) Take(ctx context.Context, session, kind string) (Taken, error) {
 		return Taken{}, fmt.Errorf("keep the workspace as it is: %w", err)
 	}
 	if taken.Added > 0 {
-		err = s.Prune(ctx, holds)
+		err = errors.Join(s.prune(ctx, s.Quota), s.release(ctx, holds))
 	}
 	taken.Seconds = time.Since(start).Seconds()
 	return taken, err

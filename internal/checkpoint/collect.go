@@ -14,40 +14,18 @@ import (
 
 // room is what the quota leaves for new packs of this store.
 func (s Store) room() (int64, error) {
-	used, err := s.used(nil)
+	used, err := s.used()
 	return max(s.Quota-used, 0), err
 }
 
-// used is what all stores take together. A large file costs nothing while the
-// workspace has it, too; of the workspace's holds are those.
-func (s Store) used(holds map[Hash]bool) (int64, error) {
+// used is what the packs of all stores take.
+func (s Store) used() (int64, error) {
 	stores, err := os.ReadDir(filepath.Dir(s.Home))
-	if err != nil {
-		return 0, err
-	}
 	total := int64(0)
 	for _, e := range stores {
-		other := Store{Home: filepath.Join(filepath.Dir(s.Home), e.Name())}
-		other.Holds = other.path("large")
-		if other.Home == s.Home {
-			total += s.holdBytes(holds)
-		} else {
-			total += other.holdBytes(nil)
-		}
-		total += sizes(other.path("packs"), func(os.FileInfo) bool { return true })
+		total += sizes(filepath.Join(filepath.Dir(s.Home), e.Name(), "packs"), func(os.FileInfo) bool { return true })
 	}
-	return total, nil
-}
-
-// holdBytes is what held files take that the workspace has no more.
-func (s Store) holdBytes(holds map[Hash]bool) int64 {
-	alive := make(map[string]bool, len(holds))
-	for h := range holds {
-		alive[filepath.Base(s.holder(h))] = true
-	}
-	return sizes(s.Holds, func(info os.FileInfo) bool {
-		return !alive[info.Name()] && (holds != nil || links(info) == 1)
-	})
+	return total, err
 }
 
 // sizes sums the files of a folder that count. One that cannot be read counts
@@ -63,38 +41,90 @@ func sizes(dir string, count func(os.FileInfo) bool) int64 {
 	return total
 }
 
-// Prune removes the oldest checkpoints, of any workspace, until what is left
-// fits the quota: all but the newest of a session that somebody works in. The
-// holds are those of files that the workspace has.
-func (s Store) Prune(ctx context.Context, holds map[Hash]bool) error {
+// prune removes the oldest checkpoints, of any workspace, until what is left
+// takes no more than the goal: all but the newest of a session that somebody
+// works in.
+func (s Store) prune(ctx context.Context, goal int64) error {
 	for batch := 1; ; batch *= 2 {
-		used, err := s.used(holds)
-		if err != nil || used <= s.Quota {
+		used, err := s.used()
+		if err != nil || used <= goal {
 			return err
 		}
 		old, err := s.oldest(batch)
 		if err != nil || len(old) == 0 {
 			return err
 		}
-		var stores []Store
+		var homes []string
 		for _, r := range old {
 			if err := os.Remove(r.path); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return fmt.Errorf("remove an old checkpoint: %w", err)
 			}
-			home := filepath.Dir(filepath.Dir(filepath.Dir(r.path)))
-			if !slices.ContainsFunc(stores, func(o Store) bool { return o.Home == home }) {
-				stores = append(stores, s.sibling(home))
-			}
+			homes = append(homes, filepath.Dir(filepath.Dir(filepath.Dir(r.path))))
 		}
-		for _, o := range stores {
-			if err := o.collect(ctx); err != nil {
+		slices.Sort(homes)
+		for _, home := range slices.Compact(homes) {
+			if err := s.sibling(home).collect(ctx); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// sibling is the store of another workspace, or this one.
+// release lets go of large files that the workspace has no more, when they are
+// too much: first those that only the oldest checkpoints have. The others are
+// those that are there.
+func (s Store) release(ctx context.Context, there map[Hash]bool) error {
+	alive := make(map[string]bool, len(there))
+	for h := range there {
+		alive[filepath.Base(s.holder(h))] = true
+	}
+	spare := sizes(s.Holds, func(info os.FileInfo) bool { return !alive[info.Name()] })
+	if spare <= s.Spare {
+		return nil
+	}
+	all, err := s.records()
+	if err != nil {
+		return err
+	}
+	ps, err := openPacks(s.path("packs"))
+	if err != nil {
+		return err
+	}
+	free := firstFree(all, len(all), s.Live)
+	bound := needs{packs: ps, objects: make(map[Hash]bool), holds: alive}
+	for _, r := range all {
+		if !slices.Contains(free, r) {
+			err = errors.Join(err, bound.tree(ctx, r.id, 0))
+		}
+	}
+	for _, name := range oldestHolds(ctx, ps, free, bound.holds) {
+		info, err := os.Lstat(filepath.Join(s.Holds, name))
+		if err == nil && spare > s.Spare && os.Remove(filepath.Join(s.Holds, name)) == nil {
+			spare -= info.Size()
+		}
+	}
+	return err
+}
+
+// oldestHolds lists what the records hold, but for what is bound: first what no
+// newer record has.
+func oldestHolds(ctx context.Context, ps *packs, records []record, bound map[string]bool) []string {
+	var names []string
+	for _, r := range slices.Backward(records) {
+		n := needs{packs: ps, objects: make(map[Hash]bool), holds: make(map[string]bool)}
+		_ = n.tree(ctx, r.id, 0) // what cannot be read holds nothing
+		for name := range n.holds {
+			if !bound[name] && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Reverse(names)
+	return names
+}
+
+// sibling is the store of another workspace, or this one. Of one on another disk
+// the large files are not seen: they are tidied when it is used next.
 func (s Store) sibling(home string) Store {
 	if home != s.Home {
 		s.Home = home

@@ -10,7 +10,6 @@ import (
 	"path"
 	"slices"
 	"strconv"
-	"syscall"
 )
 
 // Apply brings the workspace back to what the plan's checkpoint was. First all
@@ -40,13 +39,14 @@ func (p *Plan) Apply(ctx context.Context, force bool) (err error) {
 	return r.work()
 }
 
+// stage is the folder of the workspace for what is about to be put in place.
+const stage = ".ml-intern-rewind"
+
 // A restoring is a plan under way.
 type restoring struct {
 	*Plan
 	packs   *packs
 	root    *os.Root
-	stage   string // folder of the workspace for what is about to be put in place
-	made    bool   // the folder around it is ours, too
 	changes []Change
 }
 
@@ -61,33 +61,22 @@ func (p *Plan) begin() (*restoring, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &restoring{Plan: p, packs: ps, root: root, stage: ".ml-intern/rewind"}
+	r := &restoring{Plan: p, packs: ps, root: root}
 	for _, c := range p.Changes {
 		if c.Do != Keep && !c.Lost {
 			r.changes = append(r.changes, c)
 		}
 	}
-	err = root.Mkdir(".ml-intern", 0o700)
-	r.made = err == nil
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, errors.Join(err, root.Close())
-	}
-	if err := errors.Join(root.RemoveAll(r.stage), root.Mkdir(r.stage, 0o700)); err != nil {
+	if err := errors.Join(root.RemoveAll(stage), root.Mkdir(stage, 0o700)); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
 	return r, nil
 }
 
-func (r *restoring) end() error {
-	err := r.root.RemoveAll(r.stage)
-	if r.made {
-		_ = r.root.Remove(".ml-intern") // it stays if somebody else put something there
-	}
-	return errors.Join(err, r.root.Close())
-}
+func (r *restoring) end() error { return errors.Join(r.root.RemoveAll(stage), r.root.Close()) }
 
 // staged names what will be put in place for the i-th change.
-func (r *restoring) staged(i int) string { return path.Join(r.stage, strconv.Itoa(i)) }
+func (r *restoring) staged(i int) string { return path.Join(stage, strconv.Itoa(i)) }
 
 // stageAll makes everything that will be put in place.
 func (r *restoring) stageAll(ctx context.Context) error {
@@ -150,19 +139,15 @@ func (r *restoring) stageLarge(ctx context.Context, rel, to string, want entry) 
 		return err
 	}
 	defer dir.close()
-	stage, err := dir.sub(".ml-intern")
+	in, err := dir.sub(stage)
 	if err != nil {
 		return err
 	}
-	defer stage.close()
-	if stage, err = stage.sub("rewind"); err != nil {
-		return err
-	}
-	defer stage.close()
-	if stage.copyIn(from, path.Base(to)) == nil {
+	defer in.close()
+	if in.copyIn(from, path.Base(to)) == nil {
 		return nil
 	}
-	if from == r.store.holder(want.hash) && stage.adopt(from, path.Base(to)) == nil {
+	if from == r.store.holder(want.hash) && in.adopt(from, path.Base(to)) == nil {
 		return nil
 	}
 	return r.write(to, func(f *os.File) error { return copyFrom(ctx, from, f) })
@@ -189,9 +174,11 @@ func copyFrom(ctx context.Context, from string, to io.Writer) error {
 func (r *restoring) check() error {
 	for _, c := range r.changes {
 		now := r.now[c.Path]
+		if now.kind == 0 && r.unreachable(c.Path) {
+			continue
+		}
 		info, err := r.root.Lstat(c.Path)
-		absent := errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
-		if now.kind == 0 && absent {
+		if now.kind == 0 && errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil || now.kind == 0 || !looksLike(info, now) {
@@ -199,6 +186,17 @@ func (r *restoring) check() error {
 		}
 	}
 	return nil
+}
+
+// unreachable reports whether something else is where a folder must be: a link
+// may even lead to a file of that name.
+func (r *restoring) unreachable(rel string) bool {
+	for above := range ancestors(rel) {
+		if k := r.now[above].kind; k != 0 && k != Folder {
+			return true
+		}
+	}
+	return false
 }
 
 func looksLike(info fs.FileInfo, e entry) bool {

@@ -45,7 +45,7 @@ func leftOutName(name string) string {
 	switch {
 	case slices.Contains(heavy, name):
 		return reasonHeavy
-	case name == ".ml-intern":
+	case name == ".ml-intern" || name == stage:
 		return reasonPerson
 	}
 	return ""

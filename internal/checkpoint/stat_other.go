@@ -9,5 +9,3 @@ import "io/fs"
 func linkOf(fs.FileInfo, stat) bool { return true }
 
 func sameDisk(_, _ string) bool { return true }
-
-func links(fs.FileInfo) uint64 { return 1 }

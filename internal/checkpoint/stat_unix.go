@@ -26,11 +26,3 @@ func sameDisk(a, b string) bool {
 	sysB, okB := infoB.Sys().(*syscall.Stat_t)
 	return !okA || !okB || sysA.Dev == sysB.Dev
 }
-
-// links counts the names that a file has.
-func links(info fs.FileInfo) uint64 {
-	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
-		return uint64(sys.Nlink) //nolint:unconvert // its type is the system's
-	}
-	return 1
-}
