@@ -84,11 +84,17 @@ func name(c app.FileChange) string {
 }
 
 func afterName(c app.FileChange) string {
-	switch {
-	case c.Refused != "":
-		return "  REFUSED: " + printable(c.Refused)
-	case c.Do == "keep":
+	if c.Refused != "" {
+		return sizeWords(c) + "  REFUSED: " + printable(c.Refused)
+	}
+	if c.Do == "keep" {
 		return "  (yours)"
+	}
+	return sizeWords(c)
+}
+
+func sizeWords(c app.FileChange) string {
+	switch {
 	case c.Folder:
 		return ""
 	case c.Do == "delete":
