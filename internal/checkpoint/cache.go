@@ -106,18 +106,30 @@ func (c *cache) fill() {
 	}
 }
 
-// find returns the bytes' hash of a file that looks as it did.
-func (c *cache) find(key uint64, st stat) (Hash, bool) {
-	if len(c.files) == 0 {
-		return Hash{}, false
+// find returns the place of a file that looks as it did. Most are where one
+// would guess: behind the file that was found before.
+func (c *cache) find(key uint64, st stat, guess int) (int, bool) {
+	switch {
+	case len(c.files) == 0:
+		return 0, false
+	case guess < len(c.files) && c.files[guess].is(key, st):
+		return guess, true
 	}
 	mask := uint64(len(c.slots) - 1)
 	for at := key & mask; c.slots[at] != 0; at = (at + 1) & mask {
-		if f := &c.files[c.slots[at]-1]; f.is(key, st) {
-			return f.hash, true
+		if i := int(c.slots[at]) - 1; c.files[i].is(key, st) {
+			return i, true
 		}
 	}
-	return Hash{}, false
+	return 0, false
+}
+
+// only is the cache of what the store still has.
+func (c *cache) only(there map[Hash]bool) *cache {
+	return &cache{
+		files: slices.DeleteFunc(c.files, func(f cached) bool { return !there[f.hash] }),
+		trees: slices.DeleteFunc(c.trees, func(h Hash) bool { return !there[h] }),
+	}
 }
 
 func (c *cache) hasTree(h Hash) bool {
@@ -149,20 +161,43 @@ func (c *cache) save(path string, packs []string) error {
 	return replaceFile(path, data)
 }
 
-// A recorder collects what will be the next cache. Each user has its own list,
-// so that they do not wait for each other.
+// A recorder collects what will be the next cache, if that is not the same.
 type recorder struct {
 	mu    sync.Mutex
-	cache cache
+	hits  [][]uint32 // places in the cache before
+	files [][]cached
+	trees []Hash
 	news  bool // something is not in the cache before
 }
 
-func (r *recorder) add(files []cached, trees []Hash, news bool) {
+func (r *recorder) add(hits []uint32, files []cached) {
 	r.mu.Lock()
-	r.cache.files = append(r.cache.files, files...)
-	r.cache.trees = append(r.cache.trees, trees...)
-	r.news = r.news || news
+	r.hits, r.files = append(r.hits, hits), append(r.files, files)
+	r.news = r.news || len(files) > 0
 	r.mu.Unlock()
+}
+
+func (r *recorder) addTree(h Hash, isNew bool) {
+	r.mu.Lock()
+	r.trees = append(r.trees, h)
+	r.news = r.news || isNew
+	r.mu.Unlock()
+}
+
+// cache is the next cache.
+func (r *recorder) cache(before *cache) *cache {
+	n := 0
+	for i := range r.hits {
+		n += len(r.hits[i]) + len(r.files[i])
+	}
+	c := &cache{trees: r.trees, files: make([]cached, 0, n)}
+	for i := range r.hits {
+		for _, hit := range r.hits[i] {
+			c.files = append(c.files, before.files[hit])
+		}
+		c.files = append(c.files, r.files[i]...)
+	}
+	return c
 }
 
 // settled reports whether a file that was read at that time, and has not been

@@ -135,8 +135,11 @@ func (s Store) Take(ctx context.Context, session, kind string) (Taken, error) {
 	if err != nil {
 		return Taken{}, fmt.Errorf("keep the workspace as it is: %w", err)
 	}
+	if kind == After && s.hasBulk() {
+		err = s.collect(ctx) // nobody waits now
+	}
 	if taken.Added > 0 {
-		err = errors.Join(s.prune(ctx, s.Quota), s.release(ctx, holds))
+		err = errors.Join(err, s.prune(ctx, s.Quota), s.release(ctx, holds))
 	}
 	taken.Seconds = time.Since(start).Seconds()
 	return taken, err
@@ -165,7 +168,7 @@ func (s Store) take(ctx context.Context, session, kind string) (taken Taken, hol
 		if taken.Added > 0 {
 			names, err = packNames(s.path("packs"))
 		}
-		err = errors.Join(err, w.record.cache.save(s.path("cache"), names))
+		err = errors.Join(err, w.record.cache(w.before).save(s.path("cache"), names))
 	}
 	return taken, w.holds, errors.Join(err, s.writeRecord(session, kind, taken.ID))
 }

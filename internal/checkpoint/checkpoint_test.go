@@ -191,6 +191,47 @@ func TestQuota(t *testing.T) {
 	}
 }
 
+// Much at once is kept in a hurry, and made small when the turn is over.
+func TestHurry(t *testing.T) {
+	dir := t.TempDir()
+	random := rand.New(rand.NewPCG(3, 4))
+	for i := range 60 {
+		text := make([]byte, 100_000)
+		for j := range text {
+			text[j] = "0123456789abcdef"[random.IntN(16)]
+		}
+		write(t, dir, fmt.Sprintf("d%d/f%d", i%7, i), string(text))
+	}
+	time.Sleep(150 * time.Millisecond)
+	s := open(t, dir)
+	want := snapshot(t, dir)
+	before := take(t, s, checkpoint.Before)
+	bulk := func() int {
+		names, _ := filepath.Glob(filepath.Join(s.Home, "packs", "bulk-*"))
+		return len(names)
+	}
+	if bulk() != 1 {
+		t.Fatal("nothing was kept in a hurry")
+	}
+	for i := range 60 {
+		do(t, os.Remove(filepath.Join(dir, fmt.Sprintf("d%d/f%d", i%7, i))))
+	}
+	do(t, plan(t, s, points(before)).Apply(t.Context(), true))
+	if d := differences(want, snapshot(t, dir)); d != "" {
+		t.Error(d)
+	}
+	time.Sleep(150 * time.Millisecond)
+	after := take(t, s, checkpoint.After)
+	if again := take(t, s, checkpoint.Before); bulk() != 0 || again.Added != 0 || again.ID != before.ID || after.ID != before.ID {
+		t.Errorf("%d bulky packs; %+v, %+v", bulk(), after, again)
+	}
+	do(t, os.RemoveAll(filepath.Join(dir, "d3")))
+	do(t, plan(t, s, points(before, take(t, s, checkpoint.After))).Apply(t.Context(), false))
+	if d := differences(want, snapshot(t, dir)); d != "" {
+		t.Error(d)
+	}
+}
+
 // Only the person can read the store.
 func TestPrivate(t *testing.T) {
 	if runtime.GOOS == "windows" {

@@ -277,13 +277,18 @@ func (s Store) repack(ps *packs, need map[Hash]bool) error {
 		case needed == 0:
 			gone++
 			rewrite = append(rewrite, p)
-		case needed < total/2 || len(ps.list) > manyPacks && p.size < smallPack:
+		case strings.HasPrefix(p.name, bulkPrefix) || needed < total/2 || len(ps.list) > manyPacks && p.size < smallPack:
 			rewrite = append(rewrite, p)
 		}
 	}
 	if len(rewrite) == 0 {
 		return nil
 	}
+	names, err := packNames(dir)
+	if err != nil {
+		return err
+	}
+	cached := loadCache(s.path("cache"), names)
 	_ = os.Remove(s.path("cache")) // it vouches for what is about to go; without it all is read again
 	if gone < len(rewrite) {
 		if err := s.copyObjects(ps, rewrite, need); err != nil {
@@ -295,7 +300,15 @@ func (s Store) repack(ps *packs, need map[Hash]bool) error {
 			return fmt.Errorf("tidy checkpoints: %w", err)
 		}
 	}
-	return nil
+	if names, err = packNames(dir); err != nil {
+		return err
+	}
+	return cached.only(need).save(s.path("cache"), names)
+}
+
+// hasBulk reports whether a pack was written in a hurry.
+func (s Store) hasBulk() bool {
+	return slices.ContainsFunc(list(s.path("packs")), func(name string) bool { return strings.HasPrefix(name, bulkPrefix) })
 }
 
 // weigh sums the bytes of a pack's objects, and of those that are needed.

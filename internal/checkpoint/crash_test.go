@@ -97,7 +97,7 @@ func killed(t *testing.T, after time.Duration, env ...string) {
 func TestKilledWhileKeeping(t *testing.T) {
 	dir, home := t.TempDir(), filepath.Join(t.TempDir(), "checkpoints")
 	found := 0
-	for range 25 {
+	for range 12 {
 		killed(t, 30*time.Millisecond+time.Duration(rand.IntN(60_000))*time.Microsecond,
 			"CHECKPOINT_CRASH_DIR="+dir, "CHECKPOINT_CRASH_HOME="+home)
 		s, err := checkpoint.Open(home, dir)
@@ -114,7 +114,7 @@ func TestKilledWhileKeeping(t *testing.T) {
 			found++
 		}
 	}
-	if found < 25 {
+	if found < 12 {
 		t.Errorf("%d records were looked at: it was always killed before it had begun", found)
 	}
 }
@@ -137,7 +137,7 @@ func oneVersion(t *testing.T, dir string) {
 // a person changed what it did.
 func TestKilledWhileBringingBack(t *testing.T) {
 	half := 0
-	for range 20 {
+	for range 10 {
 		dir, home := t.TempDir(), filepath.Join(t.TempDir(), "checkpoints")
 		s, err := checkpoint.Open(home, dir)
 		do(t, err)
@@ -170,5 +170,5 @@ func TestKilledWhileBringingBack(t *testing.T) {
 			t.Fatal(d)
 		}
 	}
-	t.Logf("%d of 20 were killed half way", half)
+	t.Logf("%d of 10 were killed half way", half)
 }

@@ -27,7 +27,7 @@ func (f folder) sub(name string) (folder, error) {
 func (f folder) close() { _ = f.root.Close() } // it was only read
 
 // names lists what is in the folder, sorted.
-func (f folder) names() ([]string, error) {
+func (f folder) names(_ []byte) ([]string, error) {
 	dir, err := f.root.Open(".")
 	if err != nil {
 		return nil, err

@@ -29,9 +29,9 @@ func (f folder) sub(name string) (folder, error) {
 
 func (f folder) close() { _ = unix.Close(f.fd) } // it was only read
 
-// names lists what is in the folder, sorted.
-func (f folder) names() ([]string, error) {
-	buf := make([]byte, 8<<10)
+// names lists what is in the folder, sorted. The buffer is for the system's
+// answers.
+func (f folder) names(buf []byte) ([]string, error) {
 	var names []string
 	for {
 		n, err := again(func() (int, error) { return unix.ReadDirent(f.fd, buf) })
@@ -42,10 +42,10 @@ func (f folder) names() ([]string, error) {
 			slices.Sort(names)
 			return names, nil
 		}
-		_, _, names = unix.ParseDirent(buf[:n], -1, names)
-		if len(buf) < 256<<10 {
-			buf = make([]byte, 4*len(buf))
+		if names == nil {
+			names = make([]string, 0, n/32) // as many as such answers have
 		}
+		_, _, names = unix.ParseDirent(buf[:n], -1, names)
 	}
 }
 

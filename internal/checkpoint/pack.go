@@ -26,6 +26,14 @@ const (
 	packTrailer = sha256.Size + 8 + 8
 	packSuffix  = ".pack"
 
+	// bulkPrefix begins the name of a pack that was written in a hurry: nothing
+	// beyond its first part is compressed, and the disk was not waited for. It is
+	// written anew when the turn is over.
+	bulkPrefix = "bulk-"
+	bulkFrom   = 2 << 20
+
+	rawBlock = 1 << 31 // in the length of a block that is not compressed
+
 	// blockSize is how much is compressed together: small files cost little
 	// then, and one of them is found fast.
 	blockSize = 256 << 10
@@ -44,6 +52,7 @@ type packer struct {
 	dir   string
 	known func(Hash) bool // there already
 	tight bool            // take the time to compress well
+	bulk  bool            // it has blocks that are not compressed
 	room  int64           // bytes that it may take
 
 	mu     sync.Mutex
@@ -64,6 +73,7 @@ type block struct {
 	data   []byte
 	hashes []Hash
 	ends   []int
+	raw    bool
 	packed []byte
 	zstd   *zstd.Encoder
 }
@@ -119,24 +129,47 @@ func (p *packer) flush(b *block) error {
 	if len(b.hashes) == 0 {
 		return nil
 	}
+	if err := b.pack(p.tight, p.hurries()); err != nil {
+		return err
+	}
+	err := p.write(b)
+	b.data, b.hashes, b.ends = b.data[:0], b.hashes[:0], b.ends[:0]
+	return err
+}
+
+// hurries reports whether so much is new that somebody would wait for it.
+func (p *packer) hurries() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.bulk = p.bulk || p.size > bulkFrom && !p.tight
+	return p.bulk
+}
+
+// pack compresses the block, or leaves it as it is.
+func (b *block) pack(tight, raw bool) error {
+	if b.raw = raw; raw {
+		return nil
+	}
 	if b.zstd == nil {
 		enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-			zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(blockSize), zstd.WithEncoderCRC(false), zstd.WithNoEntropyCompression(!p.tight))
+			zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(blockSize), zstd.WithEncoderCRC(false), zstd.WithNoEntropyCompression(!tight))
 		if err != nil {
 			return err
 		}
 		b.zstd = enc
 	}
 	b.packed = b.zstd.EncodeAll(b.data, b.packed[:0])
-	err := p.write(b)
-	b.data, b.hashes, b.ends = b.data[:0], b.hashes[:0], b.ends[:0]
-	return err
+	return nil
 }
 
 func (p *packer) write(b *block) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if int64(p.size)+int64(len(b.packed)) > p.room {
+	out, length := b.packed, uint32(len(b.packed))
+	if b.raw {
+		out, length = b.data, uint32(len(b.data))|rawBlock
+	}
+	if int64(p.size)+int64(len(out)) > p.room {
 		return ErrQuota
 	}
 	if p.file == nil {
@@ -146,19 +179,20 @@ func (p *packer) write(b *block) error {
 		}
 		p.file, p.out = file, bufio.NewWriterSize(file, 64<<10)
 	}
-	if _, err := p.out.Write(b.packed); err != nil {
+	if _, err := p.out.Write(out); err != nil {
 		return err
 	}
 	start := 0
 	for i, h := range b.hashes {
-		p.places[h] = place{p.size, uint32(len(b.packed)), uint32(start), uint32(b.ends[i] - start)}
+		p.places[h] = place{p.size, length, uint32(start), uint32(b.ends[i] - start)}
 		start = b.ends[i]
 	}
-	p.size += uint64(len(b.packed))
+	p.size += uint64(len(out))
 	return nil
 }
 
-// finish writes what is left and makes the pack durable. It returns the pack's
+// finish writes what is left and makes the pack durable, but for one that was
+// written in a hurry. It returns the pack's
 // size, 0 if nothing was new.
 func (p *packer) finish() (int64, error) {
 	for _, b := range p.all {
@@ -171,7 +205,13 @@ func (p *packer) finish() (int64, error) {
 	}
 	index, name := p.index()
 	_, err := p.out.Write(index)
-	if err = errors.Join(err, p.out.Flush(), p.file.Sync(), p.file.Close()); err == nil {
+	err = errors.Join(err, p.out.Flush())
+	if p.bulk {
+		name = bulkPrefix + name
+	} else {
+		err = errors.Join(err, p.file.Sync())
+	}
+	if err = errors.Join(err, p.file.Close()); err == nil {
 		err = os.Rename(p.file.Name(), filepath.Join(p.dir, name))
 	}
 	if err != nil {

@@ -165,7 +165,8 @@ func (ps *packs) read(p *pack, at place) ([]byte, error) {
 
 // unpack reads a block. The slice of the block before is used again.
 func (ps *packs) unpack(p *pack, at place) ([]byte, error) {
-	if int64(at.packed) > p.size {
+	length := int64(at.packed &^ rawBlock)
+	if length > min(p.size, maxBlock) {
 		return nil, ErrDamaged
 	}
 	file, err := os.Open(filepath.Join(ps.dir, p.name))
@@ -173,16 +174,18 @@ func (ps *packs) unpack(p *pack, at place) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	packed := make([]byte, at.packed)
-	if _, err := io.ReadFull(io.NewSectionReader(file, int64(at.block), int64(at.packed)), packed); err != nil {
+	packed := make([]byte, length)
+	if _, err := io.ReadFull(io.NewSectionReader(file, int64(at.block), length), packed); err != nil {
 		return nil, err
+	}
+	if ps.block.pack = nil; at.packed&rawBlock != 0 {
+		return packed, nil
 	}
 	if ps.zstd == nil {
 		if ps.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxBlock)); err != nil {
 			return nil, err
 		}
 	}
-	ps.block.pack = nil
 	return ps.zstd.DecodeAll(packed, ps.block.data[:0])
 }
 

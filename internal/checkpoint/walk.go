@@ -39,15 +39,16 @@ type Counts struct {
 
 // A walker goes through a workspace once.
 type walker struct {
-	store  Store
-	look   bool             // to compare only: nothing is kept
-	also   map[string]entry // what is looked at whatever the rules say
-	skip   map[string]bool  // paths that are left out
-	before *cache
-	record recorder
-	pack   *packer
-	dev    uint64
-	slots  chan struct{} // of the folders that are read beside others
+	store   Store
+	look    bool             // to compare only: nothing is kept
+	also    map[string]entry // what is looked at whatever the rules say
+	skip    map[string]bool  // paths that are left out
+	before  *cache
+	record  recorder
+	pack    *packer
+	dev     uint64
+	buffers sync.Pool
+	slots   chan struct{} // of the folders that are read beside others
 
 	names, fresh atomic.Int64
 	mu           sync.Mutex
@@ -98,7 +99,7 @@ func (w *walker) walk(ctx context.Context) (*tree, Hash, error) {
 
 // folder reads one folder and those below, or says why it is left out.
 func (w *walker) folder(ctx context.Context, dir folder, at spot) (*tree, string, error) {
-	names, err := dir.names()
+	names, err := w.list(dir)
 	if err != nil {
 		return nil, reasonUnreadable, short(err)
 	}
@@ -120,6 +121,17 @@ func (w *walker) folder(ctx context.Context, dir folder, at spot) (*tree, string
 	return t, "", w.below(ctx, dir, at, t, subs, only)
 }
 
+// list names what is in a folder.
+func (w *walker) list(dir folder) ([]string, error) {
+	buf, ok := w.buffers.Get().(*[]byte)
+	if !ok {
+		b := make([]byte, 32<<10)
+		buf = &b
+	}
+	defer w.buffers.Put(buf)
+	return dir.names(*buf)
+}
+
 // readIgnore reads the folder's .gitignore. In a repository of its own nothing
 // from above holds.
 func (w *walker) readIgnore(dir folder, at *spot, names []string) {
@@ -136,7 +148,7 @@ func (w *walker) readIgnore(dir folder, at *spot, names []string) {
 // files puts the entries of a folder into its tree, and returns the places of
 // those that are folders, and the names of those that the rules leave out.
 func (w *walker) files(ctx context.Context, dir folder, at spot, names []string, t *tree) (subs []int, only map[string]bool, err error) {
-	v := &visit{walker: w, dir: dir, at: at}
+	v := &visit{walker: w, dir: dir, at: at, hits: make([]uint32, 0, len(names))}
 	defer v.end()
 	for _, name := range names {
 		st, err := dir.stat(name)
@@ -199,7 +211,9 @@ func (w *walker) below(ctx context.Context, dir folder, at spot, t *tree, subs [
 
 // join puts the trees below into a tree.
 func (w *walker) join(t *tree, subs []int, trees []*tree, reasons []string) error {
-	t.below = make(map[string]*tree, len(subs))
+	if w.look {
+		t.below = make(map[string]*tree, len(subs))
+	}
 	for i, sub := range subs {
 		e := &t.entries[sub]
 		if reasons[i] != "" {
@@ -211,7 +225,9 @@ func (w *walker) join(t *tree, subs []int, trees []*tree, reasons []string) erro
 		if err != nil {
 			return err
 		}
-		e.hash, t.below[e.name] = h, trees[i]
+		if e.hash = h; w.look { // else nobody wants to see them
+			t.below[e.name] = trees[i]
+		}
 	}
 	return nil
 }
@@ -248,6 +264,6 @@ func (w *walker) keepTree(t *tree) (Hash, error) {
 	} else if _, _, err := w.pack.add(b, start); err != nil {
 		return h, err
 	}
-	w.record.add(nil, []Hash{h}, !known)
+	w.record.addTree(h, !known)
 	return h, nil
 }

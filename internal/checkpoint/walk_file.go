@@ -12,8 +12,9 @@ type visit struct {
 	at     spot
 	block  *block          // borrowed when the first file must be read
 	only   map[string]bool // folders that the rules leave out and that are looked at all the same
-	seen   []cached
-	news   bool
+	hits   []uint32        // files that look as they did, by their places in the cache
+	guess  int             // where the next one may be there
+	seen   []cached        // others
 	counts Counts
 }
 
@@ -22,7 +23,7 @@ func (v *visit) end() {
 	if v.block != nil {
 		v.pack.giveBack(v.block)
 	}
-	v.record.add(v.seen, nil, v.news)
+	v.record.add(v.hits, v.seen)
 	v.count(func(c *Counts) {
 		c.Files += v.counts.Files
 		c.Bytes += v.counts.Bytes
@@ -101,9 +102,10 @@ func (v *visit) file(name string, st stat) (entry, error) {
 		return v.large(name, st), nil
 	}
 	key := pathKey(v.at.key, name)
-	if h, ok := v.before.find(key, st); ok {
-		v.seen = append(v.seen, cached{key, st.ino, st.size, st.mtime, st.ctime, h})
-		return v.whole(name, st, h), nil
+	if hit, ok := v.before.find(key, st, v.guess); ok {
+		v.guess = hit + 1
+		v.hits = append(v.hits, uint32(hit))
+		return v.whole(name, st, v.before.files[hit].hash), nil
 	}
 	for range 3 {
 		start := time.Now()
@@ -116,7 +118,7 @@ func (v *visit) file(name string, st stat) (entry, error) {
 		}
 		if now == st {
 			if settled(st, start) {
-				v.seen, v.news = append(v.seen, cached{key, st.ino, st.size, st.mtime, st.ctime, h}), true
+				v.seen = append(v.seen, cached{key, st.ino, st.size, st.mtime, st.ctime, h})
 			}
 			return v.whole(name, st, h), nil
 		}
