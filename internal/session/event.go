@@ -20,25 +20,27 @@ type Event struct {
 	Seq  int64     `json:"seq,omitempty"` // from 1; 0 for a live event, which is shown and not saved
 	Time time.Time `json:"time"`
 
-	Opened       *Opened       `json:"opened,omitempty"`       // the session began
-	Prompt       *Prompt       `json:"prompt,omitempty"`       // the person spoke
-	Note         *Note         `json:"note,omitempty"`         // the program spoke to the model
-	Notice       *Notice       `json:"notice,omitempty"`       // the program spoke to the person
-	Reserved     *Reserved     `json:"reserved,omitempty"`     // money was set aside for a model call
-	Chunk        *llm.Chunk    `json:"chunk,omitempty"`        // live: a piece of a reply
-	Reply        *Reply        `json:"reply,omitempty"`        // the model's whole reply; settles what was reserved
-	Settled      *Settled      `json:"settled,omitempty"`      // a model call brought no reply; settles what was reserved
-	Switched     *Switched     `json:"switched,omitempty"`     // another model takes over for the rest of the turn
-	Asked        *Asked        `json:"asked,omitempty"`        // a person must decide
-	Decided      *Decided      `json:"decided,omitempty"`      // a call may run, or not
-	Started      *Started      `json:"started,omitempty"`      // a tool is about to run
-	Log          *Log          `json:"log,omitempty"`          // live: a tool's progress
-	Result       *Result       `json:"result,omitempty"`       // a call is settled: it ran, was refused or was interrupted
-	Charged      *Charged      `json:"charged,omitempty"`      // what jobs cost, seen outside a call
+	Opened   *Opened    `json:"opened,omitempty"`   // the session began
+	Prompt   *Prompt    `json:"prompt,omitempty"`   // the person spoke
+	Note     *Note      `json:"note,omitempty"`     // the program spoke to the model
+	Notice   *Notice    `json:"notice,omitempty"`   // the program spoke to the person
+	Reserved *Reserved  `json:"reserved,omitempty"` // money was set aside for a model call
+	Chunk    *llm.Chunk `json:"chunk,omitempty"`    // live: a piece of a reply
+	Reply    *Reply     `json:"reply,omitempty"`    // the model's whole reply; settles what was reserved
+	Settled  *Settled   `json:"settled,omitempty"`  // a model call brought no reply; settles what was reserved
+	Switched *Switched  `json:"switched,omitempty"` // another model takes over for the rest of the turn
+	Asked    *Asked     `json:"asked,omitempty"`    // a person must decide
+	Decided  *Decided   `json:"decided,omitempty"`  // a call may run, or not
+	Started  *Started   `json:"started,omitempty"`  // a tool is about to run
+	Log      *Log       `json:"log,omitempty"`      // live: a tool's progress
+	Waiting  *Waiting   `json:"waiting,omitempty"`  // a call has no result yet, and the turn ends if there is nothing else to do
+	Result   *Result    `json:"result,omitempty"`   // a call is settled: it ran, was refused or was interrupted
+	Charged  *Charged   `json:"charged,omitempty"`  // what jobs cost, seen outside a call
+	Cleared  *Cleared   `json:"cleared,omitempty"`  // old results were shortened in the transcript
+	Compact  *Compact   `json:"compact,omitempty"`  // the transcript so far was replaced by a summary
+	Failed   *Failed    `json:"failed,omitempty"`   // the turn ended without an answer
+
 	Checkpointed *Checkpointed `json:"checkpointed,omitempty"` // the workspace's files were kept as they are
-	Cleared      *Cleared      `json:"cleared,omitempty"`      // old results were shortened in the transcript
-	Compact      *Compact      `json:"compact,omitempty"`      // the transcript so far was replaced by a summary
-	Failed       *Failed       `json:"failed,omitempty"`       // the turn ended without an answer
 }
 
 // Opened says where a session lives and with what it began.
@@ -123,6 +125,13 @@ type Started struct {
 	CallID   string  `json:"call_id"`
 	Again    bool    `json:"again,omitempty"`     // resumed after a crash; only for calls that repeat nothing
 	WorstUSD float64 `json:"worst_usd,omitempty"` // set aside until the result is there
+}
+
+// Waiting says for what a call waits. It begins again, with Started, when there
+// is something to look at.
+type Waiting struct {
+	CallID string `json:"call_id"`
+	tool.Waiting
 }
 
 // Log is one line of a running tool's progress.
