@@ -191,6 +191,47 @@ func TestQuota(t *testing.T) {
 	}
 }
 
+// A store in a folder of any name knows what is needed.
+func TestOddFolder(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a", "1")
+	s, err := checkpoint.Open(filepath.Join(t.TempDir(), "odd [a-b*"), dir)
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no such name")
+	}
+	do(t, err)
+	before := take(t, s, checkpoint.Before)
+	write(t, dir, "a", "22")
+	_, err = s.Take(t.Context(), "other", checkpoint.Before)
+	do(t, err)
+	do(t, s.Forget(t.Context(), "other"))
+	do(t, plan(t, s, points(before)).Apply(t.Context(), true))
+	if text, _ := os.ReadFile(filepath.Join(dir, "a")); string(text) != "1" {
+		t.Errorf("a is %q", text)
+	}
+}
+
+// What cannot be read is left out, and the rest is kept.
+func TestUnreadable(t *testing.T) {
+	if runtime.GOOS == "windows" || os.Getuid() == 0 {
+		t.Skip("whoever runs this may read everything")
+	}
+	dir := t.TempDir()
+	write(t, dir, "a", "1")
+	write(t, dir, "secret", "1")
+	write(t, dir, "closed/b", "1")
+	do(t, os.Chmod(filepath.Join(dir, "secret"), 0))
+	do(t, os.Chmod(filepath.Join(dir, "closed"), 0))
+	t.Cleanup(func() { _ = os.Chmod(filepath.Join(dir, "closed"), 0o700) })
+	s := open(t, dir)
+	before := take(t, s, checkpoint.Before)
+	if before.Counts.Files != 1 || before.Counts.LeftOut["could not be read"] != 2 {
+		t.Errorf("%+v", before.Counts)
+	}
+	write(t, dir, "a", "2")
+	do(t, plan(t, s, points(before, take(t, s, checkpoint.After))).Apply(t.Context(), false))
+}
+
 // Much at once is kept in a hurry, and made small when the turn is over.
 func TestHurry(t *testing.T) {
 	dir := t.TempDir()

@@ -135,19 +135,19 @@ func (s Store) sibling(home string) Store {
 
 // oldest lists the n oldest records that may go.
 func (s Store) oldest(n int) ([]record, error) {
-	homes, err := filepath.Glob(filepath.Join(filepath.Dir(s.Home), "*"))
+	homes, err := readFolder(filepath.Dir(s.Home))
 	if err != nil {
 		return nil, err
 	}
 	var all []record
 	for _, home := range homes {
-		records, err := s.sibling(home).records()
+		records, err := s.sibling(filepath.Join(filepath.Dir(s.Home), home)).records()
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, records...)
 	}
-	slices.SortFunc(all, func(a, b record) int { return strings.Compare(filepath.Base(a.path), filepath.Base(b.path)) })
+	slices.SortFunc(all, oldestFirst)
 	return firstFree(all, n, s.Live), nil
 }
 
@@ -216,11 +216,7 @@ func (s Store) clean() {
 
 // list names what is in a folder, nothing if it cannot be read.
 func list(dir string) []string {
-	entries, _ := os.ReadDir(dir)
-	names := make([]string, len(entries))
-	for i, e := range entries {
-		names[i] = e.Name()
-	}
+	names, _ := readFolder(dir)
 	return names
 }
 

@@ -45,26 +45,50 @@ func recordName(when int64, kind string, id Hash) string {
 	return fmt.Sprintf("%020d.%s.%s", when, kind, id)
 }
 
-// records lists what is recorded, oldest first.
+// records lists what is recorded, oldest first. It fails if it cannot list all:
+// what nobody is known to need is removed.
 func (s Store) records() ([]record, error) {
-	paths, err := filepath.Glob(s.path("records", "*", "*"))
-	if err != nil {
-		return nil, err
-	}
+	sessions, err := readFolder(s.path("records"))
 	var all []record
-	for _, path := range paths {
-		parts := strings.Split(filepath.Base(path), ".")
-		if len(parts) != 3 {
-			continue
-		}
-		when, err := strconv.ParseInt(parts[0], 10, 64)
-		id, errID := ParseHash(parts[2])
-		if err == nil && errID == nil {
-			all = append(all, record{filepath.Base(filepath.Dir(path)), when, parts[1], id, path})
+	for _, session := range sessions {
+		names, errNames := readFolder(s.path("records", session))
+		err = errors.Join(err, errNames)
+		for _, name := range names {
+			if r, ok := parseRecord(name); ok {
+				r.session, r.path = session, s.path("records", session, name)
+				all = append(all, r)
+			}
 		}
 	}
-	slices.SortFunc(all, func(a, b record) int { return strings.Compare(filepath.Base(a.path), filepath.Base(b.path)) })
-	return all, nil
+	slices.SortFunc(all, oldestFirst)
+	return all, err
+}
+
+func oldestFirst(a, b record) int {
+	return strings.Compare(filepath.Base(a.path), filepath.Base(b.path))
+}
+
+func parseRecord(name string) (record, bool) {
+	parts := strings.Split(name, ".")
+	if len(parts) != 3 {
+		return record{}, false
+	}
+	when, err := strconv.ParseInt(parts[0], 10, 64)
+	id, errID := ParseHash(parts[2])
+	return record{when: when, kind: parts[1], id: id}, err == nil && errID == nil
+}
+
+// readFolder names what is in a folder: nothing if there is none.
+func readFolder(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	return names, err
 }
 
 // Has reports whether the session's checkpoint is still there.
