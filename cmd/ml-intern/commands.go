@@ -81,11 +81,40 @@ func demoCommand(std cli.Streams) *cobra.Command {
 }
 
 func sessionsCommand(std cli.Streams) *cobra.Command {
-	return group("sessions", "list and show sessions",
+	return group("sessions", "list, show, copy, bring back and remove sessions",
 		command("ls", "list the sessions, latest first", 0, func(cmd *cobra.Command, cfg *config.Config, _ []string) error {
 			return cli.ListSessions(cmd.Context(), cfg, std)
 		}),
-		showCommand(std))
+		showCommand(std), forkCommand(std),
+		command("rm ID", "remove a session, and what only it kept: long results and checkpoints", 1, func(cmd *cobra.Command, cfg *config.Config, args []string) error {
+			return cli.RemoveSession(cmd.Context(), cfg, args[0], std)
+		}))
+}
+
+func forkCommand(std cli.Streams) *cobra.Command {
+	var f cli.RewindFlags
+	var files, conversation, both bool
+	c := command("fork ID", "copy a session as it was at an event, and bring its files back", 1, func(cmd *cobra.Command, cfg *config.Config, args []string) error {
+		f.Files, f.Conversation = files || !conversation || both, conversation || !files || both
+		f.Whole = !cmd.Flags().Changed("at")
+		if f.Whole && (files || both) {
+			return fmt.Errorf("%w: say to where: --at SEQ; ml-intern sessions show %s lists what there is", app.ErrUsage, args[0])
+		}
+		return cli.Rewind(cmd.Context(), cfg, args[0], f, std)
+	})
+	c.Aliases = []string{"rewind"}
+	c.Long = "Fork makes a copy of the conversation as it was after the event SEQ, and brings the workspace's\n" +
+		"files back to what they were then; sessions show ID lists where to. Without --at the whole\n" +
+		"conversation is copied and no file touched. The list of changes is shown first. What somebody else\n" +
+		"changed since is not overwritten without --force, and all of it can be undone."
+	c.Flags().Int64Var(&f.At, "at", 0, "as it was after the event `SEQ`")
+	c.Flags().BoolVar(&files, "files", false, "the files only")
+	c.Flags().BoolVar(&conversation, "conversation", false, "the conversation only")
+	c.Flags().BoolVar(&both, "both", false, "the conversation and the files (default)")
+	c.Flags().BoolVar(&f.DryRun, "dry-run", false, "show what would be done, and do nothing")
+	c.Flags().BoolVar(&f.Yes, "yes", false, "do not ask")
+	c.Flags().BoolVar(&f.Force, "force", false, "also overwrite what was changed since by others")
+	return c
 }
 
 func showCommand(std cli.Streams) *cobra.Command {

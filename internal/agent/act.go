@@ -146,6 +146,9 @@ func (t turn) refuse(ctx context.Context, callID, text string) error {
 // runBatch runs the calls side by side and returns when all have returned.
 // Each start is saved first, so that no call ever starts twice.
 func (t turn) runBatch(ctx context.Context, calls []llm.ToolCall) error {
+	if err := t.checkpointBefore(ctx, calls); err != nil {
+		return err
+	}
 	var starts []session.Event
 	for _, call := range calls {
 		starts = append(starts, session.Event{Started: t.start(call)})

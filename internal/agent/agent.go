@@ -63,6 +63,9 @@ type Agent struct {
 
 	Hooks    Hooks                                               // nil for none
 	Remember func(rules []approval.Rule) (where string, _ error) // writes rules into the person's file
+	// Checkpoint keeps the workspace's files as they are, session.BeforeWrite or
+	// session.AfterTurn. Nil keeps nothing.
+	Checkpoint func(ctx context.Context, when string) (session.Checkpointed, error)
 
 	// Wake returns when there is something to look at in what a turn waits for,
 	// or with the error that ended ctx. It shows how things stand meanwhile, and
@@ -83,6 +86,7 @@ func (a *Agent) Run(ctx context.Context, s *session.Session, prompt string) iter
 		t.overhead, t.overheadMost = a.overhead()
 		err := t.run(ctx, prompt)
 		t.releaseRest()
+		err = t.checkpointAfter(ctx, err)
 		if err == nil || errors.Is(err, errStopped) {
 			return
 		}
@@ -137,6 +141,9 @@ func (t turn) run(ctx context.Context, prompt string) error {
 		return err
 	}
 	if prompt != "" {
+		if err := t.checkpointLate(ctx); err != nil {
+			return err
+		}
 		if err := t.begin(ctx, prompt); err != nil {
 			return err
 		}

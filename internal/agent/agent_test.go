@@ -129,6 +129,8 @@ func kind(ev session.Event) string {
 		return "compact"
 	case ev.Failed != nil:
 		return "failed"
+	case ev.Checkpointed != nil:
+		return "kept:" + ev.Checkpointed.When
 	}
 	return "?"
 }

@@ -13,7 +13,6 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -162,44 +161,6 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 	return &Conversation{s, ag, release}, nil
 }
 
-// Fork copies a session and takes the copy's lease; the original stays as it
-// is. Both work in the same folder.
-func (a *App) Fork(ctx context.Context, id, prompt string) (*Conversation, error) {
-	source, err := a.Log(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	events := slices.Clone(source.Events())
-	opened := source.Opened()
-	opened.ID = newID()
-	events[0].Opened = &opened
-	events = append(events, halves(source)...)
-	if err := a.store.Append(ctx, opened.ID, events...); err != nil {
-		return nil, fmt.Errorf("copy session %s: %w", source.ID, err)
-	}
-	return a.Resume(ctx, opened.ID, prompt)
-}
-
-// halves settles the calls that have begun in a session that is copied: the
-// original finishes them and pays for them. The copy would begin them again, a
-// job under a label of its own.
-func halves(source *session.Session) []session.Event {
-	const text = "interrupted: this session is a copy; whether the call did its work is unknown, so look before you repeat it"
-	events := source.Events()
-	last := events[len(events)-1].Seq
-	var settled []session.Event
-	for _, call := range source.Pending() {
-		if !call.Started {
-			continue
-		}
-		last++
-		settled = append(settled, session.Event{Seq: last, Time: time.Now().UTC(), Result: &session.Result{
-			CallID: call.ID, Output: tool.Output{Text: text, IsError: true, Summary: text},
-		}})
-	}
-	return settled
-}
-
 // find completes a beginning of a session id.
 func (a *App) find(ctx context.Context, prefix string) (string, error) {
 	for _, err := range a.store.Load(ctx, prefix, 0) {
@@ -289,7 +250,9 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 	if err != nil {
 		return nil, err
 	}
+	ag.Checkpoint = a.checkpointer(opened)
 	if a.cfg.ReplayTools {
+		ag.Checkpoint = nil // nothing is run
 		if router, err = recordedTools(a.cfg, router, before); err != nil {
 			return nil, err
 		}
@@ -361,12 +324,17 @@ func (a *App) readers() []tool.Tool {
 }
 
 func (a *App) sandbox() sandbox.Local {
-	vault := sandbox.NewVault(filepath.Join(a.cfg.Paths.State, "kept"), a.cfg.Dir)
-	vault.Skip = a.writtenByJobs
 	return sandbox.Local{
-		Dir: a.cfg.Dir, Env: sandbox.Environ(a.cfg.Environ()), Vault: vault,
+		Dir: a.cfg.Dir, Env: sandbox.Environ(a.cfg.Environ()), Vault: a.vault(a.cfg.Dir),
 		Hidden: hidden(a.cfg), Shown: shown(a.cfg), Locked: sandbox.Locked(),
 	}
+}
+
+// vault is that of a workspace.
+func (a *App) vault(dir string) sandbox.Vault {
+	vault := sandbox.NewVault(filepath.Join(a.cfg.Paths.State, "kept"), dir)
+	vault.Skip = a.writtenByJobs
+	return vault
 }
 
 // writtenByJobs are the folders that running jobs of this machine write to: what

@@ -72,6 +72,8 @@ func Classify(err error) Exit {
 		return Exit{8, "unreachable", "go on when the model answers again: ml-intern --continue"}
 	case is(ErrUsage):
 		return Exit{2, "usage", "see: ml-intern --help"}
+	case is(ErrRefused):
+		return Exit{1, "changed", "look at those files; to overwrite them too, give --force: they are kept as they are now, so that it can be undone"}
 	case is(session.ErrBusy):
 		return Exit{1, "busy", "wait for the other process, or work on a copy: --fork"}
 	case is(agent.ErrWindow):

@@ -65,11 +65,15 @@ func ShowSession(ctx context.Context, cfg *config.Config, id string, std Streams
 			}
 			return nil
 		}
-		return showLog(std.Out, s)
+		points, err := a.RewindPoints(ctx, s)
+		if err != nil {
+			return err
+		}
+		return showLog(std.Out, s, points)
 	})
 }
 
-func showLog(w io.Writer, s *session.Session) error {
+func showLog(w io.Writer, s *session.Session, points []app.RewindPoint) error {
 	o := s.Opened()
 	p := printerOf{w: w}
 	p.line("session %s\nfolder  %s\nmodel   %s\nhub     %s\n", o.ID, o.Dir, o.Model, o.Hub)
@@ -83,7 +87,7 @@ func showLog(w io.Writer, s *session.Session) error {
 			p.line("%s  %s", a.Kind, a.URL)
 		}
 	}
-	return p.err
+	return errors.Join(showPoints(&p, points), p.err)
 }
 
 // ShowCost prints where a session's money went: a line for each model and
@@ -175,6 +179,8 @@ func (p *printerOf) event(ev session.Event) {
 		p.line("%s  switch   %s takes over: %s", clock, ev.Switched.To, ev.Switched.Reason)
 	case ev.Notice != nil:
 		p.line("%s  notice   %s", clock, ev.Notice.Text)
+	case ev.Checkpointed != nil:
+		p.line("%s  files    kept %s the turn: %s", clock, ev.Checkpointed.When, checkpointWords(*ev.Checkpointed))
 	case ev.Charged != nil:
 		for _, c := range ev.Charged.Charges {
 			p.line("%s  cost     %s", clock, chargeWords(c))

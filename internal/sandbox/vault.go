@@ -320,6 +320,25 @@ func (v Vault) findKept(h held) string {
 	return ""
 }
 
+// Find returns where a file of that size and time is held or kept, "" if it is
+// nowhere: whoever wants it back must copy it.
+func (v Vault) Find(rel string, size int64, when time.Time) string {
+	if v.Dir == "" {
+		return ""
+	}
+	end := fmt.Sprintf("-%d-%d", size, when.UnixNano())
+	for _, part := range []string{"kept", "held"} {
+		folders, _ := os.ReadDir(v.path(part)) // none: it is not there
+		for _, f := range slices.Backward(folders) {
+			path := v.path(part, f.Name(), filepath.FromSlash(rel))
+			if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() && stamp(info) == end {
+				return path
+			}
+		}
+	}
+	return ""
+}
+
 // reason is the system's word for an error, without our paths.
 func reason(err error) string {
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {

@@ -40,6 +40,8 @@ type Event struct {
 	Cleared  *Cleared   `json:"cleared,omitempty"`  // old results were shortened in the transcript
 	Compact  *Compact   `json:"compact,omitempty"`  // the transcript so far was replaced by a summary
 	Failed   *Failed    `json:"failed,omitempty"`   // the turn ended without an answer
+
+	Checkpointed *Checkpointed `json:"checkpointed,omitempty"` // the workspace's files were kept as they are
 }
 
 // Opened says where a session lives and with what it began.
@@ -156,6 +158,26 @@ type Charged struct {
 	Charges []tool.Charge `json:"charges"`
 }
 
+// When a checkpoint was made.
+const (
+	BeforeWrite = "before" // before the turn's first call that may change files, or before files were brought back
+	AfterTurn   = "after"  // when the turn had ended, or files had been brought back
+)
+
+// Checkpointed says that the workspace's files were kept as they are. What
+// differs between one AfterTurn and the next BeforeWrite is not the session's
+// doing.
+type Checkpointed struct {
+	When    string         `json:"when"` // BeforeWrite or AfterTurn
+	ID      string         `json:"id"`   // the same as another one's when nothing had changed
+	Files   int            `json:"files"`
+	Bytes   int64          `json:"bytes"`
+	Large   int            `json:"large,omitempty"`    // files held by a clone or a second name
+	Unheld  int            `json:"unheld,omitempty"`   // large files known by size and time only
+	LeftOut map[string]int `json:"left_out,omitempty"` // by reason; a folder counts once
+	Seconds float64        `json:"seconds,omitempty"`
+}
+
 // Cleared puts short texts in place of bulky results.
 type Cleared struct {
 	Results []ClearedResult `json:"results"`
@@ -195,4 +217,4 @@ func (e Event) Live() bool { return e.Chunk != nil || e.Log != nil }
 
 // Aside reports whether the event is no part of the conversation: the model
 // is not told, and nothing waits for it.
-func (e Event) Aside() bool { return e.Notice != nil || e.Charged != nil }
+func (e Event) Aside() bool { return e.Notice != nil || e.Charged != nil || e.Checkpointed != nil }

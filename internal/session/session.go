@@ -88,6 +88,21 @@ func (s *Session) add(ev Event) {
 	s.biller.add(ev)
 }
 
+// Until returns the session as it was after the event, to look at or to copy:
+// it has no store. Money that was set aside last, for a model call whose reply
+// comes later, is not in it.
+func (s *Session) Until(seq int64) *Session {
+	events := s.events[:min(max(seq, 1), int64(len(s.events)))]
+	for len(events) > 1 && events[len(events)-1].Reserved != nil {
+		events = events[:len(events)-1]
+	}
+	past := &Session{ID: s.ID}
+	for _, ev := range events {
+		past.add(ev)
+	}
+	return past
+}
+
 // Events returns the log in order. The caller must not change it.
 func (s *Session) Events() []Event { return s.events }
 

@@ -27,6 +27,9 @@ type turn struct {
 	calls   int             // of the last reply
 	notices map[string]bool // kinds that the person was told
 
+	checkpoint string // when the last one was made, "" for none since the prompt
+	unsettled  bool   // what the last turn left is not recorded
+
 	compactions int // since the last reply
 	refusals    int // compactions since the last reply that followed a refusal
 }
@@ -34,12 +37,14 @@ type turn struct {
 func (t *turn) add(ev Event) {
 	switch {
 	case ev.Prompt != nil:
-		t.steps, t.notes, t.model = 0, nil, ""
+		t.steps, t.notes, t.model, t.checkpoint = 0, nil, "", ""
 	case ev.Notice != nil:
 		if t.notices == nil {
 			t.notices = make(map[string]bool)
 		}
 		t.notices[ev.Notice.Kind] = true
+	case ev.Checkpointed != nil:
+		t.checkpoint, t.unsettled = ev.Checkpointed.When, ev.Checkpointed.When == BeforeWrite
 	case ev.Switched != nil:
 		t.model, t.compactions, t.refusals = ev.Switched.To, 0, 0
 	case ev.Compact != nil:
@@ -133,6 +138,14 @@ func (t *turn) Calls() int { return t.calls }
 
 // Noticed reports whether the person was told a notice of the kind.
 func (t *turn) Noticed(kind string) bool { return t.notices[kind] }
+
+// Checkpointed reports whether the files are kept as they were before this turn
+// changed any.
+func (t *turn) Checkpointed() bool { return t.checkpoint == BeforeWrite }
+
+// Unsettled reports whether a turn may have changed files since the last
+// checkpoint.
+func (t *turn) Unsettled() bool { return t.unsettled }
 
 // Compactions counts the compactions since the last reply, and those of them
 // that followed a refusal of the provider.

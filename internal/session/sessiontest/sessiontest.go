@@ -408,6 +408,9 @@ func everyKind() []session.Event {
 			CostUSD:   1e-9,
 		}, Full: odd, Seconds: 0.1}},
 		{Result: &session.Result{CallID: "2", Output: tool.Output{Text: strings.Repeat("5 MB of text… ", 5<<20/16)}}},
+		{Checkpointed: &session.Checkpointed{
+			When: session.AfterTurn, ID: odd, Files: 1, Bytes: 1 << 40, Large: 2, Unheld: 3, LeftOut: map[string]int{odd: 4}, Seconds: 0.1,
+		}},
 		{Cleared: &session.Cleared{Results: []session.ClearedResult{{CallID: odd, Text: odd}}}},
 		{Compact: &session.Compact{
 			State: odd, Summary: odd, Decisions: []string{odd}, Questions: []string{odd}, Keep: 7, Longest: 8, Refused: 9,

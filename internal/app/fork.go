@@ -1,0 +1,66 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"ml-intern/internal/session"
+	"ml-intern/internal/tool"
+)
+
+// Fork copies a session and takes the copy's lease; the original stays as it
+// is. Both work in the same folder.
+func (a *App) Fork(ctx context.Context, id, prompt string) (*Conversation, error) {
+	source, err := a.Log(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	events := source.Events()
+	forked, err := a.fork(ctx, source, events[len(events)-1].Seq)
+	if err != nil {
+		return nil, err
+	}
+	return a.Resume(ctx, forked, prompt)
+}
+
+// fork copies a session up to an event and returns the copy's id. The copy has
+// its own hold on the checkpoints, which live on when the original goes.
+func (a *App) fork(ctx context.Context, source *session.Session, at int64) (string, error) {
+	source = source.Until(at)
+	events := slices.Clone(source.Events())
+	opened := source.Opened()
+	opened.ID = newID()
+	events[0].Opened = &opened
+	events = append(events, halves(source)...)
+	if store, err := a.checkpoints(ctx, opened.Dir); err == nil { // else there are none
+		if err := store.Copy(ctx, source.ID, opened.ID); err != nil {
+			return "", fmt.Errorf("copy checkpoints of session %s: %w", source.ID, err)
+		}
+	}
+	if err := a.store.Append(ctx, opened.ID, events...); err != nil {
+		return "", fmt.Errorf("copy session %s: %w", source.ID, err)
+	}
+	return opened.ID, nil
+}
+
+// halves settles the calls that have begun in a session that is copied: the
+// original finishes them and pays for them. The copy would begin them again, a
+// job under a label of its own.
+func halves(source *session.Session) []session.Event {
+	const text = "interrupted: this session is a copy; whether the call did its work is unknown, so look before you repeat it"
+	events := source.Events()
+	last := events[len(events)-1].Seq
+	var settled []session.Event
+	for _, call := range source.Pending() {
+		if !call.Started {
+			continue
+		}
+		last++
+		settled = append(settled, session.Event{Seq: last, Time: time.Now().UTC(), Result: &session.Result{
+			CallID: call.ID, Output: tool.Output{Text: text, IsError: true, Summary: text},
+		}})
+	}
+	return settled
+}
