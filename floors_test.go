@@ -26,6 +26,7 @@ pdftext:
 paper:          fetch pdftext
 webpage:
 websearch:      fetch webpage
+egress:         fetch
 hub/feature:
 hub/weights:
 hub:            hub/feature hub/weights

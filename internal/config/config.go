@@ -39,6 +39,7 @@ type Config struct {
 	Collect       bool          // what a session makes on the Hub goes into a collection there
 	Models        map[string]ModelFacts
 	Services      Services
+	Network       Network
 	NoCache       bool   // the cache of the web is neither read nor written
 	Record        string // file that model traffic is written to
 	ReplayTools   bool   // calls are answered from the recording that the model plays

@@ -77,6 +77,7 @@ func settings() []setting {
 		{"bill_to", "organization that pays on the Hugging Face router", never, func(c *Config) any { return &c.BillTo }},
 		{"models", "facts of models by id: context_window, max_output, price, efforts, images", never, func(c *Config) any { return &c.Models }},
 		{"services", "addresses and keys of what is read outside, search engines, private hosts, requests a second, timeout, cache", partly, func(c *Config) any { return &c.Services }},
+		{"network", "hosts that confined commands may reach beside the usual ones (allow), not at all (deny), and of those allowed, those that may be private (private)", partly, func(c *Config) any { return &c.Network }},
 	}
 }
 
@@ -296,6 +297,8 @@ func (c *Config) decode(to any, node ast.Node) error {
 		return c.numbers(to, node)
 	case *Services:
 		return c.services(to, node)
+	case *Network:
+		return c.network(to, node)
 	}
 	return fmt.Errorf("has a type that is not known: %T", to)
 }
