@@ -24,7 +24,7 @@ import (
 	"ml-intern/internal/hub/hubtest"
 )
 
-const token = "hf_theTokenThatStaysOutside0123456789"
+const token = "hf_token-that-stays-outside"
 
 func withToken(context.Context) (string, error) { return token, nil }
 
@@ -59,7 +59,7 @@ func TestBrokerReadsAndChangesNothing(t *testing.T) {
 	t.Parallel()
 	h, big := privateHub(t)
 	p, url := broker(t, h.URL)
-	c := &hub.Client{BaseURL: url, Token: "hf_anotherTokenThatTheCommandHas000"}
+	c := &hub.Client{BaseURL: url, Token: "hf_another-one-of-the-command"}
 	if _, err := c.RepoInfo(t.Context(), private, ""); err != nil {
 		t.Fatal(err)
 	}
