@@ -51,6 +51,7 @@ llm/wire:       llm
 llm/openai:     llm llm/wire
 llm/anthropic:  llm llm/wire
 llm/replay:     llm llm/wire secret
+llm/redact:     llm secret
 llm/baseline:   llm
 llm/catalog:    llm config
 tool:           llm
@@ -72,7 +73,7 @@ job/hfjobs:     job hub sandbox secret
 experiment:     job
 agent:          llm tool session approval ledger
 tools:          llm tool secret sandbox dataset dataset/format job job/preflight job/watch job/report job/series experiment hub hub/card hub/cache fetch webpage websearch hfdocs github paper
-app:            llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools
+app:            secret llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/redact llm/baseline llm/catalog tool session session/sqlite approval sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools
 cli:            llm tool job session approval agent app config ledger
 cmd/ml-intern:  config cli app
 `

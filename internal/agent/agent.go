@@ -56,6 +56,7 @@ type Agent struct {
 	MaxSteps int                                                // of one turn
 	Spill    func(callID, text string) (path string, err error) // keeps what is too long for a result
 	Reason   func(error) string                                 // names an error for the Failed event
+	Redact   func(text string) string                           // takes secrets out of prompts and errors; nil for none
 
 	// Charges says what became of charges that are open, of those of which it
 	// can say it. Nil means that no job costs anything.
@@ -76,7 +77,7 @@ func (a *Agent) Run(ctx context.Context, s *session.Session, prompt string) iter
 		if err == nil || errors.Is(err, errStopped) {
 			return
 		}
-		failed := session.Event{Failed: &session.Failed{Reason: a.Reason(err), Text: err.Error()}}
+		failed := session.Event{Failed: &session.Failed{Reason: a.Reason(err), Text: a.redacted(err.Error())}}
 		failed, saveErr := s.Record(context.WithoutCancel(ctx), failed)
 		if !errors.Is(err, errSave) { // else it says the same
 			err = errors.Join(err, saveErr)
@@ -125,6 +126,9 @@ func (t turn) run(ctx context.Context, prompt string) error {
 			return err
 		}
 	}
+	if err := t.tellRedacted(ctx); err != nil {
+		return err
+	}
 	for {
 		if err := t.settle(ctx); err != nil {
 			return err
@@ -156,7 +160,7 @@ func (t turn) begin(ctx context.Context, prompt string) error {
 			return err
 		}
 	}
-	return t.emit(ctx, session.Event{Prompt: &session.Prompt{Text: prompt}})
+	return t.emit(ctx, session.Event{Prompt: &session.Prompt{Text: t.redacted(prompt)}})
 }
 
 // think makes one model call. When the provider says that the transcript is

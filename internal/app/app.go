@@ -103,7 +103,7 @@ func (a *App) Start(ctx context.Context, prompt string) (*Conversation, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := session.New(ctx, a.store, opened, prompt)
+	s, err := session.New(ctx, a.store, opened, ag.Redact(prompt))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("begin session: %w", err), release())
 	}
@@ -257,6 +257,7 @@ func (c *Conversation) Close() error { return c.release() }
 
 // agent puts the agent of a session together, whose log holds what was before.
 func (a *App) agent(ctx context.Context, opened session.Opened, before []session.Event) (*agent.Agent, error) {
+	redactor := a.redactor()
 	models, err := a.models(opened.Model)
 	if err != nil {
 		return nil, err
@@ -277,6 +278,7 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 		MaxSteps: a.cfg.MaxSteps,
 		Spill:    a.spill(opened.ID),
 		Reason:   func(err error) string { return Classify(err).Reason },
+		Redact:   redactor.Text,
 		Charges:  charges(a.jobs),
 	}
 	router, err := a.tools(ctx, opened.ID, a.research(ag, opened))
@@ -288,6 +290,7 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 			return nil, err
 		}
 	}
+	router.Redact = redactor.Text
 	ag.Tools = router
 	return ag, nil
 }

@@ -44,8 +44,7 @@ func bearer(text string, i int, final bool) (begin, end int, found outcome) {
 	if end == len(text) && !final {
 		return begin, end, more
 	}
-	value := text[begin:end]
-	if len(value) < 20 || !hasDigit(value) && turns(value) < 4 || numbered(value) {
+	if value := text[begin:end]; len(value) < 20 || allWords(value) {
 		return 0, 0, no
 	}
 	return begin, end, yes

@@ -25,6 +25,16 @@ type span struct{ begin, end int }
 // Text returns the text without its secrets.
 func (r *Redactor) Text(text string) string { return r.replace(text, Redacted) }
 
+// Values returns the text without the values that the Redactor was given; what
+// only looks like a key stays.
+func (r *Redactor) Values(text string) string {
+	spans, _ := r.values.scan(text, 0, true, nil)
+	if len(spans) == 0 {
+		return text
+	}
+	return cut(text, 0, len(text), merge(spans, 0), Redacted)
+}
+
 // Holds reports whether a text holds a secret.
 func (r *Redactor) Holds(text string) bool {
 	spans, _ := r.scan(text, 0, true)

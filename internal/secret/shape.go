@@ -149,11 +149,11 @@ func isProviderKey(body string) bool {
 	return !allWords(body)
 }
 
-// allWords reports whether no part of a text between dashes is long and has
+// allWords reports whether no part of a text between signs is long and has
 // digits among its letters, as every random text has.
 func allWords(body string) bool {
-	for part := range strings.FieldsFuncSeq(body, func(r rune) bool { return r == '-' || r == '_' }) {
-		if len(part) >= 12 && hasDigit(part) && turns(part) >= 3 {
+	for part := range strings.FieldsFuncSeq(body, func(r rune) bool { return noDash(r) < 0 }) {
+		if n := turns(part); hasDigit(part) && (len(part) >= 12 && n >= 3 || len(part) >= 16 && n >= 1) {
 			return false
 		}
 	}

@@ -6,6 +6,8 @@ type Stream struct {
 	r    *Redactor
 	text string // what came, from a little before what has not gone yet
 	gone int    // bytes of text that have gone
+
+	found bool
 }
 
 // Stream returns a stream of its own.
@@ -24,6 +26,14 @@ func (s *Stream) End() string {
 	return out
 }
 
+// Found reports whether a secret was taken out since it was asked for the last
+// time.
+func (s *Stream) Found() bool {
+	found := s.found
+	s.found = false
+	return found
+}
+
 // Held reports whether something is held back.
 func (s *Stream) Held() bool { return s.gone < len(s.text) }
 
@@ -37,6 +47,7 @@ func (s *Stream) pass(final bool) string {
 	if final {
 		hold = len(s.text)
 	}
+	s.found = s.found || len(spans) > 0 && spans[0].begin < hold
 	out := cut(s.text, s.gone, hold, spans, Redacted)
 	start := max(0, hold-sight)
 	s.text, s.gone = s.text[start:], hold-start
