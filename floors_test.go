@@ -27,6 +27,7 @@ pdftext:
 paper:          fetch pdftext
 webpage:
 websearch:      fetch webpage
+egress:         fetch
 hub/feature:
 hub/weights:
 hub:            hub/feature hub/weights
@@ -51,6 +52,7 @@ llm/wire:       llm
 llm/openai:     llm llm/wire
 llm/anthropic:  llm llm/wire
 llm/replay:     llm llm/wire secret
+llm/redact:     llm secret
 llm/baseline:   llm
 llm/catalog:    llm config
 tool:           llm
@@ -77,7 +79,7 @@ job/hfjobs:     job hub sandbox secret
 experiment:     job
 agent:          llm tool session approval ledger hook
 tools:          llm tool secret sandbox dataset dataset/format job job/preflight job/watch job/report job/series experiment hub hub/card hub/cache fetch webpage websearch hfdocs github paper
-app:            llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval hook sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools sandbox/remote sandbox/space sandbox/hubspaces checkpoint
+app:            llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval hook sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools sandbox/remote sandbox/space sandbox/hubspaces checkpoint secret llm/redact
 cli:            llm tool job session approval agent app config ledger
 cmd/ml-intern:  config cli app
 `

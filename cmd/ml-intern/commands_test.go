@@ -1,12 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -18,7 +23,7 @@ import (
 // commands are the words that the scripts have besides testscript's own.
 func commands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
-		"exits": exits, "model": model, "requests": requests, "json": checkJSON, "lines": lines,
+		"exits": exits, "model": model, "requests": requests, "nowhere": nowhere, "json": checkJSON, "lines": lines,
 		"list": list, "id": id, "below": below, "hub": startHub,
 	}
 }
@@ -92,6 +97,42 @@ func requests(ts *testscript.TestScript, neg bool, args []string) {
 	if len(seen) > 0 && !strings.Contains(string(seen[len(seen)-1].Body), args[1]) {
 		ts.Fatalf("the last request does not hold %q", args[1])
 	}
+}
+
+// nowhere TEXT… checks that no request to the model and no file of the program's
+// own holds one of the texts, and that nobody else can read those files.
+func nowhere(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: nowhere TEXT...")
+	}
+	holds := func(where string, data []byte) {
+		for _, text := range args {
+			if bytes.Contains(data, []byte(text)) {
+				ts.Fatalf("%s holds %q", where, text)
+			}
+		}
+	}
+	for i, r := range ts.Value(serverKey{}).(*current).server.Seen() {
+		holds(fmt.Sprintf("request %d", i+1), r.Body)
+	}
+	ts.Check(filepath.WalkDir(ts.Getenv("ML_INTERN_HOME"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+			return fmt.Errorf("%s can be read by others", path)
+		}
+		if !d.Type().IsRegular() {
+			return nil
+		}
+		data, err := os.ReadFile(path)
+		holds(path, data)
+		return err
+	}))
 }
 
 // json KEY[=VALUE]… checks the object on standard output. A key may have dots;

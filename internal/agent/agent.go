@@ -56,6 +56,7 @@ type Agent struct {
 	MaxSteps int                                                // of one turn
 	Spill    func(callID, text string) (path string, err error) // keeps what is too long for a result
 	Reason   func(error) string                                 // names an error for the Failed event
+	Redact   func(text string) string                           // takes secrets out of prompts and errors; nil for none
 
 	// Charges says what became of charges that are open, of those of which it
 	// can say it. Nil means that no job costs anything.
@@ -96,7 +97,7 @@ func (a *Agent) Run(ctx context.Context, s *session.Session, prompt string) iter
 
 // failed records that a turn ended without an answer.
 func (a *Agent) failed(ctx context.Context, s *session.Session, err error) (session.Event, error) {
-	failed := session.Event{Failed: &session.Failed{Reason: a.Reason(err), Text: err.Error()}}
+	failed := session.Event{Failed: &session.Failed{Reason: a.Reason(err), Text: a.redacted(err.Error())}}
 	failed, saveErr := s.Record(context.WithoutCancel(ctx), failed)
 	if !errors.Is(err, errSave) { // else it says the same
 		err = errors.Join(err, saveErr)
@@ -147,6 +148,9 @@ func (t turn) run(ctx context.Context, prompt string) error {
 		if err := t.begin(ctx, prompt); err != nil {
 			return err
 		}
+	}
+	if err := t.tellRedacted(ctx); err != nil {
+		return err
 	}
 	if err := t.atPrompt(ctx); err != nil {
 		return err
@@ -202,7 +206,7 @@ func (t turn) begin(ctx context.Context, prompt string) error {
 			return err
 		}
 	}
-	return t.emit(ctx, session.Event{Prompt: &session.Prompt{Text: prompt}})
+	return t.emit(ctx, session.Event{Prompt: &session.Prompt{Text: t.redacted(prompt)}})
 }
 
 // think makes one model call. When the provider says that the transcript is

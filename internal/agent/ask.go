@@ -324,7 +324,7 @@ func (t turn) failover(ctx context.Context, err error) error {
 	for i, m := range t.Models[:len(t.Models)-1] {
 		if m.Info().ID == from {
 			to := t.Models[i+1].Info().ID
-			return t.emit(ctx, session.Event{Switched: &session.Switched{From: from, To: to, Reason: err.Error()}})
+			return t.emit(ctx, session.Event{Switched: &session.Switched{From: from, To: to, Reason: t.redacted(err.Error())}})
 		}
 	}
 	return err

@@ -101,7 +101,7 @@ func (a *App) Start(ctx context.Context, prompt string) (*Conversation, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := session.New(ctx, a.store, opened, prompt)
+	s, err := session.New(ctx, a.store, opened, ag.Redact(prompt))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("begin session: %w", err), release())
 	}
@@ -219,6 +219,7 @@ func (c *Conversation) Close() error { return c.release() }
 
 // agent puts the agent of a session together, whose log holds what was before.
 func (a *App) agent(ctx context.Context, opened session.Opened, before []session.Event) (*agent.Agent, error) {
+	redactor := a.redactor()
 	models, err := a.models(opened.Model)
 	if err != nil {
 		return nil, err
@@ -242,6 +243,7 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 		Hooks:    hooks(a.cfg),
 		Remember: remember(a.cfg),
 		Charges:  a.charges,
+		Redact:   redactor.Text,
 	}
 	checks := a.checks()
 	waiting := tools.NewWaiting(a.watcher(opened.ID), a.keeper(), checks.progressed)
@@ -257,6 +259,7 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 			return nil, err
 		}
 	}
+	router.Redact = redactor.Text
 	ag.Tools = router
 	return ag, nil
 }

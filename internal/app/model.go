@@ -15,6 +15,7 @@ import (
 	"ml-intern/internal/llm/baseline"
 	"ml-intern/internal/llm/catalog"
 	"ml-intern/internal/llm/openai"
+	"ml-intern/internal/llm/redact"
 	"ml-intern/internal/llm/replay"
 )
 
@@ -60,7 +61,7 @@ func (a *App) models(fallback string) ([]llm.Model, error) {
 		if a.recording != nil {
 			m = replay.Record(m, a.recording)
 		}
-		all = append(all, m)
+		all = append(all, redact.Model(m, a.redactor()))
 	}
 	return all, nil
 }

@@ -25,8 +25,7 @@ func (a *App) record(sessionID, prompt string) error {
 		return nil
 	}
 	h := replay.Header{Version: Version(), Session: sessionID, Prompt: prompt}
-	secrets := append(a.cfg.Secrets(), accountSecrets(a.cfg, publicHub, a.hubChoice())...)
-	w, err := replay.Create(a.cfg.Record, h, secrets)
+	w, err := replay.Create(a.cfg.Record, h, a.secrets())
 	if err != nil {
 		return fmt.Errorf("%w: --record: %w", ErrUsage, err)
 	}

@@ -12,6 +12,7 @@ import (
 	"ml-intern/internal/config"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/llm/catalog"
+	"ml-intern/internal/llm/redact"
 	"ml-intern/internal/llm/replay"
 	"ml-intern/internal/session"
 	"ml-intern/internal/tool"
@@ -31,6 +32,7 @@ func (a *App) research(parent *agent.Agent, opened session.Opened) tool.Tool {
 		if err != nil {
 			return nil, err
 		}
+		router.Redact = parent.Redact
 		sub := *parent
 		if sub.Models, err = a.subModels(parent.Models); err != nil {
 			return nil, err
@@ -74,7 +76,7 @@ func (a *App) subModels(own []llm.Model) ([]llm.Model, error) {
 	if a.recording != nil {
 		m = replay.Record(m, a.recording)
 	}
-	return append([]llm.Model{m}, own...), nil
+	return append([]llm.Model{redact.Model(m, a.redactor())}, own...), nil
 }
 
 // unasked is a model that nobody named. If the key is not for it, it is out of

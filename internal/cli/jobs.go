@@ -63,11 +63,12 @@ func JobLogs(ctx context.Context, cfg *config.Config, id string, std Streams) er
 		if _, err := a.Jobs().Status(ctx, id); err != nil {
 			return fmt.Errorf("job %s: %w", id, err)
 		}
+		redact := a.Redact()
 		for line, err := range a.Jobs().Logs(ctx, id, 0) {
 			if err != nil {
 				return fmt.Errorf("read log of job %s: %w", id, err)
 			}
-			if _, err := fmt.Fprintln(std.Out, line.Text); err != nil {
+			if _, err := fmt.Fprintln(std.Out, redact(line.Text)); err != nil {
 				return err
 			}
 		}

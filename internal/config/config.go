@@ -44,6 +44,7 @@ type Config struct {
 	Hooks         []Hook
 	ProjectHooks  []Hook // none unless the folder is trusted
 	Trust         Trust  // of the workspace
+	Network       Network
 	NoCache       bool   // the cache of the web is neither read nor written
 	Record        string // file that model traffic is written to
 	ReplayTools   bool   // calls are answered from the recording that the model plays

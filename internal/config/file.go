@@ -298,6 +298,8 @@ func (c *Config) decode(to any, node ast.Node) error {
 		return c.rules(to, node)
 	case *[]Hook:
 		return c.hooks(to, node)
+	case *Network:
+		return c.network(to, node)
 	}
 	return fmt.Errorf("has a type that is not known: %T", to)
 }

@@ -60,7 +60,7 @@ func show(field any) string {
 		return v.String()
 	}
 	text, err := json.Marshal(field)
-	if err != nil || string(text) == "null" {
+	if err != nil || string(text) == "null" || string(text) == "{}" {
 		return ""
 	}
 	return string(text)
@@ -96,6 +96,8 @@ func Schema() ([]byte, error) {
 			maps.Copy(p, hooksSchema())
 		case *Services:
 			maps.Copy(p, servicesSchema())
+		case *Network:
+			maps.Copy(p, networkSchema())
 		}
 		properties[s.key] = p
 	}

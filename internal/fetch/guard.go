@@ -22,24 +22,25 @@ func (e *guardError) Unwrap() error { return ErrPrivate }
 // notPublic are addresses that lead to no public host, beside those that
 // package netip knows.
 var notPublic = []netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"),       // this network
-	netip.MustParsePrefix("100.64.0.0/10"),   // behind a provider's NAT
-	netip.MustParsePrefix("192.0.0.0/24"),    // protocol assignments
-	netip.MustParsePrefix("192.0.2.0/24"),    // documentation
-	netip.MustParsePrefix("192.88.99.0/24"),  // relays of 6to4
-	netip.MustParsePrefix("198.18.0.0/15"),   // benchmarks
-	netip.MustParsePrefix("198.51.100.0/24"), // documentation
-	netip.MustParsePrefix("203.0.113.0/24"),  // documentation
-	netip.MustParsePrefix("240.0.0.0/4"),     // reserved, broadcast
-	netip.MustParsePrefix("::/96"),           // old form of IPv4 in IPv6
-	netip.MustParsePrefix("::ffff:0:0:0/96"), // translated IPv4
-	netip.MustParsePrefix("64:ff9b:1::/48"),  // local translation
-	netip.MustParsePrefix("100::/64"),        // discard
-	netip.MustParsePrefix("2001::/23"),       // protocol assignments, Teredo
-	netip.MustParsePrefix("2001:db8::/32"),   // documentation
-	netip.MustParsePrefix("3fff::/20"),       // documentation
-	netip.MustParsePrefix("5f00::/16"),       // segment routing
-	netip.MustParsePrefix("fec0::/10"),       // old site-local
+	netip.MustParsePrefix("0.0.0.0/8"),        // this network
+	netip.MustParsePrefix("100.64.0.0/10"),    // behind a provider's NAT
+	netip.MustParsePrefix("168.63.129.16/32"), // Azure's own service of each machine, with its secrets
+	netip.MustParsePrefix("192.0.0.0/24"),     // protocol assignments
+	netip.MustParsePrefix("192.0.2.0/24"),     // documentation
+	netip.MustParsePrefix("192.88.99.0/24"),   // relays of 6to4
+	netip.MustParsePrefix("198.18.0.0/15"),    // benchmarks
+	netip.MustParsePrefix("198.51.100.0/24"),  // documentation
+	netip.MustParsePrefix("203.0.113.0/24"),   // documentation
+	netip.MustParsePrefix("240.0.0.0/4"),      // reserved, broadcast
+	netip.MustParsePrefix("::/96"),            // old form of IPv4 in IPv6
+	netip.MustParsePrefix("::ffff:0:0:0/96"),  // translated IPv4
+	netip.MustParsePrefix("64:ff9b:1::/48"),   // local translation
+	netip.MustParsePrefix("100::/64"),         // discard
+	netip.MustParsePrefix("2001::/23"),        // protocol assignments, Teredo
+	netip.MustParsePrefix("2001:db8::/32"),    // documentation
+	netip.MustParsePrefix("3fff::/20"),        // documentation
+	netip.MustParsePrefix("5f00::/16"),        // segment routing
+	netip.MustParsePrefix("fec0::/10"),        // old site-local
 }
 
 var (
@@ -47,9 +48,9 @@ var (
 	sixToFour = netip.MustParsePrefix("2002::/16")
 )
 
-// public reports whether an address leads to a host on the public Internet. An
+// Public reports whether an address leads to a host on the public Internet. An
 // IPv4 address inside an IPv6 address counts as what it is.
-func public(ip netip.Addr) bool {
+func Public(ip netip.Addr) bool {
 	ip = ip.WithZone("").Unmap()
 	if ip.Is6() {
 		b := ip.As16()
@@ -83,7 +84,7 @@ func (c *Client) address(raw string) (*url.URL, error) {
 		return refuse("it names no host")
 	case u.User != nil:
 		return refuse("an address must not hold a user or a password")
-	case looksNumeric(host):
+	case LooksNumeric(host):
 		return refuse("its host is a number in an unusual form")
 	}
 	return u, nil
@@ -97,15 +98,23 @@ func hideUser(raw string) string {
 	return raw
 }
 
-// looksNumeric reports whether some resolvers take the host for an IPv4
+// LooksNumeric reports whether some resolvers take the host for an IPv4
 // address though it is not written as one: 2130706433, 0177.1, 0x7f000001.
-func looksNumeric(host string) bool {
+func LooksNumeric(host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return false
 	}
 	last := host[strings.LastIndexByte(host, '.')+1:]
 	hex := strings.HasPrefix(last, "0x")
 	return last != "" && strings.Trim(strings.TrimPrefix(last, "0x"), map[bool]string{true: "0123456789abcdef", false: "0123456789"}[hex]) == ""
+}
+
+// PublicDialer returns a function that connects to public addresses, and to
+// the private hosts, addresses and CIDRs that are listed. What a name resolves
+// to is judged at the very connection; what is refused wraps ErrPrivate.
+func PublicDialer(private ...string) func(ctx context.Context, network, address string) (net.Conn, error) {
+	g := newGuard(private)
+	return g.dial
 }
 
 // A guard decides which hosts may be connected to.
@@ -137,7 +146,7 @@ func (g *guard) named(host string) bool {
 
 func (g *guard) allows(ip netip.Addr) bool {
 	ip = ip.WithZone("").Unmap()
-	return public(ip) || slices.ContainsFunc(g.prefixes, func(p netip.Prefix) bool { return p.Contains(ip) })
+	return Public(ip) || slices.ContainsFunc(g.prefixes, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
 // look refuses a host that is private by its look.

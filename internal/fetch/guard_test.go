@@ -11,12 +11,12 @@ import (
 func TestPublic(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []string{"1.1.1.1", "8.8.8.8", "172.15.0.1", "172.32.0.1", "100.63.0.1", "100.128.0.1", "169.253.1.1", "223.255.255.1", "192.0.1.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1"} {
-		if !public(netip.MustParseAddr(ip)) {
+		if !Public(netip.MustParseAddr(ip)) {
 			t.Errorf("%s is public", ip)
 		}
 	}
-	for _, ip := range []string{"0.1.2.3", "10.255.255.255", "127.255.255.255", "239.1.1.1", "255.255.255.255", "198.19.255.255", "192.0.0.192", "fe80::1%eth0", "fdff::1", "ff0e::1", "::", "64:ff9b::a9fe:a9fe", "64:ff9b:1::1", "2002:a00:1::", "2001:0:1::1", "100::1", "::ffff:0:7f00:1"} {
-		if public(netip.MustParseAddr(ip)) {
+	for _, ip := range []string{"0.1.2.3", "10.255.255.255", "127.255.255.255", "239.1.1.1", "255.255.255.255", "198.19.255.255", "192.0.0.192", "fe80::1%eth0", "fdff::1", "ff0e::1", "::", "64:ff9b::a9fe:a9fe", "64:ff9b:1::1", "2002:a00:1::", "2001:0:1::1", "100::1", "::ffff:0:7f00:1", "168.63.129.16", "::ffff:169.254.169.254", "fd00:ec2::254"} {
+		if Public(netip.MustParseAddr(ip)) {
 			t.Errorf("%s is private", ip)
 		}
 	}
@@ -64,7 +64,7 @@ func FuzzAddress(f *testing.F) {
 			return
 		}
 		host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
-		if ip, err := netip.ParseAddr(host); err == nil && !public(ip) {
+		if ip, err := netip.ParseAddr(host); err == nil && !Public(ip) {
 			t.Errorf("%q passes", raw)
 		}
 		if strings.Trim(host, "0123456789.") == "" && strings.Trim(host, ".") != "" && !strings.HasSuffix(host, ".") {

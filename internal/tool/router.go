@@ -13,6 +13,10 @@ import (
 
 // A Router holds the tools of one session by name.
 type Router struct {
+	// Redact takes secrets out of all that tools say, before anybody sees or
+	// keeps it; nil for nothing to take out.
+	Redact func(text string) string
+
 	byName map[string]Tool
 	specs  []llm.ToolSpec
 }
@@ -80,6 +84,11 @@ func (r *Router) Resumable(call llm.ToolCall) bool {
 
 // Run runs one call. What goes wrong is told to the model, not to the caller.
 func (r *Router) Run(ctx context.Context, name string, call Call) (out Output) {
+	if r.Redact != nil {
+		log := call.Log
+		call.Log = func(line string) { log(r.Redact(line)) }
+		defer func() { r.clean(&out) }()
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			out = failure(fmt.Sprintf("the tool %s broke: %v (a defect of ml-intern, not of your call)", name, p))
@@ -97,6 +106,18 @@ func (r *Router) Run(ctx context.Context, name string, call Call) (out Output) {
 		return failure(err.Error())
 	}
 	return out
+}
+
+// clean takes secrets out of an output.
+func (r *Router) clean(out *Output) {
+	out.Text, out.Summary = r.Redact(out.Text), r.Redact(out.Summary)
+	out.Facts, out.Plan = slices.Clone(out.Facts), slices.Clone(out.Plan)
+	for i := range out.Facts {
+		out.Facts[i].Text = r.Redact(out.Facts[i].Text)
+	}
+	for i := range out.Plan {
+		out.Plan[i].Text = r.Redact(out.Plan[i].Text)
+	}
 }
 
 func failure(text string) Output { return Output{Text: text, IsError: true, Summary: firstLine(text)} }

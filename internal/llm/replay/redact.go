@@ -4,43 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
 
 	"ml-intern/internal/secret"
 )
 
-// A redactor takes secrets out of the texts of a line of JSON: the values it
-// was given, and what has the shape of a key. Shapes are those that providers
-// give their keys, with their length, so that code such as pad_token=… stays as
-// it is.
-type redactor struct {
-	values []string // longest first
-}
+// A redactor takes secrets out of the texts of a line of JSON.
+type redactor struct{ *secret.Redactor }
 
-// redacted stands where a secret was.
-const redacted = "[redacted]"
-
-// minSecret is the length below which a value is no secret, in bytes.
-const minSecret = 8
-
-func newRedactor(secrets []string) redactor {
-	var r redactor
-	for _, s := range secrets {
-		s = strings.TrimSpace(s)
-		if len(s) < minSecret {
-			continue
-		}
-		r.values = append(r.values, s)
-		if text, err := json.Marshal(s); err == nil { // as it stands in a call's arguments
-			if inner := string(text[1 : len(text)-1]); inner != s {
-				r.values = append(r.values, inner)
-			}
-		}
-	}
-	slices.SortFunc(r.values, func(a, b string) int { return len(b) - len(a) })
-	return r
-}
+func newRedactor(secrets []string) redactor { return redactor{secret.New(secrets...)} }
 
 // line cleans every text in the JSON, and no key of an object: the line stays
 // what it is.
@@ -57,7 +28,7 @@ func (r redactor) line(text []byte) ([]byte, error) {
 func (r redactor) value(v any) any {
 	switch v := v.(type) {
 	case string:
-		return r.text(v)
+		return r.Text(v)
 	case []any:
 		for i := range v {
 			v[i] = r.value(v[i])
@@ -70,11 +41,4 @@ func (r redactor) value(v any) any {
 		}
 	}
 	return v
-}
-
-func (r redactor) text(s string) string {
-	for _, v := range r.values {
-		s = strings.ReplaceAll(s, v, redacted)
-	}
-	return secret.Replace(s, redacted)
 }

@@ -119,7 +119,7 @@ func TestRedaction(t *testing.T) {
 	secrets := []string{
 		"my own secret \"x\"", key, "hf_abcdefghijklmnopqrstuvwxyzABCDEFGH", "ghp_0123456789012345678901234567890123456789",
 		"AKIAABCDEFGHIJKLMNOP", "xoxb-123456789012-abcdef", "Bearer abcdefghijklmnopqrstuvwxyz123456",
-		"-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----",
+		"-----BEGIN RSA PRIVATE KEY-----\nMIIE" + strings.Repeat("AbC1", 15) + "\n-----END RSA PRIVATE KEY-----",
 	}
 	secrets = append(secrets, "x\n"+secrets[2], "<"+secrets[2])
 	code := "my-sk-learn-pipeline-with-long-name; sk-learn-based-model-of-words; pad_token = tokenizer.eos_token; hf_hub_download(repo); token='<s>'; sk-learn; hf_token = None"

@@ -1,0 +1,17 @@
+package app
+
+import "ml-intern/internal/secret"
+
+// secrets are the values of all secrets that this process knows: keys of the
+// configuration, of the environment and of .env, and the tokens of the
+// accounts on the Hubs.
+func (a *App) secrets() []string {
+	return append(a.cfg.Secrets(), accountSecrets(a.cfg, publicHub, a.hubChoice())...)
+}
+
+// redactor takes secrets out of what is saved, shown or sent to a model. It is
+// made anew for each session: a token may have been renewed.
+func (a *App) redactor() *secret.Redactor { return secret.New(a.secrets()...) }
+
+// Redact returns what takes secrets out of a text that a person is shown.
+func (a *App) Redact() func(text string) string { return a.redactor().Text }

@@ -1,0 +1,33 @@
+package config_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestNetwork(t *testing.T) {
+	t.Parallel()
+	c, err := load(t, "network: {allow: [wiki.example, \"*.example.com:8443\", 10.0.0.1], deny: [github.com], private: [10.0.0.0/8]}\n", "network: {deny: [huggingface.co]}\n", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(c.Network); got != "{[wiki.example *.example.com:8443 10.0.0.1] [github.com huggingface.co] [10.0.0.0/8]}" {
+		t.Error(got)
+	}
+	for _, bad := range []struct{ own, project, want string }{
+		{"network: {allow: [\"*\"]}", "", "needs hosts"},
+		{"network: {allow: [\"*.com\"]}", "", "needs hosts"},
+		{"network: {allow: [\"https://x.example\"]}", "", "needs hosts"},
+		{"network: {allow: x}", "", "list"},
+		{"network: {allowed: [x]}", "", "keys are allow, deny and private"},
+		{"network: {private: [\"a b\"]}", "", "needs names"},
+		{"", "network: {allow: [evil.example]}", "may not be set by a project's file"},
+		{"", "network: {private: [10.0.0.1]}", "may not be set by a project's file"},
+		{"", "network: {deny: [\"${HF_TOKEN}\"]}", "may not"},
+	} {
+		if _, err := load(t, bad.own, bad.project, ""); err == nil || !strings.Contains(err.Error(), bad.want) {
+			t.Errorf("%s | %s: %v", bad.own, bad.project, err)
+		}
+	}
+}
