@@ -19,6 +19,7 @@ llm:
 config:
 ledger:
 secret:
+confine:
 fetch:
 hfdocs:         fetch
 github:         fetch
@@ -56,7 +57,7 @@ tool:           llm
 session:        llm tool ledger
 session/sqlite: session llm
 approval:       llm tool ledger
-sandbox:        hub
+sandbox:        hub confine
 job:            hub ledger
 job/series:
 job/report:     job
@@ -71,7 +72,7 @@ job/hfjobs:     job hub sandbox secret
 experiment:     job
 agent:          llm tool session approval ledger
 tools:          llm tool secret sandbox dataset dataset/format job job/preflight job/watch job/report job/series experiment hub hub/card hub/cache fetch webpage websearch hfdocs github paper
-app:            llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools
+app:            llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval sandbox confine job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools
 cli:            llm tool job session approval agent app config ledger
 cmd/ml-intern:  config cli app
 `

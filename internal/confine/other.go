@@ -1,0 +1,26 @@
+//go:build !linux
+
+package confine
+
+import (
+	"context"
+	"errors"
+)
+
+// A cell does not exist here.
+type cell struct{ files string }
+
+func (*cell) end() {}
+
+// Run refuses.
+func (c *Cells) Run(context.Context, Command) (Result, error) {
+	return Result{Code: -1}, ErrUnavailable
+}
+
+// Main refuses.
+func Main() error { return errors.New("cells exist on Linux only") }
+
+// GPUs are reached without leave here.
+func GPUs() []string { return nil }
+
+func (r Rules) machine() Rules { return r }
