@@ -251,3 +251,11 @@ func shimCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return app.RunShim(cmd.Context(), args[0]) },
 	}
 }
+
+// confinedCommand is a cell for commands; the sandbox starts it.
+func confinedCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: app.ConfinedCommand, Hidden: true, Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return app.RunConfined() },
+	}
+}

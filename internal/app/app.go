@@ -20,6 +20,7 @@ import (
 	"ml-intern/internal/agent"
 	"ml-intern/internal/approval"
 	"ml-intern/internal/config"
+	"ml-intern/internal/confine"
 	"ml-intern/internal/hub/login"
 	"ml-intern/internal/job"
 	"ml-intern/internal/job/local"
@@ -45,6 +46,7 @@ type App struct {
 	here  local.Backend
 	jobs  *job.Set // here is one of them
 	hub   *localHub
+	cells *confine.Cells // of the session's commands; nil for none
 	keys  keys
 	web   *outside
 
@@ -72,6 +74,9 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 // Close ends what New and the sessions opened.
 func (a *App) Close() error {
 	err := errors.Join(a.hub.Close(), a.store.Close())
+	if a.cells != nil {
+		err = errors.Join(err, a.cells.Close())
+	}
 	if a.recording != nil {
 		err = errors.Join(err, a.recording.Close())
 	}
@@ -279,6 +284,9 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 		Reason:   func(err error) string { return Classify(err).Reason },
 		Charges:  charges(a.jobs),
 	}
+	if a.cells, err = confined(a.cfg, a.vault(), opened.ID); err != nil {
+		return nil, err
+	}
 	router, err := a.tools(ctx, opened.ID, a.research(ag, opened))
 	if err != nil {
 		return nil, err
@@ -311,7 +319,7 @@ func (a *App) tools(ctx context.Context, id string, research tool.Tool) (*tool.R
 		tools.Write(sb),
 		tools.Edit(sb),
 		tools.Bash(sb, checks.trying),
-		tools.JobSubmit(a.jobs, a.quote(ctx), checks, sb.Confinement(), a.cfg.Dir),
+		tools.JobSubmit(a.jobs, a.quote(ctx), checks, "", a.cfg.Dir),
 		tools.JobHardware(a.jobs),
 		tools.JobWait(tools.Waiting{Watcher: a.watcher(id), Keeper: a.keeper(), Progressed: checks.progressed}, sb),
 		tools.JobLogs(a.jobs),
@@ -340,9 +348,13 @@ func (a *App) readers() []tool.Tool {
 }
 
 func (a *App) sandbox() sandbox.Local {
+	return sandbox.Local{Dir: a.cfg.Dir, Env: sandbox.Environ(a.cfg.Environ()), Vault: a.vault(), Cells: a.cells}
+}
+
+func (a *App) vault() sandbox.Vault {
 	vault := sandbox.NewVault(filepath.Join(a.cfg.Paths.State, "kept"), a.cfg.Dir)
 	vault.Skip = a.writtenByJobs
-	return sandbox.Local{Dir: a.cfg.Dir, Env: sandbox.Environ(a.cfg.Environ()), Vault: vault}
+	return vault
 }
 
 // writtenByJobs are the folders that running jobs of this machine write to: what

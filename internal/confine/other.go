@@ -23,4 +23,7 @@ func Main() error { return errors.New("cells exist on Linux only") }
 // GPUs are reached without leave here.
 func GPUs() []string { return nil }
 
+// Reasonable limits are none here.
+func Reasonable() Limits { return Limits{} }
+
 func (r Rules) machine() Rules { return r }

@@ -7,11 +7,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
+
+	"ml-intern/internal/confine"
 )
 
 // Local is a Sandbox in a folder of this machine.
@@ -19,12 +19,20 @@ type Local struct {
 	Dir   string   // the workspace, absolute
 	Env   []string // of commands; see Environ
 	Vault Vault
+
+	// Cells confine commands. With nil nothing does.
+	Cells *confine.Cells
 }
 
 var _ Sandbox = Local{}
 
 // Confinement says in words what holds a command back, "" for nothing.
-func (l Local) Confinement() string { return "" }
+func (l Local) Confinement() string {
+	if l.Cells == nil {
+		return ""
+	}
+	return l.Cells.String()
+}
 
 // Exec implements Sandbox. The command gets its own process group and no
 // standard input. The group is killed when the command ends, times out or ctx
@@ -49,8 +57,11 @@ func (l Local) run(ctx context.Context, cmd Command) (Output, error) {
 	c.Dir, c.Env = l.Dir, l.Env
 	start := time.Now()
 	captured := &capture{log: cmd.Log}
-	code, err := runGroup(ctx, c, captured)
-	out := Output{Text: captured.String(), Code: code, Seconds: time.Since(start).Seconds()}
+	result, err := l.start(ctx, c, captured)
+	out := Output{Text: captured.String(), Code: result.Code, Notes: result.Notes, Seconds: time.Since(start).Seconds()}
+	if l.Cells != nil && out.Code != 0 {
+		out.Notes = append(out.Notes, l.Cells.Explain(out.Text)...)
+	}
 	if cause := context.Cause(ctx); cause != nil && err == nil {
 		out.TimedOut = errors.Is(cause, errTimeout)
 		if !out.TimedOut {
@@ -61,43 +72,6 @@ func (l Local) run(ctx context.Context, cmd Command) (Output, error) {
 }
 
 var errTimeout = errors.New("the command timed out")
-
-// drainTime is how long output may still come after the shell has ended.
-const drainTime = 200 * time.Millisecond
-
-// runGroup runs c in a process group of its own and returns its exit status.
-// Output is read through a pipe that it owns, so that a grandchild that keeps
-// the pipe open cannot hold it up.
-func runGroup(ctx context.Context, c *exec.Cmd, output io.Writer) (int, error) {
-	runtime.LockOSThread() // the shell dies with this thread
-	defer runtime.UnlockOSThread()
-	r, w, err := os.Pipe()
-	if err != nil {
-		return -1, fmt.Errorf("open pipe: %w", err)
-	}
-	defer r.Close()
-	c.Stdout, c.Stderr = w, w
-	err = c.Start()
-	w.Close()
-	if err != nil {
-		return -1, fmt.Errorf("start command: %w", err)
-	}
-	read := make(chan struct{})
-	go func() {
-		defer close(read)
-		_, _ = io.Copy(output, r) // ends by EOF or by the deadline below
-	}()
-	stop := context.AfterFunc(ctx, func() { killGroup(c) })
-	err = c.Wait()
-	stop()
-	killGroup(c)
-	_ = r.SetReadDeadline(time.Now().Add(drainTime))
-	<-read
-	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
-		return -1, fmt.Errorf("run command: %w", err)
-	}
-	return exitStatus(c.ProcessState), nil
-}
 
 // Resolve implements Sandbox.
 func (l Local) Resolve(path string) (abs string, inside bool) {
@@ -129,14 +103,17 @@ func within(dir, path string) bool {
 	return err == nil && filepath.IsLocal(rel)
 }
 
-// ReadFile implements Sandbox.
+// ReadFile implements Sandbox. What is hidden from commands is hidden here too.
 func (l Local) ReadFile(_ context.Context, path string, max int64) ([]byte, error) {
 	abs, _ := l.Resolve(path)
-	f, err := os.Open(abs)
+	f, err := os.Open(l.temporary(abs))
 	if err != nil {
 		return nil, readable(err, path)
 	}
 	defer f.Close()
+	if l.Cells != nil && l.Cells.Rules().Hides(whereabouts(f)) {
+		return nil, fmt.Errorf("%s is hidden: it may hold keys or this program's own state, and no tool reads it", path)
+	}
 	info, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
@@ -171,6 +148,9 @@ func (l Local) WriteFile(ctx context.Context, path string, data []byte) (Kept, e
 	rel, err := filepath.Rel(l.Dir, abs)
 	if err != nil || !filepath.IsLocal(rel) {
 		return Kept{}, fmt.Errorf("%s is outside the workspace %s, where nothing may be written", path, l.Dir)
+	}
+	if l.protects(abs) {
+		return Kept{}, fmt.Errorf("%s is protected: what is written there could run outside the sandbox later; ask the person to write it", path)
 	}
 	root, err := os.OpenRoot(l.Dir)
 	if err != nil {

@@ -32,7 +32,7 @@ func Bash(sb executor, trying func(command string) (wentWell func())) tool.Tool 
 	s := spec("bash", tool.Executes)
 	if sb.Confinement() == "" {
 		s.Impact = func(string) tool.Impact {
-			return tool.Impact{Effect: tool.Executes, Outside: "it runs a command, which this version does not confine to the workspace"}
+			return tool.Impact{Effect: tool.Executes, Outside: "it runs a command, which --unconfined leaves without confinement"}
 		}
 	}
 	return tool.New(s, func(ctx context.Context, in input, call tool.Call) (tool.Output, error) {
@@ -49,7 +49,7 @@ func Bash(sb executor, trying func(command string) (wentWell func())) tool.Tool 
 		}
 		out, err := sb.Exec(ctx, sandbox.Command{Line: in.Command, Timeout: timeout, Log: call.Log})
 		if err != nil {
-			return tool.Output{Text: withLastLine(out.Text, err.Error()) + keptWords(out.Kept...), IsError: true, Summary: err.Error()}, nil
+			return tool.Output{Text: withLastLine(out.Text, err.Error()) + keptWords(out.Kept...) + noteWords(out.Notes), IsError: true, Summary: err.Error()}, nil
 		}
 		if out.Code == 0 && !out.TimedOut {
 			wentWell()
@@ -59,11 +59,20 @@ func Bash(sb executor, trying func(command string) (wentWell func())) tool.Tool 
 			status = fmt.Sprintf("[timed out after %.0f s, the process group was killed]", timeout.Seconds())
 		}
 		return tool.Output{
-			Text:    withLastLine(out.Text, status) + keptWords(out.Kept...),
+			Text:    withLastLine(out.Text, status) + keptWords(out.Kept...) + noteWords(out.Notes),
 			IsError: out.Code != 0 || out.TimedOut,
 			Summary: strings.Trim(status, "[]") + ": " + shorten(in.Command, 80),
 		}, nil
 	})
+}
+
+// noteWords is what confinement has to say, each on a line.
+func noteWords(notes []string) string {
+	var b strings.Builder
+	for _, note := range notes {
+		b.WriteString("\n[" + note + "]")
+	}
+	return b.String()
 }
 
 func withLastLine(text, line string) string {

@@ -1,0 +1,143 @@
+package app
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"ml-intern/internal/config"
+	"ml-intern/internal/confine"
+	"ml-intern/internal/sandbox"
+)
+
+// ConfinedCommand is the hidden command with which the program confines the
+// commands of a session: ml-intern confined.
+const ConfinedCommand = confine.ConfinedCommand
+
+// confined makes the cells in which the commands of a session run, nil if the
+// person wants none.
+func confined(cfg *config.Config, vault sandbox.Vault, session string) (*confine.Cells, error) {
+	if cfg.Unconfined {
+		return nil, nil
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	rules, err := confinement(cfg)
+	if err != nil {
+		return nil, err
+	}
+	rules.Readable = append(rules.Readable, vault.Dir, filepath.Join(cfg.Paths.State, "results", session))
+	return confine.New(rules, exe, ConfinedCommand), nil
+}
+
+// confinement is what commands may do in the workspace.
+func confinement(cfg *config.Config) (confine.Rules, error) {
+	temp, err := temporary(cfg)
+	if err != nil {
+		return confine.Rules{}, err
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return confine.Rules{}, fmt.Errorf("find home folder: %w", err)
+	}
+	r := confine.Rules{
+		Writable:  append([]string{cfg.Dir}, caches(cfg, home)...),
+		Hidden:    append(secrets(cfg, home), cfg.Paths.Config, cfg.Paths.Data, cfg.Paths.State, cfg.Paths.Cache),
+		Protected: append(confine.ProjectPaths(cfg.Dir), confine.ProjectPaths(home)...),
+		Temp:      temp,
+		Devices:   confine.GPUs(),
+		Limits:    confine.Reasonable(),
+	}
+	if _, err := os.Lstat(filepath.Join(cfg.Dir, ".env")); err == nil { // a later one is the command's own
+		r.Hidden = append(r.Hidden, filepath.Join(cfg.Dir, ".env"))
+	}
+	return r, nil
+}
+
+// caches are the folders beyond the workspace that commands write: what the
+// tools of the trade keep for the next time. Those that nearly every command
+// needs are made, for a command could not.
+func caches(cfg *config.Config, home string) []string {
+	cache := cmp.Or(cfg.Getenv("XDG_CACHE_HOME"), filepath.Join(home, ".cache"))
+	hf := hubHome(cfg, home)
+	dirs := []string{
+		cmp.Or(cfg.Getenv("UV_CACHE_DIR"), filepath.Join(cache, "uv")),
+		cmp.Or(cfg.Getenv("PIP_CACHE_DIR"), filepath.Join(cache, "pip")),
+		cmp.Or(cfg.Getenv("HF_HUB_CACHE"), filepath.Join(hf, "hub")),
+		filepath.Join(hf, "datasets"), filepath.Join(hf, "modules"), filepath.Join(hf, "assets"), filepath.Join(hf, "xet"),
+		cmp.Or(cfg.Getenv("TORCH_HOME"), filepath.Join(cache, "torch")),
+		filepath.Join(cache, "matplotlib"),
+	}
+	for _, dir := range dirs {
+		_ = os.MkdirAll(dir, 0o755) // without it a command has no cache
+	}
+	for _, name := range []string{"torch_extensions", "vllm", "numba", "wandb", "trackio"} {
+		dirs = append(dirs, filepath.Join(cache, name))
+	}
+	return append(dirs, filepath.Join(home, ".triton"), filepath.Join(home, ".nv"))
+}
+
+func hubHome(cfg *config.Config, home string) string {
+	cache := cmp.Or(cfg.Getenv("XDG_CACHE_HOME"), filepath.Join(home, ".cache"))
+	return cmp.Or(cfg.Getenv("HF_HOME"), filepath.Join(cache, "huggingface"))
+}
+
+// secrets are the files in which people and their programs keep keys.
+func secrets(cfg *config.Config, home string) []string {
+	hf := hubHome(cfg, home)
+	paths := []string{filepath.Join(hf, "token"), filepath.Join(hf, "stored_tokens")}
+	if path := cfg.Getenv("HF_TOKEN_PATH"); path != "" {
+		paths = append(paths, path)
+	}
+	for _, name := range []string{
+		".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".kaggle", ".huggingface", ".password-store", ".terraform.d", ".oci",
+		".netrc", "_netrc", ".git-credentials", ".pypirc", ".npmrc", ".yarnrc.yml", ".databrickscfg", ".vault-token", ".pgpass", ".my.cnf", ".s3cfg", ".boto",
+		".cargo/credentials", ".cargo/credentials.toml", ".gem/credentials", ".m2/settings.xml",
+		".config/gh", ".config/hub", ".config/git/credentials", ".config/gcloud", ".config/op", ".config/rclone", ".config/sops", ".config/doctl",
+		".config/github-copilot", ".config/glab-cli", ".claude", ".claude.json", ".codex", ".gemini",
+		".bash_history", ".zsh_history", ".python_history", ".local/share/fish", ".psql_history",
+		".local/share/keyrings", ".local/share/kwalletd", ".Xauthority", ".ICEauthority",
+		".mozilla", ".thunderbird", ".config/google-chrome", ".config/chromium", ".config/BraveSoftware", ".config/microsoft-edge", ".config/vivaldi", ".config/opera",
+		"snap/firefox", "snap/chromium", ".var/app",
+		"Library/Keychains", "Library/Cookies", "Library/Mail", "Library/Messages", "Library/Safari",
+		"Library/Application Support/Google/Chrome", "Library/Application Support/Firefox", "Library/Application Support/BraveSoftware",
+	} {
+		paths = append(paths, filepath.Join(home, filepath.FromSlash(name)))
+	}
+	return paths
+}
+
+// temporaryFor is how long a file stays in the folder that commands see as /tmp.
+const temporaryFor = 3 * 24 * time.Hour
+
+// temporary is the folder that the commands of a workspace see as /tmp: the
+// next command and the next session find in it what the last one left.
+func temporary(cfg *config.Config) (string, error) {
+	sum := sha256.Sum256([]byte(cfg.Dir))
+	dir := filepath.Join(cfg.Paths.State, "tmp", hex.EncodeToString(sum[:8]))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("make folder for temporary files: %w", err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", fmt.Errorf("list temporary files: %w", err)
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > temporaryFor {
+			_ = os.RemoveAll(filepath.Join(dir, e.Name())) // the next session may succeed
+		}
+	}
+	return dir, nil
+}
+
+// RunConfined is the whole life of a cell; see confine.Main.
+func RunConfined() error { return confine.Main() }
+
+// Unconfined is what is shown when commands are not confined.
+const Unconfined = "--unconfined: commands are NOT confined; they can read, write and send whatever you can"
