@@ -3,6 +3,7 @@ package confine
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"os/signal"
@@ -99,13 +100,18 @@ func (h *helper) prepare() ([]*os.File, error) {
 		// Where the kernel refuses, the walls stand without it.
 		_ = os.WriteFile("/proc/self/oom_score_adj", []byte("800"), 0)
 	}
+	if h.on(layerDescriptors) {
+		if err := unix.CloseRange(wireFD, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+			return nil, fmt.Errorf("%s: keep files that are open from commands: %w", layerDescriptors, err)
+		}
+	}
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil { // none may look into this process
 		return nil, fmt.Errorf("close the cell to others: %w", err)
 	}
 	mask := unix.Umask(0)
 	r := h.setup.Rules
 	if h.on(layerMounts) {
-		if err := (&tree{rules: r}).build(); err != nil {
+		if err := (&tree{rules: r, alone: h.on(layerProcesses)}).build(); err != nil {
 			return nil, fmt.Errorf("%s: %w", layerMounts, err)
 		}
 	}
@@ -237,7 +243,8 @@ func (h *helper) reap(pid int) (unix.WaitStatus, error) {
 		}
 	}
 	if !h.on(layerProcesses) {
-		return status, unix.Kill(-pid, unix.SIGKILL)
+		_ = unix.Kill(-pid, unix.SIGKILL) // ESRCH when all have ended
+		return status, nil
 	}
 	return status, killRest()
 }

@@ -16,6 +16,7 @@ const (
 	layerNetwork      = "network"
 	layerIPC          = "ipc"
 	layerCapabilities = "capabilities"
+	layerDescriptors  = "descriptors"
 	layerLimits       = "limits"
 	layerCgroup       = "cgroup"
 )

@@ -20,8 +20,9 @@ const (
 // A graft is a piece of the file tree, taken before anything was covered, and
 // the place where it goes.
 type graft struct {
-	at string
-	fd int
+	at    string
+	fd    int
+	cover bool // hides what is there, if it still is
 }
 
 // A tree builds what a cell sees of the files: all of the machine read-only,
@@ -29,6 +30,7 @@ type graft struct {
 // of its own. It is for a process that has its mount namespace to itself.
 type tree struct {
 	rules  Rules
+	alone  bool // in a process namespace of its own
 	grafts []graft
 	open   []string // folders that were covered by a tmpfs which is written to until the end
 }
@@ -94,7 +96,7 @@ func (t *tree) takeRules() error {
 		if err != nil {
 			return err
 		}
-		t.grafts = append(t.grafts, graft{path, fd})
+		t.grafts = append(t.grafts, graft{at: path, fd: fd})
 	}
 	return nil
 }
@@ -121,7 +123,7 @@ func (t *tree) takeDevices() error {
 		if err != nil {
 			return err
 		}
-		t.grafts = append(t.grafts, graft{path, fd})
+		t.grafts = append(t.grafts, graft{at: path, fd: fd})
 	}
 	if t.rules.Temp == "" {
 		return nil
@@ -131,7 +133,7 @@ func (t *tree) takeDevices() error {
 		if err != nil {
 			return err
 		}
-		t.grafts = append(t.grafts, graft{at, fd})
+		t.grafts = append(t.grafts, graft{at: at, fd: fd})
 	}
 	return nil
 }
@@ -183,6 +185,9 @@ const (
 // proc shows the processes of this cell and no others. It is read-only: with
 // the user's id 0 the machine's settings could be written otherwise.
 func (t *tree) proc() error {
+	if !t.alone {
+		return nil
+	}
 	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return fmt.Errorf("mount /proc: %w", err)
 	}
@@ -225,14 +230,14 @@ func (t *tree) hide() error {
 			cover = emptyDir
 		}
 		if info.IsDir() && t.showsBelow(path) {
-			t.grafts = append(t.grafts, graft{path, -1})
+			t.grafts = append(t.grafts, graft{at: path, fd: -1, cover: true})
 			continue
 		}
 		fd, err := take(cover, readOnly)
 		if err != nil {
 			return err
 		}
-		t.grafts = append(t.grafts, graft{path, fd})
+		t.grafts = append(t.grafts, graft{at: path, fd: fd, cover: true})
 	}
 	return nil
 }
@@ -253,6 +258,12 @@ func (t *tree) place() error {
 }
 
 func (t *tree) placeOne(g graft) error {
+	if g.fd >= 0 {
+		defer unix.Close(g.fd)
+	}
+	if _, err := os.Lstat(g.at); err != nil && g.cover { // as below a /tmp of the cell's own
+		return nil
+	}
 	if g.fd < 0 {
 		if err := unix.Mount("tmpfs", g.at, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"); err != nil {
 			return fmt.Errorf("cover %s: %w", g.at, err)
@@ -260,7 +271,6 @@ func (t *tree) placeOne(g graft) error {
 		t.open = append(t.open, g.at)
 		return nil
 	}
-	defer unix.Close(g.fd)
 	if err := ensure(g.at, g.fd); err != nil {
 		return fmt.Errorf("make a place for %s: %w", g.at, err)
 	}

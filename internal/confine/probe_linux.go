@@ -30,6 +30,7 @@ func Probe(ctx context.Context, program ...string) []Layer {
 		layer(layerNetwork, "loopback only"),
 		layer(layerIPC, "own shared memory and message queues"),
 		layer(layerCapabilities, "none, and none to be had"),
+		layer(layerDescriptors, "no open file of ours"),
 		layer(layerLimits, "memory of a process, number of processes, no core dumps"),
 	}
 	return append(layers, cgroupLayer())
