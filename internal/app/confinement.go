@@ -2,6 +2,7 @@ package app
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -50,6 +51,7 @@ func confinement(cfg *config.Config) (confine.Rules, error) {
 		Writable:  append([]string{cfg.Dir}, caches(cfg, home)...),
 		Hidden:    append(secrets(cfg, home), cfg.Paths.Config, cfg.Paths.Data, cfg.Paths.State, cfg.Paths.Cache),
 		Protected: append(confine.ProjectPaths(cfg.Dir), confine.ProjectPaths(home)...),
+		Readable:  programs(cfg),
 		Temp:      temp,
 		Devices:   confine.GPUs(),
 		Limits:    confine.Reasonable(),
@@ -81,6 +83,21 @@ func caches(cfg *config.Config, home string) []string {
 		dirs = append(dirs, filepath.Join(cache, name))
 	}
 	return append(dirs, filepath.Join(home, ".triton"), filepath.Join(home, ".nv"))
+}
+
+// programs are the folders of programs below the machine's temporary folders,
+// which commands do not see otherwise.
+func programs(cfg *config.Config) []string {
+	var dirs []string
+	for _, dir := range append(filepath.SplitList(cfg.Getenv("PATH")), cfg.Getenv("VIRTUAL_ENV"), cfg.Getenv("CONDA_PREFIX")) {
+		for _, temp := range []string{"/tmp", "/var/tmp", os.TempDir()} {
+			if rel, err := filepath.Rel(temp, dir); err == nil && rel != "." && filepath.IsLocal(rel) {
+				dirs = append(dirs, dir)
+				break
+			}
+		}
+	}
+	return dirs
 }
 
 func hubHome(cfg *config.Config, home string) string {
@@ -141,3 +158,23 @@ func RunConfined() error { return confine.Main() }
 
 // Unconfined is what is shown when commands are not confined.
 const Unconfined = "--unconfined: commands are NOT confined; they can read, write and send whatever you can"
+
+// confinementChecks say which walls stand here, one check for each.
+func confinementChecks(ctx context.Context) []Check {
+	exe, err := os.Executable()
+	if err != nil {
+		return []Check{{"confinement", stateMissing, err.Error(), ""}}
+	}
+	var checks []Check
+	for _, l := range confine.Probe(ctx, exe, ConfinedCommand) {
+		c := Check{Name: "confinement: " + l.Name, State: stateOK, Detail: l.Level}
+		switch {
+		case !l.Holds && l.Optional:
+			c.State, c.Mend = stateNote, "nothing needs to be done: commands run without it"
+		case !l.Holds:
+			c.State, c.Mend = stateMissing, "commands are refused without it; in a container or a virtual machine of their own, --unconfined runs them all the same"
+		}
+		checks = append(checks, c)
+	}
+	return checks
+}

@@ -2,7 +2,10 @@ package confine
 
 import (
 	"context"
+	"errors"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,5 +86,85 @@ func TestSpeed(t *testing.T) {
 		start := time.Now()
 		sh(t, c, dir, "true")
 		t.Log(i, time.Since(start))
+	}
+}
+
+// What a proxy outside serves is all that commands reach, and reach it they do.
+func TestServe(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	asked := make(chan string, 10)
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.URL.String()
+		_, _ = io.WriteString(w, "through the proxy")
+	})
+	c := cells(t, Rules{Writable: []string{dir}, Temp: t.TempDir(), Serve: func(l net.Listener) {
+		_ = (&http.Server{Handler: handler}).Serve(l)
+	}})
+	const fetch = `python3 -c 'import urllib.request as u; print(u.urlopen("http://example.test/x", timeout=10).read().decode())'`
+	for range 2 { // the second one finds the cell as the first one left it
+		if text, code := sh(t, c, dir, fetch); code != 0 || text != "through the proxy\n" {
+			t.Fatalf("got %q, exit %d", text, code)
+		}
+		if url := <-asked; url != "http://example.test/x" {
+			t.Errorf("the proxy was asked for %s", url)
+		}
+	}
+	if text, code := sh(t, c, dir, `unset http_proxy HTTP_PROXY; `+fetch); code == 0 {
+		t.Errorf("without the proxy: %q", text)
+	}
+}
+
+// A canceled command is dead within a second, with all that it started.
+func TestCancel(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := cells(t, Rules{Writable: []string{dir}, Temp: t.TempDir()})
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(300*time.Millisecond, cancel)
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	start := time.Now()
+	_, err = c.Run(ctx, Command{
+		Path: "/bin/sh", Args: []string{"sh", "-c", `trap "" TERM; setsid sh -c 'while :; do date > alive; sleep 0.05; done' & sleep 600`},
+		Dir: dir, Output: null, Env: []string{"PATH=" + os.Getenv("PATH")},
+	})
+	if took := time.Since(start); !errors.Is(err, context.Canceled) || took > 5*time.Second {
+		t.Fatalf("%v after %s", err, took)
+	}
+	if err := os.Remove(filepath.Join(dir, "alive")); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(300 * time.Millisecond)
+	if _, err := os.Stat(filepath.Join(dir, "alive")); err == nil {
+		t.Error("a process that left its session still lives")
+	}
+	if text, _ := sh(t, c, dir, "echo on"); text != "on\n" {
+		t.Errorf("the next command: %q", text)
+	}
+}
+
+// A repository that a command makes works, and runs nothing outside.
+func TestNewRepository(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := cells(t, Rules{Writable: []string{dir}, Temp: t.TempDir(), Protected: ProjectPaths(dir)})
+	text, code := sh(t, c, dir, `export GIT_CONFIG_GLOBAL=/dev/null; git init -q && git config user.name x && git config user.email x@x && git config core.hooksPath evil &&
+		git config alias.st '!touch x' && echo '#!/bin/sh' > .git/hooks/pre-commit && chmod +x .git/hooks/pre-commit && touch a && git add a && git commit -qm a`)
+	if code != 0 || !strings.Contains(text, "git would run it later") || !strings.Contains(text, "settings by which git") {
+		t.Errorf("got %q, exit %d", text, code)
+	}
+	config, err := os.ReadFile(filepath.Join(dir, ".git/config"))
+	if err != nil || strings.Contains(string(config), "evil") || strings.Contains(string(config), "touch") || !strings.Contains(string(config), "x@x") {
+		t.Errorf("the configuration is %q, %v", config, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, ".git/hooks/pre-commit")); err == nil {
+		t.Error("the hook is still there")
+	}
+	if text, code := sh(t, c, dir, `export GIT_CONFIG_GLOBAL=/dev/null; touch b && git add b && git commit -qm b && git log --oneline | wc -l`); code != 0 || text != "2\n" {
+		t.Errorf("the next command: %q, exit %d", text, code)
 	}
 }

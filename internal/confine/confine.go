@@ -113,6 +113,7 @@ func (r Rules) real() Rules {
 	r.Writable, r.Hidden = resolved(r.Writable), resolved(r.Hidden)
 	r.Readable, r.Protected = resolved(r.Readable), resolvedParents(r.Protected)
 	r.Protected = slices.DeleteFunc(r.Protected, func(p string) bool { return longest(r.Writable, p) < 0 })
+	r.Readable = slices.DeleteFunc(r.Readable, func(p string) bool { return longest(r.Writable, p) > longest(r.Hidden, p) })
 	if temp := resolved([]string{r.Temp}); r.Temp != "" {
 		r.Temp = temp[0]
 	}

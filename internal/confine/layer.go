@@ -2,9 +2,10 @@ package confine
 
 // A Layer is one of the walls.
 type Layer struct {
-	Name  string
-	Holds bool
-	Level string // what it does here, or why it does not
+	Name     string
+	Holds    bool
+	Optional bool   // commands run without it
+	Level    string // what it does here, or why it does not
 }
 
 // Names of the layers, as Probe and the tests of escapes use them.

@@ -51,7 +51,7 @@ func landlockLevel(version int) string {
 // cgroupLayer says whether a cgroup could hold a command's memory. None is used
 // yet.
 func cgroupLayer() Layer {
-	l := Layer{Name: layerCgroup}
+	l := Layer{Name: layerCgroup, Optional: true}
 	data, err := os.ReadFile("/proc/self/cgroup")
 	_, own, ok := strings.Cut("\n"+string(data), "\n0::")
 	if err != nil || !ok {
