@@ -62,7 +62,7 @@ job:            hub ledger
 job/series:
 job/report:     job
 job/watch:      job job/series job/report
-job/local:      job hub sandbox
+job/local:      job hub sandbox confine
 job/ssh:        job sandbox secret
 job/slurm:      job sandbox
 job/ray:        job sandbox secret

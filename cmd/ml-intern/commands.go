@@ -252,10 +252,11 @@ func shimCommand() *cobra.Command {
 	}
 }
 
-// confinedCommand is a cell for commands; the sandbox starts it.
+// confinedCommand is a cell for commands, or what becomes a job; the sandbox and
+// the shim start it.
 func confinedCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: app.ConfinedCommand, Hidden: true, Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return app.RunConfined() },
+		Use: app.ConfinedCommand + " [RULES PROGRAM...]", Hidden: true, Args: cobra.ArbitraryArgs, DisableFlagParsing: true,
+		RunE: func(_ *cobra.Command, args []string) error { return app.RunConfined(args) },
 	}
 }

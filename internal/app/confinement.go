@@ -5,9 +5,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"ml-intern/internal/config"
@@ -29,7 +31,7 @@ func confined(cfg *config.Config, vault sandbox.Vault, session string) (*confine
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	rules, err := confinement(cfg)
+	rules, err := confinement(cfg, cfg.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -37,9 +39,22 @@ func confined(cfg *config.Config, vault sandbox.Vault, session string) (*confine
 	return confine.New(rules, exe, ConfinedCommand), nil
 }
 
-// confinement is what commands may do in the workspace.
-func confinement(cfg *config.Config) (confine.Rules, error) {
-	temp, err := temporary(cfg)
+// jobRules are those of jobs on this machine. They outlive the agent, and so
+// would have no proxy: they have the network.
+func jobRules(cfg *config.Config) func(dir string) (*confine.Rules, error) {
+	if cfg.Unconfined || runtime.GOOS != "linux" {
+		return nil
+	}
+	return func(dir string) (*confine.Rules, error) {
+		rules, err := confinement(cfg, dir)
+		rules.Network = true
+		return &rules, err
+	}
+}
+
+// confinement is what commands may do in the workspace dir.
+func confinement(cfg *config.Config, dir string) (confine.Rules, error) {
+	temp, err := temporary(cfg, dir)
 	if err != nil {
 		return confine.Rules{}, err
 	}
@@ -48,16 +63,16 @@ func confinement(cfg *config.Config) (confine.Rules, error) {
 		return confine.Rules{}, fmt.Errorf("find home folder: %w", err)
 	}
 	r := confine.Rules{
-		Writable:  append([]string{cfg.Dir}, caches(cfg, home)...),
+		Writable:  append([]string{dir}, caches(cfg, home)...),
 		Hidden:    append(secrets(cfg, home), cfg.Paths.Config, cfg.Paths.Data, cfg.Paths.State, cfg.Paths.Cache),
-		Protected: append(confine.ProjectPaths(cfg.Dir), confine.ProjectPaths(home)...),
+		Protected: append(confine.ProjectPaths(dir), confine.ProjectPaths(home)...),
 		Readable:  programs(cfg),
 		Temp:      temp,
 		Devices:   confine.GPUs(),
 		Limits:    confine.Reasonable(),
 	}
-	if _, err := os.Lstat(filepath.Join(cfg.Dir, ".env")); err == nil { // a later one is the command's own
-		r.Hidden = append(r.Hidden, filepath.Join(cfg.Dir, ".env"))
+	if _, err := os.Lstat(filepath.Join(dir, ".env")); err == nil { // a later one is the command's own
+		r.Hidden = append(r.Hidden, filepath.Join(dir, ".env"))
 	}
 	return r, nil
 }
@@ -135,8 +150,8 @@ const temporaryFor = 3 * 24 * time.Hour
 
 // temporary is the folder that the commands of a workspace see as /tmp: the
 // next command and the next session find in it what the last one left.
-func temporary(cfg *config.Config) (string, error) {
-	sum := sha256.Sum256([]byte(cfg.Dir))
+func temporary(cfg *config.Config, workspace string) (string, error) {
+	sum := sha256.Sum256([]byte(workspace))
 	dir := filepath.Join(cfg.Paths.State, "tmp", hex.EncodeToString(sum[:8]))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("make folder for temporary files: %w", err)
@@ -153,8 +168,22 @@ func temporary(cfg *config.Config) (string, error) {
 	return dir, nil
 }
 
-// RunConfined is the whole life of a cell; see confine.Main.
-func RunConfined() error { return confine.Main() }
+// RunConfined is the whole life of a cell, or, with a file of rules and a
+// program, what becomes that program.
+func RunConfined(args []string) error {
+	if len(args) < 2 {
+		return confine.Main()
+	}
+	data, err := os.ReadFile(args[0])
+	if err != nil {
+		return fmt.Errorf("read rules: %w", err)
+	}
+	var rules confine.Rules
+	if err := json.Unmarshal(data, &rules); err != nil {
+		return fmt.Errorf("read rules: %w", err)
+	}
+	return fmt.Errorf("confine job: %w", confine.Become(rules, args[1:]))
+}
 
 // Unconfined is what is shown when commands are not confined.
 const Unconfined = "--unconfined: commands are NOT confined; they can read, write and send whatever you can"

@@ -59,9 +59,8 @@ func (c *Cells) start(ctx context.Context, rules Rules) (*cell, error) {
 	rules = rules.withSockets()
 	version := landlockVersion()
 	off := c.off
-	if version < landlockLeast && !slices.Contains(off, layerLandlock) {
-		return nil, fmt.Errorf("confine command: %w: Landlock has version %d in this kernel, and at least %d is needed; "+
-			"--unconfined runs commands without", ErrUnavailable, version, landlockLeast)
+	if version < landlockLeast { // the mounts hold without it, and doctor says so
+		off = append(off[:len(off):len(off)], layerLandlock)
 	}
 	here, there, err := wires()
 	if err != nil {
@@ -179,15 +178,14 @@ func (c *cell) serve(files []*os.File, serve func(net.Listener)) error {
 
 // environ is the environment of a command in the cell.
 func (c *cell) environ(env []string) []string {
-	kept := slices.DeleteFunc(slices.Clone(env), func(pair string) bool {
-		name, _, _ := strings.Cut(pair, "=")
-		return slices.Contains([]string{"TMPDIR", "TMP", "TEMP", "XDG_RUNTIME_DIR"}, name) ||
-			c.proxy != nil && slices.Contains(proxyNames, strings.ToUpper(name))
-	})
-	kept = append(kept, "TMPDIR=/tmp")
+	kept := insideEnviron(env)
 	if c.proxy == nil {
 		return kept
 	}
+	kept = slices.DeleteFunc(kept, func(pair string) bool {
+		name, _, _ := strings.Cut(pair, "=")
+		return slices.Contains(proxyNames, strings.ToUpper(name))
+	})
 	for _, name := range proxyNames {
 		value := "http://" + c.proxy.Addr().String()
 		if name == "NO_PROXY" {

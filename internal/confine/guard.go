@@ -36,6 +36,10 @@ func (r Rules) watch() guard {
 	return g
 }
 
+// Watch notes what is there of the protected paths that no mount can cover, and
+// returns what puts them back: Run does that by itself, Become cannot.
+func Watch(rules Rules) (restore func() []string) { return rules.real().watch().restore }
+
 // restore undoes what the command did to them, and says so.
 func (g guard) restore() []string {
 	var notes []string

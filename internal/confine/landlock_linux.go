@@ -32,9 +32,9 @@ func landlockVersion() int {
 	return int(v)
 }
 
-// landlockLeast is the oldest version that keeps what the rules say: before it,
-// a command could truncate files that it may not write.
-const landlockLeast = 3
+// landlockLeast is the oldest version that is of use: before it, no file can be
+// moved from one folder to another.
+const landlockLeast = 2
 
 // A landlock is a set of rules that threads can take on.
 type landlock struct {
@@ -45,6 +45,9 @@ type landlock struct {
 // newLandlock makes the set: nothing is allowed yet.
 func newLandlock(version int) (landlock, error) {
 	attr := unix.LandlockRulesetAttr{Handled_access_fs: landlockRead | landlockWrite | landlockNever}
+	if version < 3 {
+		attr.Handled_access_fs &^= unix.LANDLOCK_ACCESS_FS_TRUNCATE
+	}
 	if version >= 5 {
 		attr.Handled_access_fs |= unix.LANDLOCK_ACCESS_FS_IOCTL_DEV
 	}

@@ -18,6 +18,9 @@ var machineReadable = []string{"/run/current-system", "/run/booted-system", "/ru
 func (r Rules) machine() Rules {
 	r.Hidden = append(append([]string(nil), r.Hidden...), machineHidden...)
 	r.Readable = append(append([]string(nil), r.Readable...), machineReadable...)
+	if resolver, err := filepath.EvalSymlinks("/etc/resolv.conf"); err == nil && r.Network {
+		r.Readable = append(r.Readable, resolver)
+	}
 	return r
 }
 

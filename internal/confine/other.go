@@ -20,6 +20,9 @@ func (c *Cells) Run(context.Context, Command) (Result, error) {
 // Main refuses.
 func Main() error { return errors.New("cells exist on Linux only") }
 
+// Become refuses.
+func Become(Rules, []string) error { return ErrUnavailable }
+
 // Probe says that there are no walls.
 func Probe(context.Context, ...string) []Layer {
 	return []Layer{{Name: "commands", Level: ErrUnavailable.Error()}}

@@ -24,7 +24,7 @@ func Probe(ctx context.Context, program ...string) []Layer {
 	version := landlockVersion()
 	layers := []Layer{
 		layer(layerMounts, "files of the machine read-only, secrets covered, own /dev, /proc and /tmp"),
-		{Name: layerLandlock, Holds: version >= landlockLeast, Level: landlockLevel(version)},
+		{Name: layerLandlock, Holds: version >= landlockLeast, Optional: true, Level: landlockLevel(version)},
 		layer(layerSeccomp, fmt.Sprintf("%d system calls refused", len(forbidden)+len(forbiddenHere))),
 		layer(layerProcesses, "no process outside is seen or outlives its command"),
 		layer(layerNetwork, "loopback only"),
@@ -39,9 +39,9 @@ func Probe(ctx context.Context, program ...string) []Layer {
 func landlockLevel(version int) string {
 	switch {
 	case version == 0:
-		return "this kernel has no Landlock, or it is not enabled"
+		return "this kernel has none, or it is not enabled: commands have the mounts alone, jobs are refused"
 	case version < landlockLeast:
-		return fmt.Sprintf("version %d; %d is needed", version, landlockLeast)
+		return fmt.Sprintf("version %d, and %d is needed: commands have the mounts alone, jobs are refused", version, landlockLeast)
 	case version < 6:
 		return fmt.Sprintf("version %d: files; signals and abstract sockets are kept by the namespaces alone", version)
 	}
