@@ -186,17 +186,8 @@ func (c *cell) environ(env []string) []string {
 		name, _, _ := strings.Cut(pair, "=")
 		return slices.Contains(proxyNames, strings.ToUpper(name))
 	})
-	for _, name := range proxyNames {
-		value := "http://" + c.proxy.Addr().String()
-		if name == "NO_PROXY" {
-			value = "localhost,127.0.0.1"
-		}
-		kept = append(kept, name+"="+value, strings.ToLower(name)+"="+value)
-	}
-	return kept
+	return append(kept, proxyEnviron(c.proxy.Addr().String())...)
 }
-
-var proxyNames = []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}
 
 func (c *cell) kill() { _ = c.process.Process.Kill() } // it may have ended
 

@@ -174,7 +174,7 @@ func harmless(config string) string {
 		case strings.HasPrefix(text, "["):
 			name, rest, closed := strings.Cut(text[1:], "]")
 			section, _, _ = strings.Cut(strings.ToLower(name), " ")
-			if !closed || strings.TrimSpace(rest) != "" {
+			if !closed || strings.TrimSpace(rest) != "" || harmlessSettings[section] == nil {
 				section = ""
 				continue
 			}
