@@ -63,11 +63,24 @@ func Become(rules Rules, argv []string) error {
 
 // insideEnviron is env as it is right inside.
 func insideEnviron(env []string) []string {
+	extra := map[string]string{
+		"TMPDIR":       "/tmp",
+		"UV_LINK_MODE": "copy", // the cache is another mount, to which no link leads
+	}
+	if os.Geteuid() == 0 {
+		extra["TAR_OPTIONS"] = "--no-same-owner" // nobody changes owners here, 0 neither
+	}
 	var kept []string
 	for _, pair := range env {
-		if name, _, _ := strings.Cut(pair, "="); name != "TMPDIR" && name != "TMP" && name != "TEMP" && name != "XDG_RUNTIME_DIR" {
+		switch name, _, _ := strings.Cut(pair, "="); name {
+		case "TMPDIR", "TMP", "TEMP", "XDG_RUNTIME_DIR":
+		default:
+			delete(extra, name)
 			kept = append(kept, pair)
 		}
 	}
-	return append(kept, "TMPDIR=/tmp")
+	for name, value := range extra {
+		kept = append(kept, name+"="+value)
+	}
+	return kept
 }

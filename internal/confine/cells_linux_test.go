@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -156,5 +157,38 @@ func TestNewRepository(t *testing.T) {
 	}
 	if text, code := sh(t, c, dir, `export GIT_CONFIG_GLOBAL=/dev/null; touch b && git add b && git commit -qm b && git log --oneline | wc -l`); code != 0 || text != "2\n" {
 		t.Errorf("the next command: %q, exit %d", text, code)
+	}
+}
+
+// An agent that is killed leaves nothing running, wherever it went.
+func TestDiesWithTheAgent(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	alive := filepath.Join(dir, "alive")
+	agent := exec.Command(self, "agent", dir)
+	if err := agent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if _, err := os.Stat(alive); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the command never ran")
+		}
+	}
+	_ = agent.Process.Kill()
+	_ = agent.Wait()
+	time.Sleep(time.Second)
+	if err := os.Remove(alive); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(300 * time.Millisecond)
+	if _, err := os.Stat(alive); err == nil {
+		t.Error("what the command started still runs")
 	}
 }

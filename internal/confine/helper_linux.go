@@ -53,6 +53,11 @@ const wireFD = 3
 func Main() error {
 	// Of commands, maybe. Caught and dropped: what is ignored would be in them too.
 	signal.Notify(make(chan os.Signal, 1), unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE)
+	watched, err := unix.FcntlInt(wireFD, unix.F_DUPFD_CLOEXEC, wireFD+1)
+	if err != nil {
+		return fmt.Errorf("%s is for this program itself: %w", ConfinedCommand, err)
+	}
+	go endWith(watched)
 	w, err := newWire(os.NewFile(wireFD, "cell"))
 	if err != nil {
 		return fmt.Errorf("%s is for this program itself: %w", ConfinedCommand, err)
@@ -70,6 +75,17 @@ func Main() error {
 		}
 		for _, f := range slices.Concat(files, out) {
 			_ = f.Close() // were handed over
+		}
+	}
+}
+
+// endWith ends this process, and so all in the cell, when the other end of the
+// line is closed: also in the middle of a command.
+func endWith(line int) {
+	for {
+		polled := []unix.PollFd{{Fd: int32(line), Events: unix.POLLRDHUP}}
+		if _, err := unix.Poll(polled, -1); err == nil && polled[0].Revents != 0 {
+			os.Exit(0)
 		}
 	}
 }
