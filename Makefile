@@ -52,6 +52,11 @@ test-slurm: .go-there
 test-ray: .go-there
 	@scripts/test-ray
 
+# Ways out of the sandbox, with all walls up and with one down; as root also as a user without rights.
+.PHONY: test-escape
+test-escape: .go-there
+	@scripts/test-escape
+
 # Jobs that end badly, networks that fail, agents that are killed.
 .PHONY: test-faults
 test-faults: .go-there setup

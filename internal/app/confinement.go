@@ -71,6 +71,9 @@ func confinement(cfg *config.Config, dir string) (confine.Rules, error) {
 		Devices:   confine.GPUs(),
 		Limits:    confine.Reasonable(),
 	}
+	if repository := confine.Repository(dir); repository != "" {
+		r.Writable = append(r.Writable, repository)
+	}
 	if _, err := os.Lstat(filepath.Join(dir, ".env")); err == nil { // a later one is the command's own
 		r.Hidden = append(r.Hidden, filepath.Join(dir, ".env"))
 	}

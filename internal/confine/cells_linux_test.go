@@ -192,3 +192,31 @@ func TestDiesWithTheAgent(t *testing.T) {
 		t.Error("what the command started still runs")
 	}
 }
+
+// In a second working tree git works, and its repository is as protected.
+func TestWorktree(t *testing.T) {
+	t.Parallel()
+	main, dir := filepath.Join(t.TempDir(), "main"), filepath.Join(t.TempDir(), "tree")
+	setup := exec.Command("sh", "-ec", `git init -q "$0" && cd "$0" && git config user.name x && git config user.email x@x && git commit -q --allow-empty -m a && git worktree add -q "$1"`, main, dir)
+	setup.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null")
+	if out, err := setup.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	repository := Repository(dir)
+	if repository != filepath.Join(main, ".git") {
+		t.Fatalf("the repository is %q", repository)
+	}
+	c := cells(t, Rules{Writable: []string{dir, repository}, Temp: t.TempDir(), Protected: ProjectPaths(dir)})
+	if text, code := sh(t, c, dir, `export GIT_CONFIG_GLOBAL=/dev/null; touch a && git add a && git commit -qm b && git log --oneline | wc -l`); code != 0 || text != "2\n" {
+		t.Errorf("got %q, exit %d", text, code)
+	}
+	if text, _ := sh(t, c, dir, `echo x > `+repository+`/hooks/pre-commit && echo ESCAPED; git config core.pager x && echo ESCAPED; echo gitdir: x > .git && echo ESCAPED; rm .git && echo ESCAPED`); strings.Contains(text, "ESCAPED") {
+		t.Errorf("got %q", text)
+	}
+	if err := os.WriteFile(filepath.Join(main, ".git/worktrees/tree/gitdir"), []byte("/elsewhere/.git"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := Repository(dir); got != "" {
+		t.Errorf("a repository that does not name the tree is %q", got)
+	}
+}

@@ -188,17 +188,3 @@ func harmless(config string) string {
 	}
 	return kept.String()
 }
-
-// ProjectPaths are the paths in a project's folder by which a file that a
-// command leaves could run outside later: they are protected.
-func ProjectPaths(dir string) []string {
-	var paths []string
-	for _, name := range []string{
-		gitHooks, gitConfig, ".git/config.worktree", ".git/commondir", ".git/gitdir", ".ml-intern",
-		".bashrc", ".bash_profile", ".bash_login", ".bash_logout", ".bash_aliases", ".profile",
-		".zshrc", ".zshenv", ".zprofile", ".zlogin", ".envrc", ".config/fish", ".config/systemd", ".config/autostart",
-	} {
-		paths = append(paths, filepath.Join(dir, filepath.FromSlash(name)))
-	}
-	return paths
-}
