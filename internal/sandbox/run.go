@@ -64,24 +64,6 @@ func runGroup(ctx context.Context, c *exec.Cmd, output *os.File) (int, error) {
 	return exitStatus(c.ProcessState), nil
 }
 
-// protects reports whether commands, and so tools, may not write the file.
-func (l Local) protects(abs string) bool {
-	if l.Cells == nil {
-		return false
-	}
-	rules := l.Cells.Rules()
-	real := filepath.Join(realPath(filepath.Dir(abs)), filepath.Base(abs))
-	return rules.Protects(real) || rules.Hides(real)
-}
-
-// realPath is path without links, as far as it exists.
-func realPath(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil || path == filepath.Dir(path) {
-		return real
-	}
-	return filepath.Join(realPath(filepath.Dir(path)), filepath.Base(path))
-}
-
 // temporary is where a file is that a command wrote to its /tmp.
 func (l Local) temporary(abs string) string {
 	if l.Cells == nil || within(l.Dir, abs) {
