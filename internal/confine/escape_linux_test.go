@@ -302,20 +302,17 @@ func TestEscapeWithoutALayer(t *testing.T) {
 		layerMounts, layerLandlock, layerSeccomp, layerProcesses, layerNetwork, layerIPC, layerCapabilities, layerDescriptors, layerLimits,
 	} {
 		t.Run(layer, func(t *testing.T) {
-			var out []string
 			for _, a := range attempts {
 				if a.layer != layer || a.hard {
 					continue
 				}
 				p := newPrison(t)
 				if how := p.attempt(t, cells(t, p.rules, layer), a); how != "" {
-					out = append(out, a.name)
+					t.Logf("%s: %s", a.name, how)
+					return
 				}
 			}
-			t.Logf("without %s: %q", layer, out)
-			if len(out) == 0 {
-				t.Errorf("without %s nothing gets out that did not before", layer)
-			}
+			t.Errorf("without %s nothing gets out that did not before", layer)
 		})
 	}
 }

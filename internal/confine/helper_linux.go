@@ -265,9 +265,9 @@ func (h *helper) reap(pid int) (unix.WaitStatus, error) {
 	return status, killRest()
 }
 
-// restTime is how long what a command left may take to die, as in the middle of
-// a write to a slow disk. Who takes longer costs the cell.
-const restTime = time.Second
+// restTime is how long what a command left may take to die, as many processes on
+// a busy machine do. Who takes longer costs the cell.
+const restTime = 10 * time.Second
 
 // killRest ends all processes but this one: it is the first of its namespace,
 // and sees none outside.
