@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -122,27 +123,41 @@ func hubHome(cfg *config.Config, home string) string {
 	return cmp.Or(cfg.Getenv("HF_HOME"), filepath.Join(cache, "huggingface"))
 }
 
-// temporaryFor is how long a file stays in the folder that commands see as /tmp.
-const temporaryFor = 3 * 24 * time.Hour
+// How long a file stays in the folder that commands see as /tmp, and how long
+// the folder of a workspace that is not used.
+const (
+	temporaryFor = 3 * 24 * time.Hour
+	unusedFor    = 30 * 24 * time.Hour
+)
 
 // temporary is the folder that the commands of a workspace see as /tmp: the
 // next command and the next session find in it what the last one left.
 func temporary(cfg *config.Config, workspace string) (string, error) {
 	sum := sha256.Sum256([]byte(workspace))
 	dir := filepath.Join(cfg.Paths.State, "tmp", hex.EncodeToString(sum[:8]))
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	now := time.Now()
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = os.Chtimes(dir, now, now)
+	}
+	if err != nil {
 		return "", fmt.Errorf("make folder for temporary files: %w", err)
 	}
+	return dir, errors.Join(removeOld(filepath.Dir(dir), unusedFor), removeOld(dir, temporaryFor))
+}
+
+// removeOld removes what has not changed for so long.
+func removeOld(dir string, after time.Duration) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return "", fmt.Errorf("list temporary files: %w", err)
+		return fmt.Errorf("list temporary files: %w", err)
 	}
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > temporaryFor {
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > after {
 			_ = os.RemoveAll(filepath.Join(dir, e.Name())) // the next session may succeed
 		}
 	}
-	return dir, nil
+	return nil
 }
 
 // RunConfined is the whole life of a cell, or, with a file of rules and a
