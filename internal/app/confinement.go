@@ -68,6 +68,7 @@ func confinement(cfg *config.Config, dir string) (confine.Rules, error) {
 		Protected: append(confine.ProjectPaths(dir), confine.ProjectPaths(home)...),
 		Readable:  append(shown(cfg), programs(cfg)...),
 		Temp:      temp,
+		Aside:     filepath.Join(cfg.Paths.State, "aside"),
 		Devices:   confine.GPUs(),
 		Limits:    confine.Reasonable(),
 	}

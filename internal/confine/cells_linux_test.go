@@ -220,3 +220,26 @@ func TestWorktree(t *testing.T) {
 		t.Errorf("a repository that does not name the tree is %q", got)
 	}
 }
+
+// What appeared in a protected place is not lost: a person may have made it.
+func TestAside(t *testing.T) {
+	t.Parallel()
+	dir, aside := t.TempDir(), filepath.Join(t.TempDir(), "aside")
+	c := cells(t, Rules{Writable: []string{dir}, Temp: t.TempDir(), Protected: ProjectPaths(dir), Aside: aside})
+	text, _ := sh(t, c, dir, `echo mine > .envrc; mkdir -p .vscode/a; echo settings > .vscode/a/settings.json; ln -s /etc/passwd .vscode/link`)
+	if strings.Count(text, "was moved to "+aside) != 2 {
+		t.Errorf("it says %q", text)
+	}
+	for pattern, want := range map[string]string{"*/.envrc": "mine\n", "*/.vscode/a/settings.json": "settings\n"} {
+		found, err := filepath.Glob(filepath.Join(aside, pattern))
+		if err != nil || len(found) != 1 {
+			t.Fatalf("%s: %v, %v", pattern, found, err)
+		}
+		if data, err := os.ReadFile(found[0]); err != nil || string(data) != want {
+			t.Errorf("%s: %q, %v", pattern, data, err)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, ".[ev]*")); len(left) > 0 {
+		t.Errorf("still there: %v", left)
+	}
+}

@@ -35,6 +35,10 @@ type Rules struct {
 	Devices   []string // device nodes beyond null, zero, full, random and urandom
 	Limits    Limits
 
+	// Aside is a folder that keeps what a command made in a protected place, and
+	// lost; "" keeps nothing.
+	Aside string
+
 	// Network leaves commands the network of this machine.
 	Network bool
 

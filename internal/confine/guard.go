@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A guard looks after protected paths that no mount can cover: those that do
@@ -44,7 +45,7 @@ func Watch(rules Rules) (restore func() []string) { return rules.real().watch().
 func (g guard) restore() []string {
 	var notes []string
 	for _, p := range g.missing {
-		note, err := g.each(p, remove)
+		note, err := g.each(p, g.remove)
 		notes = told(notes, p, note, err)
 	}
 	for p, to := range g.links {
@@ -86,7 +87,7 @@ func (g guard) each(p string, undo func(root *os.Root, rel string) (string, erro
 }
 
 // remove removes what is new at rel, or above it in place of a folder.
-func remove(root *os.Root, rel string) (string, error) {
+func (g guard) remove(root *os.Root, rel string) (string, error) {
 	for dir := path.Dir(filepath.ToSlash(rel)); dir != "."; dir = path.Dir(dir) {
 		if info, err := root.Lstat(dir); err == nil && !info.IsDir() {
 			return "was to be reached by " + dir + ", which was removed", root.RemoveAll(dir)
@@ -103,7 +104,49 @@ func remove(root *os.Root, rel string) (string, error) {
 	case strings.HasSuffix(filepath.ToSlash(rel), gitHooks) && info.IsDir():
 		return tameHooks(root, rel)
 	}
-	return "was removed: commands may not make it", root.RemoveAll(rel)
+	return g.putAside(root, rel)
+}
+
+// maxAside is how much of what is removed is kept.
+const maxAside = 16 << 20
+
+// putAside removes rel and keeps a copy, for a person may have made it while
+// the command ran.
+func (g guard) putAside(root *os.Root, rel string) (string, error) {
+	if g.rules.Aside == "" {
+		return "was removed: commands may not make it", root.RemoveAll(rel)
+	}
+	place := filepath.Join(g.rules.Aside, time.Now().UTC().Format("20060102-150405.000000"), filepath.Base(rel))
+	if err := copyFrom(root.FS(), filepath.ToSlash(rel), place); err != nil {
+		return "was removed, and could not be kept (" + err.Error() + "): commands may not make it", root.RemoveAll(rel)
+	}
+	return "was moved to " + place + ": commands may not make it", root.RemoveAll(rel)
+}
+
+// copyFrom copies the files at name and below; links are left out.
+func copyFrom(from fs.FS, name, to string) error {
+	var total int64
+	return fs.WalkDir(from, name, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if total += info.Size(); total > maxAside {
+			return errors.New("it is too large")
+		}
+		data, err := fs.ReadFile(from, path)
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, filepath.FromSlash(strings.TrimPrefix(path, name)))
+		if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
+			return err
+		}
+		return os.WriteFile(target, data, 0o600)
+	})
 }
 
 // Paths that a new repository has.

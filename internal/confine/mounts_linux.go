@@ -49,10 +49,16 @@ func (t *tree) build() error {
 	return nil
 }
 
-// take clones the tree at path to be placed at the same or another place. What
-// does not exist is left out.
+// take clones the tree at path to be placed at the same or another place. The
+// path has no links, and one that a command puts there meanwhile is an error:
+// else it could show what is hidden.
 func take(path string, attr uint64) (int, error) {
-	fd, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	at, err := unix.Openat2(unix.AT_FDCWD, path, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS})
+	if err != nil {
+		return -1, fmt.Errorf("open %s: %w", path, err)
+	}
+	defer unix.Close(at)
+	fd, err := unix.OpenTree(at, "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE|unix.AT_EMPTY_PATH)
 	if err != nil {
 		return -1, fmt.Errorf("clone mount %s: %w", path, err)
 	}
@@ -90,7 +96,7 @@ func (t *tree) takeRules() error {
 	}
 	for path, attr := range want {
 		fd, err := take(path, attr)
-		if errors.Is(err, unix.ENOENT) {
+		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
 			continue
 		}
 		if err != nil {
