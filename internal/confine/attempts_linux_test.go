@@ -50,8 +50,10 @@ var attempts = []attempt{
 	{name: "read the configuration", layer: layerMounts, sh: `cat $B/config/config.yaml`},
 	{name: "grep the whole tree", layer: layerMounts, sh: `grep -rs SECRET $B --exclude-dir=proc`},
 	{name: "read the machine's passwords", layer: layerMounts, sh: `test -s /etc/shadow && cat /etc/shadow >/dev/null && echo ESCAPED`},
-	{name: "read a key that came later", layer: layerLandlock, during: late,
-		sh: `for i in 1 2 3 4 5 6 7 8 9; do cat $HOME/.late/key 2>/dev/null; sleep 0.1; done`},
+	{
+		name: "read a key that came later", layer: layerLandlock, during: late,
+		sh: `for i in 1 2 3 4 5 6 7 8 9; do cat $HOME/.late/key 2>/dev/null; sleep 0.1; done`,
+	},
 
 	// The agent itself.
 	{name: "write the store", layer: layerMounts, sh: `echo x > $B/state/sessions.db`},

@@ -163,16 +163,12 @@ func (h *helper) listen() ([]*os.File, error) {
 	if !h.setup.Proxy {
 		return nil, nil
 	}
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		return nil, fmt.Errorf("listen for commands: %w", err)
 	}
-	defer l.Close()
-	tcp, ok := l.(*net.TCPListener)
-	if !ok {
-		return nil, errors.New("listen for commands: not TCP")
-	}
-	f, err := tcp.File()
+	defer func() { _ = l.Close() }() // its copy goes out
+	f, err := l.File()
 	if err != nil {
 		return nil, fmt.Errorf("listen for commands: %w", err)
 	}

@@ -75,7 +75,7 @@ func (l landlock) allow(path string, rights uint64) error {
 	if err != nil {
 		return nil //nolint:nilerr // not there, or not ours to see
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }() // only a name
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return fmt.Errorf("look at %s: %w", path, err)

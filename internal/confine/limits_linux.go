@@ -12,7 +12,7 @@ func Reasonable() Limits {
 	var info unix.Sysinfo_t
 	l := Limits{Processes: max(4096, 64*uint64(runtime.NumCPU()))}
 	if unix.Sysinfo(&info) == nil { // else without
-		l.Memory = uint64(info.Totalram) * uint64(info.Unit)
+		l.Memory = info.Totalram * uint64(info.Unit)
 	}
 	return l
 }

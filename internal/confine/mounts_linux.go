@@ -57,7 +57,7 @@ func take(path string, attr uint64) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("open %s: %w", path, err)
 	}
-	defer unix.Close(at)
+	defer func() { _ = unix.Close(at) }() // only a name
 	fd, err := unix.OpenTree(at, "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE|unix.AT_EMPTY_PATH)
 	if err != nil {
 		return -1, fmt.Errorf("clone mount %s: %w", path, err)
@@ -265,7 +265,7 @@ func (t *tree) place() error {
 
 func (t *tree) placeOne(g graft) error {
 	if g.fd >= 0 {
-		defer unix.Close(g.fd)
+		defer func() { _ = unix.Close(g.fd) }() // the mount is placed, or of no use
 	}
 	if _, err := os.Lstat(g.at); err != nil && g.cover { // as below a /tmp of the cell's own
 		return nil

@@ -68,7 +68,7 @@ func loopbackUp() error {
 	if err != nil {
 		return fmt.Errorf("open socket: %w", err)
 	}
-	defer unix.Close(s)
+	defer func() { _ = unix.Close(s) }() // nothing was sent
 	request, err := unix.NewIfreq("lo")
 	if err != nil {
 		return fmt.Errorf("name the loopback: %w", err)

@@ -50,7 +50,7 @@ func serve(rules Rules) (port int, hangUp func(), err error) {
 	if rules.Serve == nil || rules.Network {
 		return 0, func() {}, nil
 	}
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		return 0, nil, fmt.Errorf("listen for a command: %w", err)
 	}
