@@ -52,6 +52,14 @@ func jobRules(cfg *config.Config) func(dir string) (*confine.Rules, error) {
 	}
 }
 
+// heldJobs says in words what holds back the jobs of this machine, "" for nothing.
+func (a *App) heldJobs() string {
+	if a.here.Rules == nil {
+		return ""
+	}
+	return "jobs write only the workspace, caches and /tmp, do not read keys, and reach the network"
+}
+
 // confinement is what commands may do in the workspace dir.
 func confinement(cfg *config.Config, dir string) (confine.Rules, error) {
 	temp, err := temporary(cfg, dir)

@@ -90,6 +90,8 @@ func submitImpact(quote func(job.Spec) (job.Quote, error), confinement, dir stri
 		case q.Backend != here:
 			reach = append(reach, fmt.Sprintf("it runs %s beyond this machine, on %s", in.program(), q))
 		case confinement == "":
+			reach = append(reach, fmt.Sprintf("it runs %s as a job, which nothing confines", in.program()))
+		default:
 			reach = append(reach, fmt.Sprintf("it runs %s as a job, which reaches the network", in.program()))
 		}
 		if err == nil && q.Worst() > 0 {
