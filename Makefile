@@ -57,6 +57,11 @@ test-slurm-short: .go-there
 test-ray: .go-there
 	@scripts/test-ray
 
+# Ways out of the sandbox, with all walls up and with one down; as root also as a user without rights.
+.PHONY: test-escape
+test-escape: .go-there
+	@scripts/test-escape
+
 # The same of a real Ray; about two minutes.
 .PHONY: test-ray-short
 test-ray-short: .go-there setup

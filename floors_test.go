@@ -20,6 +20,7 @@ config:
 ledger:
 secret:
 hook:
+confine:
 fetch:
 hfdocs:         fetch
 github:         fetch
@@ -60,7 +61,7 @@ approval/shell:
 approval:       llm tool approval/shell
 session:        llm tool ledger approval
 session/sqlite: session llm
-sandbox:        hub
+sandbox:        hub confine
 sandbox/remote: sandbox
 sandbox/space:  hub sandbox sandbox/remote
 checkpoint:
@@ -68,7 +69,7 @@ job:            hub ledger
 job/series:
 job/report:     job
 job/watch:      job job/series job/report
-job/local:      job hub sandbox
+job/local:      job hub sandbox confine
 job/ssh:        job sandbox secret
 job/slurm:      job sandbox
 job/ray:        job sandbox secret
@@ -79,7 +80,7 @@ job/hfjobs:     job hub sandbox secret
 experiment:     job
 agent:          llm tool session approval ledger hook
 tools:          llm tool secret sandbox dataset dataset/format job job/preflight job/watch job/report job/series experiment hub hub/card hub/cache fetch webpage websearch hfdocs github paper
-app:            llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval hook sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools sandbox/remote sandbox/space sandbox/hubspaces checkpoint secret llm/redact
+app:            llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval hook sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools sandbox/remote sandbox/space sandbox/hubspaces checkpoint secret llm/redact confine
 cli:            llm tool job session approval agent app config ledger
 cmd/ml-intern:  config cli app
 `

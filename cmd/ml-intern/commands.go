@@ -307,3 +307,12 @@ func shimCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return app.RunShim(cmd.Context(), args[0]) },
 	}
 }
+
+// confinedCommand is a cell for commands, or what becomes a job; the sandbox and
+// the shim start it.
+func confinedCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: app.ConfinedCommand + " [RULES PROGRAM...]", Hidden: true, Args: cobra.ArbitraryArgs, DisableFlagParsing: true,
+		RunE: func(_ *cobra.Command, args []string) error { return app.RunConfined(args) },
+	}
+}

@@ -87,15 +87,15 @@ func list(ts *testscript.TestScript, neg bool, args []string) {
 // requests N TEXT checks how many requests the endpoint got, and that the last
 // one holds the text.
 func requests(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: requests N TEXT")
+	if len(args) != 2 {
+		ts.Fatalf("usage: [!] requests N TEXT")
 	}
 	seen := ts.Value(serverKey{}).(*current).server.Seen()
 	if fmt.Sprint(len(seen)) != args[0] {
 		ts.Fatalf("%d requests, want %s", len(seen), args[0])
 	}
-	if len(seen) > 0 && !strings.Contains(string(seen[len(seen)-1].Body), args[1]) {
-		ts.Fatalf("the last request does not hold %q", args[1])
+	if len(seen) > 0 && strings.Contains(string(seen[len(seen)-1].Body), args[1]) == neg {
+		ts.Fatalf("the last request holds %q: %v", args[1], neg)
 	}
 }
 

@@ -228,6 +228,7 @@ func (l *lab) killProcessesOfJob() {
 // that fails.
 type cloud struct {
 	URL   string
+	cache string       // where its jobs may write beyond their own folders
 	posts atomic.Int32 // of jobs that reached the Hub
 	cuts  atomic.Int32
 	away  atomic.Bool // the network is, where the fault looks at it
@@ -316,6 +317,7 @@ func newCloud(t *testing.T, exe string, fault func(*cloud, http.ResponseWriter, 
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fault(c, w, r, proxy) }))
 	t.Cleanup(s.Close)
+	c.cache = filepath.Join(dir, ".cache", "torch")
 	c.URL = s.URL
 	return c
 }
@@ -343,7 +345,7 @@ func dear(r *http.Response) error {
 func paid(t *testing.T, exe string, fault func(*cloud, http.ResponseWriter, *http.Request, http.Handler)) {
 	c := newCloud(t, exe, fault)
 	l := newLab(t, exe, map[string]string{"w/s.py": "# /// script\n# dependencies = []\n# ///\nprint('hello')\n"})
-	runs := filepath.Join(l.dir, "runs")
+	runs := filepath.Join(c.cache, "runs")
 	l.env = []string{"HF_ENDPOINT=" + c.URL, "HF_TOKEN=hf_" + strings.Repeat("a", 34), "HF_HUB_OFFLINE="}
 	l.flags = []string{"--max-cost", "1.5"}
 	on := func(more args) args {

@@ -23,7 +23,7 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	if len(os.Args) < 2 || os.Args[1] != app.ShimCommand { // a shim minds signals itself
+	if len(os.Args) < 2 || os.Args[1] != app.ShimCommand && os.Args[1] != app.ConfinedCommand { // which mind signals themselves
 		signals := make(chan os.Signal, 2)
 		signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 		go func() { // for the life of the process

@@ -54,7 +54,7 @@ func newRoot(std cli.Streams) *cobra.Command {
 	f.add(run.Flags())
 	root.AddCommand(run, demoCommand(std), sessionsCommand(std), jobsCommand(std), sandboxCommand(std), hubCommand(std),
 		loginCommand(std), logoutCommand(std), whoamiCommand(std),
-		replayCommand(std), modelsCommand(std), configCommand(std), doctorCommand(std), versionCommand(std), shimCommand())
+		replayCommand(std), modelsCommand(std), configCommand(std), doctorCommand(std), versionCommand(std), shimCommand(), confinedCommand())
 	return root
 }
 
@@ -84,6 +84,7 @@ func (f *flags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.Compute, "compute", "", "`BACKEND` for jobs: local, or another that jobs backends lists (default local)")
 	fs.StringVar(&f.Record, "record", "", "write all model traffic to `FILE`, without secrets")
 	fs.StringVar(&f.SystemAppend, "system-append", "", "`TEXT` to add to the system prompt, or @FILE")
+	fs.BoolVar(&f.Unconfined, "unconfined", false, "run commands without confinement, in this run only")
 	fs.BoolVar(&f.NoCache, "no-cache", false, "neither read nor write the cache of the web")
 	fs.BoolVar(&f.Quiet, "quiet", false, "print the answer only")
 	fs.BoolVar(&f.Verbose, "verbose", false, "print every line of progress")
@@ -158,7 +159,7 @@ func (f *flags) over(cfg *config.Config, fs *pflag.FlagSet) {
 	if given("time-budget", "time_budget") {
 		cfg.TimeBudget = f.TimeBudget
 	}
-	cfg.Quiet, cfg.Verbose, cfg.Record, cfg.NoCache = f.Quiet, f.Verbose, f.Record, f.NoCache
+	cfg.Quiet, cfg.Verbose, cfg.Record, cfg.NoCache, cfg.Unconfined = f.Quiet, f.Verbose, f.Record, f.NoCache, f.Unconfined
 }
 
 func runPrompt(cmd *cobra.Command, f *flags, args []string, std cli.Streams) error {

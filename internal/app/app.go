@@ -18,6 +18,7 @@ import (
 
 	"ml-intern/internal/agent"
 	"ml-intern/internal/config"
+	"ml-intern/internal/confine"
 	"ml-intern/internal/hub/login"
 	"ml-intern/internal/job"
 	"ml-intern/internal/job/local"
@@ -43,6 +44,7 @@ type App struct {
 	here  local.Backend
 	jobs  *job.Set // here is one of them
 	hub   *localHub
+	cells *confine.Cells // of the session's commands; nil for none
 	keys  keys
 	web   *outside
 
@@ -70,6 +72,9 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 // Close ends what New and the sessions opened.
 func (a *App) Close() error {
 	err := errors.Join(a.hub.Close(), a.store.Close())
+	if a.cells != nil {
+		err = errors.Join(err, a.cells.Close())
+	}
 	if a.recording != nil {
 		err = errors.Join(err, a.recording.Close())
 	}
@@ -245,6 +250,9 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 		Charges:  a.charges,
 		Redact:   redactor.Text,
 	}
+	if a.cells, err = confined(a.cfg); err != nil {
+		return nil, err
+	}
 	checks := a.checks()
 	waiting := tools.NewWaiting(a.watcher(opened.ID), a.keeper(), checks.progressed)
 	ag.Wake = wake(waiting)
@@ -298,7 +306,7 @@ func (a *App) tools(ctx context.Context, id string, research tool.Tool, checks c
 		tools.Write(sb),
 		tools.Edit(sb),
 		tools.Bash(sb, checks.trying),
-		tools.JobSubmit(a.jobs, a.quote(ctx), checks, sb.Confinement(), a.cfg.Dir),
+		tools.JobSubmit(a.jobs, a.quote(ctx), checks, a.heldJobs(), a.cfg.Dir),
 		tools.JobHardware(a.jobs),
 		tools.JobWait(waiting, sb),
 		tools.JobLogs(a.jobs),
@@ -327,10 +335,14 @@ func (a *App) readers() []tool.Tool {
 }
 
 func (a *App) sandbox() sandbox.Local {
-	return sandbox.Local{
-		Dir: a.cfg.Dir, Env: sandbox.Environ(a.cfg.Environ()), Vault: a.vault(a.cfg.Dir),
+	sb := sandbox.Local{
+		Dir: a.cfg.Dir, Env: sandbox.Environ(a.cfg.Environ()), Vault: a.vault(a.cfg.Dir), Cells: a.cells,
 		Hidden: hidden(a.cfg), Shown: shown(a.cfg), Locked: sandbox.Locked(),
 	}
+	if a.cells != nil {
+		sb.Shown = append(sb.Shown, a.cells.Rules().Temp)
+	}
+	return sb
 }
 
 // vault is that of a workspace.

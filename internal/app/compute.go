@@ -34,6 +34,7 @@ func localJobs(cfg *config.Config) (local.Backend, error) {
 	}
 	return local.Backend{
 		Dir: filepath.Join(cfg.Paths.State, "jobs"), Shim: []string{exe, ShimCommand}, Env: cfg.Environ(), Secret: jobSecret(cfg),
+		Rules: jobRules(cfg), Cell: []string{exe, ConfinedCommand},
 	}, nil
 }
 

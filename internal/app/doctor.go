@@ -32,17 +32,13 @@ const (
 // Doctor looks at what works here. It needs no network and no store, so that
 // it can tell why those fail.
 func Doctor(ctx context.Context, cfg *config.Config) []Check {
-	return []Check{
+	checks := []Check{
 		{Name: "version", State: stateOK, Detail: Version() + " " + runtime.GOOS + "/" + runtime.GOARCH},
 		stateCheck(cfg),
 		program(ctx, "python", "python3", "install Python 3.10 or newer: training scripts need it"),
 		program(ctx, "uv", "uv", "python3 -m pip install uv (in a virtual environment), or see docs.astral.sh/uv; without it scripts run with Python's standard library only"),
 		program(ctx, "git", "git", "install git: not needed yet, code checkpoints will want it"),
 		{Name: "machine", State: stateOK, Detail: fmt.Sprintf("%d cores, %s of memory available", runtime.NumCPU(), memory())},
-		{
-			Name: "confinement", State: stateNote, Detail: "commands are not confined by the kernel in this version",
-			Mend: "run untrusted work in a container or a virtual machine; --approve ask asks before every command",
-		},
 		policyCheck(cfg),
 		modelCheck(cfg),
 		researchCheck(cfg),
@@ -51,6 +47,7 @@ func Doctor(ctx context.Context, cfg *config.Config) []Check {
 		servicesCheck(cfg),
 		searchCheck(cfg),
 	}
+	return append(checks, confinementChecks(ctx)...)
 }
 
 func stateCheck(cfg *config.Config) Check {

@@ -199,9 +199,9 @@ func indent(text string) string {
 func Doctor(ctx context.Context, cfg *config.Config, std Streams) error {
 	p := printerOf{w: std.Out}
 	for _, c := range app.Doctor(ctx, cfg) {
-		p.line("%-8s %-12s %s", c.State, c.Name, c.Detail)
+		p.line("%-8s %-25s %s", c.State, c.Name, c.Detail)
 		if c.Mend != "" && c.State != "ok" {
-			p.line("%-8s %-12s mend: %s", "", "", c.Mend)
+			p.line("%-8s %-25s mend: %s", "", "", c.Mend)
 		}
 	}
 	return p.err

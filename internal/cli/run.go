@@ -45,6 +45,9 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions, std Streams) 
 		return err
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
+	if cfg.Unconfined {
+		fmt.Fprintln(std.Err, "ml-intern: "+app.Unconfined)
+	}
 	p, err := newPrinter(cfg, opts, std)
 	if err != nil {
 		return err

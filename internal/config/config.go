@@ -46,6 +46,7 @@ type Config struct {
 	Trust         Trust  // of the workspace
 	Network       Network
 	NoCache       bool   // the cache of the web is neither read nor written
+	Unconfined    bool   // commands run without confinement; of the flag alone
 	Record        string // file that model traffic is written to
 	ReplayTools   bool   // calls are answered from the recording that the model plays
 	Quiet         bool

@@ -7,11 +7,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
+
+	"ml-intern/internal/confine"
 )
 
 // Local is a Sandbox in a folder of this machine.
@@ -19,6 +19,9 @@ type Local struct {
 	Dir   string   // the workspace, absolute
 	Env   []string // of commands; see Environ
 	Vault Vault
+
+	// Cells confine commands. With nil nothing does.
+	Cells *confine.Cells
 
 	Hidden []string // absolute paths of files and folders that may be neither read nor written
 	Shown  []string // folders below hidden ones that may be read
@@ -28,7 +31,12 @@ type Local struct {
 var _ Sandbox = Local{}
 
 // Confinement says in words what holds a command back, "" for nothing.
-func (l Local) Confinement() string { return "" }
+func (l Local) Confinement() string {
+	if l.Cells == nil {
+		return ""
+	}
+	return l.Cells.String()
+}
 
 // Exec implements Sandbox. The command gets its own process group and no
 // standard input. The group is killed when the command ends, times out or ctx
@@ -53,8 +61,11 @@ func (l Local) run(ctx context.Context, cmd Command) (Output, error) {
 	c.Dir, c.Env = l.Dir, l.Env
 	start := time.Now()
 	captured := &Capture{Log: cmd.Log, Raw: cmd.Raw}
-	code, err := runGroup(ctx, c, captured)
-	out := Output{Text: captured.String(), Code: code, Seconds: time.Since(start).Seconds()}
+	result, err := l.start(ctx, c, captured)
+	out := Output{Text: captured.String(), Code: result.Code, Notes: result.Notes, Seconds: time.Since(start).Seconds()}
+	if l.Cells != nil && out.Code != 0 {
+		out.Notes = append(out.Notes, l.Cells.Explain(out.Text)...)
+	}
 	if cause := context.Cause(ctx); cause != nil && err == nil {
 		out.TimedOut = errors.Is(cause, errTimeout)
 		if !out.TimedOut {
@@ -65,43 +76,6 @@ func (l Local) run(ctx context.Context, cmd Command) (Output, error) {
 }
 
 var errTimeout = errors.New("the command timed out")
-
-// drainTime is how long output may still come after the shell has ended.
-const drainTime = 200 * time.Millisecond
-
-// runGroup runs c in a process group of its own and returns its exit status.
-// Output is read through a pipe that it owns, so that a grandchild that keeps
-// the pipe open cannot hold it up.
-func runGroup(ctx context.Context, c *exec.Cmd, output io.Writer) (int, error) {
-	runtime.LockOSThread() // the shell dies with this thread
-	defer runtime.UnlockOSThread()
-	r, w, err := os.Pipe()
-	if err != nil {
-		return -1, fmt.Errorf("open pipe: %w", err)
-	}
-	defer r.Close()
-	c.Stdout, c.Stderr = w, w
-	err = c.Start()
-	w.Close()
-	if err != nil {
-		return -1, fmt.Errorf("start command: %w", err)
-	}
-	read := make(chan struct{})
-	go func() {
-		defer close(read)
-		_, _ = io.Copy(output, r) // ends by EOF or by the deadline below
-	}()
-	stop := context.AfterFunc(ctx, func() { killGroup(c) })
-	err = c.Wait()
-	stop()
-	killGroup(c)
-	_ = r.SetReadDeadline(time.Now().Add(drainTime))
-	<-read
-	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
-		return -1, fmt.Errorf("run command: %w", err)
-	}
-	return exitStatus(c.ProcessState), nil
-}
 
 // Resolve implements Sandbox.
 func (l Local) Resolve(path string) (abs string, inside bool) {

@@ -22,7 +22,7 @@ func (l Local) Open(path string) (*os.File, error) {
 	if err := l.private(abs); err != nil { // also if nothing is there
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	f, err := openNoWait(abs)
+	f, err := openNoWait(l.temporary(abs))
 	if err != nil {
 		return nil, readable(err, path)
 	}

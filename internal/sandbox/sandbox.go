@@ -2,8 +2,9 @@
 // live: a folder on this machine.
 //
 // Its one rule: writes stay inside the workspace, and no secret of this
-// process reaches a command. Commands are not yet confined by the kernel:
-// Confinement says so, and policy asks a person accordingly.
+// process reaches a command. The kernel keeps commands to it (package confine)
+// unless the person has said otherwise: Confinement says so, and policy asks a
+// person accordingly.
 package sandbox
 
 import (
@@ -47,5 +48,6 @@ type Output struct {
 	Code     int    // exit status; 128+signal if a signal ended it
 	TimedOut bool
 	Seconds  float64
-	Kept     []Kept // what it overwrote or deleted and must not get lost
+	Kept     []Kept   // what it overwrote or deleted and must not get lost
+	Notes    []string // what confinement refused or undid, in sentences
 }

@@ -33,7 +33,7 @@ func Bash(sb executor, trying func(command string) (wentWell func())) tool.Tool 
 	s.Impact = impact(tool.Executes, func(in input, i *tool.Impact) {
 		i.Shell = in.Command
 		if sb.Confinement() == "" {
-			i.Outside = "it runs a command, which this version does not confine to the workspace"
+			i.Outside = "it runs a command, which --unconfined leaves without confinement"
 		}
 	})
 	s.Show = showing(func(_ context.Context, in input) string { return in.Command })
@@ -51,7 +51,7 @@ func Bash(sb executor, trying func(command string) (wentWell func())) tool.Tool 
 		}
 		out, err := sb.Exec(ctx, sandbox.Command{ID: call.ID, Line: in.Command, Timeout: timeout, Log: call.Log})
 		if err != nil {
-			return tool.Output{Text: withLastLine(out.Text, err.Error()) + keptWords(out.Kept...), IsError: true, Summary: err.Error()}, nil
+			return tool.Output{Text: withLastLine(out.Text, err.Error()) + keptWords(out.Kept...) + noteWords(out.Notes), IsError: true, Summary: err.Error()}, nil
 		}
 		if out.Code == 0 && !out.TimedOut {
 			wentWell()
@@ -61,11 +61,20 @@ func Bash(sb executor, trying func(command string) (wentWell func())) tool.Tool 
 			status = fmt.Sprintf("[timed out after %.0f s, the process group was killed]", timeout.Seconds())
 		}
 		return tool.Output{
-			Text:    withLastLine(out.Text, status) + keptWords(out.Kept...),
+			Text:    withLastLine(out.Text, status) + keptWords(out.Kept...) + noteWords(out.Notes),
 			IsError: out.Code != 0 || out.TimedOut,
 			Summary: strings.Trim(status, "[]") + ": " + shorten(in.Command, 80),
 		}, nil
 	})
+}
+
+// noteWords is what confinement has to say, each on a line.
+func noteWords(notes []string) string {
+	var b strings.Builder
+	for _, note := range notes {
+		b.WriteString("\n[" + note + "]")
+	}
+	return b.String()
 }
 
 func withLastLine(text, line string) string {

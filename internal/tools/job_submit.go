@@ -94,7 +94,9 @@ func submitImpact(quote func(job.Spec) (job.Quote, error), confinement, dir stri
 			i.Hosts = []string{q.Backend}
 			reach = append(reach, fmt.Sprintf("it runs %s beyond this machine, on %s", in.program(), q))
 		case confinement == "":
-			reach = append(reach, fmt.Sprintf("it runs %s as a job, which this version does not confine to the workspace", in.program()))
+			reach = append(reach, fmt.Sprintf("it runs %s as a job, which nothing confines", in.program()))
+		default:
+			reach = append(reach, fmt.Sprintf("it runs %s as a job, which reaches the network", in.program()))
 		}
 		if err == nil && q.Worst() > 0 {
 			i.Effect, i.CostUSD = tool.Spends, q.Worst()

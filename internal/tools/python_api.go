@@ -48,7 +48,7 @@ func PythonAPI(sb executor) tool.Tool {
 	s := spec("python_api", tool.Executes)
 	if sb.Confinement() == "" {
 		s.Impact = func(string) tool.Impact {
-			return tool.Impact{Effect: tool.Executes, Outside: "it imports a Python package, which this version does not confine to the workspace"}
+			return tool.Impact{Effect: tool.Executes, Outside: "it imports a Python package, which --unconfined leaves without confinement"}
 		}
 	}
 	s.Resumable = true // to import twice repeats nothing

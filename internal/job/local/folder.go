@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"ml-intern/internal/confine"
 	"ml-intern/internal/job"
 )
 
@@ -52,6 +53,9 @@ type record struct {
 
 	Environ []string `json:"environ,omitempty"` // the submitter's, less what may not be kept
 	Shim    []string `json:"shim"`              // how the next job's shim is started
+
+	Rules *confine.Rules `json:"rules,omitempty"` // nil if the job is not confined
+	Cell  []string       `json:"cell,omitempty"`
 }
 
 // A start is started.json: it identifies the job's first process.

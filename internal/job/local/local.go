@@ -36,6 +36,7 @@ import (
 	"syscall"
 	"time"
 
+	"ml-intern/internal/confine"
 	"ml-intern/internal/job"
 )
 
@@ -61,6 +62,12 @@ type Backend struct {
 
 	// Secret finds the value of a secret that a job asks for; Env does if nil.
 	Secret func(name string) (value string, ok bool)
+
+	// Rules are those by which the jobs of a folder are confined, nil for not at
+	// all, and Cell the arguments that run this program as one that confines
+	// itself. With Rules nil no job is confined.
+	Rules func(dir string) (*confine.Rules, error)
+	Cell  []string
 
 	self string // the job that this process is the shim of
 }

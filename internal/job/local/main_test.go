@@ -5,11 +5,13 @@ package local_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"ml-intern/internal/confine"
 	"ml-intern/internal/job"
 	"ml-intern/internal/job/local"
 )
@@ -23,6 +25,15 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		os.Exit(0)
+	}
+	if len(os.Args) > 3 && os.Args[1] == confine.ConfinedCommand {
+		var rules confine.Rules
+		data, err := os.ReadFile(os.Args[2])
+		if err == nil {
+			err = json.Unmarshal(data, &rules)
+		}
+		fmt.Fprintln(os.Stderr, errors.Join(err, confine.Become(rules, os.Args[3:])))
+		os.Exit(1)
 	}
 	if len(os.Args) == 4 && os.Args[1] == "agent" {
 		var spec job.Spec

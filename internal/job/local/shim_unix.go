@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"ml-intern/internal/confine"
 	"ml-intern/internal/job"
 )
 
@@ -182,6 +183,10 @@ func (s *shim) execute(ctx context.Context) end {
 	if err != nil {
 		return failed(err)
 	}
+	restore := func() []string { return nil }
+	if s.record.Rules != nil {
+		restore = confine.Watch(*s.record.Rules)
+	}
 	drained := make(chan struct{})
 	go func() {
 		defer close(drained)
@@ -190,6 +195,9 @@ func (s *shim) execute(ctx context.Context) end {
 	e := s.supervise(ctx, child, release)
 	_ = output.SetReadDeadline(time.Now().Add(drainTime))
 	<-drained
+	for _, note := range restore() {
+		fmt.Fprintf(s.output, "[%s]\n", note)
+	}
 	_ = s.output.flush() // the log never fails
 	return s.explain(e)
 }
@@ -262,10 +270,17 @@ func (s *shim) stage(output *os.File) (child *exec.Cmd, release func() error, er
 		return nil, nil, fmt.Errorf("open pipe: %w", err)
 	}
 	defer r.Close()
-	child = exec.Command("/bin/sh", append([]string{"-c", stageScript, "sh"}, s.record.Argv...)...)
+	argv, err := s.argv()
+	if err != nil {
+		return nil, nil, errors.Join(err, w.Close())
+	}
+	child = exec.Command("/bin/sh", append([]string{"-c", stageScript, "sh"}, argv...)...)
 	child.Dir, child.Env = s.record.Spec.Dir, s.environ()
 	child.Stdout, child.Stderr, child.ExtraFiles = output, output, []*os.File{r}
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if s.record.Rules != nil {
+		confine.Enter(child.SysProcAttr)
+	}
 	if err := child.Start(); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("start program: %w", err), w.Close())
 	}
@@ -287,6 +302,26 @@ func (s *shim) stage(output *os.File) (child *exec.Cmd, release func() error, er
 		_, err := w.WriteString("go\n")
 		return errors.Join(err, w.Close())
 	}, nil
+}
+
+// rulesFile holds the rules of a job that is confined.
+const rulesFile = "rules.json"
+
+// argv is what the job's first process becomes: the program, or this one, which
+// confines itself first. What the job is made of lies among our state.
+func (s *shim) argv() ([]string, error) {
+	if s.record.Rules == nil {
+		return s.record.Argv, nil
+	}
+	rules := *s.record.Rules
+	rules.Readable = append(rules.Readable[:len(rules.Readable):len(rules.Readable)], s.folder.path(scriptDir))
+	if s.environment != "" {
+		rules.Readable = append(rules.Readable, s.environment)
+	}
+	if err := s.folder.write(rulesFile, rules); err != nil {
+		return nil, fmt.Errorf("write the job's rules: %w", err)
+	}
+	return append(append(s.record.Cell[:len(s.record.Cell):len(s.record.Cell)], s.folder.path(rulesFile)), s.record.Argv...), nil
 }
 
 // environ is the job's environment. Its own settings are stronger than this

@@ -132,6 +132,12 @@ func (b Backend) prepare(ctx context.Context, f folder, id string, spec job.Spec
 		OutputDir: filepath.Join(spec.Dir, "runs", id), Hardware: m.Words, HasGPUs: len(m.GPUs) > 0,
 		Environ: passwordFree(sandbox.Environ(b.env())), Shim: b.Shim,
 	}
+	if b.Rules != nil {
+		if rec.Rules, err = b.Rules(spec.Dir); err != nil {
+			return err
+		}
+		rec.Cell = b.Cell
+	}
 	if err := os.Mkdir(string(f), 0o700); err != nil {
 		return err
 	}

@@ -1,0 +1,210 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"time"
+
+	"ml-intern/internal/config"
+	"ml-intern/internal/confine"
+)
+
+// ConfinedCommand is the hidden command with which the program confines the
+// commands of a session: ml-intern confined.
+const ConfinedCommand = confine.ConfinedCommand
+
+// confined makes the cells in which the commands of a session run, nil if the
+// person wants none.
+func confined(cfg *config.Config) (*confine.Cells, error) {
+	if cfg.Unconfined {
+		return nil, nil
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	rules, err := confinement(cfg, cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	return confine.New(rules, exe, ConfinedCommand), nil
+}
+
+// jobRules are those of jobs on this machine. They outlive the agent, and so
+// would have no proxy: they have the network.
+func jobRules(cfg *config.Config) func(dir string) (*confine.Rules, error) {
+	if cfg.Unconfined || runtime.GOOS != "linux" {
+		return nil
+	}
+	return func(dir string) (*confine.Rules, error) {
+		rules, err := confinement(cfg, dir)
+		rules.Network = true
+		return &rules, err
+	}
+}
+
+// heldJobs says in words what holds back the jobs of this machine, "" for nothing.
+func (a *App) heldJobs() string {
+	if a.here.Rules == nil {
+		return ""
+	}
+	return "jobs write only the workspace, caches and /tmp, do not read keys, and reach the network"
+}
+
+// confinement is what commands may do in the workspace dir.
+func confinement(cfg *config.Config, dir string) (confine.Rules, error) {
+	temp, err := temporary(cfg, dir)
+	if err != nil {
+		return confine.Rules{}, err
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return confine.Rules{}, fmt.Errorf("find home folder: %w", err)
+	}
+	r := confine.Rules{
+		Writable:  append([]string{dir}, caches(cfg, home)...),
+		Hidden:    append(hidden(cfg), cfg.Paths.Data, cfg.Paths.Cache),
+		Protected: append(confine.ProjectPaths(dir), confine.ProjectPaths(home)...),
+		Readable:  append(shown(cfg), programs(cfg)...),
+		Temp:      temp,
+		Aside:     filepath.Join(cfg.Paths.State, "aside"),
+		Devices:   confine.GPUs(),
+		Limits:    confine.Reasonable(),
+	}
+	if repository := confine.Repository(dir); repository != "" {
+		r.Writable = append(r.Writable, repository)
+	}
+	if _, err := os.Lstat(filepath.Join(cfg.Dir, ".env")); err != nil { // a later one is the command's own
+		r.Hidden = slices.DeleteFunc(r.Hidden, func(p string) bool { return p == filepath.Join(cfg.Dir, ".env") })
+	}
+	return r, nil
+}
+
+// caches are the folders beyond the workspace that commands write: what the
+// tools of the trade keep for the next time. Those that nearly every command
+// needs are made, for a command could not.
+func caches(cfg *config.Config, home string) []string {
+	cache := cmp.Or(cfg.Getenv("XDG_CACHE_HOME"), filepath.Join(home, ".cache"))
+	hf := hubHome(cfg, home)
+	dirs := []string{
+		cmp.Or(cfg.Getenv("UV_CACHE_DIR"), filepath.Join(cache, "uv")),
+		cmp.Or(cfg.Getenv("PIP_CACHE_DIR"), filepath.Join(cache, "pip")),
+		cmp.Or(cfg.Getenv("HF_HUB_CACHE"), filepath.Join(hf, "hub")),
+		filepath.Join(hf, "datasets"), filepath.Join(hf, "modules"), filepath.Join(hf, "assets"), filepath.Join(hf, "xet"),
+		cmp.Or(cfg.Getenv("TORCH_HOME"), filepath.Join(cache, "torch")),
+		filepath.Join(cache, "matplotlib"),
+	}
+	for _, dir := range dirs {
+		_ = os.MkdirAll(dir, 0o755) // without it a command has no cache
+	}
+	for _, name := range []string{"torch_extensions", "vllm", "numba", "wandb", "trackio"} {
+		dirs = append(dirs, filepath.Join(cache, name))
+	}
+	return append(dirs, filepath.Join(home, ".triton"), filepath.Join(home, ".nv"))
+}
+
+// programs are the folders of programs below the machine's temporary folders,
+// which commands do not see otherwise.
+func programs(cfg *config.Config) []string {
+	var dirs []string
+	for _, dir := range append(filepath.SplitList(cfg.Getenv("PATH")), cfg.Getenv("VIRTUAL_ENV"), cfg.Getenv("CONDA_PREFIX")) {
+		for _, temp := range []string{"/tmp", "/var/tmp", os.TempDir()} {
+			if rel, err := filepath.Rel(temp, dir); err == nil && rel != "." && filepath.IsLocal(rel) {
+				dirs = append(dirs, dir)
+				break
+			}
+		}
+	}
+	return dirs
+}
+
+func hubHome(cfg *config.Config, home string) string {
+	cache := cmp.Or(cfg.Getenv("XDG_CACHE_HOME"), filepath.Join(home, ".cache"))
+	return cmp.Or(cfg.Getenv("HF_HOME"), filepath.Join(cache, "huggingface"))
+}
+
+// How long a file stays in the folder that commands see as /tmp, and how long
+// the folder of a workspace that is not used.
+const (
+	temporaryFor = 3 * 24 * time.Hour
+	unusedFor    = 30 * 24 * time.Hour
+)
+
+// temporary is the folder that the commands of a workspace see as /tmp: the
+// next command and the next session find in it what the last one left.
+func temporary(cfg *config.Config, workspace string) (string, error) {
+	sum := sha256.Sum256([]byte(workspace))
+	dir := filepath.Join(cfg.Paths.State, "tmp", hex.EncodeToString(sum[:8]))
+	now := time.Now()
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = os.Chtimes(dir, now, now)
+	}
+	if err != nil {
+		return "", fmt.Errorf("make folder for temporary files: %w", err)
+	}
+	return dir, errors.Join(removeOld(filepath.Dir(dir), unusedFor), removeOld(dir, temporaryFor))
+}
+
+// removeOld removes what has not changed for so long.
+func removeOld(dir string, after time.Duration) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("list temporary files: %w", err)
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > after {
+			_ = os.RemoveAll(filepath.Join(dir, e.Name())) // the next session may succeed
+		}
+	}
+	return nil
+}
+
+// RunConfined is the whole life of a cell, or, with a file of rules and a
+// program, what becomes that program.
+func RunConfined(args []string) error {
+	if len(args) < 2 {
+		return confine.Main()
+	}
+	data, err := os.ReadFile(args[0])
+	if err != nil {
+		return fmt.Errorf("read rules: %w", err)
+	}
+	var rules confine.Rules
+	if err := json.Unmarshal(data, &rules); err != nil {
+		return fmt.Errorf("read rules: %w", err)
+	}
+	return fmt.Errorf("confine job: %w", confine.Become(rules, args[1:]))
+}
+
+// Unconfined is what is shown when commands are not confined.
+const Unconfined = "--unconfined: commands are NOT confined; they can read, write and send whatever you can"
+
+// confinementChecks say which walls stand here, one check for each.
+func confinementChecks(ctx context.Context) []Check {
+	exe, err := os.Executable()
+	if err != nil {
+		return []Check{{"confinement", stateMissing, err.Error(), ""}}
+	}
+	var checks []Check
+	for _, l := range confine.Probe(ctx, exe, ConfinedCommand) {
+		c := Check{Name: "confinement: " + l.Name, State: stateOK, Detail: l.Level}
+		switch {
+		case !l.Holds && l.Optional:
+			c.State, c.Mend = stateNote, "nothing needs to be done: commands run without it"
+		case !l.Holds:
+			c.State, c.Mend = stateMissing, "commands are refused without it; in a container or a virtual machine of their own, --unconfined runs them all the same"
+		}
+		checks = append(checks, c)
+	}
+	return checks
+}

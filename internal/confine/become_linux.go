@@ -1,0 +1,86 @@
+package confine
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Enter lets the process that attr starts put up walls by Become. It is for
+// programs that outlive the one who starts them, and keep their place among its
+// processes: the walls are those of a cell but for the view of processes, which
+// they see and cannot touch, and with the network of the machine.
+func Enter(attr *syscall.SysProcAttr) {
+	in := namespaces(Rules{Network: true}, []string{layerProcesses})
+	attr.Cloneflags |= in.Cloneflags
+	attr.UidMappings, attr.GidMappings = in.UidMappings, in.GidMappings
+	attr.GidMappingsEnableSetgroups, attr.AmbientCaps = in.GidMappingsEnableSetgroups, in.AmbientCaps
+}
+
+// Become puts up the walls around this process, which Enter let, and becomes
+// the program. It returns only with an error.
+func Become(rules Rules, argv []string) error {
+	runtime.LockOSThread() // this thread is what the program will be
+	rules.Network = true
+	rules = rules.real().withSockets()
+	h := &helper{setup: setup{Rules: rules, Off: []string{layerProcesses}, Landlock: landlockVersion()}}
+	if h.setup.Landlock < landlockLeast {
+		return fmt.Errorf("%w: without it nothing keeps a job from other processes: Landlock has version %d in this kernel, and at least %d is needed", ErrUnavailable, h.setup.Landlock, landlockLeast)
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return fmt.Errorf("find the working folder: %w", err)
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return fmt.Errorf("find the working folder: %w", err)
+	}
+	if _, err = h.prepare(); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	if err := os.Chdir(dir); err != nil { // what was the folder is covered now
+		return fmt.Errorf("go to the working folder: %w", err)
+	}
+	path, err := exec.LookPath(argv[0])
+	if err != nil {
+		return fmt.Errorf("find the program: %w", err)
+	}
+	if err := unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return fmt.Errorf("keep open files from the program: %w", err)
+	}
+	if err := h.restrict(); err != nil {
+		return err
+	}
+	return errors.Join(errors.New("start the program"), syscall.Exec(path, argv, insideEnviron(os.Environ())))
+}
+
+// insideEnviron is env as it is right inside.
+func insideEnviron(env []string) []string {
+	extra := map[string]string{
+		"TMPDIR":       "/tmp",
+		"UV_LINK_MODE": "copy", // the cache is another mount, to which no link leads
+	}
+	if os.Geteuid() == 0 {
+		extra["TAR_OPTIONS"] = "--no-same-owner" // nobody changes owners here, 0 neither
+	}
+	var kept []string
+	for _, pair := range env {
+		switch name, _, _ := strings.Cut(pair, "="); name {
+		case "TMPDIR", "TMP", "TEMP", "XDG_RUNTIME_DIR":
+		default:
+			delete(extra, name)
+			kept = append(kept, pair)
+		}
+	}
+	for name, value := range extra {
+		kept = append(kept, name+"="+value)
+	}
+	return kept
+}

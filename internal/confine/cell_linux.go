@@ -1,0 +1,203 @@
+package confine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// A cell is the outside of a process that runs one command at a time.
+type cell struct {
+	wire    wire
+	process *exec.Cmd
+	files   string // see Cells.look
+	proxy   net.Listener
+	serving sync.WaitGroup
+}
+
+// Run runs the command in a cell and waits for it and all that it started to
+// end. When ctx ends they are killed, and the error is that of ctx.
+func (c *Cells) Run(ctx context.Context, cmd Command) (Result, error) {
+	rules := c.rules.real()
+	if dir, err := filepath.EvalSymlinks(cmd.Dir); err == nil {
+		cmd.Dir = dir
+	}
+	before := rules.watch()
+	cell, err := c.take(rules.look())
+	if err == nil && cell == nil {
+		cell, err = c.start(ctx, rules)
+	}
+	if err != nil {
+		return Result{Code: -1}, err
+	}
+	cmd.Env = cell.environ(cmd.Env)
+	code, err := cell.run(ctx, cmd)
+	if err != nil {
+		cell.end()
+	} else {
+		c.give(cell)
+	}
+	return Result{Code: code, Notes: before.restore()}, err
+}
+
+// start makes a cell.
+func (c *Cells) start(ctx context.Context, rules Rules) (*cell, error) {
+	files := rules.look()
+	rules = rules.withSockets()
+	version := landlockVersion()
+	off := c.off
+	if version < landlockLeast { // the mounts hold without it, and doctor says so
+		off = append(off[:len(off):len(off)], layerLandlock)
+	}
+	here, there, err := wires()
+	if err != nil {
+		return nil, err
+	}
+	process := exec.Command(c.program[0], c.program[1:]...)
+	process.Dir, process.Env, process.ExtraFiles = "/", []string{"GOMAXPROCS=2"}, []*os.File{there}
+	process.SysProcAttr = namespaces(rules, off)
+	err = process.Start()
+	err = errors.Join(err, there.Close())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("confine command: %w: start in namespaces of its own: %w; "+
+			"--unconfined runs commands without", ErrUnavailable, err), here.conn.Close())
+	}
+	cell := &cell{wire: here, process: process, files: files}
+	order := order{Setup: &setup{Rules: rules, Off: off, Landlock: version, Proxy: rules.Serve != nil && !rules.Network}}
+	_, handed, err := cell.ask(ctx, order)
+	if err != nil {
+		cell.end()
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, fmt.Errorf("confine command: %w: %w; --unconfined runs commands without", ErrUnavailable, err)
+	}
+	return cell, cell.serve(handed, rules.Serve)
+}
+
+// namespaces are those of a cell. Users are the same inside, as far as this
+// process may say so.
+func namespaces(rules Rules, off []string) *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWUTS}
+	for layer, flag := range map[string]uintptr{
+		layerProcesses: unix.CLONE_NEWPID, layerNetwork: unix.CLONE_NEWNET, layerIPC: unix.CLONE_NEWIPC,
+	} {
+		if !slices.Contains(off, layer) && (layer != layerNetwork || !rules.Network) {
+			attr.Cloneflags |= flag
+		}
+	}
+	attr.UidMappings, attr.GidMappings = identity("/proc/self/uid_map", os.Geteuid()), identity("/proc/self/gid_map", os.Getegid())
+	// Starting a program takes these from all users but 0. No command gets them.
+	attr.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_SETPCAP}
+	attr.GidMappingsEnableSetgroups = os.Geteuid() == 0
+	return attr
+}
+
+// identity maps each id to itself: all that there are for root, else one.
+func identity(file string, id int) []syscall.SysProcIDMap {
+	one := []syscall.SysProcIDMap{{ContainerID: id, HostID: id, Size: 1}}
+	if os.Geteuid() != 0 {
+		return one
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return one
+	}
+	var all []syscall.SysProcIDMap
+	for line := range bytes.Lines(data) {
+		fields := strings.Fields(string(line))
+		if len(fields) != 3 {
+			return one
+		}
+		first, err1 := strconv.Atoi(fields[0])
+		size, err2 := strconv.Atoi(fields[2])
+		if err1 != nil || err2 != nil {
+			return one
+		}
+		all = append(all, syscall.SysProcIDMap{ContainerID: first, HostID: first, Size: size})
+	}
+	return all
+}
+
+// ask sends an order and waits for the answer. A cell whose order is not wanted
+// any more is killed.
+func (c *cell) ask(ctx context.Context, o order, files ...*os.File) (reply, []*os.File, error) {
+	stop := context.AfterFunc(ctx, c.kill)
+	defer stop()
+	if err := c.wire.send(o, files...); err != nil {
+		return reply{}, nil, err
+	}
+	var r reply
+	got, err := c.wire.receive(&r)
+	switch {
+	case ctx.Err() != nil:
+		return r, nil, context.Cause(ctx)
+	case errors.Is(err, io.EOF):
+		return r, nil, errors.New("the process that confines the command ended unexpectedly")
+	case err == nil && r.Error != "":
+		err = errors.New(r.Error)
+	}
+	return r, got, err
+}
+
+func (c *cell) run(ctx context.Context, cmd Command) (int, error) {
+	output := cmd.Output
+	cmd.Output = nil
+	r, _, err := c.ask(ctx, order{Run: &cmd}, output)
+	return r.Code, err
+}
+
+// serve lets the proxy answer on the listener that the cell has made.
+func (c *cell) serve(files []*os.File, serve func(net.Listener)) error {
+	if len(files) == 0 {
+		return nil
+	}
+	defer files[0].Close()
+	l, err := net.FileListener(files[0])
+	if err != nil {
+		c.end()
+		return fmt.Errorf("listen in the cell: %w", err)
+	}
+	c.proxy = l
+	c.serving.Go(func() { serve(l) })
+	return nil
+}
+
+// environ is the environment of a command in the cell.
+func (c *cell) environ(env []string) []string {
+	kept := insideEnviron(env)
+	if c.proxy == nil {
+		return kept
+	}
+	kept = slices.DeleteFunc(kept, func(pair string) bool {
+		name, _, _ := strings.Cut(pair, "=")
+		return slices.Contains(proxyNames, strings.ToUpper(name))
+	})
+	return append(kept, proxyEnviron(c.proxy.Addr().String())...)
+}
+
+func (c *cell) kill() { _ = c.process.Process.Kill() } // it may have ended
+
+// end ends the cell and what runs in it.
+func (c *cell) end() {
+	_ = c.wire.conn.Close()
+	c.kill()
+	_ = c.process.Wait() // killed
+	if c.proxy != nil {
+		_ = c.proxy.Close()
+	}
+	c.serving.Wait()
+}

@@ -1,0 +1,79 @@
+package confine
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// Cells runs commands by the same rules, each in a cell. It makes cells as they
+// are needed and keeps those that are free. Close it.
+type Cells struct {
+	program []string // that is a cell: this one with ConfinedCommand
+	rules   Rules
+	off     []string // layers that a test leaves out
+
+	mu     sync.Mutex
+	free   []*cell
+	closed bool
+}
+
+// maxFree is how many cells wait for the next command.
+const maxFree = 4
+
+// New takes the rules for commands and the program that is a cell when it is
+// started: this one with ConfinedCommand. It starts nothing yet.
+func New(rules Rules, program ...string) *Cells {
+	return &Cells{program: program, rules: rules}
+}
+
+// Rules are those by which commands run.
+func (c *Cells) Rules() Rules { return c.rules.real() }
+
+// Close ends the cells, and what runs in them.
+func (c *Cells) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	for _, cell := range c.free {
+		cell.end()
+	}
+	c.free = nil
+	return nil
+}
+
+var errClosed = errors.New("the cells for commands are closed")
+
+// take returns a free cell that was made for the files as they are now, or nil.
+func (c *Cells) take(files string) (*cell, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, fmt.Errorf("confine command: %w", errClosed)
+	}
+	var found *cell
+	var kept []*cell
+	for _, cell := range c.free {
+		switch {
+		case cell.files != files:
+			cell.end()
+		case found == nil:
+			found = cell
+		default:
+			kept = append(kept, cell)
+		}
+	}
+	c.free = kept
+	return found, nil
+}
+
+// give takes a cell back whose command has ended.
+func (c *Cells) give(cell *cell) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || len(c.free) >= maxFree {
+		cell.end()
+		return
+	}
+	c.free = append(c.free, cell)
+}

@@ -1,0 +1,154 @@
+// Package confine runs commands behind walls that the kernel keeps: they write
+// only where they may, do not read what is secret, see no other process, and
+// reach no network.
+//
+// Its one rule: a wall that cannot be put up is an error, never a gap. Who
+// wants to go without must say so before.
+//
+// A command runs in a cell: this program started again as ConfinedCommand, in
+// namespaces of its own, of which it is the first process. A cell runs one
+// command at a time and ends all that the command started before it takes the
+// next. Cells owns the cells; a cell dies with the process that started it.
+package confine
+
+import (
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// ConfinedCommand is the hidden command as which this program is a cell.
+const ConfinedCommand = "confined"
+
+// Rules say what a command may do. Paths are absolute. Of two that contain
+// each other the longer one counts; what is Hidden is weaker than what is
+// Writable or Readable below it.
+type Rules struct {
+	Writable  []string // with all below; what does not exist is left out
+	Hidden    []string // cannot even be read
+	Readable  []string // below something hidden, or new since the cell was made
+	Protected []string // below something writable, and not to be changed
+	Temp      string   // the folder that commands see as /tmp; must exist
+	Devices   []string // device nodes beyond null, zero, full, random and urandom
+	Limits    Limits
+
+	// Aside is a folder that keeps what a command made in a protected place, and
+	// lost; "" keeps nothing.
+	Aside string
+
+	// Network leaves commands the network of this machine.
+	Network bool
+
+	// Serve is a proxy for commands that have no network of their own: it is
+	// called once for each cell, in a goroutine, with a listener that only the
+	// commands in it reach, until the listener is closed. May be nil.
+	Serve func(net.Listener) `json:"-"`
+}
+
+// Limits of one command; 0 leaves what this process has.
+type Limits struct {
+	Memory    uint64 // bytes of data of one process
+	Processes uint64 // of all processes and threads
+	CPU       uint64 // seconds of one process
+	FileSize  uint64 // bytes
+	Files     uint64 // open in one process
+}
+
+// A Command is a program to run in a cell.
+type Command struct {
+	Path   string
+	Args   []string // with the program's name
+	Env    []string
+	Dir    string
+	Output *os.File // standard output and error
+}
+
+// A Result is how a command ended.
+type Result struct {
+	Code  int      // exit status; 128+signal if a signal ended it
+	Notes []string // what was undone afterwards, in sentences
+}
+
+// Hides reports whether commands cannot read the file of that real path.
+func (r Rules) Hides(path string) bool {
+	hidden := longest(r.Hidden, path)
+	if hidden < 0 {
+		return false
+	}
+	shown := max(longest(r.Writable, path), longest(r.Readable, path))
+	return hidden >= shown
+}
+
+// Protects reports whether the path is one that commands may not change though
+// all around it is writable.
+func (r Rules) Protects(path string) bool {
+	return longest(r.Protected, path) >= 0
+}
+
+// Writes reports whether commands may write the path.
+func (r Rules) Writes(path string) bool {
+	return longest(r.Writable, path) >= 0 && !r.Protects(path) && !r.Hides(path)
+}
+
+// longest is the length of the longest of dirs that path is, or is below; -1
+// if there is none.
+func longest(dirs []string, path string) int {
+	best := -1
+	for _, dir := range dirs {
+		if within(dir, path) {
+			best = max(best, len(dir))
+		}
+	}
+	return best
+}
+
+// within reports whether path is dir or below it. Both are clean.
+func within(dir, path string) bool {
+	return path == dir || dir == "/" || strings.HasPrefix(path, dir+string(filepath.Separator))
+}
+
+// real is the rules with the links in their paths followed, in the order of
+// the paths, so that what contains comes before what is contained.
+func (r Rules) real() Rules {
+	r = r.machine()
+	r.Writable, r.Hidden = resolved(r.Writable), resolved(r.Hidden)
+	r.Readable, r.Protected = resolved(r.Readable), resolvedParents(r.Protected)
+	r.Protected = slices.DeleteFunc(r.Protected, func(p string) bool { return longest(r.Writable, p) < 0 })
+	r.Readable = slices.DeleteFunc(r.Readable, func(p string) bool { return longest(r.Writable, p) > longest(r.Hidden, p) })
+	if temp := resolved([]string{r.Temp}); r.Temp != "" {
+		r.Temp = temp[0]
+	}
+	return r
+}
+
+func resolved(paths []string) []string {
+	var real []string
+	for _, p := range paths {
+		if to, err := filepath.EvalSymlinks(p); err == nil {
+			p = to
+		}
+		real = append(real, filepath.Clean(p))
+	}
+	slices.Sort(real)
+	return slices.Compact(real)
+}
+
+// resolvedParents leaves a link that is itself named as it is: it is the link
+// that is protected.
+func resolvedParents(paths []string) []string {
+	var real []string
+	for _, p := range paths {
+		if to, err := filepath.EvalSymlinks(filepath.Dir(p)); err == nil {
+			p = filepath.Join(to, filepath.Base(p))
+		}
+		real = append(real, filepath.Clean(p))
+	}
+	slices.Sort(real)
+	return slices.Compact(real)
+}
+
+// ErrUnavailable is the error of a machine that cannot put the walls up.
+var ErrUnavailable = errors.New("this machine cannot confine commands")

@@ -1,0 +1,62 @@
+package confine
+
+import (
+	"fmt"
+	"strings"
+)
+
+// String says what holds commands back.
+func (c *Cells) String() string {
+	network := "reach no network"
+	switch {
+	case c.rules.Network:
+		network = "reach the network"
+	case c.rules.Serve != nil:
+		network = "reach the network by the proxy alone"
+	}
+	return "commands write only the workspace, caches and /tmp, do not read keys, and " + network
+}
+
+// explained is how much of the end of an output is looked at.
+const explained = 4 << 10
+
+// refusals are what programs print when a wall stops them.
+var refusals = []struct {
+	words []string
+	note  string
+}{
+	{
+		[]string{"Read-only file system", "Permission denied", "EROFS", "EACCES"},
+		"The sandbox may have refused this: commands write only %s, and keys and this program's state look empty or cannot be read. " +
+			"If the command needs another folder, ask the person for that one.",
+	},
+	{
+		[]string{"Operation not permitted", "EPERM"},
+		"The sandbox may have refused this: commands have no privileges, cannot look into other processes, and change no mounts or owners.",
+	},
+	{
+		[]string{
+			"Network is unreachable", "Temporary failure in name resolution", "Could not resolve host", "Name or service not known",
+			"nodename nor servname", "getaddrinfo", "ENETUNREACH", "EAI_AGAIN", "dns error", "NameResolutionError",
+		},
+		"The sandbox gives commands no network of their own. Use the tools for the Hub, papers and the web, or a job; or ask the person for the one host.",
+	},
+}
+
+// Explain says what a failed command's output has to do with the walls: a
+// sentence or none.
+func (c *Cells) Explain(output string) []string {
+	end := output[max(0, len(output)-explained):]
+	for _, r := range refusals {
+		for _, words := range r.words {
+			if !strings.Contains(end, words) {
+				continue
+			}
+			if strings.Contains(r.note, "%s") {
+				return []string{fmt.Sprintf(r.note, strings.Join(append(c.rules.Writable[:min(len(c.rules.Writable), 1):1], "caches and /tmp"), ", "))}
+			}
+			return []string{r.note}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,284 @@
+package confine
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"os"
+	"os/signal"
+	"runtime"
+	"slices"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// An order is what a cell is told, one of its fields.
+type order struct {
+	Setup *setup   `json:",omitempty"`
+	Run   *Command `json:",omitempty"`
+}
+
+// setup makes a process a cell.
+type setup struct {
+	Rules    Rules
+	Off      []string // layers that a test leaves out
+	Landlock int      // version
+	Proxy    bool     // a listener is wanted
+}
+
+// A reply is a cell's answer to an order.
+type reply struct {
+	Error string `json:",omitempty"`
+	Code  int
+}
+
+// A helper is the inside of a cell: it starts as the first process of its
+// namespaces, makes the walls, and starts the commands inside.
+type helper struct {
+	wire  wire
+	setup setup
+	rules landlock
+	calls filter
+	null  *os.File
+}
+
+// wireFD is the descriptor on which a cell finds its orders.
+const wireFD = 3
+
+// Main is the whole life of a cell, a process of its own: it ends when the one
+// who gives the orders is gone, and everything in the cell with it.
+func Main() error {
+	// Of commands, maybe. Caught and dropped: what is ignored would be in them too.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE)
+	watched, err := unix.FcntlInt(wireFD, unix.F_DUPFD_CLOEXEC, wireFD+1)
+	if err != nil {
+		return fmt.Errorf("%s is for this program itself: %w", ConfinedCommand, err)
+	}
+	go endWith(watched)
+	w, err := newWire(os.NewFile(wireFD, "cell"))
+	if err != nil {
+		return fmt.Errorf("%s is for this program itself: %w", ConfinedCommand, err)
+	}
+	h := &helper{wire: w}
+	for {
+		var o order
+		files, err := w.receive(&o)
+		if err != nil {
+			return nil //nolint:nilerr // nobody is there any more
+		}
+		answer, out := h.obey(o, files)
+		if err := w.send(answer, out...); err != nil {
+			return nil //nolint:nilerr // as above
+		}
+		for _, f := range slices.Concat(files, out) {
+			_ = f.Close() // were handed over
+		}
+	}
+}
+
+// endWith ends this process, and so all in the cell, when the other end of the
+// line is closed: also in the middle of a command.
+func endWith(line int) {
+	for {
+		polled := []unix.PollFd{{Fd: int32(line), Events: unix.POLLRDHUP}}
+		if _, err := unix.Poll(polled, -1); err == nil && polled[0].Revents != 0 {
+			os.Exit(0)
+		}
+	}
+}
+
+func (h *helper) obey(o order, files []*os.File) (reply, []*os.File) {
+	var out []*os.File
+	code, err := -1, errors.New("the cell does not understand its order")
+	switch {
+	case o.Setup != nil:
+		h.setup = *o.Setup
+		out, err = h.prepare()
+	case o.Run != nil && len(files) == 1:
+		o.Run.Output = files[0]
+		code, err = h.run(*o.Run)
+	}
+	if err != nil {
+		return reply{Error: err.Error(), Code: code}, nil
+	}
+	return reply{Code: code}, out
+}
+
+func (h *helper) on(layer string) bool { return !slices.Contains(h.setup.Off, layer) }
+
+// prepare makes the walls that all commands of the cell share.
+func (h *helper) prepare() ([]*os.File, error) {
+	if h.on(layerLimits) {
+		// What a command does to the machine's memory is its own end before ours.
+		// Where the kernel refuses, the walls stand without it.
+		_ = os.WriteFile("/proc/self/oom_score_adj", []byte("800"), 0)
+	}
+	if h.on(layerDescriptors) {
+		if err := unix.CloseRange(wireFD, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+			return nil, fmt.Errorf("%s: keep files that are open from commands: %w", layerDescriptors, err)
+		}
+	}
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil { // none may look into this process
+		return nil, fmt.Errorf("close the cell to others: %w", err)
+	}
+	mask := unix.Umask(0)
+	r := h.setup.Rules
+	if h.on(layerMounts) {
+		if err := (&tree{rules: r, alone: h.on(layerProcesses)}).build(); err != nil {
+			return nil, fmt.Errorf("%s: %w", layerMounts, err)
+		}
+	}
+	unix.Umask(mask)
+	var err error
+	if h.null, err = os.OpenFile("/dev/null", os.O_RDWR, 0); err != nil {
+		return nil, fmt.Errorf("open /dev/null: %w", err)
+	}
+	if h.on(layerLandlock) {
+		if h.rules, err = newLandlock(h.setup.Landlock); err == nil {
+			err = h.rules.allowRules(r, h.on(layerMounts))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", layerLandlock, err)
+		}
+	}
+	h.calls = newFilter(true)
+	if h.on(layerLimits) {
+		if err := limit(r.Limits); err != nil {
+			return nil, fmt.Errorf("%s: %w", layerLimits, err)
+		}
+	}
+	if h.on(layerNetwork) && !r.Network {
+		if err := loopbackUp(); err != nil {
+			return nil, fmt.Errorf("%s: %w", layerNetwork, err)
+		}
+	}
+	return h.listen()
+}
+
+// listen makes the listener of the proxy.
+func (h *helper) listen() ([]*os.File, error) {
+	if !h.setup.Proxy {
+		return nil, nil
+	}
+	l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		return nil, fmt.Errorf("listen for commands: %w", err)
+	}
+	defer func() { _ = l.Close() }() // its copy goes out
+	f, err := l.File()
+	if err != nil {
+		return nil, fmt.Errorf("listen for commands: %w", err)
+	}
+	return []*os.File{f}, nil
+}
+
+// run starts the command, waits for it and ends all that is left of it.
+func (h *helper) run(c Command) (int, error) {
+	pid, err := h.start(c)
+	if err != nil {
+		return -1, err
+	}
+	if n := h.setup.Rules.Limits.CPU; n > 0 && h.on(layerLimits) {
+		_ = unix.Prlimit(pid, unix.RLIMIT_CPU, &unix.Rlimit{Cur: n, Max: n + 1}, nil) // ESRCH: it has ended
+	}
+	status, err := h.reap(pid)
+	if err != nil {
+		return -1, err
+	}
+	if status.Signaled() {
+		return 128 + int(status.Signal()), nil
+	}
+	return status.ExitStatus(), nil
+}
+
+// start starts the command on a thread that takes the walls on and is then
+// thrown away: they are for good, and a thread hands them to what it starts.
+func (h *helper) start(c Command) (pid int, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked, so that the thread ends here
+		if err = h.restrict(); err != nil {
+			return
+		}
+		pid, err = syscall.ForkExec(c.Path, c.Args, &syscall.ProcAttr{
+			Dir: c.Dir, Env: c.Env,
+			Files: []uintptr{h.null.Fd(), c.Output.Fd(), c.Output.Fd()},
+			Sys:   &syscall.SysProcAttr{Setsid: true},
+		})
+		if err != nil {
+			err = fmt.Errorf("start command: %w", err)
+		}
+	}()
+	<-done
+	return pid, err
+}
+
+// restrict puts the walls of a thread on this one.
+func (h *helper) restrict() error {
+	if h.on(layerCapabilities) {
+		if err := dropCapabilities(); err != nil {
+			return fmt.Errorf("%s: %w", layerCapabilities, err)
+		}
+	}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("forbid new privileges: %w", err)
+	}
+	if h.on(layerLandlock) {
+		if err := h.rules.restrict(); err != nil {
+			return err
+		}
+	}
+	if h.on(layerSeccomp) {
+		return h.calls.install()
+	}
+	return nil
+}
+
+// reap waits for the command, then ends every other process of the cell.
+func (h *helper) reap(pid int) (unix.WaitStatus, error) {
+	var status, other unix.WaitStatus
+	for {
+		got, err := unix.Wait4(-1, &other, 0, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return status, fmt.Errorf("wait for command: %w", err)
+		}
+		if got == pid && (other.Exited() || other.Signaled()) {
+			status = other
+			break
+		}
+	}
+	if !h.on(layerProcesses) {
+		_ = unix.Kill(-pid, unix.SIGKILL) // ESRCH when all have ended
+		return status, nil
+	}
+	return status, killRest()
+}
+
+// restTime is how long what a command left may take to die, as many processes on
+// a busy machine do. Who takes longer costs the cell.
+const restTime = 10 * time.Second
+
+// killRest ends all processes but this one: it is the first of its namespace,
+// and sees none outside.
+func killRest() error {
+	if os.Getpid() != 1 {
+		return errors.New("the cell is not the first process of its namespace")
+	}
+	for deadline := time.Now().Add(restTime); time.Now().Before(deadline); {
+		_ = unix.Kill(-1, unix.SIGKILL) // ESRCH when all have ended
+		switch got, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); {
+		case errors.Is(err, unix.ECHILD):
+			return nil
+		case got == 0 || err != nil:
+			time.Sleep(200 * time.Microsecond)
+		}
+	}
+	return errors.New("processes of the command do not end")
+}

@@ -1,0 +1,70 @@
+package local_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"ml-intern/internal/confine"
+	"ml-intern/internal/job"
+)
+
+// A confined job does its work, and nothing else.
+func TestConfinedJob(t *testing.T) {
+	t.Parallel()
+	dir, keys, temp := t.TempDir(), t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(keys, "key"), []byte("SECRET-7f3a"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "train.py"), []byte(`
+import os, socket
+open(os.path.join(os.environ["OUTPUT_DIR"], "out.txt"), "w").write("done")
+open("/tmp/seen", "w").write("x")
+try: print(open("`+keys+`/key").read())
+except OSError as e: print("kept:", e)
+for path in ("/etc/ml-intern-escape", "`+keys+`/new", "/proc/sys/kernel/core_pattern"):
+    try: open(path, "a"); print("ESCAPED", path)
+    except OSError as e: print("kept:", e)
+for pid in os.listdir("/proc"):
+    if pid.isdigit() and pid != str(os.getpid()):
+        try: print("ESCAPED" if open("/proc/%s/environ" % pid).read() else "")
+        except OSError: pass
+try: os.kill(os.getppid(), 0); print("ESCAPED to the parent")
+except OSError as e: print("kept:", e)
+os.makedirs(".git/hooks"); open(".git/hooks/pre-commit", "w").write("x")
+print([n for _, n in socket.if_nameindex()])
+`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b := newBackend(t)
+	b.Cell = []string{"env", noRaceWait, self(), confine.ConfinedCommand}
+	b.Rules = func(dir string) (*confine.Rules, error) {
+		return &confine.Rules{Writable: []string{dir}, Hidden: []string{keys, b.Dir}, Protected: confine.ProjectPaths(dir), Temp: temp}, nil
+	}
+	status, err := b.Submit(t.Context(), job.Spec{Dir: dir, Script: "train.py"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, err := job.Wait(t.Context(), b, []string{status.ID}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	for line, err := range b.Logs(t.Context(), status.ID, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.WriteString(line.Text + "\n")
+	}
+	if text := log.String(); ended[0].State != job.Succeeded || strings.Contains(text, "ESCAPED") || strings.Contains(text, "SECRET") ||
+		strings.Count(text, "kept:") < 4 || !strings.Contains(text, "git would run it later") {
+		t.Errorf("%s: %s\n%s", ended[0].State, ended[0].Reason, text)
+	}
+	if data, err := os.ReadFile(filepath.Join(dir, "runs", status.ID, "out.txt")); err != nil || string(data) != "done" {
+		t.Errorf("its result is %q, %v", data, err)
+	}
+	if _, err := os.Stat(filepath.Join(temp, "seen")); err != nil {
+		t.Errorf("its temporary file: %v", err)
+	}
+}
