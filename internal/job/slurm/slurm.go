@@ -95,7 +95,10 @@ type Backend struct {
 	doubts doubts
 }
 
-var _ job.Backend = (*Backend)(nil)
+var (
+	_ job.Backend = (*Backend)(nil)
+	_ job.Sweeper = (*Backend)(nil)
+)
 
 func (b *Backend) records() job.Records { return job.Records{Dir: b.Dir} }
 
