@@ -137,6 +137,7 @@ type Status struct {
 	Submitted time.Time `json:"submitted,omitzero"`
 	Started   time.Time `json:"started,omitzero"`
 	Finished  time.Time `json:"finished,omitzero"`
+	Removed   time.Time `json:"removed,omitzero"` // what it left where it ran was removed then, its log too
 
 	EarlierSeconds float64 `json:"earlier_seconds,omitempty"` // that attempts before the one of Started ran
 	Retries        int     `json:"retries,omitempty"`         // that follow the first attempt at most

@@ -3,6 +3,7 @@ package tools
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -156,7 +157,7 @@ func finishedRun(ctx context.Context, backend job.Backend, sb files, id string) 
 	if status.State != job.Succeeded {
 		return experiment.Run{}, fmt.Errorf("job %s (%s) is %s; only runs that succeeded can be compared", id, status.Name, status.State)
 	}
-	if err := backend.Collect(ctx, id); err != nil {
+	if err := backend.Collect(ctx, id); err != nil && !errors.Is(err, job.ErrRemoved) { // what was here is here
 		return experiment.Run{}, fmt.Errorf("bring the results of job %s here: %w", id, err)
 	}
 	metrics, err := readMetrics(ctx, sb, status)

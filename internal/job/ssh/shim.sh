@@ -515,6 +515,26 @@ sums() {
 	fi
 }
 
+# size prints how many KB a job's folder has. No link is followed.
+size() {
+	if [ -d "$root/$1" ] && [ ! -L "$root/$1" ]; then
+		du -sk "$root/$1" 2>/dev/null | cut -f1
+	else
+		echo 0
+	fi
+}
+
+# remove deletes the folder of a job that is over, and says so. A link is
+# deleted, and not what it leads to.
+remove() {
+	case $(look "$1") in
+	*"${tab}running${tab}"* | *"${tab}queued${tab}"*) echo "it is not over here"; return ;;
+	esac
+	rm -f "$root/active/$1" "$root/queue/"?pu.*".$1"
+	[ -L "$root/$1" ] || [ ! -d "$root/$1" ] || find "$root/$1" -type d ! -perm -700 -exec chmod u+rwx {} \; 2>/dev/null
+	if rm -rf "${root:?}/$1"; then echo removed; fi 2>&1
+}
+
 # facts tells what this machine is.
 facts() {
 	echo "cpus $(cores)"
@@ -557,5 +577,7 @@ log) show_log "$2" "$3" "$4" ;;
 sums) sums "$2" ;;
 fetch) COPYFILE_DISABLE=1 tar -cf - -C "$root/$2/start/out" . ;;
 facts) facts ;;
+size) size "$2" ;;
+remove) remove "$2" 2>&1 ;;
 *) exit 2 ;;
 esac
