@@ -93,6 +93,7 @@ type Backend struct {
 	parts  cached[[]partition]
 	live   live
 	doubts doubts
+	disks  sync.Map // folder to *cached[job.Gauge]
 }
 
 var (
