@@ -239,7 +239,9 @@ func (t turn) runBatch(ctx context.Context, calls []llm.ToolCall) error {
 	limit := t.resultBytes()
 	var wg sync.WaitGroup
 	for i, call := range calls {
-		wg.Go(func() { t.runCall(ctx, call, *starts[i].Started, limit, out) })
+		started := starts[i].Started
+		with := tool.Call{ID: t.label(call.ID), Args: call.Args, WorstUSD: started.WorstUSD, Again: started.Again, Since: t.session.Began(call.ID)}
+		wg.Go(func() { t.runCall(ctx, call, with, limit, out) })
 	}
 	go func() { wg.Wait(); close(out) }()
 	defer func() { // stop what still runs, wait for it, and keep what it brought
@@ -279,6 +281,9 @@ func (t turn) follow(ctx context.Context, calls []llm.ToolCall, out <-chan sessi
 				t.release(*ev.Result)
 				running = slices.DeleteFunc(running, func(c llm.ToolCall) bool { return c.ID == ev.Result.CallID })
 			}
+			if ev.Waiting != nil {
+				running = slices.DeleteFunc(running, func(c llm.ToolCall) bool { return c.ID == ev.Waiting.CallID })
+			}
 			ticker.Reset(quiet)
 		case <-ticker.C:
 			if len(running) == 0 {
@@ -292,26 +297,23 @@ func (t turn) follow(ctx context.Context, calls []llm.ToolCall, out <-chan sessi
 	}
 }
 
-// runCall runs one call and sends its progress and its result. A call that a
-// stop cut short sends none if it can be finished later.
-func (t turn) runCall(ctx context.Context, call llm.ToolCall, started session.Started, limit int, out chan<- session.Event) {
+// runCall runs one call and sends its progress and its result, or that it waits.
+// A call that a stop cut short sends none if it can be finished later.
+func (t turn) runCall(ctx context.Context, call llm.ToolCall, with tool.Call, limit int, out chan<- session.Event) {
 	start := time.Now()
 	var mu sync.Mutex
 	over := false // a tool may leave something behind that goes on logging
-	res := t.Tools.Run(ctx, call.Name, tool.Call{
-		ID:   t.label(call.ID),
-		Args: call.Args, WorstUSD: started.WorstUSD, Again: started.Again,
-		Log: func(line string) {
-			mu.Lock()
-			defer mu.Unlock()
-			if !over {
-				select {
-				case out <- session.Event{Log: &session.Log{CallID: call.ID, Line: line}}:
-				case <-ctx.Done(): // nobody may be listening any more
-				}
+	with.Log = func(line string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !over {
+			select {
+			case out <- session.Event{Log: &session.Log{CallID: call.ID, Line: line}}:
+			case <-ctx.Done(): // nobody may be listening any more
 			}
-		},
-	})
+		}
+	}
+	res := t.Tools.Run(ctx, call.Name, with)
 	mu.Lock()
 	over = true
 	mu.Unlock()
@@ -320,6 +322,13 @@ func (t turn) runCall(ctx context.Context, call llm.ToolCall, started session.St
 			return
 		}
 		res.Text = fmt.Sprintf("%s%v\n%s", interrupted, cause, res.Text)
+	}
+	if res.Waits != nil {
+		if t.Tools.Resumable(call) {
+			out <- session.Event{Waiting: &session.Waiting{CallID: call.ID, Waiting: *res.Waits}}
+			return
+		}
+		res = tool.Output{Text: "this call cannot wait: what it began is unknown", IsError: true} // a defect of the tool
 	}
 	result := session.Result{CallID: call.ID, Output: res, Seconds: time.Since(start).Seconds()}
 	if err := t.limit(&result, limit); err != nil {

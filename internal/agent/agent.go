@@ -60,11 +60,18 @@ type Agent struct {
 	// Charges says what became of charges that are open, of those of which it
 	// can say it. Nil means that no job costs anything.
 	Charges func(ctx context.Context, open []tool.Charge) []tool.Charge
+
+	// Wake returns when there is something to look at in what a turn waits for,
+	// or with the error that ended ctx. It shows how things stand meanwhile, and
+	// may do so from several goroutines. Nil means that nobody waits here.
+	Wake func(ctx context.Context, waits []session.Waiting, show func(session.Log)) error
 }
 
 // Run answers one prompt. It yields each event after saving it. An empty
 // prompt goes on where the session's log ends, after a crash for instance. A
-// caller that stops ranging ends the turn.
+// caller that stops ranging ends the turn. A turn may also end without an answer
+// or an error: then Session.Waiting says what it waits for, and Run goes on when
+// that is there. See RunToAnswer.
 func (a *Agent) Run(ctx context.Context, s *session.Session, prompt string) iter.Seq2[session.Event, error] {
 	return func(yield func(session.Event, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -76,13 +83,18 @@ func (a *Agent) Run(ctx context.Context, s *session.Session, prompt string) iter
 		if err == nil || errors.Is(err, errStopped) {
 			return
 		}
-		failed := session.Event{Failed: &session.Failed{Reason: a.Reason(err), Text: err.Error()}}
-		failed, saveErr := s.Record(context.WithoutCancel(ctx), failed)
-		if !errors.Is(err, errSave) { // else it says the same
-			err = errors.Join(err, saveErr)
-		}
-		yield(failed, err)
+		yield(a.failed(ctx, s, err))
 	}
+}
+
+// failed records that a turn ended without an answer.
+func (a *Agent) failed(ctx context.Context, s *session.Session, err error) (session.Event, error) {
+	failed := session.Event{Failed: &session.Failed{Reason: a.Reason(err), Text: err.Error()}}
+	failed, saveErr := s.Record(context.WithoutCancel(ctx), failed)
+	if !errors.Is(err, errSave) { // else it says the same
+		err = errors.Join(err, saveErr)
+	}
+	return failed, err
 }
 
 // A turn is one run of the loop.
@@ -129,6 +141,9 @@ func (t turn) run(ctx context.Context, prompt string) error {
 		if err := t.settle(ctx); err != nil {
 			return err
 		}
+		if len(t.session.Waiting()) > 0 {
+			return nil
+		}
 		if err := t.guard(ctx); err != nil {
 			return err
 		}
@@ -152,6 +167,9 @@ func (t turn) run(ctx context.Context, prompt string) error {
 func (t turn) begin(ctx context.Context, prompt string) error {
 	for _, call := range t.session.Pending() {
 		text := interrupted + "the person stopped this turn and said something else"
+		if call.Waits != nil {
+			text = "the person spoke before what you waited for was there; it goes on, so wait again if you still need it"
+		}
 		if err := t.drop(ctx, call, text); err != nil {
 			return err
 		}

@@ -121,6 +121,8 @@ func kind(ev session.Event) string {
 		return "decided:" + ev.Decided.Verdict
 	case ev.Started != nil:
 		return "started"
+	case ev.Waiting != nil:
+		return "waiting"
 	case ev.Result != nil:
 		return "result"
 	case ev.Compact != nil:

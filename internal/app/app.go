@@ -247,9 +247,9 @@ type Conversation struct {
 	release func() error
 }
 
-// Run answers the prompt; see agent.Run.
+// Run answers the prompt; see agent.RunToAnswer.
 func (c *Conversation) Run(ctx context.Context, prompt string) iter.Seq2[session.Event, error] {
-	return c.Agent.Run(ctx, c.Session, prompt)
+	return c.Agent.RunToAnswer(ctx, c.Session, prompt)
 }
 
 // Close gives the session back.
@@ -279,7 +279,10 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 		Reason:   func(err error) string { return Classify(err).Reason },
 		Charges:  charges(a.jobs),
 	}
-	router, err := a.tools(ctx, opened.ID, a.research(ag, opened))
+	checks := a.checks()
+	waiting := tools.NewWaiting(a.watcher(opened.ID), a.keeper(), checks.progressed)
+	ag.Wake = wake(waiting)
+	router, err := a.tools(ctx, opened.ID, a.research(ag, opened), checks, waiting)
 	if err != nil {
 		return nil, err
 	}
@@ -301,10 +304,25 @@ func retry(cfg *config.Config) llm.RetryOptions {
 	return llm.RetryOptions{}
 }
 
+// wake waits for whatever the calls of a session wait for.
+func wake(w *tools.Waiting) func(context.Context, []session.Waiting, func(session.Log)) error {
+	return func(ctx context.Context, waits []session.Waiting, show func(session.Log)) error {
+		var ids []string
+		var until time.Time // the earliest
+		for _, wait := range waits {
+			ids = append(ids, wait.Jobs...)
+			if !wait.Until.IsZero() && (until.IsZero() || wait.Until.Before(until)) {
+				until = wait.Until
+			}
+		}
+		return w.Wake(ctx, ids, until, func(line string) { show(session.Log{CallID: waits[0].CallID, Line: line}) })
+	}
+}
+
 // tools lists every built-in tool, for the session of that id.
-func (a *App) tools(ctx context.Context, id string, research tool.Tool) (*tool.Router, error) {
+func (a *App) tools(ctx context.Context, id string, research tool.Tool, checks checks, waiting *tools.Waiting) (*tool.Router, error) {
 	sb := a.sandbox()
-	remote, kept, checks := a.hubClient, a.newCollection(id), a.checks()
+	remote, kept := a.hubClient, a.newCollection(id)
 	uploads := filepath.Join(a.cfg.Paths.State, "uploads")
 	return tool.NewRouter(append([]tool.Tool{
 		tools.Plan(),
@@ -313,7 +331,7 @@ func (a *App) tools(ctx context.Context, id string, research tool.Tool) (*tool.R
 		tools.Bash(sb, checks.trying),
 		tools.JobSubmit(a.jobs, a.quote(ctx), checks, sb.Confinement(), a.cfg.Dir),
 		tools.JobHardware(a.jobs),
-		tools.JobWait(tools.Waiting{Watcher: a.watcher(id), Keeper: a.keeper(), Progressed: checks.progressed}, sb),
+		tools.JobWait(waiting, sb),
 		tools.JobLogs(a.jobs),
 		tools.JobMetrics(&watch.Metrics{Backend: a.jobs, Getenv: a.cfg.Getenv, Dashboard: a.dashboard}, checks.progressed),
 		tools.JobCancel(a.jobs),
@@ -342,7 +360,10 @@ func (a *App) readers() []tool.Tool {
 func (a *App) sandbox() sandbox.Local {
 	vault := sandbox.NewVault(filepath.Join(a.cfg.Paths.State, "kept"), a.cfg.Dir)
 	vault.Skip = a.writtenByJobs
-	return sandbox.Local{Dir: a.cfg.Dir, Env: sandbox.Environ(a.cfg.Environ()), Vault: vault}
+	return sandbox.Local{
+		Dir: a.cfg.Dir, Env: sandbox.Environ(a.cfg.Environ()), Vault: vault,
+		Hidden: hidden(a.cfg), Shown: shown(a.cfg), Locked: sandbox.Locked(),
+	}
 }
 
 // writtenByJobs are the folders that running jobs of this machine write to: what

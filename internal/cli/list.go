@@ -159,6 +159,8 @@ func (p *printerOf) event(ev session.Event) {
 		p.line("%s  asked    %s", clock, ev.Asked.Reason)
 	case ev.Decided != nil:
 		p.line("%s  decided  %s by %s", clock, ev.Decided.Verdict, ev.Decided.By)
+	case ev.Waiting != nil:
+		p.line("%s  waiting  for %s", clock, waitingFor(*ev.Waiting))
 	case ev.Result != nil:
 		summary := ev.Result.Summary
 		if summary == "" {

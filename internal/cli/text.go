@@ -97,6 +97,8 @@ func (p *progress) event(ev session.Event) error {
 	case ev.Log != nil && (p.verbose || time.Since(p.lastLog) >= logEvery):
 		p.lastLog = time.Now()
 		p.printf("    %s\n", shorten(ev.Log.Line, 150))
+	case ev.Waiting != nil:
+		p.printf("  waiting for %s, without any model call\n", waitingFor(*ev.Waiting))
 	case ev.Result != nil:
 		p.result(*ev.Result)
 	case ev.Note != nil && p.verbose:
@@ -131,6 +133,19 @@ func (p *progress) started(call llm.ToolCall, again bool) {
 		verb = "> (going on)"
 	}
 	p.printf("%s %s %s\n", verb, call.Name, argsLine(call.Args))
+}
+
+// waitingFor names the jobs, and when the waiting ends.
+func waitingFor(w session.Waiting) string {
+	text := "job "
+	if len(w.Jobs) > 1 {
+		text = "jobs "
+	}
+	text += shorten(strings.Join(w.Jobs, ", "), 100)
+	if !w.Until.IsZero() {
+		text += " until " + w.Until.Local().Format("15:04:05")
+	}
+	return text
 }
 
 // argsLine shows the arguments of a call in one line: the values that tell

@@ -28,6 +28,8 @@ type Options struct {
 	MaxBytes int64
 	// MaxRows stops the reading after so many rows. No limit if zero.
 	MaxRows int64
+	// Open opens the file; os.Open if nil.
+	Open func(path string) (*os.File, error)
 	// AvailableMemory is what a training job could take, in bytes; a file that
 	// needs more is refused with CodeTooLarge. Not checked if zero.
 	// AvailableMemory, the function, finds it.

@@ -83,7 +83,11 @@ func open(path string, opts Options) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(path)
+	opener := opts.Open
+	if opener == nil {
+		opener = os.Open
+	}
+	f, err := opener(path)
 	if err != nil {
 		return nil, fmt.Errorf("open table: %w", err)
 	}

@@ -45,15 +45,12 @@ func (u *upload) weigh() error {
 		u.size = int64(len(u.Content))
 		return nil
 	}
-	info, err := os.Stat(u.Local)
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a file", u.Local)
-	}
+	body, size, err := u.open()
 	if err != nil {
 		return err
 	}
-	u.size = info.Size()
-	return nil
+	u.size = size
+	return body.Close()
 }
 
 // hashedAhead is from which size on files are read for their hashes before the

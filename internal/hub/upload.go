@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -18,6 +19,7 @@ import (
 type File struct {
 	Path    string
 	Local   string // the file on the disk; "" if Content is meant
+	Root    string // if set, a folder above Local that no link may lead out of
 	Content []byte
 }
 
@@ -133,7 +135,7 @@ func (f File) open() (seekCloser, int64, error) {
 	if f.Local == "" {
 		return memory{bytes.NewReader(f.Content)}, int64(len(f.Content)), nil
 	}
-	file, err := os.Open(f.Local)
+	file, err := f.openLocal()
 	if err != nil {
 		return nil, 0, err
 	}
@@ -145,6 +147,23 @@ func (f File) open() (seekCloser, int64, error) {
 		return nil, 0, errors.Join(err, file.Close())
 	}
 	return file, info.Size(), nil
+}
+
+func (f File) openLocal() (*os.File, error) {
+	if f.Root == "" {
+		return os.Open(f.Local)
+	}
+	rel, err := filepath.Rel(f.Root, f.Local)
+	if err != nil {
+		return nil, err
+	}
+	return os.OpenInRoot(f.Root, rel)
+}
+
+// Open opens the content.
+func (f File) Open() (io.ReadCloser, error) {
+	body, _, err := f.open()
+	return body, err
 }
 
 // checkCard asks the Hub whether it can read the card, before anything is

@@ -19,6 +19,10 @@ type Local struct {
 	Dir   string   // the workspace, absolute
 	Env   []string // of commands; see Environ
 	Vault Vault
+
+	Hidden []string // absolute paths of files and folders that may be neither read nor written
+	Shown  []string // folders below hidden ones that may be read
+	Locked []string // paths in the workspace, with slashes, that may be read and not written
 }
 
 var _ Sandbox = Local{}
@@ -131,22 +135,16 @@ func within(dir, path string) bool {
 
 // ReadFile implements Sandbox.
 func (l Local) ReadFile(_ context.Context, path string, max int64) ([]byte, error) {
-	abs, _ := l.Resolve(path)
-	f, err := os.Open(abs)
+	f, err := l.Open(path)
 	if err != nil {
-		return nil, readable(err, path)
+		return nil, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	switch {
-	case info.IsDir():
-		return nil, fmt.Errorf("%s is a folder, not a file", path)
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is not a regular file", path)
-	case info.Size() > max:
+	if info.Size() > max {
 		return nil, fmt.Errorf("%s has %d bytes, more than the %d that can be read at once", path, info.Size(), max)
 	}
 	data, err := io.ReadAll(io.LimitReader(f, max))
@@ -177,19 +175,110 @@ func (l Local) WriteFile(ctx context.Context, path string, data []byte) (Kept, e
 		return Kept{}, fmt.Errorf("open workspace: %w", err)
 	}
 	defer root.Close()
+	folder, err := l.folder(root, rel)
+	if err != nil {
+		return Kept{}, fmt.Errorf("write %s: %w", path, err)
+	}
+	defer folder.Close()
 	kept, err := l.Vault.save(ctx, l.Dir, rel)
 	if err != nil {
 		return Kept{}, fmt.Errorf("write %s: %w; it was not touched", path, err)
 	}
-	if err := replace(root, rel, data); err != nil {
+	if err := replace(folder, filepath.Base(rel), data); err != nil {
 		return Kept{}, fmt.Errorf("write %s: %w", path, err)
 	}
 	return kept, nil
 }
 
-func replace(root *os.Root, rel string, data []byte) error {
+// folder opens the folder of a file that is to be written, and makes it if it
+// is not there. What is written through it lands there, whatever becomes of the
+// links that led to it.
+func (l Local) folder(root *os.Root, rel string) (*os.Root, error) {
+	there, below, err := deepest(root, rel)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.writable(there, below); err != nil {
+		return nil, errors.Join(err, there.Close())
+	}
+	dir := filepath.Dir(below)
+	if dir == "." {
+		return there, nil
+	}
+	defer there.Close()
+	if err := there.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	folder, err := there.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.writable(folder, filepath.Base(rel)); err != nil { // somebody was faster
+		return nil, errors.Join(err, folder.Close())
+	}
+	return folder, nil
+}
+
+// deepest opens the deepest folder on the way to rel that exists. It returns
+// what is left of the way.
+func deepest(root *os.Root, rel string) (there *os.Root, below string, err error) {
+	for at := filepath.Dir(rel); ; at = filepath.Dir(at) {
+		there, err := root.OpenRoot(at)
+		if errors.Is(err, fs.ErrNotExist) && at != "." {
+			continue
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		below, err := filepath.Rel(at, rel)
+		return there, below, err
+	}
+}
+
+// MayWrite says why nothing may be written at a path, nil if it may be.
+func (l Local) MayWrite(path string) error {
+	abs, _ := l.Resolve(path)
+	rel, err := filepath.Rel(l.Dir, abs)
+	if err != nil || !filepath.IsLocal(rel) {
+		return fmt.Errorf("%s is outside the workspace", path)
+	}
+	root, err := os.OpenRoot(l.Dir)
+	if err != nil {
+		return fmt.Errorf("open workspace: %w", err)
+	}
+	defer root.Close()
+	there, below, err := deepest(root, rel)
+	if err != nil {
+		return err
+	}
+	return errors.Join(l.writable(there, below), there.Close())
+}
+
+// writable says why the path below the folder may not be written, nil if it may.
+func (l Local) writable(folder *os.Root, below string) error {
+	f, err := folder.Open(".")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	real, err := realPath(f)
+	if err != nil {
+		return err
+	}
+	abs := filepath.Join(real, below)
+	if err := l.private(abs); err != nil {
+		return err
+	}
+	rel, err := filepath.Rel(realDir(l.Dir), abs)
+	if err != nil {
+		return err
+	}
+	return l.locked(rel)
+}
+
+func replace(folder *os.Root, name string, data []byte) error {
 	mode := fs.FileMode(0o644)
-	switch info, err := root.Lstat(rel); {
+	switch info, err := folder.Lstat(name); {
 	case err == nil && info.IsDir():
 		return errors.New("it is a folder")
 	case err == nil && info.Mode()&fs.ModeSymlink != 0:
@@ -199,21 +288,18 @@ func replace(root *os.Root, rel string, data []byte) error {
 	case err == nil:
 		mode = info.Mode().Perm()
 	}
-	if err := root.MkdirAll(filepath.Dir(rel), 0o755); err != nil {
-		return err
-	}
-	tmp := fmt.Sprintf("%s.%d.tmp", rel, time.Now().UnixNano())
-	f, err := root.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
+	tmp := fmt.Sprintf("%s.%d.tmp", name, time.Now().UnixNano())
+	f, err := folder.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(data)
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
-		err = root.Rename(tmp, rel)
+		err = folder.Rename(tmp, name)
 	}
 	if err != nil {
-		return errors.Join(err, root.Remove(tmp))
+		return errors.Join(err, folder.Remove(tmp))
 	}
 	return nil
 }

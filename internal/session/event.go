@@ -33,6 +33,7 @@ type Event struct {
 	Decided  *Decided   `json:"decided,omitempty"`  // a call may run, or not
 	Started  *Started   `json:"started,omitempty"`  // a tool is about to run
 	Log      *Log       `json:"log,omitempty"`      // live: a tool's progress
+	Waiting  *Waiting   `json:"waiting,omitempty"`  // a call has no result yet, and the turn ends if there is nothing else to do
 	Result   *Result    `json:"result,omitempty"`   // a call is settled: it ran, was refused or was interrupted
 	Charged  *Charged   `json:"charged,omitempty"`  // what jobs cost, seen outside a call
 	Cleared  *Cleared   `json:"cleared,omitempty"`  // old results were shortened in the transcript
@@ -122,6 +123,13 @@ type Started struct {
 	CallID   string  `json:"call_id"`
 	Again    bool    `json:"again,omitempty"`     // resumed after a crash; only for calls that repeat nothing
 	WorstUSD float64 `json:"worst_usd,omitempty"` // set aside until the result is there
+}
+
+// Waiting says for what a call waits. It begins again, with Started, when there
+// is something to look at.
+type Waiting struct {
+	CallID string `json:"call_id"`
+	tool.Waiting
 }
 
 // Log is one line of a running tool's progress.

@@ -2,16 +2,20 @@ package session
 
 import (
 	"fmt"
+	"time"
 
 	"ml-intern/internal/llm"
+	"ml-intern/internal/tool"
 )
 
 // A PendingCall is a call of the last reply that has no result.
 type PendingCall struct {
 	llm.ToolCall
-	Verdict string  // "allow" or "deny" once decided
-	Started bool    // it ran, or was about to, when the log ends
-	Worst   float64 // dollars that were set aside for it
+	Verdict string        // "allow" or "deny" once decided
+	Started bool          // it ran, or was about to, when the log ends
+	Began   time.Time     // when it started first
+	Waits   *tool.Waiting // it waits, and does not run
+	Worst   float64       // dollars that were set aside for it
 }
 
 // A turn is what the log says of the work since the last prompt.
@@ -56,13 +60,24 @@ func (t *turn) add(ev Event) {
 		}
 	case ev.Started != nil:
 		if p := t.find(ev.Started.CallID); p >= 0 {
-			t.pending[p].Started, t.pending[p].Worst = true, ev.Started.WorstUSD
+			t.pending[p].start(ev)
+		}
+	case ev.Waiting != nil:
+		if p := t.find(ev.Waiting.CallID); p >= 0 {
+			t.pending[p].Waits = &ev.Waiting.Waiting
 		}
 	case ev.Result != nil:
 		if p := t.find(ev.Result.CallID); p >= 0 {
 			t.pending = append(t.pending[:p:p], t.pending[p+1:]...)
 		}
 	}
+}
+
+func (p *PendingCall) start(ev Event) {
+	if !p.Started {
+		p.Began = ev.Time
+	}
+	p.Started, p.Waits, p.Worst = true, nil, ev.Started.WorstUSD
 }
 
 func (t *turn) reply(calls []llm.ToolCall) {
@@ -85,6 +100,27 @@ func (t *turn) find(callID string) int {
 // Pending lists the calls of the last reply that have no result, in order.
 // The caller must not change it.
 func (t *turn) Pending() []PendingCall { return t.pending }
+
+// Began is when a pending call first began; zero if it did not.
+func (t *turn) Began(callID string) time.Time {
+	if p := t.find(callID); p >= 0 {
+		return t.pending[p].Began
+	}
+	return time.Time{}
+}
+
+// Waiting lists what the turn waits for. It is nil if a call is pending that
+// does not wait: then there is something to do.
+func (t *turn) Waiting() []Waiting {
+	var waits []Waiting
+	for _, p := range t.pending {
+		if p.Waits == nil {
+			return nil
+		}
+		waits = append(waits, Waiting{p.ID, *p.Waits})
+	}
+	return waits
+}
 
 // Steps counts the replies since the last prompt.
 func (t *turn) Steps() int { return t.steps }

@@ -7,6 +7,7 @@ package tool
 
 import (
 	"context"
+	"time"
 
 	"ml-intern/internal/llm"
 )
@@ -56,7 +57,9 @@ type Call struct {
 	Log  func(line string) // shows progress to the person; never nil
 
 	WorstUSD float64 // that is set aside for it; it may cost no more
-	Again    bool    // it began before, and a crash or a stop cut it short
+	Again    bool    // it began before, and a crash or a stop cut it short, or it waited
+
+	Since time.Time // when it first began
 }
 
 // Output is what a tool returns.
@@ -73,8 +76,19 @@ type Output struct {
 	Spent     *Spent     `json:"spent,omitempty"` // by a session of its own, which the account has booked already
 	Charges   []Charge   `json:"charges,omitempty"`
 
+	// Waits says that the call is not over and has no result yet: the turn ends,
+	// and the call runs again when there is something to look at. Only a call
+	// that may be resumed can wait.
+	Waits *Waiting `json:"-"`
+
 	// Saved is called once the result is in the session's log, if it is there.
 	Saved func() `json:"-"`
+}
+
+// Waiting is what a call waits for that has no result yet.
+type Waiting struct {
+	Jobs  []string  `json:"jobs"`           // ids
+	Until time.Time `json:"until,omitzero"` // it is over then, whatever happened; zero for no limit
 }
 
 // A Charge is what a job costs that goes on after the call that started it. A

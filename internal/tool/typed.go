@@ -26,7 +26,7 @@ func New[In any](spec Spec, run func(ctx context.Context, in In, call Call) (Out
 		panic(fmt.Sprintf("tool %s: derive schema: %v", spec.Name, err))
 	}
 	shown := schema.CloneSchemas()
-	withoutNull(shown)
+	shorten(shown)
 	spec.Schema, err = json.Marshal(shown)
 	if err != nil {
 		panic(fmt.Sprintf("tool %s: encode schema: %v", spec.Name, err))
@@ -41,20 +41,24 @@ func New[In any](spec Spec, run func(ctx context.Context, in In, call Call) (Out
 	return typed[In]{spec, resolved, run}
 }
 
-// withoutNull leaves out that a list or a pointer may be null: a model that
-// sends null is understood, but need not be told so in every request.
-func withoutNull(s *jsonschema.Schema) {
+// shorten leaves out what a model need not be told in every request: that a list
+// or a pointer may be null, which is understood, and that there are no other
+// arguments, which it is told when it makes one up.
+func shorten(s *jsonschema.Schema) {
 	if s == nil {
 		return
 	}
 	if len(s.Types) == 2 && s.Types[0] == "null" {
 		s.Type, s.Types = s.Types[1], nil
 	}
-	for _, p := range s.Properties {
-		withoutNull(p)
+	if s.AdditionalProperties != nil && s.AdditionalProperties.Not != nil {
+		s.AdditionalProperties = nil
 	}
-	withoutNull(s.Items)
-	withoutNull(s.AdditionalProperties)
+	for _, p := range s.Properties {
+		shorten(p)
+	}
+	shorten(s.Items)
+	shorten(s.AdditionalProperties)
 }
 
 type typed[In any] struct {

@@ -28,7 +28,7 @@ type downloadInput struct {
 
 // HubDownload fetches a repository, into the workspace or into the cache that
 // Python programs read too.
-func HubDownload(connect dialer, sb files, shared cacher) tool.Tool {
+func HubDownload(connect dialer, sb disk, shared cacher) tool.Tool {
 	s := spec("hub_download", tool.Writes)
 	s.Resumable = true
 	s.Impact = impact(tool.Writes, func(in downloadInput, i *tool.Impact) {
@@ -88,10 +88,10 @@ func (r *downloadResult) share(ctx context.Context, shared cacher, repo hub.Repo
 }
 
 // save fetches into a folder of the workspace.
-func (r *downloadResult) save(ctx context.Context, connect dialer, sb files, repo hub.RepoID, in downloadInput) error {
-	abs, inside := sb.Resolve(in.Dir)
-	if !inside {
-		return fmt.Errorf("%s is outside the workspace", in.Dir)
+func (r *downloadResult) save(ctx context.Context, connect dialer, sb disk, repo hub.RepoID, in downloadInput) error {
+	abs, _ := sb.Resolve(in.Dir)
+	if err := sb.MayWrite(filepath.Join(in.Dir, "file")); err != nil {
+		return err
 	}
 	client, err := connect(ctx)
 	if err != nil {

@@ -35,7 +35,7 @@ type hubFilesInput struct {
 
 // HubFiles lists, reads, uploads and deletes files of repositories. Memory is a
 // folder for what an upload must remember to be taken up again.
-func HubFiles(connect dialer, sb files, memory string) tool.Tool {
+func HubFiles(connect dialer, sb disk, memory string) tool.Tool {
 	h := hubFiles{connect, sb, memory}
 	s := spec("hf_repo_files", tool.Publishes)
 	s.Impact = impact(tool.Publishes, func(in hubFilesInput, i *tool.Impact) {
@@ -57,7 +57,7 @@ func HubFiles(connect dialer, sb files, memory string) tool.Tool {
 
 type hubFiles struct {
 	connect dialer
-	sb      files
+	sb      disk
 	memory  string
 }
 
@@ -272,7 +272,7 @@ func (h hubFiles) sources(in hubFilesInput) ([]hub.File, error) {
 	if !inside {
 		return nil, fmt.Errorf("%s is outside the workspace; only workspace files can be uploaded", in.Source)
 	}
-	list, isFolder, err := localFiles(abs)
+	list, isFolder, err := localFiles(h.sb, abs)
 	if err != nil {
 		return nil, fmt.Errorf("upload %s: %w", in.Source, err)
 	}

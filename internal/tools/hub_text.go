@@ -92,20 +92,43 @@ func (l *lines) text(more bool) string {
 	return l.kept.String()
 }
 
-// localFiles are the files at a path of the disk: one, or those of a folder.
-func localFiles(abs string) (list []hub.File, isFolder bool, err error) {
-	info, err := os.Stat(abs)
-	switch {
-	case err != nil:
-		return nil, false, errors.New("there is no such file or folder")
-	case !info.IsDir():
-		return []hub.File{{Path: filepath.Base(abs), Local: abs}}, false, nil
+// localFiles are the files at a path of the workspace: one, or those of a folder.
+// They are known by their true names, so that a link that changes later leads
+// nowhere else. What may not be read is an error.
+func localFiles(sb disk, abs string) (list []hub.File, isFolder bool, err error) {
+	root, _ := sb.Resolve(".")
+	if root, err = filepath.EvalSymlinks(root); err != nil {
+		return nil, false, err
 	}
-	list, err = hub.Folder(abs)
+	info, err := os.Stat(abs)
+	if err != nil {
+		return nil, false, errors.New("there is no such file or folder")
+	}
+	if info.IsDir() {
+		list, err = hub.Folder(abs)
+	} else {
+		list = []hub.File{{Path: filepath.Base(abs), Local: abs}}
+	}
 	if err == nil && len(list) == 0 {
 		err = errors.New("the folder is empty")
 	}
-	return list, true, err
+	for i := range list {
+		if err == nil {
+			list[i].Root = root
+			list[i].Local, err = mayRead(sb, list[i].Local)
+		}
+	}
+	return list, info.IsDir(), err
+}
+
+// mayRead returns the true name of a file.
+func mayRead(sb disk, path string) (string, error) {
+	f, err := sb.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	return filepath.EvalSymlinks(path)
 }
 
 // secretIn says what in the files must not leave this machine, "" for nothing.
@@ -126,10 +149,7 @@ func secretIn(list []hub.File) (string, error) {
 }
 
 func holdsKey(f hub.File) (bool, error) {
-	if f.Local == "" {
-		return secret.In(bytes.NewReader(f.Content))
-	}
-	file, err := os.Open(f.Local)
+	file, err := f.Open()
 	if err != nil {
 		return false, err
 	}

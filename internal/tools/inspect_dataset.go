@@ -11,7 +11,7 @@ import (
 )
 
 // InspectDataset profiles a tabular file.
-func InspectDataset(sb resolver) tool.Tool {
+func InspectDataset(sb disk) tool.Tool {
 	type input struct {
 		Path   string `json:"path" jsonschema:"a CSV, TSV, JSONL, JSON or Parquet file, possibly gzipped"`
 		Target string `json:"target,omitempty" jsonschema:"the column to predict, if it is known"`
@@ -20,7 +20,7 @@ func InspectDataset(sb resolver) tool.Tool {
 	s.Impact = reading(sb, func(in input) string { return in.Path })
 	return tool.New(s, func(ctx context.Context, in input, _ tool.Call) (tool.Output, error) {
 		abs, _ := sb.Resolve(in.Path)
-		profile, err := dataset.Inspect(ctx, abs, dataset.Options{Target: in.Target, AvailableMemory: dataset.AvailableMemory()})
+		profile, err := dataset.Inspect(ctx, abs, dataset.Options{Target: in.Target, Open: sb.Open, AvailableMemory: dataset.AvailableMemory()})
 		if e, ok := errors.AsType[*dataset.Error](err); ok {
 			text := fmt.Sprintf("%s: %s; %s", e.Code, e.Message, e.Hint)
 			return tool.Output{Text: text, IsError: true, Summary: e.Message}, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,18 +45,36 @@ type jobEvent struct {
 	Text string     `json:"text"`
 }
 
-// A Waiting is what JobWait works with.
+// A Waiting is how calls of JobWait wait, and whoever wakes their session.
 type Waiting struct {
 	Watcher *watch.Watcher
 	Keeper  job.Keeper
 
 	// Progressed is told of each job that succeeded.
 	Progressed func(id string)
+
+	// Patience is how long a call blocks before it lets the turn end.
+	Patience time.Duration
+
+	one chan struct{} // one waits at a time, and then the others
 }
 
-// JobWait blocks until the jobs have ended, or until something is odd with one
-// of them. It costs no model calls.
-func JobWait(w Waiting, sb files) tool.Tool {
+// NewWaiting returns a Waiting of the usual patience: what takes no longer is
+// not worth the end of a turn.
+func NewWaiting(w *watch.Watcher, k job.Keeper, progressed func(id string)) *Waiting {
+	return &Waiting{Watcher: w, Keeper: k, Progressed: progressed, Patience: 2 * time.Second, one: make(chan struct{}, 1)}
+}
+
+// Wake returns when one of the jobs has failed or something is odd with it, when
+// all have ended, or at the latest at until, if that is not zero.
+func (w *Waiting) Wake(ctx context.Context, ids []string, until time.Time, log func(string)) error {
+	_, err := w.await(ctx, ids, until, log)
+	return err
+}
+
+// JobWait waits for the end of jobs, or for something odd with one of them. It
+// costs no model calls: what takes longer than its patience ends the turn.
+func JobWait(w *Waiting, sb files) tool.Tool {
 	type input struct {
 		Jobs     []string `json:"jobs" jsonschema:"ids of the jobs"`
 		TimeoutS int      `json:"timeout_s,omitempty" jsonschema:"seconds to wait at most"`
@@ -65,7 +84,6 @@ func JobWait(w Waiting, sb files) tool.Tool {
 		Events []jobEvent  `json:"events,omitempty"` // why the waiting ended before the jobs
 		Done   bool        `json:"done"`
 	}
-	turn := make(chan struct{}, 1) // one waits at a time, and then the others
 	return tool.New(spec("job_wait", tool.Reads), func(ctx context.Context, in input, call tool.Call) (tool.Output, error) {
 		if len(in.Jobs) == 0 {
 			return tool.Output{}, errors.New("name at least one job")
@@ -75,15 +93,13 @@ func JobWait(w Waiting, sb files) tool.Tool {
 				return tool.Output{}, fmt.Errorf("job %s: %w", id, err)
 			}
 		}
-		select {
-		case turn <- struct{}{}:
-			defer func() { <-turn }()
-		case <-ctx.Done():
-			return tool.Output{}, context.Cause(ctx)
-		}
-		events, err := w.await(ctx, in.Jobs, time.Duration(in.TimeoutS)*time.Second, call.Log)
+		until := latest(call.Since, in.TimeoutS)
+		events, over, err := w.look(ctx, in.Jobs, until, call.Log)
 		if err != nil {
 			return tool.Output{}, err
+		}
+		if !over {
+			return tool.Output{Waits: &tool.Waiting{Jobs: in.Jobs, Until: until}}, nil
 		}
 		res := result{Done: true}
 		var out tool.Output
@@ -116,13 +132,45 @@ func JobWait(w Waiting, sb files) tool.Tool {
 	})
 }
 
-// await returns when all the jobs have ended, when the time is over, or when
-// something happened that the model should see before that.
-func (w Waiting) await(ctx context.Context, ids []string, limit time.Duration, log func(string)) ([]watch.Event, error) {
+// latest is when a call that began then has waited long enough; zero for never.
+func latest(since time.Time, seconds int) time.Time {
+	if seconds <= 0 {
+		return time.Time{}
+	}
+	if since.IsZero() {
+		since = time.Now()
+	}
+	return since.Add(time.Duration(seconds) * time.Second)
+}
+
+// look waits for as long as it has patience. It is over when there is something
+// to tell, when all jobs have ended, or when the call has waited long enough.
+func (w *Waiting) look(ctx context.Context, ids []string, until time.Time, log func(string)) (events []watch.Event, over bool, err error) {
+	soon := time.Now().Add(w.Patience)
+	if !until.IsZero() && until.Before(soon) {
+		events, err = w.await(ctx, ids, until, log)
+		return events, true, err
+	}
+	events, err = w.await(ctx, ids, soon, log)
+	return events, slices.ContainsFunc(events, notable) || time.Now().Before(soon), err
+}
+
+// notable reports whether the model should see an event before all has ended.
+func notable(e watch.Event) bool { return !e.Final() || e.Status.State != job.Succeeded }
+
+// await returns when all the jobs have ended, at until if that is not zero, or
+// when something happened that the model should see before that.
+func (w *Waiting) await(ctx context.Context, ids []string, until time.Time, log func(string)) ([]watch.Event, error) {
+	select {
+	case w.one <- struct{}{}:
+		defer func() { <-w.one }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 	limited := ctx
-	if limit > 0 {
+	if !until.IsZero() {
 		var cancel context.CancelFunc
-		limited, cancel = context.WithTimeout(ctx, limit)
+		limited, cancel = context.WithDeadline(ctx, until)
 		defer cancel()
 	}
 	w.Watcher.Report = func(open []job.Progress) { log(job.Summary(open)) }
@@ -139,7 +187,7 @@ func (w Waiting) await(ctx context.Context, ids []string, limit time.Duration, l
 		}
 		all = append(all, events...)
 		for _, e := range events {
-			if !e.Final() || e.Status.State != job.Succeeded {
+			if notable(e) {
 				return all, nil
 			}
 			log(e.Text)
@@ -155,7 +203,7 @@ func (w Waiting) await(ctx context.Context, ids []string, limit time.Duration, l
 }
 
 // report says how a job is. Results of one that is over are brought home.
-func (w Waiting) report(ctx context.Context, sb files, status job.Status) (jobReport, error) {
+func (w *Waiting) report(ctx context.Context, sb files, status job.Status) (jobReport, error) {
 	r := jobReport{
 		Job: status.ID, Name: status.Name, State: status.State, ExitCode: status.ExitCode, Reason: status.Reason,
 		CostUSD: status.Cost(), LogIs: printed, Seconds: math.Round(status.Seconds()*10) / 10, OutputDir: outputDir(sb, status),
@@ -194,7 +242,7 @@ func (w Waiting) report(ctx context.Context, sb files, status job.Status) (jobRe
 }
 
 // why explains a failure from the job's output.
-func (w Waiting) why(ctx context.Context, status job.Status) string {
+func (w *Waiting) why(ctx context.Context, status job.Status) string {
 	spec, err := w.Keeper.Spec(ctx, status.ID)
 	if err != nil {
 		return ""

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"ml-intern/internal/job"
 	"ml-intern/internal/job/local"
@@ -41,13 +42,12 @@ func backend(t *testing.T) local.Backend {
 }
 
 // waiting is what JobWait works with.
-func waiting(t *testing.T, b job.Backend) tools.Waiting {
+func waiting(t *testing.T, b job.Backend) *tools.Waiting {
 	t.Helper()
 	set := setOf(b)
-	return tools.Waiting{
-		Watcher: &watch.Watcher{Backend: set, File: filepath.Join(t.TempDir(), "watch.json")},
-		Keeper:  job.Keeper{Backend: set, Dir: t.TempDir()},
-	}
+	w := tools.NewWaiting(&watch.Watcher{Backend: set, File: filepath.Join(t.TempDir(), "watch.json")}, job.Keeper{Backend: set, Dir: t.TempDir()}, nil)
+	w.Patience = time.Minute // the tests have no session that could be woken
+	return w
 }
 
 // submit runs a script as a job and returns its id and the label's call.

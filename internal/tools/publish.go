@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -43,7 +42,7 @@ func (in publishInput) private() bool { return in.Private == nil || *in.Private 
 // Publish puts a model on the Hub in one commit: its files, and a card whose
 // numbers come from the job's metrics and the evaluation. Publishing the same
 // again changes nothing, so a crash in the middle is finished, not repeated.
-func Publish(connect dialer, sb files, jobs statuses, made Provenance) tool.Tool {
+func Publish(connect dialer, sb disk, jobs statuses, made Provenance) tool.Tool {
 	p := publisher{connect, sb, jobs, made}
 	s := spec("publish", tool.Publishes)
 	s.Resumable = true
@@ -53,7 +52,7 @@ func Publish(connect dialer, sb files, jobs statuses, made Provenance) tool.Tool
 
 type publisher struct {
 	connect dialer
-	sb      files
+	sb      disk
 	jobs    statuses
 	made    Provenance
 }
@@ -175,12 +174,19 @@ func (p publisher) collect(paths []string, status job.Status) ([]hub.File, []pub
 		if slices.ContainsFunc(published, func(f publishedFile) bool { return f.Path == name }) {
 			return nil, nil, fmt.Errorf("two files are named %s", name)
 		}
-		sum, size, err := hashFile(abs)
+		list, isFolder, err := localFiles(p.sb, abs)
+		if isFolder {
+			err = errors.New("it is a folder; name the files in it")
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("publish %s: %w", path, err)
+		}
+		sum, size, err := hashOf(list[0])
 		if err != nil {
 			return nil, nil, fmt.Errorf("publish %s: %w", path, err)
 		}
 		hasScript = hasScript || sum == status.ScriptSHA256
-		sources = append(sources, hub.File{Path: name, Local: abs})
+		sources = append(sources, hub.File{Path: name, Local: list[0].Local, Root: list[0].Root})
 		published = append(published, publishedFile{name, size, sum})
 	}
 	if !hasScript {
@@ -190,7 +196,11 @@ func (p publisher) collect(paths []string, status job.Status) ([]hub.File, []pub
 }
 
 func hashFile(path string) (sum string, size int64, err error) {
-	f, err := os.Open(path)
+	return hashOf(hub.File{Local: path})
+}
+
+func hashOf(file hub.File) (sum string, size int64, err error) {
+	f, err := file.Open()
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", 0, errors.New("there is no such file")
 	}

@@ -9,6 +9,7 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 
 	"ml-intern/internal/llm"
@@ -46,6 +47,13 @@ func impact[In any](effect tool.Effect, judge func(In, *tool.Impact)) func(strin
 // resolver is the part of a sandbox that says where a path leads.
 type resolver interface {
 	Resolve(path string) (abs string, inside bool)
+}
+
+// disk is a sandbox on this machine, whose files can be opened.
+type disk interface {
+	files
+	Open(path string) (*os.File, error)
+	MayWrite(path string) error
 }
 
 // reading is the impact of looking at a path, which a person is asked about

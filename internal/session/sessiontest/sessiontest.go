@@ -397,6 +397,7 @@ func everyKind() []session.Event {
 		}, Model: odd, Cost: ledger.Amount{USD: 0.5}}},
 		{Reply: reply(llm.EndStop)},
 		{Asked: &session.Asked{CallIDs: []string{odd, ""}, Reason: odd}},
+		{Waiting: &session.Waiting{CallID: odd, Waiting: tool.Waiting{Jobs: []string{odd}, Until: time.Unix(1e9, 5).UTC()}}},
 		{Decided: &session.Decided{CallID: "1", Verdict: "deny", By: "person", Reason: odd}},
 		{Started: &session.Started{CallID: "1", Again: true}},
 		{Result: &session.Result{CallID: "1", Output: tool.Output{

@@ -1,0 +1,78 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"ml-intern/internal/session"
+)
+
+// RunToAnswer is Run for a caller that stays until there is an answer: when a
+// turn ends waiting, it waits, with no model call, and goes on. It needs Wake.
+func (a *Agent) RunToAnswer(ctx context.Context, s *session.Session, prompt string) iter.Seq2[session.Event, error] {
+	return func(yield func(session.Event, error) bool) {
+		for {
+			for ev, err := range a.Run(ctx, s, prompt) {
+				if !yield(ev, err) || err != nil {
+					return
+				}
+			}
+			waits := s.Waiting()
+			if len(waits) == 0 {
+				return
+			}
+			err := a.sleep(ctx, s, waits, yield)
+			if errors.Is(err, errStopped) {
+				return
+			}
+			if err != nil {
+				yield(a.failed(ctx, s, interruption(ctx, err)))
+				return
+			}
+			prompt = ""
+		}
+	}
+}
+
+// shortestSleep is how long a sleep takes at least, so that a session in which
+// something happens again and again does not fill its log with it.
+const shortestSleep = 100 * time.Millisecond
+
+// sleep shows how things stand until there is something to look at.
+func (a *Agent) sleep(ctx context.Context, s *session.Session, waits []session.Waiting, yield func(session.Event, error) bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	lines, woken := make(chan session.Log), make(chan error, 1)
+	rest := time.NewTimer(shortestSleep)
+	go func() {
+		err := a.Wake(ctx, waits, func(l session.Log) {
+			select {
+			case lines <- l:
+			case <-ctx.Done():
+			}
+		})
+		select {
+		case <-rest.C:
+		case <-ctx.Done():
+		}
+		woken <- err
+	}()
+	for {
+		select {
+		case err := <-woken:
+			return err
+		case l := <-lines:
+			ev, err := s.Record(ctx, session.Event{Log: &l}) // live, so never saved
+			if err == nil && !yield(ev, nil) {
+				err = errStopped
+			}
+			if err != nil {
+				cancel()
+				<-woken
+				return err
+			}
+		}
+	}
+}

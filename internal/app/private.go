@@ -1,0 +1,32 @@
+package app
+
+import (
+	"cmp"
+	"path/filepath"
+
+	"ml-intern/internal/config"
+	"ml-intern/internal/hub"
+	"ml-intern/internal/sandbox"
+)
+
+// hidden are the files and folders that no tool may look into: people's keys,
+// and what this program keeps for itself.
+func hidden(cfg *config.Config) []string {
+	all := []string{cfg.Paths.State, cfg.Paths.Config, filepath.Join(cfg.Paths.Cache, "accounts"), filepath.Join(cfg.Dir, ".env")}
+	if home := cmp.Or(cfg.Getenv("HOME"), cfg.Getenv("USERPROFILE")); home != "" {
+		all = append(all, sandbox.Keys(home)...)
+	}
+	if token := hub.TokenFile(cfg.Getenv); token != "" {
+		all = append(all, token, filepath.Join(filepath.Dir(token), "stored_tokens"))
+	}
+	return all
+}
+
+// shown are the folders of the state that the model is told of.
+func shown(cfg *config.Config) []string {
+	var all []string
+	for _, name := range []string{"results", "jobs", "computes", "kept"} {
+		all = append(all, filepath.Join(cfg.Paths.State, name))
+	}
+	return all
+}

@@ -1,0 +1,115 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// ErrPrivate means that a path leads to what is no business of the model: keys,
+// what the program itself keeps, or what other processes have in memory.
+var ErrPrivate = errors.New("it is private")
+
+// Open opens a regular file to read. What counts is where the path leads once
+// it is open, so that no link, and no link that changes meanwhile, leads to what
+// is private.
+func (l Local) Open(path string) (*os.File, error) {
+	abs, _ := l.Resolve(path)
+	if err := l.private(abs); err != nil { // also if nothing is there
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	f, err := openNoWait(abs)
+	if err != nil {
+		return nil, readable(err, path)
+	}
+	if err := l.open(f, path); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (l Local) open(f *os.File, path string) error {
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return fmt.Errorf("read %s: %w", path, err)
+	case info.IsDir():
+		return fmt.Errorf("%s is a folder, not a file", path)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is not a regular file", path)
+	}
+	real, err := realPath(f)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	if err := l.private(real); err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	if l.anotherName(info) {
+		return fmt.Errorf("read %s: %w: it is another name of a file with keys", path, ErrPrivate)
+	}
+	return nil
+}
+
+// private says why an absolute path may not be used, nil if it may.
+func (l Local) private(abs string) error {
+	holds := func(dir string) bool { return within(dir, abs) || within(realDir(dir), abs) }
+	for _, hidden := range l.Hidden {
+		if holds(hidden) && !slices.ContainsFunc(l.Shown, holds) {
+			return fmt.Errorf("%w: %s may hold keys, or is the program's own", ErrPrivate, hidden)
+		}
+	}
+	if rest, ok := strings.CutPrefix(filepath.ToSlash(abs), "/proc/"); ok && !harmless(rest) {
+		return fmt.Errorf("%w: what processes have in memory is not shown", ErrPrivate)
+	}
+	return nil
+}
+
+// harmless reports whether a path below /proc tells of the machine only.
+func harmless(rest string) bool {
+	switch rest {
+	case "cpuinfo", "meminfo", "loadavg", "stat", "uptime", "version", "vmstat", "diskstats", "filesystems", "partitions", "swaps":
+		return true
+	}
+	return strings.HasPrefix(rest, "driver/nvidia/")
+}
+
+// anotherName reports whether the file is one of the hidden files under a name
+// that says nothing: a hard link. Large hidden folders are looked through in part.
+func (l Local) anotherName(info fs.FileInfo) bool {
+	if links(info) < 2 {
+		return false
+	}
+	return slices.ContainsFunc(l.Hidden, func(hidden string) bool {
+		found, seen := false, 0
+		_ = filepath.WalkDir(hidden, func(_ string, d fs.DirEntry, err error) error { // what cannot be seen is no other name
+			if seen++; err != nil || seen > maxHidden {
+				return fs.SkipAll
+			}
+			if key, err := d.Info(); err == nil && os.SameFile(key, info) {
+				found = true
+				return fs.SkipAll
+			}
+			return nil
+		})
+		return found
+	})
+}
+
+const maxHidden = 1000 // entries of one hidden folder
+
+// locked says why a path of the workspace may not be written, nil if it may.
+func (l Local) locked(rel string) error {
+	rel = strings.ToLower(filepath.ToSlash(filepath.Clean(rel))) // some file systems do not care for case
+	for _, lock := range l.Locked {
+		if lock = strings.ToLower(lock); rel == lock || strings.HasPrefix(rel, lock+"/") || strings.HasPrefix(lock, rel+"/") {
+			return fmt.Errorf("%w: %s runs programs, or says what the program may do, and only a person writes it", ErrPrivate, lock)
+		}
+	}
+	return nil
+}
