@@ -29,12 +29,12 @@ func (c *check) tried(ctx context.Context) Smoke {
 // batch lets the first of several jobs that cost money go alone until it has
 // shown progress, whether the others come after it or with it.
 func (c *check) batch(ctx context.Context) {
-	if c.Earlier == nil {
+	if c.Earlier == nil || c.Earlier.Proven(ctx, c.report.SHA256) {
 		return
 	}
 	if id, ok := c.Earlier.Unproven(ctx, c.report.SHA256); ok {
 		c.warn(Finding{Code: CodeBatch, Text: fmt.Sprintf("job %s of the same script has not shown progress yet", id), Fix: "wait until it logs its first steps: what is wrong with it is wrong with all"})
-	} else if c.Jobs > 1 && c.Offer.USDPerHour > 0 && !c.Earlier.Proven(ctx, c.report.SHA256) {
+	} else if c.Jobs > 1 && c.Offer.USDPerHour > 0 {
 		c.warn(Finding{
 			Code: CodeBatch, Text: fmt.Sprintf("%d jobs that cost money would start at once, and no job of this script has shown progress yet", c.Jobs),
 			Fix: "send one of them alone and wait until it logs its first steps, then send a sweep of the others",

@@ -149,6 +149,9 @@ func TestSweep(t *testing.T) {
 	} {
 		r := plainRequest("print(1)\n")
 		r.Offer, r.Jobs = offers[c.offer], c.jobs
+		if r.Earlier = (past{smoke: true, proven: c.proven, unproven: "j9"}); c.proven && len(check(t, r).Blocking()) > 0 {
+			t.Errorf("%s: that another still waits is in the way", name)
+		}
 		r.Earlier = past{smoke: true, proven: c.proven}
 		if found := matching(check(t, r).Blocking(), "warning batch 8 jobs that cost money") >= 0; found != c.stopped {
 			t.Errorf("%s: %v", name, found)
