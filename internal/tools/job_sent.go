@@ -102,7 +102,8 @@ func (p *submission) unsure(err error) tool.Output {
 		what string
 		is   func(sending) bool
 	}{
-		{"Accepted", sending.accepted}, {"Unknown whether accepted; ask with job_wait before you send them again", sending.unsure},
+		{"Accepted", sending.accepted},
+		{"Unknown whether accepted; ask with job_wait before you send them again", sending.unsure},
 		{"Not sent; send a sweep of these only", sending.refused},
 	} {
 		if names := p.named(part.is); len(names) > 0 {
