@@ -145,7 +145,40 @@ func jobsCommand(std cli.Streams) *cobra.Command {
 		}),
 		command("cancel ID", "stop a job", 1, func(cmd *cobra.Command, cfg *config.Config, args []string) error {
 			return cli.CancelJob(cmd.Context(), cfg, args[0], std)
-		}))
+		}),
+		removeCommand(std), cleanCommand(std))
+}
+
+func removeCommand(std cli.Streams) *cobra.Command {
+	var o cli.RemoveOptions
+	c := command("rm ID...", "remove what finished jobs have left where they ran", 1, func(cmd *cobra.Command, cfg *config.Config, args []string) error {
+		o.IDs = args
+		return cli.RemoveJobs(cmd.Context(), cfg, o, std)
+	})
+	c.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return fmt.Errorf("%w: %s takes the ID of a job, or several", app.ErrUsage, cmd.CommandPath())
+		}
+		return nil
+	}
+	removeFlags(c, &o)
+	return c
+}
+
+func cleanCommand(std cli.Streams) *cobra.Command {
+	var o cli.RemoveOptions
+	c := command("clean", "remove what old jobs have left, and environments that none uses", 0, func(cmd *cobra.Command, cfg *config.Config, _ []string) error {
+		return cli.RemoveJobs(cmd.Context(), cfg, o, std)
+	})
+	removeFlags(c, &o)
+	c.Flags().StringVar(&o.Age, "older-than", "30d", "only what was not needed for `AGE`, such as 30d or 12h")
+	c.Flags().BoolVar(&o.Dry, "dry-run", false, "list it only")
+	return c
+}
+
+func removeFlags(c *cobra.Command, o *cli.RemoveOptions) {
+	c.Flags().BoolVar(&o.Yes, "yes", false, "ask nobody")
+	c.Flags().BoolVar(&o.Force, "force", false, "remove results too that are nowhere else")
 }
 
 func hubCommand(std cli.Streams) *cobra.Command {

@@ -24,7 +24,7 @@ import (
 func commands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"exits": exits, "model": model, "requests": requests, "nowhere": nowhere, "json": checkJSON, "lines": lines,
-		"list": list, "id": id, "below": below, "hub": startHub,
+		"list": list, "id": id, "below": below, "hub": startHub, "job": jobID,
 	}
 }
 
@@ -160,6 +160,23 @@ func checkJSON(ts *testscript.TestScript, neg bool, args []string) {
 // id puts the id of the session on standard output into the variable ID.
 func id(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Setenv("ID", result(ts).SessionID)
+}
+
+// jobID NAME VARIABLE puts the id of the job of that name, of the list on
+// standard output, into a variable. Blanks of a name are written as dashes.
+func jobID(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: job NAME VARIABLE")
+	}
+	var jobs []struct{ ID, Name string }
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &jobs))
+	for _, j := range jobs {
+		if strings.ReplaceAll(j.Name, " ", "-") == args[0] {
+			ts.Setenv(args[1], j.ID)
+			return
+		}
+	}
+	ts.Fatalf("there is no job %s", args[0])
 }
 
 // below USD checks that the result on standard output cost something, and not

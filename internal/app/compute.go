@@ -152,7 +152,10 @@ func charges(b job.Backend) func(context.Context, []tool.Charge) []tool.Charge {
 			s, err := lookup(ctx, b, c)
 			switch {
 			case c.Job == "" && errors.Is(err, job.ErrNotFound):
-				all = append(all, tool.Charge{Label: c.Label, Final: true}) // it was never sent
+				members, known := swept(ctx, b, c)
+				if all = append(all, members...); known {
+					all = append(all, tool.Charge{Label: c.Label, Final: true}) // it was never sent, or as a sweep
+				}
 			case err != nil:
 			case s.Done() && (s.State != job.Lost || !s.Finished.IsZero()):
 				all = append(all, tool.Charge{Label: c.Label, Job: s.ID, USD: s.Cost(), Final: true})
@@ -162,6 +165,26 @@ func charges(b job.Backend) func(context.Context, []tool.Charge) []tool.Charge {
 		}
 		return all
 	}
+}
+
+// swept are the charges of a sweep's jobs, whose call may have been cut off
+// before it could say which there are. If one cannot be asked for, the call's
+// own charge stands.
+func swept(ctx context.Context, b job.Backend, c tool.Charge) (members []tool.Charge, known bool) {
+	for i := range job.MaxSweep {
+		label := job.MemberLabel(c.Label, i)
+		s, err := b.Find(ctx, label)
+		switch {
+		case errors.Is(err, job.ErrNotFound):
+		case err != nil:
+			return nil, false
+		case s.Done() && (s.State != job.Lost || !s.Finished.IsZero()):
+			members = append(members, tool.Charge{Label: label, Job: s.ID, USD: s.Cost(), Final: true})
+		default:
+			members = append(members, tool.Charge{Label: label, Job: s.ID, USD: s.Worst()})
+		}
+	}
+	return members, true
 }
 
 func lookup(ctx context.Context, b job.Backend, c tool.Charge) (job.Status, error) {

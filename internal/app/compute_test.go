@@ -155,3 +155,40 @@ func TestRunningJobsOfThoseThatAnswer(t *testing.T) {
 		t.Errorf("%v, %v", ids, err)
 	}
 }
+
+// files has jobs by their labels, and may not be there to be asked.
+type files struct {
+	job.Backend
+	jobs map[string]job.Status
+	away string // a label
+}
+
+func (f files) Find(_ context.Context, label string) (job.Status, error) {
+	if s, ok := f.jobs[label]; ok {
+		return s, nil
+	}
+	if label == f.away {
+		return job.Status{}, errors.New("no route")
+	}
+	return job.Status{}, job.ErrNotFound
+}
+
+// A call of which nobody knows what it sent may have sent a sweep: what is found
+// of it is charged, and what cannot be asked for keeps the whole open.
+func TestChargesOfASweep(t *testing.T) {
+	t.Parallel()
+	at := time.Unix(0, 0)
+	sent := files{jobs: map[string]job.Status{
+		"s/x#0":  {ID: "j0", State: job.Running, USDPerHour: 2, TimeLimit: time.Hour},
+		"s/x#63": {ID: "j63", State: job.Failed, USDPerHour: 2, TimeLimit: time.Hour, Started: at, Finished: at.Add(30 * time.Minute)},
+	}}
+	open := []tool.Charge{{Label: "s/x", USD: 128}}
+	want := []tool.Charge{{Label: "s/x#0", Job: "j0", USD: 2}, {Label: "s/x#63", Job: "j63", USD: 1, Final: true}, {Label: "s/x", Final: true}}
+	if got := charges(sent)(t.Context(), open); !slices.Equal(got, want) {
+		t.Errorf("charged %+v", got)
+	}
+	sent.away = "s/x#9"
+	if got := charges(sent)(t.Context(), open); len(got) != 0 {
+		t.Errorf("with one that cannot be asked for: %+v", got)
+	}
+}

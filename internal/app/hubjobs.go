@@ -10,13 +10,14 @@ import (
 	"ml-intern/internal/hub/hubserver"
 	"ml-intern/internal/job/hubjobs"
 	"ml-intern/internal/job/local"
+	"ml-intern/internal/job/watch"
 	"ml-intern/internal/llm/catalog"
 	"ml-intern/internal/sandbox/hubspaces"
 )
 
 // hubJobsOf shows the jobs of this machine to a Hub server, which may start others.
 func hubJobsOf(cfg *config.Config, here local.Backend) hubserver.Jobs {
-	return hubjobs.Jobs{Backend: here, With: withSecrets(here), Dir: filepath.Join(hubDir(cfg), "jobs")}
+	return hubjobs.Jobs{Backend: here, With: withSecrets(here), Dir: filepath.Join(hubDir(cfg), "jobs"), Gauge: watch.Machine}
 }
 
 // runSpaces runs the programs of a Hub server's Spaces, if it should.

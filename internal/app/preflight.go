@@ -32,7 +32,7 @@ func (a *App) checks() checks {
 // Check looks at a job that would run as quoted.
 func (c checks) Check(ctx context.Context, spec job.Spec, q job.Quote, waivers map[string]string) (preflight.Report, error) {
 	r := preflight.Request{
-		Spec: spec, Offer: q.Offer, Waivers: waivers, Remote: !c.sees(q.Backend),
+		Spec: spec, Offer: q.Offer, Jobs: q.Jobs, Waivers: waivers, Remote: !c.sees(q.Backend),
 		Python: preflight.Interpreter{}, Earlier: c.history,
 	}
 	if !r.Remote {

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -25,6 +26,7 @@ func ListJobs(ctx context.Context, cfg *config.Config, std Streams) error {
 		if cfg.Output == "json" {
 			return printList(std.Out, jobs)
 		}
+		jobs = slices.DeleteFunc(jobs, func(j job.Status) bool { return !j.Removed.IsZero() })
 		if len(jobs) == 0 {
 			fmt.Fprintln(std.Err, "no jobs yet")
 			return nil

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -42,7 +41,7 @@ func Rewind(ctx context.Context, cfg *config.Config, id string, f RewindFlags, s
 		case f.DryRun:
 			return nil
 		}
-		if err := confirm(ctx, r, f.Yes, std); err != nil {
+		if err := agreed(ctx, std, f.Yes || r.Work() == 0, "bring them back"); err != nil {
 			return err
 		}
 		done, err := r.Apply(ctx, f.Force)
@@ -115,26 +114,6 @@ func bytesOf(n int64) string {
 		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
 	}
 	return fmt.Sprintf("%.1f GB", float64(n)/1e9)
-}
-
-// confirm asks the person before files are changed.
-func confirm(ctx context.Context, r *app.Rewind, yes bool, std Streams) error {
-	if yes || r.Work() == 0 {
-		return nil
-	}
-	who, here := personAt(std)
-	if !here {
-		return fmt.Errorf("%w: there is no terminal to ask at; to go on give --yes, to look only --dry-run", app.ErrUsage)
-	}
-	fmt.Fprintf(who.out, "bring them back? [y/N] ")
-	line, err := readLine(ctx, bufio.NewScanner(who.in))
-	if err != nil {
-		return err
-	}
-	if answer := strings.ToLower(strings.TrimSpace(line)); answer != "y" && answer != "yes" {
-		return errors.New("nothing was changed: you said no")
-	}
-	return nil
 }
 
 func tellRewound(cfg *config.Config, r *app.Rewind, done app.Rewound, std Streams) error {

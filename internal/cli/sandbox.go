@@ -1,17 +1,12 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
-	"strings"
 	"text/tabwriter"
 	"time"
-
-	"golang.org/x/term"
 
 	"ml-intern/internal/app"
 	"ml-intern/internal/config"
@@ -83,7 +78,7 @@ func SweepSandboxes(ctx context.Context, cfg *config.Config, opts SweepOptions, 
 		if err := printSandboxes(std, chosen); err != nil {
 			return err
 		}
-		if err := agreed(opts.Yes, len(chosen), std); err != nil {
+		if err := agreed(ctx, std, opts.Yes, fmt.Sprintf("delete these %d sandboxes, with what is on them", len(chosen))); err != nil {
 			return err
 		}
 		var errs []error
@@ -96,21 +91,4 @@ func SweepSandboxes(ctx context.Context, cfg *config.Config, opts SweepOptions, 
 		}
 		return errors.Join(errs...)
 	})
-}
-
-// agreed asks the person on the terminal. Where there is none, a flag has to
-// say it.
-func agreed(yes bool, n int, std Streams) error {
-	if yes {
-		return nil
-	}
-	if in, ok := std.In.(*os.File); !ok || !term.IsTerminal(int(in.Fd())) {
-		return fmt.Errorf("%w: %d sandboxes would be deleted, with what is on them; say so with --yes", app.ErrUsage, n)
-	}
-	fmt.Fprintf(std.Err, "delete these %d sandboxes, with what is on them? [y/N] ", n)
-	line, err := bufio.NewReader(std.In).ReadString('\n')
-	if err != nil || !strings.EqualFold(strings.TrimSpace(line), "y") {
-		return errors.New("nothing was deleted")
-	}
-	return nil
 }

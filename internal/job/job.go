@@ -64,6 +64,16 @@ type Hardware struct {
 	GPUs        int    `json:"gpus,omitempty"`
 	GPU         string `json:"gpu,omitempty"`           // part of the type's name, such as A100
 	GPUMemoryMB int64  `json:"gpu_memory_mb,omitempty"` // of each at least
+
+	Pin Pin `json:"pin,omitzero"` // what it was quoted on, if it was
+}
+
+// A Pin is the offer that a need was quoted on. The job takes what it needs of
+// that one, at that price or less, or is not accepted: prices may have changed
+// since.
+type Pin struct {
+	Flavor     string  `json:"flavor"`
+	USDPerHour float64 `json:"usd_per_hour"`
 }
 
 // Check says what is wrong with the spec on any backend, nil if nothing is.
@@ -127,6 +137,7 @@ type Status struct {
 	Submitted time.Time `json:"submitted,omitzero"`
 	Started   time.Time `json:"started,omitzero"`
 	Finished  time.Time `json:"finished,omitzero"`
+	Removed   time.Time `json:"removed,omitzero"` // what it left where it ran was removed then, its log too
 
 	EarlierSeconds float64 `json:"earlier_seconds,omitempty"` // that attempts before the one of Started ran
 	Retries        int     `json:"retries,omitempty"`         // that follow the first attempt at most

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // An Offer is hardware that a backend has, and what it costs.
@@ -28,11 +29,15 @@ type Offer struct {
 	PriceUnknown bool    `json:"price_unknown,omitempty"` // nobody can say; USDPerHour is 0
 
 	DefaultLimitS int  `json:"default_limit_s,omitempty"` // time limit in seconds if a job names none
+	MaxLimitS     int  `json:"max_limit_s,omitempty"`     // longest time limit in seconds; 0 if there is none
 	Ephemeral     bool `json:"ephemeral,omitempty"`       // the disk is gone when the job ends
 }
 
 // Fits says why the offer does not do for the need, nil if it does.
 func (o Offer) Fits(need Hardware) error {
+	if pin := need.Pin; pin.Flavor != "" && (o.PriceUnknown || o.USDPerHour > pin.USDPerHour+1e-9) {
+		return fmt.Errorf("it does not cost the $%.2f an hour that were quoted, but %s", pin.USDPerHour, o.price())
+	}
 	if need.Flavor != "" {
 		if need.Flavor != o.Flavor {
 			return fmt.Errorf("it is %s, not %s", o.Flavor, need.Flavor)
@@ -61,9 +66,37 @@ func plain(name string) string {
 	return strings.NewReplacer(" ", "", "-", "", "_", "", "nvidia", "").Replace(strings.ToLower(name))
 }
 
-// Cheapest is the offer that fits the need and costs least; of those, one that
-// is free before one that is not.
+// Choose is the offer that a job gets: the Cheapest of those where it may run
+// for as long as it asks for. It is what quotes a job and what places it.
+func Choose(offers []Offer, spec Spec) (Offer, error) {
+	var long []Offer
+	var short []string
+	for _, o := range offers {
+		limit, most := cmp.Or(spec.TimeLimit, seconds(o.DefaultLimitS)), seconds(o.MaxLimitS)
+		if most > 0 && limit > most {
+			short = append(short, fmt.Sprintf("%s: jobs may run for %s, not %s", o.Flavor, most, limit))
+			continue
+		}
+		long = append(long, o)
+	}
+	offer, err := Cheapest(long, spec.Hardware)
+	if err != nil && len(short) > 0 {
+		err = fmt.Errorf("%w; %s", err, strings.Join(short, "; "))
+	}
+	return offer, err
+}
+
+func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
+
+// Cheapest is the offer that fits the need and costs least; of those, one
+// without GPUs if none is needed, and one that is free before one that is not.
 func Cheapest(offers []Offer, need Hardware) (Offer, error) {
+	if pin := need.Pin.Flavor; pin != "" {
+		offers = slices.DeleteFunc(slices.Clone(offers), func(o Offer) bool { return o.Flavor != pin })
+		if len(offers) == 0 {
+			return Offer{}, fmt.Errorf("%s, which was quoted, cannot be had any more: ask again for what there is", pin)
+		}
+	}
 	var fit []Offer
 	var why []string
 	for _, o := range offers {
@@ -77,13 +110,18 @@ func Cheapest(offers []Offer, need Hardware) (Offer, error) {
 		return Offer{}, fmt.Errorf("no hardware here fits the job: %s", strings.Join(why, "; "))
 	}
 	return slices.MinFunc(fit, func(a, b Offer) int {
-		return cmp.Or(ByPrice(a, b), compareBool(a.full(need), b.full(need)))
+		return cmp.Or(ByPrice(a, b), compareBool(a.idles(need), b.idles(need)), compareBool(a.full(need), b.full(need)))
 	}), nil
 }
 
 // ByPrice puts what costs less first, and last what nobody knows the price of.
 func ByPrice(a, b Offer) int {
 	return cmp.Or(compareBool(a.PriceUnknown, b.PriceUnknown), cmp.Compare(a.USDPerHour, b.USDPerHour))
+}
+
+// idles reports whether the offer has GPUs that the job does not ask for.
+func (o Offer) idles(need Hardware) bool {
+	return o.GPUs > 0 && need.GPUs == 0 && need.GPU == "" && need.GPUMemoryMB == 0
 }
 
 // full reports whether the job would have to wait, as far as is known.

@@ -14,14 +14,29 @@ type Quote struct {
 	Offer
 	Limit    time.Duration
 	Attempts int // that Retries allow
+	Jobs     int // that are quoted together; 0 means 1
 }
 
-// Worst is what the job costs if every attempt runs to its limit, in dollars.
-func (q Quote) Worst() float64 { return q.USDPerHour * q.Limit.Hours() * float64(q.Attempts) }
+// Each is what one job costs if every attempt runs to its limit, in dollars.
+func (q Quote) Each() float64 { return q.USDPerHour * q.Limit.Hours() * float64(q.Attempts) }
+
+// Worst is what all of them cost then.
+func (q Quote) Worst() float64 { return q.Each() * float64(max(q.Jobs, 1)) }
+
+// Bind is the spec as it was quoted. Whatever the prices are when it is
+// submitted, it costs no more than the quote says, or is refused.
+func (q Quote) Bind(spec Spec) Spec {
+	spec.Backend, spec.TimeLimit = q.Backend, q.Limit
+	spec.Pin = Pin{q.Flavor, q.USDPerHour}
+	return spec
+}
 
 // String says it for the person who pays: "a10g-small of hf for 2h0m0s, $2.00 at most".
 func (q Quote) String() string {
 	text := fmt.Sprintf("%s of %s for %s", q.Flavor, q.Backend, q.Limit)
+	if q.Jobs > 1 {
+		text = fmt.Sprintf("%d jobs, each on %s", q.Jobs, text)
+	}
 	if q.Attempts > 1 {
 		text += fmt.Sprintf(", %d times at most", q.Attempts)
 	}
@@ -61,7 +76,7 @@ func (s *Set) Quote(ctx context.Context, spec Spec) (Quote, error) {
 	if err != nil {
 		return Quote{}, err
 	}
-	offer, err := Cheapest(offers, spec.Hardware)
+	offer, err := Choose(offers, spec)
 	if err != nil {
 		return Quote{}, fmt.Errorf("choose hardware of %s: %w", m.name, err)
 	}
@@ -109,6 +124,18 @@ func (s *Set) prices(ctx context.Context, m member) ([]Offer, error) {
 		list.offers, list.err, list.until = nil, m.blame(err), time.Now().Add(unpriced)
 	}
 	return list.offers, list.err
+}
+
+// reprice forgets what a backend offers: it has refused a job, and what was
+// quoted may not be had any more.
+func (s *Set) reprice(m member) {
+	list := s.list(m.name)
+	select {
+	case list.asking <- struct{}{}:
+		list.until = time.Time{}
+		<-list.asking
+	default: // somebody asks at this moment
+	}
 }
 
 // list is the price list of a backend.

@@ -3,6 +3,7 @@ package job_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -156,4 +157,63 @@ func TestQuoteRemembersFailure(t *testing.T) {
 			t.Errorf("10 s later: %v", err)
 		}
 	})
+}
+
+// A quote is what is paid, whatever the prices are when the job is sent; and
+// one that does not hold any more is not given again.
+func TestPricesChange(t *testing.T) {
+	t.Parallel()
+	need := job.Spec{Hardware: job.Hardware{GPUs: 1}, TimeLimit: time.Hour}
+	for name, c := range map[string]struct {
+		later []job.Offer
+		want  string // flavor that is taken, or part of the error
+		next  string // the quote afterwards
+	}{
+		"nothing":         {[]job.Offer{{Flavor: "a", GPUs: 1, USDPerHour: 1}, {Flavor: "b", GPUs: 1, USDPerHour: 2}}, "a", "a of x for 1h0m0s, $1.00 at most"},
+		"another cheaper": {[]job.Offer{{Flavor: "b", GPUs: 1, USDPerHour: 0.5}, {Flavor: "a", GPUs: 1, USDPerHour: 1}}, "a", "a of x for 1h0m0s, $1.00 at most"},
+		"it is cheaper":   {[]job.Offer{{Flavor: "a", GPUs: 1, USDPerHour: 0.9}}, "a", "a of x for 1h0m0s, $1.00 at most"},
+		"it is dearer":    {[]job.Offer{{Flavor: "a", GPUs: 1, USDPerHour: 3}, {Flavor: "b", GPUs: 1, USDPerHour: 2}}, "does not cost the $1.00 an hour that were quoted, but 3.00", "b of x for 1h0m0s, $2.00 at most"},
+		"nobody knows":    {[]job.Offer{{Flavor: "a", GPUs: 1, PriceUnknown: true}}, "that were quoted, but ?", "a price that nobody knows"},
+		"it is gone":      {[]job.Offer{{Flavor: "b", GPUs: 1, USDPerHour: 1}}, "a, which was quoted, cannot be had any more", "b of x for 1h0m0s, $1.00 at most"},
+	} {
+		b := &placer{shop: shop{offers: []job.Offer{{Flavor: "a", GPUs: 1, USDPerHour: 1}, {Flavor: "b", GPUs: 1, USDPerHour: 2}}}}
+		var set job.Set
+		set.Add("x", b)
+		q, err := set.Quote(t.Context(), need)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.offers = c.later
+		got, err := set.Submit(t.Context(), q.Bind(need))
+		if said := got.Hardware + strings.TrimPrefix(fmt.Sprint(err), "<nil>"); !strings.Contains(said, c.want) {
+			t.Errorf("%s: %q, want %q", name, said, c.want)
+		}
+		if q, err = set.Quote(t.Context(), need); err != nil || !strings.HasSuffix(q.String(), c.next) {
+			t.Errorf("%s: the next quote is %q, %v; want %q", name, q, err, c.next)
+		}
+	}
+}
+
+// placer takes a job onto hardware as every backend does, and runs nothing.
+type placer struct{ shop }
+
+func (p *placer) Submit(_ context.Context, spec job.Spec) (job.Status, error) {
+	o, err := job.Choose(p.offers, spec)
+	return job.Status{Hardware: o.Flavor, USDPerHour: o.USDPerHour}, err
+}
+
+// The time that a job asks for counts where it is priced and where it is placed.
+func TestChooseByTime(t *testing.T) {
+	t.Parallel()
+	offers := []job.Offer{
+		{Flavor: "short", CPUs: 2, MaxLimitS: 600, DefaultLimitS: 600}, {Flavor: "gpu", CPUs: 2, GPUs: 1}, {Flavor: "long", CPUs: 2, USDPerHour: 1}, {Flavor: "plain", CPUs: 2},
+	}
+	for limit, want := range map[time.Duration]string{0: "short", 10 * time.Minute: "short", 11 * time.Minute: "plain"} {
+		if o, err := job.Choose(offers, job.Spec{TimeLimit: limit}); err != nil || o.Flavor != want {
+			t.Errorf("for %s: %s, %v; want %s", limit, o.Flavor, err, want)
+		}
+	}
+	if _, err := job.Choose(offers[:1], job.Spec{TimeLimit: time.Hour}); err == nil || !strings.Contains(err.Error(), "short: jobs may run for 10m0s, not 1h0m0s") {
+		t.Errorf("too long: %v", err)
+	}
 }

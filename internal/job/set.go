@@ -63,6 +63,9 @@ func (s *Set) Submit(ctx context.Context, spec Spec) (Status, error) {
 	}
 	spec.Backend = m.name
 	status, err := m.Submit(ctx, spec)
+	if err != nil {
+		s.reprice(m)
+	}
 	return m.named(status), err
 }
 

@@ -135,7 +135,7 @@ func schedule(ctx context.Context, s Scheduler, backend string, quote func(job.S
 	if err != nil {
 		return tool.Output{}, err
 	}
-	spec.TimeLimit = q.Limit
+	spec = q.Bind(spec)
 	report, err := c.Check(ctx, spec, q, j.Waivers)
 	if err != nil {
 		return tool.Output{}, err

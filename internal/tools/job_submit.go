@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"path/filepath"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +19,7 @@ import (
 type desk interface {
 	Quote(ctx context.Context, spec job.Spec) (job.Quote, error)
 	Submit(ctx context.Context, spec job.Spec) (job.Status, error)
+	SubmitAll(ctx context.Context, specs []job.Spec) ([]job.Status, error)
 	Find(ctx context.Context, label string) (job.Status, error)
 }
 
@@ -57,6 +58,8 @@ type jobInput struct {
 	Retries int      `json:"retries,omitempty" jsonschema:"after the machine was taken away"`
 	Resume  string   `json:"checkpoint,omitempty" jsonschema:"where a retry goes on: hf://TYPE/ID or path in OUTPUT_DIR"`
 
+	Sweep []map[string]string `json:"sweep,omitempty" jsonschema:"a job each: {LR: 1e-4} adds to env, {--lr: 1e-4} to args"`
+
 	Waivers map[string]string `json:"waivers,omitempty" jsonschema:"code of a warning to reason for going on"`
 }
 
@@ -69,6 +72,43 @@ func (in jobInput) spec(dir, label string) job.Spec {
 		Python:    in.Python, Dependencies: in.Dependencies, Image: in.Image,
 		Inputs: in.Inputs, Outputs: in.Outputs, Retries: in.Retries, Checkpoint: in.Resume,
 	}
+}
+
+// specs are the jobs of a call: one, or those of a sweep.
+func (in jobInput) specs(dir, label string) []job.Spec {
+	one := in.spec(dir, label)
+	if len(in.Sweep) == 0 {
+		return []job.Spec{one}
+	}
+	all := make([]job.Spec, len(in.Sweep))
+	for i, setting := range in.Sweep {
+		all[i] = member(one, setting)
+		all[i].Label = job.MemberLabel(label, i)
+	}
+	return all
+}
+
+// member is a job of a sweep: what is named like an option is an argument, the
+// rest are variables.
+func member(spec job.Spec, setting map[string]string) job.Spec {
+	spec.Args, spec.Env = slices.Clone(spec.Args), maps.Clone(spec.Env)
+	if spec.Env == nil {
+		spec.Env = make(map[string]string)
+	}
+	for _, name := range slices.Sorted(maps.Keys(setting)) {
+		value := setting[name]
+		spec.Name += " " + strings.TrimLeft(name, "-") + "=" + value
+		switch {
+		case !strings.HasPrefix(name, "-"):
+			spec.Env[name] = value
+		case value == "": // a switch
+			spec.Args = append(spec.Args, name)
+		default:
+			spec.Args = append(spec.Args, name, value)
+		}
+	}
+	spec.Name = shorten(spec.Name, 100)
+	return spec
 }
 
 // here is the backend whose jobs run where the agent does.
@@ -85,7 +125,9 @@ func submitImpact(quote func(job.Spec) (job.Quote, error), confinement, dir stri
 		}
 		i.Argv, i.Secrets = in.argv(), in.Secrets
 		var reach []string
-		q, err := quote(in.spec(dir, ""))
+		specs := in.specs(dir, "")
+		q, err := quote(specs[0])
+		q.Jobs = len(specs)
 		switch {
 		case err != nil:
 			i.Hosts = []string{cmp.Or(in.Backend, "unknown")}
@@ -140,49 +182,47 @@ func (in jobInput) argv() []string {
 	return in.Command
 }
 
-// JobSubmit checks a job and starts it with the workspace dir as working
-// directory. The call's id is the job's label, so that a submission whose
-// answer was lost finds its job again. Calls are judged by quote, and by what
-// holds a job of this machine back, in words.
+// JobSubmit checks a job, or the jobs of a sweep, and starts it with the
+// workspace dir as working directory. The call's id is the job's label, so that
+// a submission whose answer was lost finds its job again. Calls are judged by
+// quote, and by what holds a job of this machine back, in words.
 func JobSubmit(d desk, quote func(job.Spec) (job.Quote, error), c checker, confinement, dir string) tool.Tool {
 	s := spec("job_submit", tool.Executes)
 	s.Resumable = true
 	s.Impact = submitImpact(quote, confinement, dir)
 	s.Show = showing(func(_ context.Context, in jobInput) string { return in.show(dir) })
 	return tool.New(s, func(ctx context.Context, in jobInput, call tool.Call) (tool.Output, error) {
-		spec := in.spec(dir, call.ID)
-		q, quoteErr := d.Quote(ctx, spec)
-		p := submission{d, in, spec, q, call.WorstUSD}
+		if len(in.Sweep) > job.MaxSweep {
+			return badArgs("a sweep has at most %d jobs, not %d", job.MaxSweep, len(in.Sweep)), nil
+		}
+		p := submission{desk: d, in: in, worst: call.WorstUSD}
+		p.open(in.specs(dir, call.ID))
+		quoteErr := p.quote(ctx)
 		if call.Again {
-			before, err := d.Find(ctx, spec.Label)
-			switch {
-			case err == nil && (before.Done() || before.Ref != ""):
-				return p.sent(before, ""), nil
-			case err == nil: // whether it was sent is not known: the label sends it once
-				return p.send(ctx, "")
-			case !errors.Is(err, job.ErrNotFound):
-				return p.unknown(ctx, err), nil
+			if out, finished := p.finish(ctx, quoteErr); finished {
+				return out, nil
 			}
 		}
 		if quoteErr != nil {
-			return tool.Output{}, quoteErr
+			return tool.Output{}, fmt.Errorf("%s was not sent: %w", in.Name, quoteErr)
 		}
-		if err := affordable(q, call.WorstUSD); err != nil {
-			return tool.Output{}, fmt.Errorf("%s was not sent: %w", in.Name, err)
-		}
-		p.spec.TimeLimit = q.Limit
-		report, err := c.Check(ctx, p.spec, q, in.Waivers)
+		report, err := c.Check(ctx, p.members[0].spec, p.q, in.Waivers)
 		if err != nil {
 			return tool.Output{}, err
 		}
 		if n := len(report.Blocking()); n > 0 {
 			return refused(report, n), nil
 		}
-		out, err := p.send(ctx, report.String())
-		if err == nil && len(out.Artifacts) > 0 {
-			c.Submitted(p.spec, out.Facts[0].Name)
+		err = p.send(ctx)
+		for _, m := range p.members {
+			if m.sent {
+				c.Submitted(m.spec, m.status.ID)
+			}
 		}
-		return out, err
+		if err != nil {
+			return p.failed(err)
+		}
+		return p.sent(report.String()), nil
 	})
 }
 
@@ -201,101 +241,4 @@ func affordable(q job.Quote, worst float64) error {
 func refused(report preflight.Report, n int) tool.Output {
 	text := fmt.Sprintf("The job was not sent: %d findings are in the way. Correct all of them; a warning that is wrong here can be waived, with its code and the reason.\n%s", n, report)
 	return tool.Output{Text: text, IsError: true, Summary: fmt.Sprintf("the job was not sent: %d findings of the checks", n)}
-}
-
-// A submission is a job that may be sent.
-type submission struct {
-	d     desk
-	in    jobInput
-	spec  job.Spec
-	q     job.Quote
-	worst float64 // dollars that are set aside for it
-}
-
-// send sends the job. What may have arrived is sent again under its label,
-// which starts it once; if it still cannot be said, the answer says that.
-func (p submission) send(ctx context.Context, checks string) (tool.Output, error) {
-	status, err := p.d.Submit(ctx, p.spec)
-	for _, pause := range []time.Duration{time.Second, 3 * time.Second, 9 * time.Second} {
-		if err == nil {
-			break
-		}
-		if _, findErr := p.find(ctx); errors.Is(findErr, job.ErrNotFound) {
-			return tool.Output{}, err // it was not accepted
-		}
-		select {
-		case <-ctx.Done():
-			return p.unknown(ctx, err), nil
-		case <-time.After(pause):
-			var again job.Status
-			if again, err = p.d.Submit(ctx, p.spec); err == nil {
-				status = again
-			}
-		}
-	}
-	if err != nil {
-		return p.unknown(ctx, err), nil
-	}
-	return p.sent(status, checks), nil
-}
-
-// find looks for the job, for a short while even if ctx has ended.
-func (p submission) find(ctx context.Context) (job.Status, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	return p.d.Find(ctx, p.spec.Label)
-}
-
-// unknown tells of a job that may have been accepted.
-func (p submission) unknown(ctx context.Context, err error) tool.Output {
-	text := fmt.Sprintf("%v\nWhether the job was accepted is unknown.", err)
-	if s, err := p.find(ctx); err == nil {
-		text += fmt.Sprintf(" It is known as %s: ask for it with job_wait before you send it again.", s.ID)
-	}
-	out := tool.Output{Text: text, IsError: true, Summary: "whether the job was accepted is unknown"}
-	if p.worst > 0 {
-		out.Charges = []tool.Charge{{Label: p.spec.Label, USD: p.worst}}
-	}
-	return out
-}
-
-// sent tells of a job that was accepted, and what the checks said of it.
-func (p submission) sent(status job.Status, checks string) tool.Output {
-	type result struct {
-		Job       string    `json:"job"`
-		State     job.State `json:"state"`
-		RunsOn    string    `json:"runs_on,omitempty"`
-		OutputDir string    `json:"output_dir,omitempty"`
-		Checks    string    `json:"checks,omitempty"`
-	}
-	on := status.Hardware
-	if p.q.Flavor != "" {
-		on = p.q.String()
-	}
-	dir := relative(p.spec.Dir, status.OutputDir)
-	out, _ := object(result{status.ID, status.State, on, dir, checks}, fmt.Sprintf("job %s (%s) is %s", status.ID, p.in.Name, status.State))
-	switch worst := max(p.q.Worst(), status.Worst(), p.worst); {
-	case status.Done():
-		out.Charges = finals(p.spec.Label, status)
-	case worst > 0:
-		out.Charges = []tool.Charge{{Label: p.spec.Label, Job: status.ID, USD: worst}}
-	}
-	out.Artifacts = []tool.Artifact{{Kind: "job", Path: filepath.ToSlash(status.OutputDir)}}
-	out.Facts = []tool.Fact{{Kind: jobFacts, Name: status.ID, Text: fmt.Sprintf("%s: %s, %s on %s; output in %s", p.in.Name, p.in.program(), status.State, on, dir)}}
-	return out
-}
-
-// finals are the charges of those of the jobs that are over, cost something,
-// and were submitted by the session of the call with that ID: another session
-// has its own on its own bill.
-func finals(callID string, statuses ...job.Status) []tool.Charge {
-	session := callID[:strings.LastIndex(callID, "/")+1]
-	var all []tool.Charge
-	for _, s := range statuses {
-		over := s.Done() && (s.State != job.Lost || !s.Finished.IsZero()) // else it stays at its worst
-		if over && s.USDPerHour > 0 && session != "" && strings.HasPrefix(s.Label, session) {
-			all = append(all, tool.Charge{Label: s.Label, Job: s.ID, USD: s.Cost(), Final: true})
-		}
-	}
-	return all
 }

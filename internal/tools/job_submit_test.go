@@ -88,7 +88,7 @@ func quoted(t *testing.T, set *job.Set) func(job.Spec) (job.Quote, error) {
 
 const onCloud = `{"name":"n","script":"t.py","backend":"cloud","gpus":1,"time_limit_s":7200,"secrets":["HF_TOKEN"]}`
 
-func submitTool(t *testing.T, c *cloud) *tool.Router {
+func submitTool(t *testing.T, c job.Backend) *tool.Router {
 	t.Helper()
 	set := &job.Set{}
 	set.Add("local", &cloud{})

@@ -115,7 +115,7 @@ func JobWait(w *Waiting, sb files) tool.Tool {
 			if away != nil && status.ID == "" {
 				return tool.Output{}, fmt.Errorf("job %s: %w", id, away)
 			}
-			report, err := w.report(ctx, sb, status)
+			report, err := w.report(ctx, sb, status, len(in.Jobs))
 			if err != nil {
 				return tool.Output{}, err
 			}
@@ -206,7 +206,7 @@ func (w *Waiting) await(ctx context.Context, ids []string, until time.Time, log 
 }
 
 // report says how a job is. Results of one that is over are brought home.
-func (w *Waiting) report(ctx context.Context, sb files, status job.Status) (jobReport, error) {
+func (w *Waiting) report(ctx context.Context, sb files, status job.Status, jobs int) (jobReport, error) {
 	r := jobReport{
 		Job: status.ID, Name: status.Name, State: status.State, ExitCode: status.ExitCode, Reason: status.Reason,
 		CostUSD: status.Cost(), LogIs: printed, Seconds: math.Round(status.Seconds()*10) / 10, OutputDir: outputDir(sb, status),
@@ -228,7 +228,7 @@ func (w *Waiting) report(ctx context.Context, sb files, status job.Status) (jobR
 		r.Why = w.why(ctx, status)
 	}
 	var err error
-	if r.LogTail, err = logTail(ctx, w.Keeper, status.ID); err != nil {
+	if r.LogTail, err = logTail(ctx, w.Keeper, status.ID, jobs); err != nil {
 		r.LogTail = err.Error()
 	}
 	metrics, err := readMetrics(ctx, sb, status)

@@ -3,6 +3,7 @@ package tools
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -65,12 +66,13 @@ func relative(dir, target string) string {
 const (
 	tailLines = 30
 	tailBytes = 6000
+	tailsMost = 18_000 // of several jobs together: a result has its limit
 )
 
-// logTail is the last lines of a job's log.
-func logTail(ctx context.Context, backend job.Backend, id string) (string, error) {
+// logTail is the last lines of the log of one of so many jobs.
+func logTail(ctx context.Context, backend job.Backend, id string, jobs int) (string, error) {
 	var lines []string
-	for line, err := range backend.Logs(ctx, id, -tailBytes) {
+	for line, err := range backend.Logs(ctx, id, -int64(min(tailBytes, tailsMost/jobs))) {
 		if err != nil {
 			return "", fmt.Errorf("read log of job %s: %w", id, err)
 		}
@@ -156,7 +158,7 @@ func finishedRun(ctx context.Context, backend job.Backend, sb files, id string) 
 	if status.State != job.Succeeded {
 		return experiment.Run{}, fmt.Errorf("job %s (%s) is %s; only runs that succeeded can be compared", id, status.Name, status.State)
 	}
-	if err := backend.Collect(ctx, id); err != nil {
+	if err := backend.Collect(ctx, id); err != nil && !errors.Is(err, job.ErrRemoved) { // what was here is here
 		return experiment.Run{}, fmt.Errorf("bring the results of job %s here: %w", id, err)
 	}
 	metrics, err := readMetrics(ctx, sb, status)

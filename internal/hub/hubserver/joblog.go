@@ -2,6 +2,7 @@ package hubserver
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -185,8 +186,12 @@ func (m *jobMeter) read() map[string]any {
 		busy = max(0, (u.CPU-m.last.CPU).Seconds()/now.Sub(m.at).Seconds())
 	}
 	m.last, m.at = u, now
+	gpus := map[string]hub.GPUUsage{}
+	for i, gpu := range u.GPUs {
+		gpus[strconv.Itoa(i)] = gpu
+	}
 	return map[string]any{
 		"cpu_usage_pct": int(busy*100 + 0.5), "cpu_millicores": int(busy*1000 + 0.5), "memory_used_bytes": u.MemoryBytes, "memory_total_bytes": u.MemoryTotal,
-		"rx_bps": 0, "tx_bps": 0, "gpus": map[string]any{}, "replica": "local",
+		"rx_bps": 0, "tx_bps": 0, "gpus": gpus, "replica": "local",
 	}
 }

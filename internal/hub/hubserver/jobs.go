@@ -103,6 +103,7 @@ type Usage struct {
 	CPU         time.Duration
 	MemoryBytes int64
 	MemoryTotal int64
+	GPUs        []hub.GPUUsage
 }
 
 // A JobLine is a line of a job's output.

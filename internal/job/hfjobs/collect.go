@@ -48,6 +48,9 @@ func parseRepository(text string) (repository, error) {
 // is left alone.
 func (b *Backend) Collect(ctx context.Context, id string) error {
 	rec, err := b.records().Get(id)
+	if err == nil {
+		err = rec.Last.Gone()
+	}
 	if err != nil {
 		return err
 	}

@@ -51,6 +51,8 @@ type Backend struct {
 	// nil.
 	Secret func(name string) (value string, ok bool)
 
+	gauged gauged
+
 	asked sync.Map // when the Hub told last how a job is, by id
 
 	mu       sync.Mutex

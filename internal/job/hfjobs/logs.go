@@ -234,6 +234,9 @@ func (b *Backend) hider(names []string) func(string) string {
 func (b *Backend) Logs(ctx context.Context, id string, from int64) iter.Seq2[job.Line, error] {
 	return func(yield func(job.Line, error) bool) {
 		rec, err := b.records().Get(id)
+		if err == nil {
+			err = rec.Last.Gone()
+		}
 		if err != nil {
 			yield(job.Line{}, err)
 			return

@@ -12,14 +12,23 @@ import (
 	"ml-intern/internal/job"
 )
 
-// offersFor is how long the Hub's list of hardware is believed.
-const offersFor = 10 * time.Minute
+// How long the Hub's list of hardware is believed: for who looks, and for who
+// pays.
+const (
+	offersFor = 10 * time.Minute
+	pricesFor = 20 * time.Second
+)
 
 // Offers implements job.Backend.
 func (b *Backend) Offers(ctx context.Context) ([]job.Offer, error) {
+	return b.offersSince(ctx, offersFor)
+}
+
+// offersSince lists the hardware as it was so long ago at most.
+func (b *Backend) offersSince(ctx context.Context, age time.Duration) ([]job.Offer, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.offers != nil && time.Since(b.offersAt) < offersFor {
+	if b.offers != nil && time.Since(b.offersAt) < age {
 		return slices.Clone(b.offers), nil
 	}
 	ctx, stop := context.WithTimeout(ctx, askLimit)
@@ -37,20 +46,20 @@ func (b *Backend) Offers(ctx context.Context) ([]job.Offer, error) {
 	return slices.Clone(offers), nil
 }
 
-// choose is the hardware for a need.
-func (b *Backend) choose(ctx context.Context, need job.Hardware) (job.Offer, error) {
-	offers, err := b.Offers(ctx)
+// choose is the hardware for a spec.
+func (b *Backend) choose(ctx context.Context, spec job.Spec) (job.Offer, error) {
+	offers, err := b.offersSince(ctx, pricesFor)
 	if err != nil {
 		return job.Offer{}, err
 	}
-	if need.Flavor != "" && !slices.ContainsFunc(offers, func(o job.Offer) bool { return o.Flavor == need.Flavor }) {
+	if spec.Flavor != "" && !slices.ContainsFunc(offers, func(o job.Offer) bool { return o.Flavor == spec.Flavor }) {
 		names := make([]string, len(offers))
 		for i, o := range offers {
 			names[i] = o.Flavor
 		}
-		return job.Offer{}, fmt.Errorf("the Hub has no hardware %q: it has %s", need.Flavor, strings.Join(names, ", "))
+		return job.Offer{}, fmt.Errorf("the Hub has no hardware %q: it has %s", spec.Flavor, strings.Join(names, ", "))
 	}
-	return job.Cheapest(offers, need)
+	return job.Choose(offers, spec)
 }
 
 // offerOf reads hardware as the Hub describes it, in words for people.

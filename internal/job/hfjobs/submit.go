@@ -97,7 +97,7 @@ func (b *Backend) draft(ctx context.Context, spec job.Spec) (d draft, err error)
 	if d.load, err = pack(spec); err != nil {
 		return d, err
 	}
-	if d.offer, err = b.choose(ctx, spec.Hardware); err != nil {
+	if d.offer, err = b.choose(ctx, spec); err != nil {
 		return d, err
 	}
 	d.namespace, err = b.namespace(ctx)

@@ -36,6 +36,9 @@ type Jobs struct {
 	With func(secret func(name string) (value string, ok bool)) job.Backend
 
 	Dir string // absolute; a folder in it for each job that is started
+
+	// Gauge looks at the machine for a job that runs; nil if nobody can.
+	Gauge func(ctx context.Context, status job.Status) (job.Gauge, error)
 }
 
 var _ hubserver.Jobs = Jobs{}
@@ -235,7 +238,18 @@ func (h Jobs) Usage(ctx context.Context, id string) (hubserver.Usage, bool) {
 	if err != nil || status.State != job.Running || status.PID <= 0 {
 		return hubserver.Usage{}, false
 	}
-	return usage(status.PID)
+	u, ok := usage(status.PID)
+	if h.Gauge == nil || !ok {
+		return u, ok
+	}
+	g, err := h.Gauge(ctx, status)
+	if err != nil {
+		return u, ok // then nobody knows of a GPU
+	}
+	for _, gpu := range g.GPUs {
+		u.GPUs = append(u.GPUs, hub.GPUUsage{Percent: gpu.Busy * 100, MemoryBytes: gpu.MemoryMB << 20, MemoryTotal: gpu.MemoryTotalMB << 20})
+	}
+	return u, ok
 }
 
 // Logs implements hubserver.Jobs. Only the last line that is there can be

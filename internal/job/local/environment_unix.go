@@ -35,6 +35,7 @@ const (
 
 	requirementsFile = "requirements.py"  // of a job's folder: what it asked for
 	installedFile    = "requirements.txt" // and what it got
+	environmentFile  = "environment.json" // the name of the environment that has it
 
 	// resolvedAge is how long requirements are not resolved again: a version
 	// that has come out meanwhile is used from the next day on.
@@ -116,6 +117,12 @@ func (s *shim) makeEnvironment(ctx context.Context, r requirements) error {
 		}
 	}
 	s.environment = dir
+	// While it is held, so that nobody removes it in between.
+	if err := s.folder.write(environmentFile, use{filepath.Base(dir)}); err != nil {
+		return err
+	}
+	now := time.Now()
+	_ = os.Chtimes(dir+".lock", now, now) // it only seems older than it is
 	installed, err := os.ReadFile(filepath.Join(dir, wholeFile))
 	if err == nil {
 		err = writeFile(s.folder.path(installedFile), installed)

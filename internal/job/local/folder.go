@@ -33,6 +33,7 @@ const (
 	lockFile    = "lock"
 	scriptDir   = "script"
 	shimLogFile = "shim.log"
+	removedFile = "removed.json"
 )
 
 // A record is spec.json: what was asked for and what it came to at Submit.
@@ -126,8 +127,11 @@ func (f folder) status() (job.Status, error) {
 	}
 	if ended {
 		s.State, s.ExitCode, s.Reason, s.Finished = e.State, e.ExitCode, e.Reason, e.At
+		var gone removal
+		_, err = f.read(removedFile, &gone)
+		s.Removed = gone.At
 	}
-	return s, nil
+	return s, err
 }
 
 // mark makes an empty file.

@@ -255,7 +255,7 @@ func (b Backend) need(m machine, spec job.Spec) (need, error) {
 	for i, o := range all {
 		plain[i] = o.Offer
 	}
-	best, err := job.Cheapest(plain, spec.Hardware)
+	best, err := job.Choose(plain, spec)
 	if err != nil {
 		return need{}, fmt.Errorf("%w; there is: %s", err, m.Words)
 	}

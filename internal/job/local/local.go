@@ -11,6 +11,7 @@
 //	cancel        somebody wants the job to end
 //	started.json  written by the shim before the job's program is let go
 //	done.json     how it ended
+//	removed.json  the rest of the folder was removed, because somebody asked for that
 //
 // A job gets its shim when its turn comes (queue.go), from the shim that ends
 // before it or from whoever looks. A job that was chosen or has started, is not
@@ -110,8 +111,12 @@ func (b Backend) Spec(_ context.Context, id string) (job.Spec, error) {
 
 // Collect implements job.Backend: results are here from the start.
 func (b Backend) Collect(_ context.Context, id string) error {
-	_, err := b.find(id)
-	return err
+	f, err := b.find(id)
+	if err != nil {
+		return err
+	}
+	status, err := f.status()
+	return errors.Join(err, status.Gone())
 }
 
 // find returns the folder of a job.
@@ -234,6 +239,10 @@ func (b Backend) Logs(ctx context.Context, id string, from int64) iter.Seq2[job.
 		f, err := b.find(id)
 		if err != nil {
 			yield(job.Line{}, err)
+			return
+		}
+		if status, err := f.status(); err == nil && status.Gone() != nil {
+			yield(job.Line{}, status.Gone())
 			return
 		}
 		for line, err := range f.log().lines(from) {

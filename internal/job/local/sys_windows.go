@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"time"
 )
 
 const supported = false
@@ -18,5 +19,14 @@ func lockExclusive(context.Context, string) (func(), error) { return nil, errUns
 func lockHolder(string) (int, error)                        { return 0, errUnsupported }
 func holdFile(string, int) (*os.File, bool)                 { return nil, false }
 func wake(int) error                                        { return errUnsupported }
-func syncDir(string) error                                  { return errUnsupported }
-func detached(argv []string) *exec.Cmd                      { return exec.Command(argv[0], argv[1:]...) }
+
+// UnusedEnvironments lists nothing: no job runs here.
+func (Backend) UnusedEnvironments(context.Context, time.Duration) ([]Environment, error) {
+	return nil, nil
+}
+
+// RemoveEnvironment fails: there is none.
+func (Backend) RemoveEnvironment(context.Context, string, time.Duration) error { return errUnsupported }
+
+func syncDir(string) error             { return errUnsupported }
+func detached(argv []string) *exec.Cmd { return exec.Command(argv[0], argv[1:]...) }

@@ -26,13 +26,19 @@ func (c *check) tried(ctx context.Context) Smoke {
 	return Smoke{}
 }
 
-// batch lets the first of several jobs go alone until it has shown progress.
+// batch lets the first of several jobs that cost money go alone until it has
+// shown progress, whether the others come after it or with it.
 func (c *check) batch(ctx context.Context) {
-	if c.Earlier == nil {
+	if c.Earlier == nil || c.Earlier.Proven(ctx, c.report.SHA256) {
 		return
 	}
 	if id, ok := c.Earlier.Unproven(ctx, c.report.SHA256); ok {
 		c.warn(Finding{Code: CodeBatch, Text: fmt.Sprintf("job %s of the same script has not shown progress yet", id), Fix: "wait until it logs its first steps: what is wrong with it is wrong with all"})
+	} else if c.Jobs > 1 && c.Offer.USDPerHour > 0 {
+		c.warn(Finding{
+			Code: CodeBatch, Text: fmt.Sprintf("%d jobs that cost money would start at once, and no job of this script has shown progress yet", c.Jobs),
+			Fix: "send one of them alone and wait until it logs its first steps, then send a sweep of the others",
+		})
 	}
 }
 
@@ -57,6 +63,7 @@ func (c *check) changes(ctx context.Context) {
 
 // describe is what decides how a job runs, a line each.
 func describe(s job.Spec) string {
+	s.Pin = job.Pin{} // prices are no change of the job
 	var b strings.Builder
 	line := func(name string, v any, empty bool) {
 		if !empty {

@@ -77,6 +77,11 @@ func (h History) Previous(_ context.Context, spec job.Spec) (Run, bool) {
 	return Run{}, false
 }
 
+// Proven implements Earlier.
+func (h History) Proven(_ context.Context, sha256 string) bool {
+	return slices.ContainsFunc(h.jobs(), func(r remembered) bool { return r.SHA256 == sha256 && r.Progress })
+}
+
 // Unproven implements Earlier.
 func (h History) Unproven(ctx context.Context, sha256 string) (string, bool) {
 	for _, r := range h.jobs() {

@@ -31,6 +31,7 @@ import (
 type Request struct {
 	Spec    job.Spec
 	Offer   job.Offer         // the hardware that it would get
+	Jobs    int               // that would start together, of which Spec is the first; 0 means 1
 	Waivers map[string]string // of warnings, by their code: the reason to go on
 
 	// Remote says that the job sees nothing of this machine but its script and
@@ -62,6 +63,10 @@ type Earlier interface {
 
 	// Previous is the newest job of the spec's script, or name.
 	Previous(ctx context.Context, spec job.Spec) (Run, bool)
+
+	// Proven reports whether a job of the script with this hash has shown
+	// progress.
+	Proven(ctx context.Context, sha256 string) bool
 
 	// Unproven is the id of a job of the script with this hash that runs, or
 	// waits to, and has not shown progress yet.

@@ -134,6 +134,31 @@ func TestWaivers(t *testing.T) {
 	}
 }
 
+// Of a sweep that costs money the first goes alone, until a job of the script
+// has shown progress.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	needPython(t)
+	for name, c := range map[string]struct {
+		offer   string
+		jobs    int
+		proven  bool
+		stopped bool
+	}{
+		"paid": {"a10g", 8, false, true}, "proven": {"a10g", 8, true, false}, "one": {"a10g", 1, false, false}, "free": {"free", 8, false, false},
+	} {
+		r := plainRequest("print(1)\n")
+		r.Offer, r.Jobs = offers[c.offer], c.jobs
+		if r.Earlier = (past{smoke: true, proven: c.proven, unproven: "j9"}); c.proven && len(check(t, r).Blocking()) > 0 {
+			t.Errorf("%s: that another still waits is in the way", name)
+		}
+		r.Earlier = past{smoke: true, proven: c.proven}
+		if found := matching(check(t, r).Blocking(), "warning batch 8 jobs that cost money") >= 0; found != c.stopped {
+			t.Errorf("%s: %v", name, found)
+		}
+	}
+}
+
 func TestDiff(t *testing.T) {
 	t.Parallel()
 	needPython(t)

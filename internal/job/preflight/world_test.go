@@ -181,6 +181,7 @@ func (shelf) Unpack(_ context.Context, name, _ string, _ preflight.Needs) (strin
 
 // past is what happened before.
 type past struct {
+	proven   bool
 	smoke    bool
 	step     time.Duration
 	flavor   string
@@ -198,6 +199,8 @@ func (p past) Previous(context.Context, job.Spec) (preflight.Run, bool) {
 	}
 	return *p.previous, true
 }
+
+func (p past) Proven(context.Context, string) bool { return p.proven }
 
 func (p past) Unproven(context.Context, string) (string, bool) { return p.unproven, p.unproven != "" }
 

@@ -34,6 +34,9 @@ type result struct {
 // again.
 func (b Backend) Collect(ctx context.Context, id string) error {
 	rec, err := b.records().Get(id)
+	if err == nil {
+		err = rec.Last.Gone()
+	}
 	if err != nil || b.Shared {
 		return err
 	}

@@ -42,6 +42,10 @@ func (b Backend) Logs(ctx context.Context, id string, from int64) iter.Seq2[job.
 			yield(job.Line{}, err)
 			return
 		}
+		if err := rec.Last.Gone(); err != nil {
+			yield(job.Line{}, err)
+			return
+		}
 		if rec, err = b.settle(ctx, rec); err == nil && rec.Kept[keptLog] == "" {
 			err = b.fetchLog(ctx, rec)
 		}

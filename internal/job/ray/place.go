@@ -227,11 +227,11 @@ func (b Backend) place(ctx context.Context, spec job.Spec, d *draft) error {
 	for i, k := range kinds {
 		offers[i], names[i] = k.Offer, k.Flavor
 	}
-	chosen, err := job.Cheapest(offers, spec.Hardware)
+	chosen, err := job.Choose(offers, spec)
 	switch {
 	case len(kinds) == 0:
 		return errors.New("the Ray cluster has no node that runs jobs")
-	case err != nil && spec.Flavor != "":
+	case err != nil && spec.Flavor != "" && !slices.Contains(names, spec.Flavor):
 		return fmt.Errorf("the Ray cluster has no %q; it has %s", spec.Flavor, strings.Join(names, ", "))
 	case err != nil:
 		return err

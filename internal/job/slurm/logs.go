@@ -19,7 +19,11 @@ import (
 // Logs implements job.Backend.
 func (b *Backend) Logs(ctx context.Context, id string, from int64) iter.Seq2[job.Line, error] {
 	return func(yield func(job.Line, error) bool) {
-		if _, err := b.records().Get(id); err != nil {
+		rec, err := b.records().Get(id)
+		if err == nil {
+			err = rec.Last.Gone()
+		}
+		if err != nil {
 			yield(job.Line{}, err)
 			return
 		}
@@ -27,7 +31,7 @@ func (b *Backend) Logs(ctx context.Context, id string, from int64) iter.Seq2[job
 		if b.Host != "" {
 			read = b.fetchLog
 		}
-		err := read(ctx, id, from, func(r io.Reader, from int64) error {
+		err = read(ctx, id, from, func(r io.Reader, from int64) error {
 			for line, err := range job.Lines(r, from) {
 				if err == nil && ctx.Err() != nil {
 					err = context.Cause(ctx)

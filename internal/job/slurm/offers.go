@@ -75,7 +75,7 @@ func (b *Backend) priced(parts []partition) []partition {
 		if p.GPUs > 0 {
 			p.GPUMemoryMB = b.GPUMemoryMB[p.gres]
 		}
-		p.DefaultLimitS = int(b.limit(0, *p).Seconds())
+		p.DefaultLimitS, p.MaxLimitS = int(b.limit(0, *p).Seconds()), int(p.maxLimit.Seconds())
 		p.Ephemeral = b.Host != ""
 	}
 	slices.SortStableFunc(parts, func(x, y partition) int {
@@ -111,24 +111,11 @@ func (b *Backend) choose(ctx context.Context, spec job.Spec) (partition, error) 
 	if err != nil {
 		return partition{}, fmt.Errorf("ask slurm what it has: %w", err)
 	}
-	var offers []job.Offer
-	var short []string
-	for _, p := range parts {
-		if limit := b.limit(spec.TimeLimit, p); p.maxLimit > 0 && limit > p.maxLimit {
-			short = append(short, fmt.Sprintf("%s: jobs may run for %s, not %s", p.Flavor, p.maxLimit, limit))
-			continue
-		}
-		offers = append(offers, p.Offer)
+	offers := make([]job.Offer, len(parts))
+	for i, p := range parts {
+		offers[i] = p.Offer
 	}
-	if plain := slices.DeleteFunc(slices.Clone(offers), func(o job.Offer) bool {
-		return o.GPUs > 0 || o.Fits(spec.Hardware) != nil
-	}); spec.GPUs == 0 && len(plain) > 0 {
-		offers = plain // GPUs are for those who need them
-	}
-	offer, err := job.Cheapest(offers, spec.Hardware)
-	if err != nil && len(short) > 0 {
-		err = fmt.Errorf("%w; %s", err, strings.Join(short, "; "))
-	}
+	offer, err := job.Choose(offers, spec)
 	if err != nil {
 		return partition{}, err
 	}

@@ -207,3 +207,17 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestParseDisk(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]job.Gauge{
+		"/dev/sda1 1000 300 700 30% /":                        {DiskFree: 700 << 10, DiskTotal: 1000 << 10},
+		"//nas/some share 1000 300 700 30% /mnt/my workspace": {DiskFree: 700 << 10, DiskTotal: 1000 << 10},
+		"/dev/sda1 - - - - /":                                 {},
+		"":                                                    {},
+	} {
+		if got, ok := parseDisk(line); ok != (want.DiskTotal > 0) || ok && (got.DiskFree != want.DiskFree || got.DiskTotal != want.DiskTotal) {
+			t.Errorf("%q is %+v, %v", line, got, ok)
+		}
+	}
+}

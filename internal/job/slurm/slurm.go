@@ -93,9 +93,13 @@ type Backend struct {
 	parts  cached[[]partition]
 	live   live
 	doubts doubts
+	disks  sync.Map // folder to *cached[job.Gauge]
 }
 
-var _ job.Backend = (*Backend)(nil)
+var (
+	_ job.Backend = (*Backend)(nil)
+	_ job.Sweeper = (*Backend)(nil)
+)
 
 func (b *Backend) records() job.Records { return job.Records{Dir: b.Dir} }
 

@@ -198,6 +198,9 @@ func packFile(t *tar.Writer, dir string, root *os.Root, name string) error {
 // results are here from the start.
 func (b *Backend) Collect(ctx context.Context, id string) error {
 	rec, err := b.records().Get(id)
+	if err == nil {
+		err = rec.Last.Gone()
+	}
 	if err != nil || b.Host == "" {
 		return err
 	}

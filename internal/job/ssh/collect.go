@@ -31,6 +31,9 @@ func (b *Backend) Collect(ctx context.Context, id string) error {
 		return err
 	}
 	status, err := b.status(ctx, rec)
+	if err == nil {
+		err = status.Gone()
+	}
 	if err != nil {
 		return err
 	}

@@ -205,8 +205,9 @@ type need struct {
 }
 
 // choose finds what the job gets, or says why it cannot be had.
-func (b *Backend) choose(m machine, hw job.Hardware) (need, error) {
-	o, err := job.Cheapest(b.offers(m), hw)
+func (b *Backend) choose(m machine, spec job.Spec) (need, error) {
+	hw := spec.Hardware
+	o, err := job.Choose(b.offers(m), spec)
 	if err != nil {
 		return need{}, err
 	}

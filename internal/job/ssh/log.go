@@ -31,6 +31,10 @@ func (b *Backend) Logs(ctx context.Context, id string, from int64) iter.Seq2[job
 			yield(job.Line{}, err)
 			return
 		}
+		if err := rec.Last.Gone(); err != nil {
+			yield(job.Line{}, err)
+			return
+		}
 		values := b.values(rec.Spec)
 		text := &logReader{backend: b, ctx: ctx, id: id, at: from, back: overlap(values)}
 		defer text.close()

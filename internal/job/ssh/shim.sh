@@ -515,6 +515,47 @@ sums() {
 	fi
 }
 
+# gauge tells how full the disk is, how busy the GPUs are, and which of them
+# each job of this machine has.
+gauge() {
+	df -Pk "$root" 2>/dev/null | awk 'NR == 2 { for (i = 4; i <= NF; i++) if ($i ~ /%$/) { print "disk", $(i - 1), $(i - 3); exit } }'
+	bounded=
+	command -v timeout >/dev/null && bounded='timeout 10'
+	gpus_known=
+	for active in "$root/active/"*; do
+		[ -e "$active" ] || continue
+		theirs=${active##*/} at=
+		read -r _ _ _ _ at 2>/dev/null <"$root/$theirs/start/info"
+		[ "$at" = "$host" ] && [ ! -e "$root/$theirs/start/done" ] || continue
+		read -r _ their_gpus 2>/dev/null <"$active" || continue
+		if [ -n "$their_gpus" ] && [ -z "$gpus_known" ]; then
+			gpus_known=1
+			$bounded nvidia-smi --query-gpu=index,name,utilization.gpu,memory.used,memory.total --format=csv,noheader,nounits 2>/dev/null | sed 's/^/gpu /'
+		fi
+		echo "job $theirs $their_gpus"
+	done
+}
+
+# size prints how many KB a job's folder has. No link is followed.
+size() {
+	if [ -d "$root/$1" ] && [ ! -L "$root/$1" ]; then
+		du -sk "$root/$1" 2>/dev/null | cut -f1
+	else
+		echo 0
+	fi
+}
+
+# remove deletes the folder of a job that is over, and says so. A link is
+# deleted, and not what it leads to.
+remove() {
+	case $(look "$1") in
+	*"${tab}running${tab}"* | *"${tab}queued${tab}"*) echo "it is not over here"; return ;;
+	esac
+	rm -f "$root/active/$1" "$root/queue/"?pu.*".$1"
+	[ -L "$root/$1" ] || [ ! -d "$root/$1" ] || find "$root/$1" -type d ! -perm -700 -exec chmod u+rwx {} \; 2>/dev/null
+	if rm -rf "${root:?}/$1"; then echo removed; fi 2>&1
+}
+
 # facts tells what this machine is.
 facts() {
 	echo "cpus $(cores)"
@@ -557,5 +598,8 @@ log) show_log "$2" "$3" "$4" ;;
 sums) sums "$2" ;;
 fetch) COPYFILE_DISABLE=1 tar -cf - -C "$root/$2/start/out" . ;;
 facts) facts ;;
+gauge) gauge ;;
+size) size "$2" ;;
+remove) remove "$2" 2>&1 ;;
 *) exit 2 ;;
 esac

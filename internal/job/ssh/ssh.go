@@ -54,6 +54,8 @@ type live struct {
 	calls chan struct{} // one for each call under way
 	board *board
 	facts *known
+
+	gauges *gauges
 }
 
 // state makes what the zero Backend lacks.
@@ -63,6 +65,8 @@ func (b *Backend) state() *live {
 			calls: make(chan struct{}, maxCalls),
 			board: &board{turn: make(chan struct{}, 1), asked: map[string]time.Time{}},
 			facts: &known{turn: make(chan struct{}, 1)},
+
+			gauges: &gauges{turn: make(chan struct{}, 1)},
 		}
 	})
 	return b.live

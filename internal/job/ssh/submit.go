@@ -130,7 +130,7 @@ func (b *Backend) plan(ctx context.Context, spec job.Spec) (plan, error) {
 	if len(m.lacks) > 0 {
 		return plan{}, fmt.Errorf("%s lacks what jobs need there: %s", b.Host, strings.Join(m.lacks, ", "))
 	}
-	n, err := b.choose(m, spec.Hardware)
+	n, err := b.choose(m, spec)
 	if err != nil {
 		return plan{}, fmt.Errorf("%s: %w", b.Host, err)
 	}

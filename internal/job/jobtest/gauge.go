@@ -1,0 +1,37 @@
+package jobtest
+
+import (
+	"errors"
+	"testing"
+
+	"ml-intern/internal/job"
+)
+
+// gauges asks how the machines of jobs are: what is told makes sense, and of a
+// job that does not run nothing is told.
+func gauges(t *testing.T, h harness) {
+	g, ok := h.Backend.(job.Gauger)
+	if !ok {
+		t.Skip("it does not know its machines")
+	}
+	s := h.submit(h.shell("echo begun; sleep 300"))
+	h.untilLogged(s.ID, "begun")
+	if now, err := h.Status(h.ctx, s.ID); err != nil || now.State != job.Running {
+		t.Fatalf("the job is %+v, %v", now, err)
+	}
+	for range 2 {
+		m, err := g.Gauge(h.ctx, s.ID)
+		if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("gauge: %v", err)
+		}
+		if m.DiskFree < 0 || m.DiskFree > m.DiskTotal {
+			t.Errorf("the disk has %d of %d bytes free", m.DiskFree, m.DiskTotal)
+		}
+	}
+	if _, err := g.Gauge(h.ctx, "nope"); !errors.Is(err, job.ErrNotFound) {
+		t.Errorf("of no job: %v", err)
+	}
+	if err := h.Cancel(h.ctx, s.ID); err != nil {
+		t.Fatal(err)
+	}
+}
