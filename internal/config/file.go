@@ -136,7 +136,7 @@ func (c *Config) set(key string, value ast.Node, path string, line int, project 
 			}
 			*c = before
 			c.ignored = append(c.ignored, fmt.Sprintf("%s:%d: %v", path, at, why))
-			return nil
+			return nil //nolint:nilerr // it is left out, and said
 		}
 	}
 	if err != nil {
