@@ -136,7 +136,7 @@ func (c *Config) set(key string, value ast.Node, path string, line int, project 
 			}
 			*c = before
 			c.ignored = append(c.ignored, fmt.Sprintf("%s:%d: %v", path, at, why))
-			return nil //nolint:nilerr // it is left out, and said
+			return nil
 		}
 	}
 	if err != nil {
@@ -170,10 +170,10 @@ func (c *Config) widens(s setting, before *Config, value ast.Node, err error) er
 	if err != nil {
 		mine := *before
 		mine.literal = false
-		if wrong := mine.decode(s.field(&mine), value); wrong != nil || mine.check() != nil {
-			return nil
+		if mine.decode(s.field(&mine), value) == nil && mine.check() == nil {
+			return err
 		}
-		return err
+		return nil // a mistake, not a wish
 	}
 	switch {
 	case s.rule == never:
