@@ -341,9 +341,15 @@ func TestWithHook(t *testing.T) {
 		impact tool.Impact
 		want   string
 	}{
-		{allow, "", tool.Impact{}, "allow"}, {allow, "deny", tool.Impact{}, "deny"}, {allow, "ask", tool.Impact{}, "ask"},
-		{ask, "allow", tool.Impact{}, "allow"}, {ask, "deny", tool.Impact{}, "deny"}, {ask, "ask", tool.Impact{}, "ask"},
-		{deny, "allow", tool.Impact{}, "deny"}, {byRule, "allow", tool.Impact{}, "ask"}, {ask, "allow", final, "ask"},
+		{allow, "", tool.Impact{}, "allow"},
+		{allow, "deny", tool.Impact{}, "deny"},
+		{allow, "ask", tool.Impact{}, "ask"},
+		{ask, "allow", tool.Impact{}, "allow"},
+		{ask, "deny", tool.Impact{}, "deny"},
+		{ask, "ask", tool.Impact{}, "ask"},
+		{deny, "allow", tool.Impact{}, "deny"},
+		{byRule, "allow", tool.Impact{}, "ask"},
+		{ask, "allow", final, "ask"},
 	}
 	for _, tt := range tests {
 		got := approval.WithHook(tt.before, approval.Request{Impact: tt.impact}, approval.Decision{Verdict: tt.hook, Reason: "h"})

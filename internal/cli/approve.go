@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
+	"unicode"
 
 	"golang.org/x/term"
 
@@ -37,13 +39,18 @@ func personAt(std Streams) (person, bool) {
 func (p person) Approve(ctx context.Context, reqs []approval.Request) ([]approval.Decision, error) {
 	answers := bufio.NewScanner(p.in)
 	decisions := make([]approval.Decision, len(reqs))
+	var given []string // rules that the person has just given
 	for i, r := range reqs {
+		if covered(r.Remember, given) {
+			decisions[i] = approval.Decision{Verdict: approval.Allow}
+			continue
+		}
 		fmt.Fprint(p.out, "\n"+question(r))
 		choice := "[y/N]"
 		if len(r.Remember) > 0 {
 			choice = "[y: this call / s: for this session / a: always / N]"
 			for _, u := range r.Remember {
-				fmt.Fprintf(p.out, "  s and a: %s\n", printable(u.String()))
+				fmt.Fprintf(p.out, "  s and a: %s\n", revealed(u.String()))
 			}
 		}
 		fmt.Fprintf(p.out, "  allow it? %s ", choice)
@@ -52,8 +59,18 @@ func (p person) Approve(ctx context.Context, reqs []approval.Request) ([]approva
 			return nil, err
 		}
 		decisions[i] = answer(line, len(r.Remember) > 0)
+		for _, u := range r.Remember {
+			if decisions[i].For != approval.Once {
+				given = append(given, u.String())
+			}
+		}
 	}
 	return decisions, nil
+}
+
+// covered reports whether rules that were given allow all that is asked for.
+func covered(asked []approval.Rule, given []string) bool {
+	return len(asked) > 0 && !slices.ContainsFunc(asked, func(u approval.Rule) bool { return !slices.Contains(given, u.String()) })
 }
 
 // answer reads what the person said.
@@ -85,14 +102,14 @@ func question(r approval.Request) string {
 	var b strings.Builder
 	if r.Show == "" {
 		args := strings.Join(strings.Fields(r.Call.Args), " ")
-		fmt.Fprintf(&b, "? %s %s\n", printable(r.Call.Name), printable(shorten(args, maxShown)))
+		fmt.Fprintf(&b, "? %s %s\n", revealed(r.Call.Name), revealed(shorten(args, maxShown)))
 	} else {
-		fmt.Fprintf(&b, "? %s\n", printable(r.Call.Name))
+		fmt.Fprintf(&b, "? %s\n", revealed(r.Call.Name))
 		b.WriteString(shownText(r.Show))
 	}
 	line := func(what string, words ...string) {
 		if text := strings.Join(words, ", "); text != "" {
-			fmt.Fprintf(&b, "  %s: %s\n", what, printable(text))
+			fmt.Fprintf(&b, "  %s: %s\n", what, revealed(text))
 		}
 	}
 	i := r.Impact
@@ -107,11 +124,25 @@ func question(r approval.Request) string {
 	return b.String()
 }
 
-// shownText is a text of several lines without what a terminal would obey.
+// shownText is a text of several lines for a person to judge.
 func shownText(text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
-		fmt.Fprintf(&b, "  | %s\n", printable(strings.TrimRight(strings.ReplaceAll(line, "\t", "    "), "\r\n")))
+		fmt.Fprintf(&b, "  | %s\n", revealed(strings.TrimRight(strings.ReplaceAll(line, "\t", "    "), "\r\n")))
+	}
+	return b.String()
+}
+
+// revealed is a line without what a terminal would obey, and with what it would
+// not show: marks of direction and of no width.
+func revealed(line string) string {
+	var b strings.Builder
+	for _, r := range printable(line) {
+		if unicode.Is(unicode.Cf, r) {
+			fmt.Fprintf(&b, "<%U>", r)
+		} else {
+			b.WriteRune(r)
+		}
 	}
 	return b.String()
 }

@@ -170,10 +170,10 @@ func (c *Config) widens(s setting, before *Config, value ast.Node, err error) er
 	if err != nil {
 		mine := *before
 		mine.literal = false
-		if wrong := mine.decode(s.field(&mine), value); wrong != nil || mine.check() != nil {
-			return nil
+		if mine.decode(s.field(&mine), value) == nil && mine.check() == nil {
+			return err
 		}
-		return err
+		return nil // a mistake, not a wish
 	}
 	switch {
 	case s.rule == never:

@@ -61,7 +61,7 @@ func (h Hook) answer(ev Event, err error, out, errs string) (Answer, error) {
 	case ended && exit.ExitCode() == 2:
 		return Answer{Verdict: deny, Reason: cmp.Or(errs, "it gives no reason")}, nil
 	case ended:
-		return Answer{}, fmt.Errorf("%v: %s", exit, shorten(cmp.Or(errs, "it says nothing")))
+		return Answer{}, fmt.Errorf("%w: %s", exit, shorten(cmp.Or(errs, "it says nothing")))
 	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
 		return Answer{}, err
 	}
