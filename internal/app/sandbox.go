@@ -52,7 +52,7 @@ func ServeSandbox(ctx context.Context, opts SandboxServing, ready func(addr stri
 		}
 	}
 	front := &http.Server{Handler: server, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 3 * time.Minute, MaxHeaderBytes: 64 << 10}
-	stop := context.AfterFunc(ctx, func() { front.Close() }) // its clients come back to another one
+	stop := context.AfterFunc(ctx, func() { _ = front.Close() }) // its clients come back to another one
 	defer stop()
 	ready(ln.Addr().String())
 	if err := front.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
