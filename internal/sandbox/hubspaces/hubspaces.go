@@ -1,9 +1,9 @@
 // Package hubspaces runs the programs of a Hub server's Spaces as processes of
 // this machine.
 //
-// Its one rule: a program lives no longer than the server that started it, which
-// it sees to itself where the server is killed, and
-// finds nothing of this process's secrets. It owns a folder for the programs,
+// Its one rule: a program lives no longer than the server that started it, and
+// finds nothing of this process's secrets. Where the server is killed, programs
+// see to their end themselves. It owns a folder for the programs,
 // and one for each start, which is gone when that ends, as a Space's disk is.
 package hubspaces
 
