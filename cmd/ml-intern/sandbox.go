@@ -56,6 +56,7 @@ func serveSandbox(std cli.Streams) *cobra.Command {
 			})
 		},
 	}
+	c.Flags().BoolVar(&opts.Parent, "with-parent", false, "end when the process that started this one does")
 	c.Flags().StringVar(&opts.Dir, "dir", ".", "the workspace is `DIR`")
 	c.Flags().StringVar(&opts.Addr, "addr", "127.0.0.1:7860", "listen on `HOST:PORT`; port 0 takes a free one")
 	c.Flags().StringVar(&opts.AddrFile, "addr-file", "", "write the address to `FILE`")

@@ -19,6 +19,7 @@ type SandboxServing struct {
 	Dir      string   // the workspace; made if it is not there
 	Addr     string   // HOST:PORT; port 0 takes a free one
 	AddrFile string   // the address is written here once the server listens; "" for nowhere
+	Parent   bool     // it ends when the process that started it does
 	Environ  []string // of this process: it holds the secret
 }
 
@@ -52,11 +53,36 @@ func ServeSandbox(ctx context.Context, opts SandboxServing, ready func(addr stri
 		}
 	}
 	front := &http.Server{Handler: server, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 3 * time.Minute, MaxHeaderBytes: 64 << 10}
-	stop := context.AfterFunc(ctx, func() { front.Close() }) // its clients come back to another one
+	if opts.Parent {
+		var cancel context.CancelFunc
+		ctx, cancel = withParent(ctx)
+		defer cancel()
+	}
+	stop := context.AfterFunc(ctx, func() { _ = front.Close() }) // its clients come back to another one
 	defer stop()
 	ready(ln.Addr().String())
 	if err := front.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return nil
+}
+
+// withParent ends with the process that started this one. The kernel's own way
+// is lost when the program starts itself anew.
+func withParent(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	parent := os.Getppid()
+	go func() { // ends with ctx
+		tick := time.NewTicker(500 * time.Millisecond)
+		defer tick.Stop()
+		for os.Getppid() == parent {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+		}
+		cancel()
+	}()
+	return ctx, cancel
 }

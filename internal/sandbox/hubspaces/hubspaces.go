@@ -2,7 +2,8 @@
 // this machine.
 //
 // Its one rule: a program lives no longer than the server that started it, and
-// finds nothing of this process's secrets. It owns a folder for the programs,
+// finds nothing of this process's secrets. Where the server is killed, programs
+// see to their end themselves. It owns a folder for the programs,
 // and one for each start, which is gone when that ends, as a Space's disk is.
 package hubspaces
 
@@ -149,7 +150,7 @@ func (r *Runner) run(ctx context.Context, p hubserver.SpaceProgram, now *process
 	}
 	defer os.RemoveAll(home)
 	addr := filepath.Join(home, ".addr")
-	c := exec.CommandContext(ctx, exe, "sandbox", "serve", "--addr", "127.0.0.1:0", "--addr-file", addr, "--dir", filepath.Join(home, "work"))
+	c := exec.CommandContext(ctx, exe, "sandbox", "serve", "--with-parent", "--addr", "127.0.0.1:0", "--addr-file", addr, "--dir", filepath.Join(home, "work"))
 	c.Dir, c.Stdout, c.Stderr = home, now, now
 	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
 	if runtime.GOOS == "windows" {
@@ -165,9 +166,6 @@ func (r *Runner) run(ctx context.Context, p hubserver.SpaceProgram, now *process
 	for key, value := range p.Env {
 		c.Env = append(c.Env, key+"="+value)
 	}
-	runtime.LockOSThread() // the program dies with this thread
-	defer runtime.UnlockOSThread()
-	dieWithParent(c)
 	if err := c.Start(); err != nil {
 		return fmt.Errorf("start the Space's program: %w", err)
 	}

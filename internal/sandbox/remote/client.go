@@ -155,12 +155,12 @@ func pause(ctx context.Context, d time.Duration) error {
 func (c *Client) once(ctx context.Context, method, target string, body []byte, out any, most int64) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	resp, stop, err := c.send(ctx, method, target, body)
+	reply, stop, err := c.send(ctx, method, target, body)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, most+1))
+	data, err := io.ReadAll(io.LimitReader(reply, most+1))
 	switch raw, isRaw := out.(*[]byte); {
 	case err != nil:
 		return away(err)
@@ -187,15 +187,15 @@ func withoutURL(err error) error {
 }
 
 // send makes a request. A connection on which nothing comes for a while is cut.
-// The answer, if there is one, is a success; stop ends it.
-func (c *Client) send(ctx context.Context, method, target string, body []byte) (*http.Response, func(), error) {
+// What it returns is the body of a success; stop ends it.
+func (c *Client) send(ctx context.Context, method, target string, body []byte) (reply io.Reader, stop func(), err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stall := c.opts.Stall + time.Duration(len(body)/100_000)*time.Second // a large file on a slow line
 	watch := time.AfterFunc(stall, func() { cancel(errStalled) })
-	stop := func() { watch.Stop(); cancel(nil) }
+	quit := func() { watch.Stop(); cancel(nil) }
 	req, err := http.NewRequestWithContext(ctx, method, c.opts.URL+target, bytes.NewReader(body))
 	if err != nil {
-		stop()
+		quit()
 		return nil, nil, errors.New("the address of the sandbox is not a URL")
 	}
 	req.Header.Set("User-Agent", "ml-intern")
@@ -211,17 +211,17 @@ func (c *Client) send(ctx context.Context, method, target string, body []byte) (
 		if errors.Is(context.Cause(ctx), errStalled) {
 			err = errStalled
 		}
-		stop()
+		quit()
 		return nil, nil, away(err)
 	}
 	resp.Body = &watched{resp.Body, watch, c.opts.Stall}
-	end := func() { resp.Body.Close(); stop() }
+	stop = func() { resp.Body.Close(); quit() }
 	if resp.StatusCode != http.StatusOK {
 		err := c.refusal(resp)
-		end()
+		stop()
 		return nil, nil, err
 	}
-	return resp, end, nil
+	return resp.Body, stop, nil
 }
 
 var errStalled = errors.New("nothing came for too long")

@@ -27,15 +27,6 @@ type command struct {
 	exit   exit // to be read when done
 }
 
-func (c *command) over() bool {
-	select {
-	case <-c.done:
-		return true
-	default:
-		return false
-	}
-}
-
 var errCanceled = errors.New("the client canceled it")
 
 // commands are those of a server, by ID.

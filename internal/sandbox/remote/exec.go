@@ -123,12 +123,12 @@ type following struct {
 func (f *following) follow(ctx context.Context) (*exit, error) {
 	f.alive = false
 	target := "/v1/commands/" + url.PathEscape(f.id) + "/output?from=" + strconv.FormatInt(f.from, 10)
-	resp, stop, err := f.client.send(ctx, "GET", target, nil)
+	reply, stop, err := f.client.send(ctx, "GET", target, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer stop()
-	lines := bufio.NewReaderSize(resp.Body, maxEvent)
+	lines := bufio.NewReaderSize(reply, maxEvent)
 	for {
 		line, err := lines.ReadSlice('\n')
 		switch {

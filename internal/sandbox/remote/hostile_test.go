@@ -213,3 +213,34 @@ func (n *noCommands) Exec(_ context.Context, cmd sandbox.Command) (sandbox.Outpu
 	}
 	return sandbox.Output{}, nil
 }
+
+// Whatever a server sends as output, the client ends with an error or an end
+// that was told, and keeps a bounded part.
+func FuzzOutput(f *testing.F) {
+	f.Add([]byte("{\"from\":0}\n{\"from\":0,\"data\":\"YQ==\"}\n{\"from\":1,\"exit\":{\"code\":3,\"seconds\":1}}\n"))
+	f.Add([]byte("{\"from\":9,\"data\":\"YQ==\"}\n{\"from\":10,\"exit\":{\"error\":\"\\u0000\",\"kept\":[{}]}}\n"))
+	f.Add([]byte("null\n[]\n\n"))
+	var body []byte
+	mux := http.NewServeMux()
+	mux.HandleFunc("/v1/about", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"protocol":1,"instance":"x","dir":"/w"}`))
+	})
+	mux.HandleFunc("PUT /v1/commands/{id}", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{}")) })
+	mux.HandleFunc("GET /v1/commands/{id}/output", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) })
+	s := httptest.NewServer(mux)
+	f.Cleanup(s.Close)
+	c, err := remote.Connect(f.Context(), remote.Dialing{URL: s.URL, Secret: secret, Patience: time.Nanosecond, Stall: time.Second})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, output []byte) {
+		body = output
+		out, err := c.Exec(t.Context(), sandbox.Command{Line: "true", Timeout: time.Second})
+		if err == nil && !bytes.Contains(bytes.ToLower(output), []byte(`\u`)) && !bytes.Contains(bytes.ToLower(output), []byte("exit")) {
+			t.Errorf("an end that nobody told: %+v", out)
+		}
+		if len(out.Text) > 4*len(output)+1000 {
+			t.Errorf("%d bytes of %d", len(out.Text), len(output))
+		}
+	})
+}

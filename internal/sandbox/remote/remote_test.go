@@ -156,7 +156,7 @@ func TestRestartIsSaid(t *testing.T) {
 	t.Parallel()
 	one, _ := serve(t, nil)
 	two, dir := serve(t, nil)
-	c, err := remote.Connect(t.Context(), remote.Dialing{URL: two, Secret: secret, Instance: connect(t, one).Instance()})
+	_, err := remote.Connect(t.Context(), remote.Dialing{URL: two, Secret: secret, Instance: connect(t, one).Instance()})
 	if !errors.Is(err, remote.ErrRestarted) {
 		t.Fatalf("Connect = %v", err)
 	}
@@ -176,7 +176,7 @@ func TestRestartIsSaid(t *testing.T) {
 		_, _ = fmt.Fprint(w, readAll(resp))
 	}))
 	t.Cleanup(front.Close)
-	c = connect(t, front.URL)
+	c := connect(t, front.URL)
 	target.Store(two)
 	cmd := sandbox.Command{Line: "echo x > ran", Timeout: time.Minute}
 	if _, err := c.Exec(t.Context(), cmd); !errors.Is(err, remote.ErrRestarted) {

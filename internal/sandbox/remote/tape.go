@@ -61,13 +61,13 @@ func (t *tape) wake() {
 func (t *tape) read(from int64) (piece []byte, at int64, over bool, changed <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	rest, at := t.tail, max(from, t.tailAt)
+	var rest []byte
+	at = max(from, t.tailAt)
 	switch head := int64(len(t.head)); {
 	case from < head:
 		rest, at = t.head[from:], from
 	case at-t.tailAt > int64(len(t.tail)): // beyond what was printed: what comes next
 		at = t.tailAt + int64(len(t.tail))
-		rest = nil
 	default:
 		rest = t.tail[at-t.tailAt:]
 	}

@@ -22,7 +22,7 @@ func checkProgram(path string) error {
 	if err != nil {
 		return fmt.Errorf("%s is no program for Linux: %w", path, err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // only read
 	if f.Machine != elf.EM_X86_64 {
 		return fmt.Errorf("%s is a program for %s, and Spaces run on EM_X86_64", path, f.Machine)
 	}

@@ -168,7 +168,19 @@ func (s *Spaces) wait(ctx context.Context, r Record, log func(string)) error {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("it does not run after %s", patience))
 	defer cancel()
-	_, err := s.Hub.WaitSpace(ctx, r.repo(), func(now hub.Runtime) { log(fmt.Sprintf("%s is %s", r.Name, now.Stage)) })
+	report := func(now hub.Runtime) { log(fmt.Sprintf("%s is %s", r.Name, now.Stage)) }
+	_, err := s.Hub.WaitSpace(ctx, r.repo(), report)
+	for range unseen { // the Hub may not see at once what it has made
+		if !errors.Is(err, hub.ErrNotFound) {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(time.Second):
+		}
+		_, err = s.Hub.WaitSpace(ctx, r.repo(), report)
+	}
 	if failed, ok := errors.AsType[*hub.SpaceError](err); ok {
 		build := failed.Runtime.Stage == hub.BuildError || failed.Runtime.Stage == hub.ConfigError
 		return fmt.Errorf("%w\n%s", err, s.logTail(ctx, r, build))
@@ -177,6 +189,7 @@ func (s *Spaces) wait(ctx context.Context, r Record, log func(string)) error {
 }
 
 const (
+	unseen    = 30 // looks, a second apart
 	tailLines = 15
 	tailTime  = 5 * time.Second
 )

@@ -190,6 +190,7 @@ func TestCreate(t *testing.T) {
 	s := w.spaces()
 	one := w.create(s, spec("s/1"))
 	uploads := w.count("PUT", "/api/storage/")
+	w.hub.Break(hubtest.Fault{Path: "/runtime", Status: http.StatusNotFound, Header: map[string]string{"X-Error-Code": "RepoNotFound"}, Times: 2})
 	two := w.create(s, spec("s/2"))
 	if again := w.count("PUT", "/api/storage/"); uploads != 1 || again != 0 {
 		t.Errorf("%d uploads for the first sandbox, %d for the second", uploads, again)

@@ -89,7 +89,7 @@ func (s *Spaces) marker(ctx context.Context, repo hub.RepoID) (m marker, err err
 		return m, err
 	}
 	if json.Unmarshal(text.Bytes(), &m) != nil {
-		return marker{}, nil
+		m = marker{} // it says nothing
 	}
 	return m, nil
 }

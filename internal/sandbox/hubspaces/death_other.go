@@ -1,8 +1,0 @@
-//go:build !linux
-
-package hubspaces
-
-import "os/exec"
-
-// dieWithParent cannot be had here.
-func dieWithParent(*exec.Cmd) {}
