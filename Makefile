@@ -65,7 +65,7 @@ test-escape: .go-there
 # The same of a real Ray; about two minutes.
 .PHONY: test-ray-short
 test-ray-short: .go-there setup
-	@RAY_RUN='(Backend|Faults/(LostAnswer|LostNetwork|AgentKilled|SecretsLater))' scripts/test-ray
+	@RAY_RUN='Backend/(Succeeds|Fails|Secrets|LogCursor|TimeLimit|CancelRunning|Labels|OneLabelOneJob)|RealFaults/LostAnswer' scripts/test-ray
 
 # Builds the program a second time with a clock that can be moved, and moves it.
 .PHONY: test-clock

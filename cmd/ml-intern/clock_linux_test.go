@@ -261,15 +261,24 @@ func TestNetworkAway(t *testing.T) {
 			l := newLab(t, leaping(t), nil)
 			s := sites(l, plain)[where]()
 			l.flags = []string{"--max-cost", "1.5"}
+			noticed, stopped := make(chan struct{}), make(chan struct{})
 			l.once(func(pause func(time.Duration)) {
+				defer close(stopped)
 				s.away(true)
 				// No faster: whoever rests for 20 s must not take it for a sleep of the machine.
-				for passed := time.Duration(0); passed < 4*time.Minute; passed += 2 * time.Second {
-					pause(time.Second)
+				for passed := time.Duration(0); passed < 50*time.Minute; passed += 2 * time.Second {
 					l.leap(passed, passed)
+					select {
+					case <-noticed:
+						return
+					default:
+						pause(time.Second)
+					}
 				}
 			})
 			back := func(before told) (first string) {
+				close(noticed)
+				<-stopped // a clock that leaps back by itself is another test
 				first = before["job_wait"]
 				l.leap(time.Hour, time.Hour)
 				time.AfterFunc(8*time.Second, func() { s.away(false) })

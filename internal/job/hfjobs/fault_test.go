@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -341,6 +342,30 @@ func TestLogCopyKilled(t *testing.T) {
 	wait(t, b, s.ID)
 	if got := text(t, b, s.ID); got != "one\ntwo\n" {
 		t.Errorf("the log is %q", got)
+	}
+}
+
+// The log was read last at a time that is yet to come: it is read on all the same.
+func TestClockSetBack(t *testing.T) {
+	t.Parallel()
+	_, b := serve(t)
+	s := submit(t, b, shell(t, "echo one; sleep 2; echo two; sleep 20"))
+	for text(t, b, s.ID) == "" {
+		time.Sleep(20 * time.Millisecond)
+	}
+	file := filepath.Join(b.Dir, "logs", s.ID+".json")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ahead := regexp.MustCompile(`"read_at":"[^"]*"`).ReplaceAllString(string(data), `"read_at":"`+time.Now().Add(time.Hour).UTC().Format(time.RFC3339Nano)+`"`)
+	if err := os.WriteFile(file, []byte(ahead), 0o600); err != nil || ahead == string(data) {
+		t.Fatal(err, ahead)
+	}
+	for until := time.Now().Add(15 * time.Second); text(t, b, s.ID) != "one\ntwo\n"; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatalf("the log stays %q", text(t, b, s.ID))
+		}
 	}
 }
 
