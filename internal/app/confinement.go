@@ -66,14 +66,11 @@ func confinement(cfg *config.Config, dir string) (confine.Rules, error) {
 	if err != nil {
 		return confine.Rules{}, err
 	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return confine.Rules{}, fmt.Errorf("find home folder: %w", err)
-	}
+	home := cmp.Or(cfg.Getenv("HOME"), cfg.Getenv("USERPROFILE"), cfg.Paths.State) // without a home, caches of our own
 	r := confine.Rules{
 		Writable:  append([]string{dir}, caches(cfg, home)...),
 		Hidden:    append(hidden(cfg), cfg.Paths.Data, cfg.Paths.Cache),
-		Protected: append(confine.ProjectPaths(dir), confine.ProjectPaths(home)...),
+		Protected: slices.Concat(confine.ProjectPaths(dir), confine.ProjectPaths(home), startFolders(home)),
 		Readable:  append(shown(cfg), programs(cfg)...),
 		Temp:      temp,
 		Aside:     filepath.Join(cfg.Paths.State, "aside"),
@@ -125,6 +122,12 @@ func programs(cfg *config.Config) []string {
 		}
 	}
 	return dirs
+}
+
+// startFolders are where programs look for what to start or load, for a
+// workspace that is the home or above it.
+func startFolders(home string) []string {
+	return []string{filepath.Join(home, ".config"), filepath.Join(home, ".local", "bin"), filepath.Join(home, ".local", "lib"), filepath.Join(home, ".local", "share", "systemd")}
 }
 
 func hubHome(cfg *config.Config, home string) string {

@@ -135,6 +135,9 @@ func (t *tree) takeDevices() error {
 		return nil
 	}
 	for _, at := range []string{"/tmp", "/var/tmp"} {
+		if _, err := os.Stat(at); err != nil { // a small container has none
+			continue
+		}
 		fd, err := take(t.rules.Temp, writable)
 		if err != nil {
 			return err
