@@ -45,6 +45,7 @@ type App struct {
 	jobs  *job.Set // here is one of them
 	hub   *localHub
 	cells *confine.Cells // of the session's commands; nil for none
+	gate  *gate          // their way out
 	keys  keys
 	web   *outside
 
@@ -250,7 +251,8 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 		Charges:  a.charges,
 		Redact:   redactor.Text,
 	}
-	if a.cells, err = confined(a.cfg); err != nil {
+	a.gate = a.newGate(ctx)
+	if a.cells, err = confined(a.cfg, a.gate); err != nil {
 		return nil, err
 	}
 	checks := a.checks()
@@ -301,6 +303,10 @@ func (a *App) tools(ctx context.Context, id string, research tool.Tool, checks c
 	sb := a.sandbox()
 	remote, kept := a.hubClient, a.newCollection(id)
 	uploads := filepath.Join(a.cfg.Paths.State, "uploads")
+	list := append(a.readers(), a.scheduling(ctx, checks)...)
+	if a.cells != nil {
+		list = append(list, tools.Grant(sb, a.grant))
+	}
 	return tool.NewRouter(a.withSandboxes(ctx, id, append([]tool.Tool{
 		tools.Plan(),
 		tools.Write(sb),
@@ -319,7 +325,7 @@ func (a *App) tools(ctx context.Context, id string, research tool.Tool, checks c
 		kept.collect(tools.HubGit(remote)),
 		tools.PythonAPI(sb),
 		research,
-	}, append(a.readers(), a.scheduling(ctx, checks)...)...))...)
+	}, list...))...)
 }
 
 // readers are the tools that only read: a sub-agent has them too.
@@ -341,6 +347,7 @@ func (a *App) sandbox() sandbox.Local {
 	}
 	if a.cells != nil {
 		sb.Shown = append(sb.Shown, a.cells.Rules().Temp)
+		sb.Refused = a.gate.refused
 	}
 	return sb
 }

@@ -24,7 +24,7 @@ const ConfinedCommand = confine.ConfinedCommand
 
 // confined makes the cells in which the commands of a session run, nil if the
 // person wants none.
-func confined(cfg *config.Config) (*confine.Cells, error) {
+func confined(cfg *config.Config, out *gate) (*confine.Cells, error) {
 	if cfg.Unconfined {
 		return nil, nil
 	}
@@ -35,6 +35,10 @@ func confined(cfg *config.Config) (*confine.Cells, error) {
 	rules, err := confinement(cfg, cfg.Dir)
 	if err != nil {
 		return nil, err
+	}
+	rules.Serve = out.serve
+	if out.proxy.Hub != "" {
+		rules.Address = []string{endpoint}
 	}
 	return confine.New(rules, exe, ConfinedCommand), nil
 }

@@ -23,7 +23,8 @@ import (
 type cell struct {
 	wire    wire
 	process *exec.Cmd
-	files   string // see Cells.look
+	files   string // see Rules.look
+	rules   Rules
 	proxy   net.Listener
 	serving sync.WaitGroup
 }
@@ -31,7 +32,7 @@ type cell struct {
 // Run runs the command in a cell and waits for it and all that it started to
 // end. When ctx ends they are killed, and the error is that of ctx.
 func (c *Cells) Run(ctx context.Context, cmd Command) (Result, error) {
-	rules := c.rules.real()
+	rules := c.Rules()
 	if dir, err := filepath.EvalSymlinks(cmd.Dir); err == nil {
 		cmd.Dir = dir
 	}
@@ -75,7 +76,7 @@ func (c *Cells) start(ctx context.Context, rules Rules) (*cell, error) {
 		return nil, errors.Join(fmt.Errorf("confine command: %w: start in namespaces of its own: %w; "+
 			"--unconfined runs commands without", ErrUnavailable, err), here.conn.Close())
 	}
-	cell := &cell{wire: here, process: process, files: files}
+	cell := &cell{wire: here, process: process, files: files, rules: rules}
 	order := order{Setup: &setup{Rules: rules, Off: off, Landlock: version, Proxy: rules.Serve != nil && !rules.Network}}
 	_, handed, err := cell.ask(ctx, order)
 	if err != nil {
@@ -182,11 +183,7 @@ func (c *cell) environ(env []string) []string {
 	if c.proxy == nil {
 		return kept
 	}
-	kept = slices.DeleteFunc(kept, func(pair string) bool {
-		name, _, _ := strings.Cut(pair, "=")
-		return slices.Contains(proxyNames, strings.ToUpper(name))
-	})
-	return append(kept, proxyEnviron(c.proxy.Addr().String())...)
+	return c.rules.withProxy(kept, c.proxy.Addr().String())
 }
 
 func (c *cell) kill() { _ = c.process.Process.Kill() } // it may have ended

@@ -28,7 +28,19 @@ func New(rules Rules, program ...string) *Cells {
 }
 
 // Rules are those by which commands run.
-func (c *Cells) Rules() Rules { return c.rules.real() }
+func (c *Cells) Rules() Rules {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rules.real()
+}
+
+// Open lets commands write more folders from now on. What is hidden or protected
+// below them stays so.
+func (c *Cells) Open(paths ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rules.Writable = append(c.rules.Writable[:len(c.rules.Writable):len(c.rules.Writable)], paths...)
+}
 
 // Close ends the cells, and what runs in them.
 func (c *Cells) Close() error {

@@ -46,6 +46,10 @@ type Rules struct {
 	// called once for each cell, in a goroutine, with a listener that only the
 	// commands in it reach, until the listener is closed. May be nil.
 	Serve func(net.Listener) `json:"-"`
+
+	// Address names variables that commands find the proxy's own address in, as
+	// a URL: what it is besides a proxy.
+	Address []string `json:"-"`
 }
 
 // Limits of one command; 0 leaves what this process has.

@@ -39,7 +39,7 @@ var refusals = []struct {
 			"Network is unreachable", "Temporary failure in name resolution", "Could not resolve host", "Name or service not known",
 			"nodename nor servname", "getaddrinfo", "ENETUNREACH", "EAI_AGAIN", "dns error", "NameResolutionError",
 		},
-		"The sandbox gives commands no network of their own. Use the tools for the Hub, papers and the web, or a job; or ask the person for the one host.",
+		"The sandbox gives commands no network of their own: what does not use the proxy in HTTPS_PROXY reaches nothing. Use the tools for the Hub, papers and the web.",
 	},
 }
 

@@ -11,7 +11,7 @@ import (
 // Probe says which walls this machine can put up. It makes a cell and ends it.
 func Probe(ctx context.Context, program ...string) []Layer {
 	c := New(Rules{}, program...)
-	cell, err := c.start(ctx, c.rules.real())
+	cell, err := c.start(ctx, c.Rules())
 	if err == nil {
 		cell.end()
 	}

@@ -17,7 +17,7 @@ const launcher = "/usr/bin/sandbox-exec"
 // Run runs the command behind walls and waits for it. What it left in its
 // process group is killed; a process that left the group is not found here.
 func (c *Cells) Run(ctx context.Context, cmd Command) (Result, error) {
-	rules := c.rules.real()
+	rules := c.Rules()
 	port, hangUp, err := serve(rules)
 	if err != nil {
 		return Result{Code: -1}, err
@@ -25,7 +25,7 @@ func (c *Cells) Run(ctx context.Context, cmd Command) (Result, error) {
 	defer hangUp()
 	before := rules.watch()
 	p := exec.Command(launcher, append([]string{"-p", rules.profile(port), cmd.Path}, cmd.Args[1:]...)...)
-	p.Dir, p.Env, p.Stdout, p.Stderr = cmd.Dir, environ(cmd.Env, rules.Temp, port), cmd.Output, cmd.Output
+	p.Dir, p.Env, p.Stdout, p.Stderr = cmd.Dir, rules.environ(cmd.Env, port), cmd.Output, cmd.Output
 	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := p.Start(); err != nil {
 		return Result{Code: -1}, fmt.Errorf("confine command: %w: %w; --unconfined runs commands without", ErrUnavailable, err)
@@ -66,18 +66,18 @@ func serve(rules Rules) (port int, hangUp func(), err error) {
 	return tcp.Port, func() { _ = l.Close(); <-done }, nil
 }
 
-func environ(env []string, temp string, port int) []string {
+func (r Rules) environ(env []string, port int) []string {
 	var kept []string
 	for _, pair := range env {
-		if name, _, _ := strings.Cut(pair, "="); name != "TMPDIR" || temp == "" {
+		if name, _, _ := strings.Cut(pair, "="); name != "TMPDIR" || r.Temp == "" {
 			kept = append(kept, pair)
 		}
 	}
-	if temp != "" {
-		kept = append(kept, "TMPDIR="+temp)
+	if r.Temp != "" {
+		kept = append(kept, "TMPDIR="+r.Temp)
 	}
 	if port > 0 {
-		kept = append(kept, proxyEnviron(fmt.Sprintf("127.0.0.1:%d", port))...)
+		kept = r.withProxy(kept, fmt.Sprintf("127.0.0.1:%d", port))
 	}
 	return kept
 }

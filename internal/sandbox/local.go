@@ -23,6 +23,9 @@ type Local struct {
 	// Cells confine commands. With nil nothing does.
 	Cells *confine.Cells
 
+	// Refused says what commands were refused on the network since a time; may be nil.
+	Refused func(since time.Time) []string
+
 	Hidden []string // absolute paths of files and folders that may be neither read nor written
 	Shown  []string // folders below hidden ones that may be read
 	Locked []string // paths in the workspace, with slashes, that may be read and not written
@@ -63,9 +66,7 @@ func (l Local) run(ctx context.Context, cmd Command) (Output, error) {
 	captured := &Capture{Log: cmd.Log, Raw: cmd.Raw}
 	result, err := l.start(ctx, c, captured)
 	out := Output{Text: captured.String(), Code: result.Code, Notes: result.Notes, Seconds: time.Since(start).Seconds()}
-	if l.Cells != nil && out.Code != 0 {
-		out.Notes = append(out.Notes, l.Cells.Explain(out.Text)...)
-	}
+	out.Notes = append(out.Notes, l.explain(start, out)...)
 	if cause := context.Cause(ctx); cause != nil && err == nil {
 		out.TimedOut = errors.Is(cause, errTimeout)
 		if !out.TimedOut {
@@ -74,6 +75,25 @@ func (l Local) run(ctx context.Context, cmd Command) (Output, error) {
 	}
 	return out, err
 }
+
+// explain says what the walls had to do with how a command ended.
+func (l Local) explain(start time.Time, out Output) []string {
+	if l.Cells == nil {
+		return nil
+	}
+	if l.Refused != nil {
+		if refused := l.Refused(start); len(refused) > 0 {
+			return refused[:min(len(refused), maxRefused)]
+		}
+	}
+	if out.Code == 0 {
+		return nil
+	}
+	return l.Cells.Explain(out.Text)
+}
+
+// maxRefused is how many refusals the model is told of after one command.
+const maxRefused = 5
 
 var errTimeout = errors.New("the command timed out")
 

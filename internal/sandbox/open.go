@@ -113,3 +113,18 @@ func (l Local) locked(rel string) error {
 	}
 	return nil
 }
+
+// MayOpen says why a folder is never opened to commands for writing, nil if a
+// person may do so.
+func (l Local) MayOpen(abs string) error {
+	real := realDir(abs)
+	if err := l.private(real); err != nil {
+		return err
+	}
+	for _, hidden := range append(l.Hidden, l.Dir) {
+		if within(real, realDir(hidden)) {
+			return fmt.Errorf("%w: %s holds keys, or more than one place; name the folder that is needed", ErrPrivate, abs)
+		}
+	}
+	return nil
+}

@@ -54,6 +54,7 @@ type disk interface {
 	files
 	Open(path string) (*os.File, error)
 	MayWrite(path string) error
+	MayOpen(abs string) error
 }
 
 // reading is the impact of looking at a path, which a person is asked about

@@ -1,0 +1,76 @@
+package tools
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"ml-intern/internal/egress"
+	"ml-intern/internal/tool"
+)
+
+// Grant opens one path or one host to commands, for the rest of the session,
+// once a person has said yes: policy sees what is asked for as tool.Grants.
+func Grant(sb disk, open func(tool.Grants) error) tool.Tool {
+	type input struct {
+		Path string `json:"path,omitempty"`
+		Host string `json:"host,omitempty"`
+		Why  string `json:"why"`
+	}
+	grants := func(in input) (g tool.Grants) {
+		if in.Path != "" {
+			abs, _ := sb.Resolve(in.Path)
+			g.Paths = []string{abs}
+		}
+		if in.Host != "" {
+			g.Hosts = []string{strings.ToLower(strings.TrimSpace(in.Host))}
+		}
+		return g
+	}
+	s := spec("grant", tool.Executes)
+	s.Resumable = true
+	s.Impact = impact(tool.Executes, func(in input, i *tool.Impact) {
+		if i.Grants = grants(in); refusal(sb, i.Grants) != nil {
+			i.Grants = tool.Grants{} // nobody need be asked about what is never opened
+		}
+		i.Object = shorten(in.Why, 200)
+	})
+	return tool.New(s, func(_ context.Context, in input, _ tool.Call) (tool.Output, error) {
+		g := grants(in)
+		if err := refusal(sb, g); err != nil {
+			return badArgs("%v", err), nil
+		}
+		if err := open(g); err != nil {
+			return tool.Output{}, err
+		}
+		text := "commands may use " + strings.Join(append(g.Paths, g.Hosts...), " and ") + " from now on"
+		return tool.Output{Text: text, Summary: text}, nil
+	})
+}
+
+// refusal says why something is never opened, whoever says yes.
+func refusal(sb disk, g tool.Grants) error {
+	if len(g.Paths)+len(g.Hosts) != 1 {
+		return fmt.Errorf("ask for one path or one host")
+	}
+	for _, path := range g.Paths {
+		if err := sb.MayOpen(path); err != nil {
+			return err
+		}
+		if info, err := os.Stat(path); err != nil || !info.IsDir() {
+			return fmt.Errorf("%s is no folder that exists", filepath.Clean(path))
+		}
+	}
+	for _, host := range g.Hosts {
+		if err := egress.CheckHost(host); err != nil || strings.HasPrefix(host, "*") {
+			return fmt.Errorf("%s is not one host; name it as NAME or NAME:PORT", host)
+		}
+		if ip, err := netip.ParseAddr(host); err == nil && !ip.IsGlobalUnicast() || host == "localhost" {
+			return fmt.Errorf("%s is this machine or its network, which only the configuration opens (network.private)", host)
+		}
+	}
+	return nil
+}
