@@ -19,7 +19,7 @@ import (
 const (
 	maxFiles  = 200_000          // names
 	maxWhole  = 4 << 20          // bytes of a file that is kept whole
-	softFresh = 512 << 20        // bytes newly kept, after which only small files are kept whole
+	softFresh = 256 << 20        // bytes newly kept, after which only small files are kept whole
 	smallFile = 64 << 10         // bytes of such a one
 	maxFresh  = 1 << 30          // bytes newly kept, after which it is given up
 	maxWait   = 10 * time.Second // for all of it
