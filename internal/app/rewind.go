@@ -22,7 +22,8 @@ type RewindOptions struct {
 }
 
 // A Rewind is a session that can be brought back: nothing is changed before
-// Apply. Nobody else works in the session meanwhile. Close it.
+// Apply. While its files are to be brought back nobody else works in the session.
+// Close it.
 type Rewind struct {
 	Session *session.Session
 	Opts    RewindOptions
@@ -44,9 +45,11 @@ func (a *App) Rewind(ctx context.Context, id string, opts RewindOptions) (*Rewin
 	if err != nil {
 		return nil, err
 	}
-	release, err := a.store.Lease(ctx, id)
-	if err != nil {
-		return nil, err
+	release := func() error { return nil }
+	if opts.Files && !opts.Whole { // a copy of the log alone disturbs nobody
+		if release, err = a.store.Lease(ctx, id); err != nil {
+			return nil, err
+		}
 	}
 	r := &Rewind{Opts: opts, app: a, release: release}
 	if err := r.open(ctx, id); err != nil {

@@ -122,6 +122,9 @@ func (s Store) Take(ctx context.Context, session, kind string) (Taken, error) {
 	if err := s.prepare(); err != nil {
 		return Taken{}, err
 	}
+	if s.gaveUp() {
+		return Taken{}, fmt.Errorf("keep the workspace as it is: %w, as it was minutes ago", ErrTooLarge)
+	}
 	taken, holds, err := s.take(ctx, session, kind)
 	for _, goal := range []int64{s.Quota / 2, 0} {
 		if !errors.Is(err, ErrQuota) {
@@ -131,6 +134,9 @@ func (s Store) Take(ctx context.Context, session, kind string) (Taken, error) {
 			return Taken{}, err
 		}
 		taken, holds, err = s.take(ctx, session, kind)
+	}
+	if errors.Is(err, ErrTooLarge) {
+		_ = replaceFile(s.path("gave-up"), nil) // else it is tried again next time
 	}
 	if err != nil {
 		return Taken{}, fmt.Errorf("keep the workspace as it is: %w", err)
@@ -143,6 +149,16 @@ func (s Store) Take(ctx context.Context, session, kind string) (Taken, error) {
 	}
 	taken.Seconds = time.Since(start).Seconds()
 	return taken, err
+}
+
+// patience is how long a workspace that was too large is not read again.
+const patience = 10 * time.Minute
+
+// gaveUp reports whether the workspace was too large a short while ago: to find
+// that out again each turn would keep the person waiting.
+func (s Store) gaveUp() bool {
+	info, err := os.Stat(s.path("gave-up"))
+	return err == nil && time.Since(info.ModTime()) < patience
 }
 
 func (s Store) take(ctx context.Context, session, kind string) (taken Taken, holds map[Hash]bool, err error) {

@@ -200,7 +200,7 @@ func (s Store) collect(ctx context.Context) error {
 			_ = os.Remove(filepath.Join(s.Holds, e)) // else next time
 		}
 	}
-	return s.repack(ps, need.objects)
+	return s.repack(ctx, ps, need.objects)
 }
 
 // clean removes what a killed process left half written.
@@ -263,7 +263,7 @@ const (
 )
 
 // repack leaves the objects that are needed, in as few packs as is cheap.
-func (s Store) repack(ps *packs, need map[Hash]bool) error {
+func (s Store) repack(ctx context.Context, ps *packs, need map[Hash]bool) error {
 	dir := s.path("packs")
 	var rewrite []*pack
 	gone := 0
@@ -273,7 +273,7 @@ func (s Store) repack(ps *packs, need map[Hash]bool) error {
 		case needed == 0:
 			gone++
 			rewrite = append(rewrite, p)
-		case strings.HasPrefix(p.name, bulkPrefix) || needed < total/2 || len(ps.list) > manyPacks && p.size < smallPack:
+		case p.isBulk() || needed < total/2 || len(ps.list) > manyPacks && p.size < smallPack:
 			rewrite = append(rewrite, p)
 		}
 	}
@@ -287,7 +287,7 @@ func (s Store) repack(ps *packs, need map[Hash]bool) error {
 	cached := loadCache(s.path("cache"), names)
 	_ = os.Remove(s.path("cache")) // it vouches for what is about to go; without it all is read again
 	if gone < len(rewrite) {
-		if err := s.copyObjects(ps, rewrite, need); err != nil {
+		if err := s.copyObjects(ctx, ps, rewrite, need); err != nil {
 			return fmt.Errorf("tidy checkpoints: %w", err)
 		}
 	}
@@ -302,9 +302,16 @@ func (s Store) repack(ps *packs, need map[Hash]bool) error {
 	return cached.only(need).save(s.path("cache"), names)
 }
 
-// hasBulk reports whether a pack was written in a hurry.
+// isBulk reports whether a pack was written in a hurry, and is not so large
+// that writing it well would keep somebody waiting.
+func (p *pack) isBulk() bool { return strings.HasPrefix(p.name, bulkPrefix) && p.size <= mostBulk }
+
+// hasBulk reports whether there is such a pack.
 func (s Store) hasBulk() bool {
-	return slices.ContainsFunc(list(s.path("packs")), func(name string) bool { return strings.HasPrefix(name, bulkPrefix) })
+	return slices.ContainsFunc(list(s.path("packs")), func(name string) bool {
+		info, err := os.Lstat(s.path("packs", name))
+		return err == nil && (&pack{name: name, size: info.Size()}).isBulk()
+	})
 }
 
 // weigh sums the bytes of a pack's objects, and of those that are needed.
@@ -321,7 +328,7 @@ func (p *pack) weigh(need map[Hash]bool) (total, needed int64) {
 
 // copyObjects writes a pack of what is needed of others. What is damaged is not
 // taken along.
-func (s Store) copyObjects(ps *packs, from []*pack, need map[Hash]bool) error {
+func (s Store) copyObjects(ctx context.Context, ps *packs, from []*pack, need map[Hash]bool) error {
 	w := newPacker(s.path("packs"), func(Hash) bool { return false })
 	w.room, w.tight = 1<<62, true
 	defer w.drop()
@@ -332,6 +339,9 @@ func (s Store) copyObjects(ps *packs, from []*pack, need map[Hash]bool) error {
 			h, at := p.entry(i)
 			if !need[h] {
 				continue
+			}
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
 			}
 			data, err := ps.read(p, at)
 			if err != nil {

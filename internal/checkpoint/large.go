@@ -21,6 +21,12 @@ func holdID(st stat) Hash {
 
 func (s Store) holder(h Hash) string { return filepath.Join(s.Holds, h.String()[:32]) }
 
+// holds reports whether a file is held already.
+func (s Store) holds(st stat) bool {
+	info, err := os.Lstat(s.holder(holdID(st)))
+	return err == nil && holdsAs(info, st) != byNothing
+}
+
 // hold takes hold of a large file, and says how. A link that cannot be made is
 // no error: then its size and time are all that is known.
 func (s Store) hold(dir folder, name string, st stat) (Hash, string) {

@@ -134,6 +134,29 @@ func TestSpecialFiles(t *testing.T) {
 	}
 }
 
+// Where a job runs nothing is brought back, whatever was there before.
+func TestRunningJob(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "out/model.txt", "1")
+	write(t, dir, "out/sub/gone.txt", "1")
+	write(t, dir, "a", "1")
+	s := open(t, dir)
+	before := take(t, s, checkpoint.Before)
+	s.Skip = skipping(filepath.Join(dir, "out"))
+	write(t, dir, "a", "2")
+	write(t, dir, "out/model.txt", "2")
+	do(t, os.RemoveAll(filepath.Join(dir, "out", "sub")))
+	after := take(t, s, checkpoint.After)
+	p := plan(t, s, points(before, after))
+	if len(p.Changes) != 1 {
+		t.Errorf("%+v", p.Changes)
+	}
+	do(t, p.Apply(t.Context(), true))
+	if text, _ := os.ReadFile(filepath.Join(dir, "out", "model.txt")); string(text) != "2" {
+		t.Error("the job's output was touched")
+	}
+}
+
 // What others write to is left out.
 func TestSkip(t *testing.T) {
 	dir := t.TempDir()

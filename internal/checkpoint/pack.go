@@ -31,6 +31,7 @@ const (
 	// written anew when the turn is over.
 	bulkPrefix = "bulk-"
 	bulkFrom   = 2 << 20
+	mostBulk   = 128 << 20 // beyond which it stays as it is
 
 	rawBlock = 1 << 31 // in the length of a block that is not compressed
 

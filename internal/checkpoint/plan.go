@@ -215,14 +215,19 @@ func (p *Plan) compare(h history) {
 		if same(want, now) || want.kind == LeftOut || want.kind == 0 && (now.kind == LeftOut || p.below(path)) {
 			continue
 		}
+		hidden := p.hidden(path)
+		if hidden == reasonElsewhere {
+			continue // a job runs there: it is not for us to touch
+		}
 		c := Change{Path: path, Do: Put, Folder: want.kind == Folder || want.kind == 0 && now.kind == Folder, Size: want.size, OldSize: now.size}
 		switch {
 		case want.kind == 0:
 			c.Do = Delete
 		case now.kind == 0:
 			c.Do = Add
-		case now.kind == LeftOut:
-			c.Refused = "it cannot be looked at: " + now.text
+		}
+		if hidden != "" {
+			c.Refused, c.Lost = "it cannot be looked at: "+hidden, now.kind == 0
 		}
 		if c.Refused == "" {
 			c.Do, c.Refused = h.judge(path, c.Do, now)
@@ -241,6 +246,19 @@ func (p *Plan) below(path string) bool {
 		}
 	}
 	return false
+}
+
+// hidden says why a path cannot be looked at now, "" if it can.
+func (p *Plan) hidden(path string) string {
+	if now := p.now[path]; now.kind == LeftOut {
+		return now.text
+	}
+	for above := range ancestors(path) {
+		if now := p.now[above]; now.kind == LeftOut {
+			return now.text
+		}
+	}
+	return ""
 }
 
 // ancestors yields the folders that a path is in, the nearest first.

@@ -203,15 +203,27 @@ func TestHiddenMeanwhile(t *testing.T) {
 	before := take(t, s, checkpoint.Before)
 	want := snapshot(t, dir)
 	write(t, dir, ".gitignore", "data/\n")
+	write(t, dir, "data/made/later.txt", "ignored from its first day")
 	write(t, dir, "data/a.txt", "changed")
 	do(t, os.Remove(filepath.Join(dir, "data", "b.txt")))
 	after := take(t, s, checkpoint.After)
 	p := plan(t, s, points(before, after))
+	for _, c := range p.Changes {
+		if strings.Contains(c.Path, "made") {
+			t.Errorf("%+v: it is ignored", c)
+		}
+	}
 	if err := p.Apply(t.Context(), false); !errors.Is(err, checkpoint.ErrRefused) {
 		t.Fatalf("nobody knows who changed data/a.txt after it was hidden: %v", err)
 	}
 	do(t, p.Apply(t.Context(), true))
-	if d := differences(want, snapshot(t, dir)); d != "" {
+	is := snapshot(t, dir)
+	if _, there := is[filepath.FromSlash("data/made/later.txt")]; !there {
+		t.Error("what was always ignored was deleted")
+	}
+	delete(is, filepath.FromSlash("data/made/later.txt"))
+	delete(is, filepath.FromSlash("data/made"))
+	if d := differences(want, is); d != "" {
 		t.Error(d)
 	}
 }

@@ -22,12 +22,6 @@ const (
 // maxDepth bounds folders in folders: each is open while those in it are read.
 const maxDepth = 200
 
-// heavy are names of folders that tools fill and can fill again.
-var heavy = []string{
-	".git", ".hg", ".svn", ".jj", "node_modules", ".venv", "site-packages", "__pycache__", ".cache", ".mypy_cache",
-	".pytest_cache", ".ruff_cache", ".tox", ".nox", ".eggs", ".gradle", ".terraform", ".direnv", ".pixi", ".conda",
-}
-
 // marks are files that say that the folder they are in is such a one: a cache
 // by the convention of bford.info/cachedir, an environment of Python.
 var marks = []string{"CACHEDIR.TAG", "pyvenv.cfg"}
@@ -42,10 +36,11 @@ func marked(names []string) bool {
 
 // leftOutName says why a name is left out whatever it is, "" if it is not.
 func leftOutName(name string) string {
-	switch {
-	case slices.Contains(heavy, name):
-		return reasonHeavy
-	case name == ".ml-intern" || name == stage:
+	switch name { // most names are asked for, so no list is searched
+	case ".git", ".hg", ".svn", ".jj", "node_modules", ".venv", "site-packages", "__pycache__", ".cache", ".mypy_cache",
+		".pytest_cache", ".ruff_cache", ".tox", ".nox", ".eggs", ".gradle", ".terraform", ".direnv", ".pixi", ".conda":
+		return reasonHeavy // tools fill them, and can fill them again
+	case ".ml-intern", stage:
 		return reasonPerson
 	}
 	return ""

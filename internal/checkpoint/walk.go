@@ -19,7 +19,7 @@ import (
 const (
 	maxFiles  = 200_000          // names
 	maxWhole  = 4 << 20          // bytes of a file that is kept whole
-	softFresh = 512 << 20        // bytes newly kept, after which only small files are kept whole
+	softFresh = 256 << 20        // bytes newly kept, after which only small files are kept whole
 	smallFile = 64 << 10         // bytes of such a one
 	maxFresh  = 1 << 30          // bytes newly kept, after which it is given up
 	maxWait   = 10 * time.Second // for all of it
@@ -192,9 +192,10 @@ func (w *walker) below(ctx context.Context, dir folder, at spot, t *tree, subs [
 	trees, reasons, errs := make([]*tree, len(subs)), make([]string, len(subs)), make([]error, len(subs))
 	var wg sync.WaitGroup
 	for i, sub := range subs {
-		read := func() {
-			trees[i], reasons[i], errs[i] = w.open(ctx, dir, at.in(t.entries[sub].name), t.entries[sub].name)
-		}
+		name := t.entries[sub].name
+		next := at.in(name)
+		next.only = at.only || only[name]
+		read := func() { trees[i], reasons[i], errs[i] = w.open(ctx, dir, next, name) }
 		select {
 		case w.slots <- struct{}{}:
 			wg.Go(func() { read(); <-w.slots })

@@ -84,7 +84,7 @@ func (v *visit) leftOut(name string, st stat) string {
 
 // wanted reports whether a name is looked at although a rule leaves it out.
 func (v *visit) wanted(name string, st stat, reason string) bool {
-	if was := v.also[v.at.in(name).rel].kind; was == 0 || was == LeftOut || reason == reasonSpecial || reason == reasonDisk {
+	if was := v.also[v.at.in(name).rel].kind; was == 0 || was == LeftOut || reason == reasonSpecial || reason == reasonDisk || reason == reasonElsewhere {
 		return false
 	}
 	if st.kind == Folder {
@@ -106,6 +106,9 @@ func (v *visit) file(name string, st stat) (entry, error) {
 		v.guess = hit + 1
 		v.hits = append(v.hits, uint32(hit))
 		return v.whole(name, st, v.before.files[hit].hash), nil
+	}
+	if st.size > smallFile && v.store.holds(st) {
+		return v.large(name, st), nil // as it was when much was new
 	}
 	for range 3 {
 		start := time.Now()
