@@ -55,8 +55,10 @@ var shapes = map[byte][]shape{
 		{"xapp-", dashed, 20, 0, hasDigit},
 	},
 	'g': {{"pypi-Ag", dashed, 38, 0, nil}},
-	'A': {{"AKIA", upper, 16, 16, nil},
-		{"ASIA", upper, 16, 16, hasDigit}},
+	'A': {
+		{"AKIA", upper, 16, 16, nil},
+		{"ASIA", upper, 16, 16, hasDigit},
+	},
 	'z': {{"AIz", dashed, 36, 36, func(s string) bool { return s[0] == 'a' }}},
 	'9': {{"ya29", dotted, 20, 0, hasDigit}},
 }
