@@ -31,21 +31,24 @@ func (p *Proxy) connect(w http.ResponseWriter, r *http.Request) {
 		p.unreached(w, r, t, err)
 		return
 	}
-	defer far.Close()
+	defer drop(far)
 	near, buf, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return
 	}
-	defer near.Close()
-	stop := context.AfterFunc(r.Context(), func() { near.Close(); far.Close() })
+	defer drop(near)
+	stop := context.AfterFunc(r.Context(), func() { drop(near, far) })
 	defer stop()
 	if _, err := io.WriteString(near, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
 		return
 	}
-	near.SetReadDeadline(time.Now().Add(headerTime))
+	err = near.SetReadDeadline(time.Now().Add(headerTime))
+	if err != nil {
+		return
+	}
 	name, hello, err := peekHello(buf)
 	if text := misnamed(t, name, err); text != "" {
-		near.Write([]byte{21, 3, 1, 0, 2, 2, 112}) // alert: unrecognized name; if it gets there
+		_, _ = near.Write([]byte{21, 3, 1, 0, 2, 2, 112}) // alert: unrecognized name; if it gets there
 		p.remember(r.Method, t.String(), text)
 		return
 	}
@@ -117,14 +120,13 @@ func pipe(near net.Conn, in io.Reader, far net.Conn, first []byte) Event {
 func move(to, from net.Conn, in io.Reader, moved *atomic.Int64) (sum int64) {
 	buf := make([]byte, 32<<10)
 	for {
-		from.SetReadDeadline(time.Now().Add(idleTime))
+		_ = from.SetReadDeadline(time.Now().Add(idleTime)) // else the read fails too
 		n, err := in.Read(buf)
 		if n > 0 {
 			moved.Store(time.Now().UnixNano())
-			to.SetWriteDeadline(time.Now().Add(idleTime))
+			_ = to.SetWriteDeadline(time.Now().Add(idleTime)) // else the write fails too
 			if _, werr := to.Write(buf[:n]); werr != nil {
-				from.Close()
-				to.Close()
+				drop(from, to)
 				return sum
 			}
 			sum += int64(n)
@@ -134,14 +136,20 @@ func move(to, from net.Conn, in io.Reader, moved *atomic.Int64) (sum int64) {
 		case err == nil:
 		case errors.Is(err, io.EOF):
 			if closeWrite(to) != nil {
-				to.Close()
+				drop(to)
 			}
 			return sum
 		case errors.As(err, &timeout) && timeout.Timeout() && time.Since(time.Unix(0, moved.Load())) < idleTime:
 		default:
-			from.Close()
-			to.Close()
+			drop(from, to)
 			return sum
 		}
+	}
+}
+
+// drop closes connections that nothing is expected of any more.
+func drop(conns ...net.Conn) {
+	for _, c := range conns {
+		_ = c.Close()
 	}
 }

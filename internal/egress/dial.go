@@ -75,17 +75,19 @@ func dialUpstream(ctx context.Context, up *url.URL, t target) (net.Conn, error) 
 		return nil, fmt.Errorf("connect to this machine's own proxy: %w", err)
 	}
 	deadline, _ := ctx.Deadline()
-	conn.SetDeadline(deadline)
+	err = conn.SetDeadline(deadline)
 	req := &http.Request{Method: http.MethodConnect, URL: &url.URL{Opaque: t.String()}, Host: t.String(), Header: http.Header{"User-Agent": {""}}}
 	if up.User != nil {
 		password, _ := up.User.Password()
 		req.Header.Set("Proxy-Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(up.User.Username()+":"+password)))
 	}
 	in := bufio.NewReader(conn)
-	err = req.Write(conn)
+	if err == nil {
+		err = req.Write(conn)
+	}
 	var resp *http.Response
 	if err == nil {
-		resp, err = http.ReadResponse(in, req)
+		resp, err = http.ReadResponse(in, req) //nolint:bodyclose // the connection is closed, or has become the tunnel
 	}
 	if err == nil && resp.StatusCode != http.StatusOK {
 		err = fmt.Errorf("it answered %d", resp.StatusCode)
@@ -94,11 +96,10 @@ func dialUpstream(ctx context.Context, up *url.URL, t target) (net.Conn, error) 
 		err = errors.New("it sent more than its answer")
 	}
 	if err != nil {
-		conn.Close()
+		drop(conn)
 		return nil, fmt.Errorf("ask this machine's own proxy for %s: %w", t, err)
 	}
-	conn.SetDeadline(time.Time{})
-	return conn, nil
+	return conn, conn.SetDeadline(time.Time{})
 }
 
 // dialProxy connects to an HTTP proxy: the person's setting, so it may be

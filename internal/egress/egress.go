@@ -121,11 +121,11 @@ func (p *Proxy) Serve(ctx context.Context, l net.Listener) error {
 		ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerBytes, DisableGeneralOptionsHandler: true,
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // it would name what clients sent
 	}
-	stop := context.AfterFunc(ctx, func() { srv.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = srv.Close() }) // Serve says it
 	defer stop()
 	err := srv.Serve(netutil.LimitListener(&patient{l}, connections))
 	cancel()
-	srv.Close() // handlers end: their connections are gone
+	_ = srv.Close() // handlers end: their connections are gone
 	handlers.Wait()
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-
 	"sync"
 )
 

@@ -96,7 +96,7 @@ func answer(w http.ResponseWriter, r *http.Request, status int, text string) {
 	}
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
-	io.WriteString(w, text+"\n") // likewise
+	_, _ = io.WriteString(w, text+"\n") // likewise
 }
 
 // answerLine answers with the sentence in the status line.
@@ -105,11 +105,13 @@ func answerLine(w http.ResponseWriter, status int, text string) bool {
 	if err != nil {
 		return false
 	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(headerTime))
+	defer drop(conn)
+	if conn.SetDeadline(time.Now().Add(headerTime)) != nil {
+		return true
+	}
 	fmt.Fprintf(conn, "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s\n", status, text, len(text)+1, text)
-	closeWrite(conn)
-	io.CopyN(io.Discard, conn, headerBytes) // else a reset may overtake the answer
+	_ = closeWrite(conn)
+	_, _ = io.CopyN(io.Discard, conn, headerBytes) // else a reset may overtake the answer
 	return true
 }
 

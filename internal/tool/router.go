@@ -88,6 +88,9 @@ func (r *Router) Run(ctx context.Context, name string, call Call) (out Output) {
 		log := call.Log
 		call.Log = func(line string) { log(r.Redact(line)) }
 		defer func() { r.clean(&out) }()
+		if strings.Contains(call.Args, redacted) {
+			return failure(redactedArgs)
+		}
 	}
 	defer func() {
 		if p := recover(); p != nil {
@@ -107,6 +110,14 @@ func (r *Router) Run(ctx context.Context, name string, call Call) (out Output) {
 	}
 	return out
 }
+
+// redacted stands where a secret was. A call that holds it would act on that in
+// the place of the secret: write it over the person's key, say.
+const (
+	redacted     = "[redacted]"
+	redactedArgs = "the arguments hold " + redacted + ", which stands where a secret was taken out, so nothing was done: " +
+		"leave the secret where it is and name its variable or its file, or change only what is around it"
+)
 
 // clean takes secrets out of an output.
 func (r *Router) clean(out *Output) {

@@ -3,6 +3,7 @@ package tool_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -109,4 +110,42 @@ func FuzzArguments(f *testing.F) {
 			t.Errorf("%q: %s", args, out.Text)
 		}
 	})
+}
+
+// What tools say is redacted, and no call acts on what stands for a secret.
+func TestRedact(t *testing.T) {
+	t.Parallel()
+	ran := 0
+	say := tool.New(tool.Spec{ToolSpec: llm.ToolSpec{Name: "say"}, Effect: tool.Writes}, func(_ context.Context, in struct {
+		Text string `json:"text"`
+	}, call tool.Call,
+	) (tool.Output, error) {
+		ran++
+		call.Log("log key")
+		if in.Text == "fail" {
+			return tool.Output{}, errors.New("error key")
+		}
+		return tool.Output{Text: "text key", Summary: "summary key", Facts: []tool.Fact{{Text: "fact key"}}}, nil
+	})
+	r, err := tool.NewRouter(say)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Redact = func(text string) string { return strings.ReplaceAll(text, "key", "[redacted]") }
+	var logged []string
+	run := func(args string) tool.Output {
+		return r.Run(t.Context(), "say", tool.Call{Args: args, Log: func(line string) { logged = append(logged, line) }})
+	}
+	if out := run(`{"text":"x"}`); out.Text != "text [redacted]" || out.Summary != "summary [redacted]" || out.Facts[0].Text != "fact [redacted]" {
+		t.Errorf("%+v", out)
+	}
+	if out := run(`{"text":"fail"}`); !out.IsError || !strings.Contains(out.Text, "error [redacted]") {
+		t.Errorf("%+v", out)
+	}
+	if out := run(`{"text":"password: [redacted]"}`); !out.IsError || ran != 2 {
+		t.Errorf("ran %d times: %+v", ran, out)
+	}
+	if len(logged) != 2 || logged[0] != "log [redacted]" {
+		t.Errorf("%q", logged)
+	}
 }
