@@ -156,6 +156,9 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 		return nil, errors.Join(err, release())
 	}
 	ag, err := a.agent(ctx, opened, s.Events())
+	if err == nil {
+		err = a.grant(s.Grants())
+	}
 	if err != nil {
 		return nil, errors.Join(err, release())
 	}
