@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -28,7 +29,7 @@ import (
 type farm struct {
 	*lab
 	url    string
-	log    bytes.Buffer
+	log    buffer
 	spaces atomic.Int32 // that were made
 	fault  func(w http.ResponseWriter, r *http.Request, next http.Handler)
 }
@@ -80,6 +81,24 @@ func newFarm(t *testing.T) *farm {
 	f.url = s.URL
 	f.env = []string{"HF_ENDPOINT=" + s.URL, "HF_TOKEN=hf_" + strings.Repeat("a", 34), "HF_HUB_OFFLINE="}
 	return f
+}
+
+// A buffer may be read while a process writes to it.
+type buffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
 
 var boxName = regexp.MustCompile(`ml-intern-sandbox-[0-9a-f]{12}`)

@@ -20,6 +20,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/go-json-experiment/json" // reads twice as fast as encoding/json, which resumes feel
 	"github.com/gofrs/flock"
@@ -230,8 +231,10 @@ func (s *Store) Lease(ctx context.Context, id string) (release func() error, err
 		return nil, fmt.Errorf("make folder for leases: %w", err)
 	}
 	lock := flock.New(filepath.Join(s.leases, id+".lock"), flock.SetPermissions(0o600))
-	got, err := lock.TryLock()
-	if err != nil {
+	soon, cancel := context.WithTimeout(ctx, leaseWait)
+	defer cancel()
+	got, err := lock.TryLockContext(soon, leaseWait/20)
+	if err != nil && soon.Err() == nil || ctx.Err() != nil {
 		return nil, fmt.Errorf("lock session %s: %w", id, err)
 	}
 	if !got {
@@ -239,6 +242,10 @@ func (s *Store) Lease(ctx context.Context, id string) (release func() error, err
 	}
 	return lock.Unlock, nil
 }
+
+// leaseWait is how long a process that was killed may need to be gone, or one
+// that only looks whether the session is in use.
+const leaseWait = time.Second
 
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$`)
 
