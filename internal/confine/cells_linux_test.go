@@ -243,3 +243,44 @@ func TestAside(t *testing.T) {
 		t.Errorf("still there: %v", left)
 	}
 }
+
+// A socket of the machine to which others are connected is there several times,
+// once for each of them, and hidden like one that nobody uses.
+func TestBusySocket(t *testing.T) {
+	t.Parallel()
+	cache, err := os.UserCacheDir() // sockets in temporary folders are out of sight anyway
+	if err != nil {
+		t.Skip(err)
+	}
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		t.Skip(err)
+	}
+	home, err := os.MkdirTemp(cache, "ml-intern-socket-")
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(home) })
+	path := filepath.Join(home, "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	for range 2 {
+		client, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = client.Close() })
+		server, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = server.Close() })
+	}
+	dir := t.TempDir()
+	c := cells(t, Rules{Writable: []string{dir}, Temp: t.TempDir()})
+	if text, code := sh(t, c, dir, "[ -S "+path+" ] && echo seen; echo ran"); code != 0 || text != "ran\n" {
+		t.Errorf("exit %d: %s", code, text)
+	}
+}
