@@ -148,8 +148,7 @@ func latest(since time.Time, s int) time.Time {
 
 // seconds is a duration that a model names, as long as there are any.
 func seconds(n int) time.Duration {
-	const most = int(math.MaxInt64 / time.Second)
-	return time.Duration(min(n, most)) * time.Second
+	return min(time.Duration(n), math.MaxInt64/time.Second) * time.Second
 }
 
 // look waits for as long as it has patience. It is over when there is something
