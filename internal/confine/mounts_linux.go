@@ -227,10 +227,9 @@ func (t *tree) temp() error {
 }
 
 // hide takes a cover for everything hidden. What has something to be shown
-// below gets a folder in memory in which the way there can be made. Each is
-// covered once: a cover upon a cover would stand upon what seal removes.
+// below gets a folder in memory in which the way there can be made.
 func (t *tree) hide() error {
-	for _, path := range slices.Compact(slices.Sorted(slices.Values(t.rules.Hidden))) {
+	for _, path := range t.rules.Hidden {
 		info, err := os.Lstat(path)
 		if err != nil {
 			continue
