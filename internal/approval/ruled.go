@@ -28,6 +28,9 @@ type Ruled struct {
 	Guarded []string
 }
 
+// String is the mode, as those who only name the policy see it.
+func (p Ruled) String() string { return string(p.Mode) }
+
 // NewRuled returns the policy with its rules in the order in which they are
 // tried.
 func NewRuled(p Ruled) Ruled {

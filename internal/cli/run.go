@@ -71,10 +71,21 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions, std Streams) 
 			fmt.Fprintf(std.Err, "ml-intern: end the session's sandboxes: %v\n", err)
 		}
 	})
-	if err != nil {
+	if err != nil || !cfg.Quiet && sentJobs(c.Session) {
 		reportRunning(context.WithoutCancel(ctx), a, c.Session.ID, std.Err)
 	}
 	return err
+}
+
+// sentJobs reports whether the session has submitted any: else nobody is asked
+// what runs.
+func sentJobs(s *session.Session) bool {
+	for _, a := range s.Artifacts() {
+		if a.Kind == "job" {
+			return true
+		}
+	}
+	return false
 }
 
 // Replay plays a recorded session again, prompt by prompt, in the workspace.

@@ -76,6 +76,10 @@ type Pin struct {
 	USDPerHour float64 `json:"usd_per_hour"`
 }
 
+// LongestLimit is the longest time limit that a job may have: none runs for
+// longer, and what is longer was meant otherwise.
+const LongestLimit = 365 * 24 * time.Hour
+
 // Check says what is wrong with the spec on any backend, nil if nothing is.
 func (s Spec) Check() error {
 	switch {
@@ -87,12 +91,19 @@ func (s Spec) Check() error {
 		return fmt.Errorf("the job's folder %q is not an absolute path", s.Dir)
 	case s.CPUs < 0 || s.MemoryMB < 0 || s.TimeLimit < 0 || s.GPUs < 0 || s.GPUMemoryMB < 0 || s.Retries < 0:
 		return errors.New("a job's CPUs, memory, GPUs, retries and time limit cannot be negative")
+	case s.TimeLimit > LongestLimit:
+		return fmt.Errorf("a job's time limit is at most %d days", LongestLimit/(24*time.Hour))
 	case len(s.Command) > 0 && s.Command[0] == "":
 		return errors.New("the job's command names no program")
 	}
 	for _, text := range append(append([]string{s.Script, s.Dir}, s.Command...), s.Args...) {
 		if strings.ContainsRune(text, 0) {
 			return fmt.Errorf("%q holds a NUL byte, which no argument can", text)
+		}
+	}
+	for _, output := range s.Outputs {
+		if !strings.Contains(output, "://") && !filepath.IsLocal(filepath.FromSlash(output)) {
+			return fmt.Errorf("the output %q is neither a path in OUTPUT_DIR nor hf://TYPE/ID", output)
 		}
 	}
 	for name, value := range s.Env {

@@ -27,7 +27,7 @@ func MemberLabel(sweep string, i int) string { return sweep + "#" + strconv.Itoa
 // SubmitAll submits jobs that each have a label of their own: at once, if the
 // backend can, else in turn until one fails.
 func SubmitAll(ctx context.Context, b Backend, specs []Spec) ([]Status, error) {
-	if err := distinct(specs); err != nil {
+	if err := together(specs); err != nil {
 		return make([]Status, len(specs)), fmt.Errorf("submit jobs: %w", err)
 	}
 	if all, ok := b.(Sweeper); ok {
@@ -44,10 +44,14 @@ func SubmitAll(ctx context.Context, b Backend, specs []Spec) ([]Status, error) {
 	return statuses, nil
 }
 
-// distinct says what keeps the jobs from being found one by one.
-func distinct(specs []Spec) error {
+// together says why none of the jobs may be sent: one is none, or they could
+// not be found one by one.
+func together(specs []Spec) error {
 	seen := make(map[string]bool, len(specs))
-	for _, spec := range specs {
+	for i, spec := range specs {
+		if err := spec.Check(); err != nil {
+			return fmt.Errorf("job %d of %d, and none was sent: %w", i+1, len(specs), err)
+		}
 		switch {
 		case spec.Label == "":
 			return fmt.Errorf("one of %d jobs that are sent together has no label", len(specs))
@@ -65,7 +69,7 @@ var _ Sweeper = (*Set)(nil)
 // sent; then each backend gets its jobs at once.
 func (s *Set) SubmitAll(ctx context.Context, specs []Spec) ([]Status, error) {
 	statuses := make([]Status, len(specs))
-	if err := distinct(specs); err != nil {
+	if err := together(specs); err != nil {
 		return statuses, fmt.Errorf("submit jobs: %w", err)
 	}
 	groups := make(map[string][]int)

@@ -50,10 +50,13 @@ func (b *breaking) Submit(ctx context.Context, spec job.Spec) (job.Status, error
 	return s, err
 }
 
+func one(label string) job.Spec { return job.Spec{Label: label, Dir: "/w", Command: []string{"true"}} }
+
 func labeled(backends ...string) []job.Spec {
 	specs := make([]job.Spec, len(backends))
 	for i, name := range backends {
-		specs[i] = job.Spec{Backend: name, Label: job.MemberLabel("s", i)}
+		specs[i] = one(job.MemberLabel("s", i))
+		specs[i].Backend = name
 	}
 	return specs
 }
@@ -96,8 +99,9 @@ func TestSetSubmitAllRefuses(t *testing.T) {
 		away  error
 		want  string
 	}{
-		"no label":        {[]job.Spec{{Label: "x"}, {}}, nil, "has no label"},
-		"a label twice":   {[]job.Spec{{Label: "x"}, {Label: "x"}}, nil, `two of the jobs have the label "x"`},
+		"no label":        {[]job.Spec{one("x"), one("")}, nil, "has no label"},
+		"a label twice":   {[]job.Spec{one("x"), one("x")}, nil, `two of the jobs have the label "x"`},
+		"one is none":     {append(labeled("a", "a"), job.Spec{Label: "y"}), nil, "job 3 of 3, and none was sent: a job needs a script"},
 		"no such backend": {labeled("a", "moon"), nil, "there are: a, b"},
 		"one is away":     {labeled("a", "a"), errors.New("no route"), "b may have it already and cannot be asked"},
 	} {

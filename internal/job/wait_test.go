@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -146,8 +147,19 @@ func TestCheck(t *testing.T) {
 	if err := good.Check(); err != nil {
 		t.Errorf("a good spec: %v", err)
 	}
-	good.Command = []string{""}
-	if err := good.Check(); err == nil || !strings.Contains(err.Error(), "names no program") {
-		t.Errorf("an empty command: %v", err)
+	for want, change := range map[string]func(*job.Spec){
+		"names no program":       func(s *job.Spec) { s.Command = []string{""} },
+		"cannot be negative":     func(s *job.Spec) { s.TimeLimit = -time.Second },
+		"at most 365 days":       func(s *job.Spec) { s.TimeLimit = math.MaxInt64 },
+		`the output "../m"`:      func(s *job.Spec) { s.Outputs = []string{"hf://models/me/m", "model/", "../m"} },
+		`the output "/srv/m"`:    func(s *job.Spec) { s.Outputs = []string{"/srv/m"} },
+		`the output "a/../../m"`: func(s *job.Spec) { s.Outputs = []string{"a/../../m"} },
+		`the output ""`:          func(s *job.Spec) { s.Outputs = []string{""} },
+	} {
+		bad := good
+		change(&bad)
+		if err := bad.Check(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"ml-intern/internal/job"
 	"ml-intern/internal/job/preflight"
@@ -68,7 +67,7 @@ func (in jobInput) spec(dir, label string) job.Spec {
 		Label: label, Name: in.Name, Backend: in.Backend, Dir: dir,
 		Script: in.Script, Command: in.Command, Args: in.Args, Env: in.Env, Secrets: in.Secrets,
 		Hardware:  job.Hardware{Flavor: in.Flavor, CPUs: in.CPUs, MemoryMB: in.MemoryMB, GPUs: in.GPUs, GPU: in.GPU, GPUMemoryMB: in.GPUMemoryMB},
-		TimeLimit: time.Duration(in.TimeLimitS) * time.Second,
+		TimeLimit: seconds(in.TimeLimitS),
 		Python:    in.Python, Dependencies: in.Dependencies, Image: in.Image,
 		Inputs: in.Inputs, Outputs: in.Outputs, Retries: in.Retries, Checkpoint: in.Resume,
 	}

@@ -29,6 +29,17 @@ func (p *picky) Submit(ctx context.Context, spec job.Spec) (job.Status, error) {
 	return p.cloud.Submit(ctx, spec)
 }
 
+// A limit that no duration can hold is none, and does not become a short one.
+func TestEndlessLimit(t *testing.T) {
+	t.Parallel()
+	router := submitTool(t, &cloud{})
+	args := `{"name":"n","command":["true"],"time_limit_s":18446744074,"sweep":[{"A":"1"}]}`
+	out := router.Run(t.Context(), "job_submit", tool.Call{ID: "s/x", Args: args, Log: func(string) {}})
+	if !out.IsError || !strings.Contains(out.Text, "at most 365 days") {
+		t.Errorf("got %+v", out)
+	}
+}
+
 // A sweep is judged by the sum, and each of its jobs has a label, a name and a
 // charge of its own.
 func TestSweep(t *testing.T) {

@@ -136,14 +136,19 @@ func JobWait(w *Waiting, sb files) tool.Tool {
 }
 
 // latest is when a call that began then has waited long enough; zero for never.
-func latest(since time.Time, seconds int) time.Time {
-	if seconds <= 0 {
+func latest(since time.Time, s int) time.Time {
+	if s <= 0 {
 		return time.Time{}
 	}
 	if since.IsZero() {
 		since = time.Now()
 	}
-	return since.Add(time.Duration(seconds) * time.Second)
+	return since.Add(seconds(s))
+}
+
+// seconds is a duration that a model names, as long as there are any.
+func seconds(n int) time.Duration {
+	return min(time.Duration(n), math.MaxInt64/time.Second) * time.Second
 }
 
 // look waits for as long as it has patience. It is over when there is something

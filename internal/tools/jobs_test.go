@@ -163,6 +163,12 @@ func TestJobCancelAndTimeout(t *testing.T) {
 	if out.IsError || !strings.Contains(out.Text, `"done":false`) {
 		t.Errorf("got %+v", out)
 	}
+	hasty := waiting(t, b)
+	hasty.Patience = 10 * time.Millisecond
+	out = call(t, tools.JobWait(hasty, sb), args{"jobs": []string{id}, "timeout_s": 9_300_000_000})
+	if out.Waits == nil || out.Waits.Until.Before(time.Now().Add(time.Hour)) {
+		t.Errorf("a call that may wait longer than a duration can be: %+v", out)
+	}
 	if out := call(t, tools.JobCancel(b), args{"job": id}); !strings.Contains(out.Text, `"state":"canceled"`) {
 		t.Errorf("got %+v", out)
 	}

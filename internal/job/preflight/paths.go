@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -33,6 +34,7 @@ func (c *check) paths() {
 	}
 	c.absolutePaths()
 	c.argumentPaths()
+	c.inputPaths()
 }
 
 // writesFile reports whether open is for writing.
@@ -166,6 +168,19 @@ func arguments(k call) map[string]value {
 		all[fmt.Sprint(i)] = v
 	}
 	return all
+}
+
+// inputPaths checks that what the job is to read is there to be sent.
+func (c *check) inputPaths() {
+	for _, in := range c.Spec.Inputs {
+		clean := path.Clean(filepath.ToSlash(in))
+		if strings.Contains(in, "://") || !fs.ValidPath(clean) {
+			continue // the Hub's, or for the backend to judge
+		}
+		if _, err := fs.Stat(c.Files, clean); errors.Is(err, fs.ErrNotExist) {
+			c.fail(Finding{Code: CodePath, Text: fmt.Sprintf("there is no input %s in the workspace", in), Fix: "correct the path, or make the file first"})
+		}
+	}
 }
 
 // argumentPaths checks the files that the job's own arguments name.

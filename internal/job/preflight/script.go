@@ -62,6 +62,7 @@ func (c *check) command(ctx context.Context) {
 	c.changes(ctx)
 	c.limit(trains)
 	c.argumentPaths()
+	c.inputPaths()
 	c.tried(ctx)
 }
 
