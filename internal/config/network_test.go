@@ -22,12 +22,20 @@ func TestNetwork(t *testing.T) {
 		{"network: {allow: x}", "", "list"},
 		{"network: {allowed: [x]}", "", "keys are allow, deny and private"},
 		{"network: {private: [\"a b\"]}", "", "needs names"},
-		{"", "network: {allow: [evil.example]}", "may not be set by a project's file"},
-		{"", "network: {private: [10.0.0.1]}", "may not be set by a project's file"},
 		{"", "network: {deny: [\"${HF_TOKEN}\"]}", "may not"},
 	} {
 		if _, err := load(t, bad.own, bad.project, ""); err == nil || !strings.Contains(err.Error(), bad.want) {
 			t.Errorf("%s | %s: %v", bad.own, bad.project, err)
+		}
+	}
+	for _, project := range []string{"network: {allow: [evil.example]}", "network: {private: [10.0.0.1]}"} {
+		c, err := load(t, "network: {allow: [wiki.example]}", project, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		notes := strings.Join(c.Notes(), "\n")
+		if got := fmt.Sprint(c.Network); got != "{[wiki.example] [] []}" || !strings.Contains(notes, "may not be set by a project's file") {
+			t.Errorf("%s: %s; %s", project, got, notes)
 		}
 	}
 }
