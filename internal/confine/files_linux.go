@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -45,6 +46,7 @@ func (r Rules) withSockets() Rules {
 		return r
 	}
 	defer f.Close()
+	r.Hidden = slices.Clone(r.Hidden)
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		_, path, ok := strings.Cut(lines.Text(), " /")
 		if ok && !strings.HasPrefix(path, "tmp/") && !strings.HasPrefix(path, "run/") {
@@ -53,5 +55,9 @@ func (r Rules) withSockets() Rules {
 			}
 		}
 	}
+	// Each connection is listed beside the socket that it was made to, and what
+	// has two covers cannot be covered.
+	slices.Sort(r.Hidden)
+	r.Hidden = slices.Compact(r.Hidden)
 	return r
 }
