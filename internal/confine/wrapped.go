@@ -3,7 +3,10 @@ package confine
 import (
 	"fmt"
 	"os"
+	"os/exec"
+	"slices"
 	"strings"
+	"syscall"
 )
 
 // wrapping is before each variable that is not for the programs on the way.
@@ -65,4 +68,15 @@ func wear() error {
 		}
 	}
 	return nil
+}
+
+// Behind puts a command that was not started behind the walls of the rules in a
+// file. The cell is what runs this program to Become another.
+func Behind(cmd *exec.Cmd, cell []string, rules string) {
+	cmd.Args = slices.Concat(cell, []string{rules, cmd.Path}, cmd.Args[1:])
+	cmd.Path, cmd.Env = cell[0], Wrapped(cmd.Env)
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	Enter(cmd.SysProcAttr)
 }
