@@ -72,7 +72,11 @@ func (c checks) wall(dir string) preflight.Wall {
 		if err != nil {
 			return nil, err
 		}
-		rules.Writable = append(slices.DeleteFunc(slices.Clone(rules.Writable), func(p string) bool { return p == c.cfg.Dir }), dir)
+		real, err := filepath.EvalSymlinks(c.cfg.Dir)
+		if err != nil {
+			return nil, fmt.Errorf("confine a check: %w", err)
+		}
+		rules.Writable = append(slices.DeleteFunc(slices.Clone(rules.Writable), func(p string) bool { return p == real || p == c.cfg.Dir }), dir)
 		file, err := writeRules(c.cfg.Paths.State, rules)
 		if err != nil {
 			return nil, err

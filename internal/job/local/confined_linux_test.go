@@ -79,6 +79,8 @@ func TestConfinedEnvironment(t *testing.T) {
 	}
 	b := newBackend(t)
 	b.UV = program(t, "uv", `cat `+keys+`/key; { echo x > `+keys+`/new; } && echo ESCAPED;
+[ -n "$UV_PYTHON_INSTALL_DIR" ] || { echo "failed to install Python: Read-only file system (os error 30)"; exit 2; }
+echo x > "$UV_PYTHON_INSTALL_DIR/python"
 case "$*" in *--dry-run*) echo " + evil==1.0"; exit 0;; esac
 mkdir -p "$VIRTUAL_ENV/bin" && printf '#!/bin/sh\necho ran in it "$MINE"\n' > "$VIRTUAL_ENV/bin/python" && chmod +x "$VIRTUAL_ENV/bin/python" && echo " + evil==1.0"`)
 	b.Cell = []string{"env", noRaceWait, self(), confine.ConfinedCommand}

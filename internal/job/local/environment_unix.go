@@ -207,6 +207,10 @@ func (s *shim) resolve(ctx context.Context, known string) (string, error) {
 // to output. Without a network, what uv has kept may do.
 func (s *shim) uv(ctx context.Context, held *os.File, output io.Writer, dir string, flags ...string) (installs string, err error) {
 	installs, err = s.uvOnce(ctx, held, output, dir, flags...)
+	if errors.Is(err, errReadOnly) && !s.ownPythons {
+		s.ownPythons = true
+		installs, err = s.uvOnce(ctx, held, output, dir, flags...)
+	}
 	if err != nil && ctx.Err() == nil {
 		if kept, again := s.uvOnce(ctx, held, output, dir, append(flags, "--offline")...); again == nil {
 			return kept, nil
@@ -242,11 +246,20 @@ func (s *shim) uvOnce(ctx context.Context, held *os.File, output io.Writer, dir 
 		return "", context.Cause(ctx)
 	}
 	words := strings.ToValidUTF8(strings.Join(strings.Fields(said.String()), " "), "\uFFFD")
+	if s.record.Rules != nil && strings.Contains(words, "(os error 30)") {
+		err = errReadOnly
+	}
 	return "", fmt.Errorf("install what the job requires: uv: %w: %s", err, clip(words, 300))
 }
 
 // uvRulesFile holds the rules of the uv that makes a job's environment.
 const uvRulesFile = "uv-rules.json"
+
+// pythonsDir is below a Backend's Dir: what uv installs of Python for jobs that
+// are confined. Those of the person are not for jobs to write.
+const pythonsDir = "pythons"
+
+var errReadOnly = errors.New("it may not write somewhere")
 
 // holdScript is a shell that keeps its open files, the lock among them, until
 // the program has ended: behind walls it has none.
@@ -271,6 +284,13 @@ func (s *shim) uvCommand(ctx context.Context, dir string, args []string) (*exec.
 	rules := *s.record.Rules
 	rules.Readable = append(slices.Clone(rules.Readable), s.folder.path(requirementsFile))
 	rules.Writable = append(slices.Clone(rules.Writable), dir)
+	if s.ownPythons {
+		pythons := filepath.Join(s.backend().Dir, pythonsDir)
+		if err := os.MkdirAll(pythons, 0o700); err != nil {
+			return nil, fmt.Errorf("make folder for Pythons: %w", err)
+		}
+		rules.Writable, env = append(rules.Writable, pythons), append(env, "UV_PYTHON_INSTALL_DIR="+pythons)
+	}
 	argv, err := s.confined(uvRulesFile, rules, argv)
 	if err != nil {
 		return nil, err

@@ -35,6 +35,7 @@ type shim struct {
 	began   time.Time // when the job's program was started
 	asleep  bool      // this process was asked to end: it starts nothing more
 
+	ownPythons  bool   // uv installs Pythons among our state
 	environment string // folder of what the job requires, "" if it requires nothing
 }
 
@@ -318,7 +319,7 @@ func (s *shim) argv() ([]string, error) {
 	rules := *s.record.Rules
 	rules.Readable = append(slices.Clone(rules.Readable), s.folder.path(scriptDir))
 	if s.environment != "" {
-		rules.Readable = append(rules.Readable, s.environment)
+		rules.Readable = append(rules.Readable, s.environment, filepath.Join(s.backend().Dir, pythonsDir))
 	}
 	return s.confined(rulesFile, rules, s.record.Argv)
 }
