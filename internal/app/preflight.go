@@ -19,6 +19,7 @@ import (
 	"ml-intern/internal/hub"
 	"ml-intern/internal/job"
 	"ml-intern/internal/job/preflight"
+	"ml-intern/internal/sandbox"
 )
 
 // checks look at jobs before they are sent, with what this machine knows.
@@ -36,11 +37,15 @@ func (a *App) checks() checks {
 
 // Check looks at a job that would run as quoted.
 func (c checks) Check(ctx context.Context, spec job.Spec, q job.Quote, waivers map[string]string) (preflight.Report, error) {
+	mayRead := func(name string) error { return c.mayRead(filepath.Join(spec.Dir, name)) }
+	if err := mayRead(spec.Script); err != nil {
+		return preflight.Report{}, err
+	}
 	packages := filepath.Join(c.cfg.Paths.Cache, "packages")
 	python := preflight.Interpreter{Wall: c.wall(packages)}
 	r := preflight.Request{
 		Spec: spec, Offer: q.Offer, Jobs: q.Jobs, Waivers: waivers, Remote: !c.sees(q.Backend),
-		Python: python, Earlier: c.history,
+		Python: python, Earlier: c.history, MayRead: mayRead,
 	}
 	if !r.Remote {
 		r.Installed = python
@@ -56,6 +61,19 @@ func (c checks) Check(ctx context.Context, spec job.Spec, q job.Quote, waivers m
 		}
 	}
 	return preflight.Check(ctx, r)
+}
+
+// mayRead refuses a script that leads to what commands cannot read: a job is
+// given a copy of it, and the checks quote it.
+func (c checks) mayRead(path string) error {
+	f, err := c.sandbox().Open(path)
+	switch {
+	case errors.Is(err, sandbox.ErrPrivate):
+		return err
+	case err == nil:
+		return f.Close()
+	}
+	return nil // the checks say what is wrong with it
 }
 
 // wall confines what checks run, nil if nothing is confined. It writes to the
