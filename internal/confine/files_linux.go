@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -46,18 +45,13 @@ func (r Rules) withSockets() Rules {
 		return r
 	}
 	defer f.Close()
-	r.Hidden = slices.Clone(r.Hidden)
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		_, path, ok := strings.Cut(lines.Text(), " /")
-		if ok && !strings.HasPrefix(path, "tmp/") && !strings.HasPrefix(path, "run/") {
+		if ok && !strings.HasPrefix(path, "tmp/") && !strings.HasPrefix(path, "run/") && !r.Hides("/"+path) { // each connection has a line
 			if info, err := os.Lstat("/" + path); err == nil && info.Mode()&os.ModeSocket != 0 {
 				r.Hidden = append(r.Hidden, "/"+path)
 			}
 		}
 	}
-	// Each connection is listed beside the socket that it was made to, and what
-	// has two covers cannot be covered.
-	slices.Sort(r.Hidden)
-	r.Hidden = slices.Compact(r.Hidden)
 	return r
 }
