@@ -26,6 +26,8 @@ import (
 	"ml-intern/internal/tools"
 )
 
+const nvidiaSMI = "nvidia-smi"
+
 // localJobs are the jobs of this machine.
 func localJobs(cfg *config.Config) (local.Backend, error) {
 	exe, err := os.Executable()
@@ -34,7 +36,7 @@ func localJobs(cfg *config.Config) (local.Backend, error) {
 	}
 	return local.Backend{
 		Dir: filepath.Join(cfg.Paths.State, "jobs"), Shim: []string{exe, ShimCommand}, Env: cfg.Environ(), Secret: jobSecret(cfg),
-		Rules: jobRules(cfg), Cell: []string{exe, ConfinedCommand},
+		Rules: jobRules(cfg), Cell: []string{exe, ConfinedCommand}, NvidiaSMI: apart(cfg, nvidiaSMI),
 	}, nil
 }
 
@@ -254,7 +256,7 @@ func (a *App) computesOf(ctx context.Context) (*job.Set, error) {
 
 // watcher watches the jobs for a session.
 func (a *App) watcher(sessionID string) *watch.Watcher {
-	return &watch.Watcher{Backend: a.jobs, File: filepath.Join(a.cfg.Paths.State, "watch", sessionID+".json")}
+	return &watch.Watcher{Backend: a.jobs, Gauge: watch.Asking(apart(a.cfg, nvidiaSMI)), File: filepath.Join(a.cfg.Paths.State, "watch", sessionID+".json")}
 }
 
 // quoteLimit is how long one waits for a price before a call is judged.

@@ -52,6 +52,7 @@ func jobRules(cfg *config.Config) func(dir string) (*confine.Rules, error) {
 	return func(dir string) (*confine.Rules, error) {
 		rules, err := confinement(cfg, dir)
 		rules.Network = true
+		rules = rules.Settle() // it may be long before the job begins
 		return &rules, err
 	}
 }

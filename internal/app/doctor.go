@@ -35,9 +35,9 @@ func Doctor(ctx context.Context, cfg *config.Config) []Check {
 	checks := []Check{
 		{Name: "version", State: stateOK, Detail: Version() + " " + runtime.GOOS + "/" + runtime.GOARCH},
 		stateCheck(cfg),
-		program(ctx, "python", "python3", "install Python 3.10 or newer: training scripts need it"),
-		program(ctx, "uv", "uv", "python3 -m pip install uv (in a virtual environment), or see docs.astral.sh/uv; without it scripts run with Python's standard library only"),
-		program(ctx, "git", "git", "install git: not needed yet, code checkpoints will want it"),
+		program(ctx, cfg, "python", "python3", "install Python 3.10 or newer: training scripts need it"),
+		program(ctx, cfg, "uv", "uv", "python3 -m pip install uv (in a virtual environment), or see docs.astral.sh/uv; without it scripts run with Python's standard library only"),
+		program(ctx, cfg, "git", "git", "install git: not needed yet, code checkpoints will want it"),
 		{Name: "machine", State: stateOK, Detail: fmt.Sprintf("%d cores, %s of memory available", runtime.NumCPU(), memory())},
 		policyCheck(cfg),
 		modelCheck(cfg),
@@ -66,10 +66,13 @@ func stateCheck(cfg *config.Config) Check {
 }
 
 // program looks for a program and asks it for its version.
-func program(ctx context.Context, name, command, mend string) Check {
+func program(ctx context.Context, cfg *config.Config, name, command, mend string) Check {
 	path, err := exec.LookPath(command)
 	if err != nil {
 		return Check{name, stateMissing, command + " is not on the PATH", mend}
+	}
+	if below(writtenByCommands(cfg), path) {
+		return Check{Name: name, State: stateOK, Detail: path + ", which is not run here: commands can write it"}
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

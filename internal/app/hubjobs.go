@@ -17,7 +17,7 @@ import (
 
 // hubJobsOf shows the jobs of this machine to a Hub server, which may start others.
 func hubJobsOf(cfg *config.Config, here local.Backend) hubserver.Jobs {
-	return hubjobs.Jobs{Backend: here, With: withSecrets(here), Dir: filepath.Join(hubDir(cfg), "jobs"), Gauge: watch.Machine}
+	return hubjobs.Jobs{Backend: here, With: withSecrets(here), Dir: filepath.Join(hubDir(cfg), "jobs"), Gauge: watch.Asking(apart(cfg, nvidiaSMI))}
 }
 
 // runSpaces runs the programs of a Hub server's Spaces, if it should.

@@ -4,16 +4,22 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"sync"
 
 	"ml-intern/internal/config"
+	"ml-intern/internal/confine"
 	"ml-intern/internal/hub"
 	"ml-intern/internal/job"
 	"ml-intern/internal/job/preflight"
+	"ml-intern/internal/sandbox"
 )
 
 // checks look at jobs before they are sent, with what this machine knows.
@@ -31,24 +37,88 @@ func (a *App) checks() checks {
 
 // Check looks at a job that would run as quoted.
 func (c checks) Check(ctx context.Context, spec job.Spec, q job.Quote, waivers map[string]string) (preflight.Report, error) {
+	mayRead := func(name string) error { return c.mayRead(filepath.Join(spec.Dir, name)) }
+	if err := mayRead(spec.Script); err != nil {
+		return preflight.Report{}, err
+	}
+	packages := filepath.Join(c.cfg.Paths.Cache, "packages")
+	python := preflight.Interpreter{Wall: c.wall(packages)}
 	r := preflight.Request{
 		Spec: spec, Offer: q.Offer, Jobs: q.Jobs, Waivers: waivers, Remote: !c.sees(q.Backend),
-		Python: preflight.Interpreter{}, Earlier: c.history,
+		Python: python, Earlier: c.history, MayRead: mayRead,
 	}
 	if !r.Remote {
-		r.Installed = preflight.Interpreter{}
+		r.Installed = python
 	}
 	if q.USDPerHour == 0 {
 		r.Earlier = batches{c.history}
 	}
 	if !offline(c.cfg) {
-		r.Packages = preflight.Index{Dir: filepath.Join(c.cfg.Paths.Cache, "packages")}
+		r.Packages = preflight.Index{Dir: packages, Wall: python.Wall}
 		if client, err := c.scriptsHub(ctx); err == nil {
 			r.Hub = client
 			r.Account = account(ctx, client, spec)
 		}
 	}
 	return preflight.Check(ctx, r)
+}
+
+// mayRead refuses a script that leads to what commands cannot read: a job is
+// given a copy of it, and the checks quote it.
+func (c checks) mayRead(path string) error {
+	f, err := c.sandbox().Open(path)
+	switch {
+	case errors.Is(err, sandbox.ErrPrivate):
+		return err
+	case err == nil:
+		return f.Close()
+	}
+	return nil // the checks say what is wrong with it
+}
+
+// wall confines what checks run, nil if nothing is confined. It writes to the
+// folder and to caches, and not to the workspace.
+func (c checks) wall(dir string) preflight.Wall {
+	if c.here.Rules == nil {
+		return nil
+	}
+	return func(cmd *exec.Cmd) (done func(), err error) {
+		rules, err := c.here.Rules(c.cfg.Dir)
+		if err == nil {
+			err = os.MkdirAll(dir, 0o700)
+		}
+		if err != nil {
+			return nil, err
+		}
+		real, err := filepath.EvalSymlinks(c.cfg.Dir)
+		if err != nil {
+			return nil, fmt.Errorf("confine a check: %w", err)
+		}
+		rules.Writable = append(slices.DeleteFunc(slices.Clone(rules.Writable), func(p string) bool { return p == real || p == c.cfg.Dir }), dir)
+		file, err := writeRules(c.cfg.Paths.State, rules)
+		if err != nil {
+			return nil, err
+		}
+		confine.Behind(cmd, c.here.Cell, file)
+		return func() { _ = os.Remove(file) }, nil // what stays is small, and no secret
+	}
+}
+
+// writeRules writes rules to a new file.
+func writeRules(dir string, rules *confine.Rules) (string, error) {
+	data, err := json.Marshal(rules)
+	if err != nil {
+		return "", fmt.Errorf("write rules: %w", err)
+	}
+	file, err := os.CreateTemp(dir, "rules-*.json")
+	if err != nil {
+		return "", fmt.Errorf("write rules: %w", err)
+	}
+	_, err = file.Write(data)
+	if err = errors.Join(err, file.Close()); err != nil {
+		return "", fmt.Errorf("write rules: %w", errors.Join(err, os.Remove(file.Name())))
+	}
+	return file.Name(), nil
 }
 
 // batches may start at once, since they cost nothing.

@@ -60,6 +60,7 @@ type Config struct {
 	wide    []string // what the setting at hand held that such a file may not
 	ignored []string
 	process []string // the environment without .env
+	unset   []string // variables of .env that do not count
 }
 
 // Paths are the folders of this program.
@@ -104,11 +105,7 @@ func Load(environ []string, dir string) (*Config, error) {
 	if err := checkDotEnv(fromFile, c.env); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	for key, value := range fromFile {
-		if _, set := c.env[key]; !set {
-			c.env[key] = value
-		}
-	}
+	c.merge(fromFile)
 	if c.Paths, err = c.paths(); err != nil {
 		return nil, err
 	}

@@ -89,3 +89,40 @@ func TestWorkspace(t *testing.T) {
 		}
 	}
 }
+
+// What a folder's .env says of programs and folders does not count: a command
+// may have written it, or it came with the folder.
+func TestDotEnvDoesNotSteer(t *testing.T) {
+	t.Parallel()
+	steering := []string{
+		"XDG_CONFIG_HOME", "XDG_CACHE_HOME", "LD_LIBRARY_PATH", "LD_PRELOAD", "UV_CACHE_DIR", "PIP_CACHE_DIR", "HF_HOME", "HF_HUB_CACHE",
+		"TORCH_HOME", "PYTHONPATH", "PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "https_proxy", "SSL_CERT_FILE", "GIT_SSH_COMMAND", "TMPDIR",
+	}
+	lines := "WANDB_PROJECT=mine\nCUDA_VISIBLE_DEVICES=1\n"
+	for _, name := range steering {
+		lines += name + "=/proc/self/cwd/evil\n"
+	}
+	cfg, err := load(t, "", "", lines, "HOME=/home/me")
+	if err != nil {
+		t.Fatal(err)
+	}
+	notes := strings.Join(cfg.Notes(), "\n")
+	for _, name := range steering {
+		if got := cfg.Getenv(name); got != "" || !strings.Contains(notes, name) {
+			t.Errorf("%s is %q; the notes are %s", name, got, notes)
+		}
+	}
+	for name, want := range map[string]string{"WANDB_PROJECT": "mine", "CUDA_VISIBLE_DEVICES": "1"} {
+		if got := cfg.Getenv(name); got != want {
+			t.Errorf("%s is %q", name, got)
+		}
+	}
+	// Without ML_INTERN_HOME the person's configuration stays where it is too.
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte("XDG_CONFIG_HOME="+dir), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if cfg, err := config.Load([]string{"HOME=/home/me"}, dir); err != nil || strings.HasPrefix(cfg.Paths.Config, dir) {
+		t.Errorf("the configuration is at %v, %v", cfg.Paths.Config, err)
+	}
+}

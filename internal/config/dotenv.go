@@ -63,6 +63,43 @@ func checkDotEnv(file, environ map[string]string) error {
 	return nil
 }
 
+// steers reports whether a variable says which programs, libraries and settings
+// are taken, or where files are kept. The .env of a folder does not set those:
+// a command may have written it, and what it names runs, or is written, outside
+// the sandbox.
+func steers(name string) bool {
+	name = strings.ToUpper(name)
+	for _, prefix := range []string{"XDG_", "LD_", "DYLD_", "UV_", "PIP_", "PYTHON", "SSL_CERT_", "GIT_", "SSH_", "SBATCH_", "SLURM_", "BASH_"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	for _, suffix := range []string{"_HOME", "_CACHE", "_PREFIX", "_PROXY", "_CA_BUNDLE"} {
+		if strings.HasSuffix(name, suffix) && name != "ML_INTERN_HOME" { // which is refused
+			return true
+		}
+	}
+	return slices.Contains([]string{
+		"PATH", "HOME", "USER", "LOGNAME", "SHELL", "ENV", "TMPDIR", "TMP", "TEMP", "VIRTUAL_ENV", "PATHEXT",
+		"COMSPEC", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA", "PROGRAMFILES",
+	}, name)
+}
+
+// merge takes what .env sets and the environment does not.
+func (c *Config) merge(file map[string]string) {
+	for key, value := range file {
+		if _, set := c.env[key]; set {
+			continue
+		}
+		if steers(key) {
+			c.unset = append(c.unset, key)
+			continue
+		}
+		c.env[key] = value
+	}
+	slices.Sort(c.unset)
+}
+
 // checkServiceKeys refuses a .env that would send a key which the person's file
 // names, and which is from elsewhere, to an address of its own.
 func (c *Config) checkServiceKeys(file map[string]string, environ []string) error {

@@ -177,16 +177,19 @@ func addFile(h io.Writer, file string) error {
 	return err
 }
 
-// Notes says what of the project's file was ignored, and how to change that.
+// Notes says what of the folder's files was ignored, and how to change that.
 func (c *Config) Notes() []string {
+	var notes []string
+	if len(c.unset) > 0 {
+		notes = append(notes, fmt.Sprintf("ignored: %s in .env, which say where programs and files are: set them in the environment", strings.Join(c.unset, ", ")))
+	}
 	if len(c.ignored) == 0 {
-		return nil
+		return notes
 	}
 	why := "you have not trusted this folder"
 	if c.Trust == Changed {
 		why = "it has changed since you trusted this folder"
 	}
-	notes := make([]string, 0, len(c.ignored)+1)
 	for _, text := range c.ignored {
 		notes = append(notes, "ignored: "+text)
 	}

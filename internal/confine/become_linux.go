@@ -26,9 +26,13 @@ func Enter(attr *syscall.SysProcAttr) {
 }
 
 // Become puts up the walls around this process, which Enter let, and becomes
-// the program. It returns only with an error.
+// the program, with the environment that was Wrapped. It returns only with an
+// error.
 func Become(rules Rules, argv []string) error {
 	runtime.LockOSThread() // this thread is what the program will be
+	if err := wear(); err != nil {
+		return err
+	}
 	rules.Network = true
 	rules = rules.real().withSockets()
 	h := &helper{setup: setup{Rules: rules, Off: []string{layerProcesses}, Landlock: landlockVersion()}}

@@ -3,6 +3,7 @@ package confine
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -24,7 +25,7 @@ const maxFree = 4
 // New takes the rules for commands and the program that is a cell when it is
 // started: this one with ConfinedCommand. It starts nothing yet.
 func New(rules Rules, program ...string) *Cells {
-	return &Cells{program: program, rules: rules}
+	return &Cells{program: program, rules: rules.Settle()}
 }
 
 // Rules are those by which commands run.
@@ -35,11 +36,16 @@ func (c *Cells) Rules() Rules {
 }
 
 // Open lets commands write more folders from now on. What is hidden or protected
-// below them stays so.
+// below them stays so, and so are the hooks and start files of a project there.
 func (c *Cells) Open(paths ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.rules.Writable = append(c.rules.Writable[:len(c.rules.Writable):len(c.rules.Writable)], paths...)
+	c.rules.Writable = append(slices.Clone(c.rules.Writable), resolved(paths)...)
+	slices.Sort(c.rules.Writable)
+	c.rules.Writable = slices.Compact(c.rules.Writable)
+	for _, path := range resolved(paths) {
+		c.rules.Protected = append(slices.Clone(c.rules.Protected), ProjectPaths(path)...)
+	}
 }
 
 // Close ends the cells, and what runs in them.

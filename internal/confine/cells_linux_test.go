@@ -244,6 +244,41 @@ func TestAside(t *testing.T) {
 	}
 }
 
+// A link that a command puts where something writable was leads nowhere, and a
+// project in a folder that was opened keeps its hooks.
+func TestSettled(t *testing.T) {
+	t.Parallel()
+	dir, outside, opened := t.TempDir(), t.TempDir(), t.TempDir()
+	for _, d := range []string{filepath.Join(dir, "hf", "hub"), filepath.Join(opened, ".git", "hooks"), filepath.Join(dir, "given")} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := cells(t, Rules{Writable: []string{dir, filepath.Join(dir, "hf", "hub")}, Readable: []string{outside}, Temp: t.TempDir()})
+	anew := func(line string) (string, int) { // in a cell that knows what the last command left
+		c.mu.Lock()
+		for _, cell := range c.free {
+			cell.end()
+		}
+		c.free = nil
+		c.mu.Unlock()
+		return sh(t, c, dir, line)
+	}
+	c.Open(opened, filepath.Join(dir, "given"))
+	if text, code := anew("mv hf old && mkdir hf && ln -s " + outside + " hf/hub; mv given gone; rm -rf given; ln -s " + outside + " given; ls -l"); !strings.Contains(text, "old") {
+		t.Fatalf("the attempt ended with %d: %s", code, text)
+	}
+	if text, code := anew("echo x > " + outside + "/x"); code == 0 {
+		t.Errorf("written outside by a link: %s", text)
+	}
+	if text, code := anew("echo x > " + opened + "/x && echo x > " + opened + "/.git/hooks/pre-commit"); code == 0 || !strings.Contains(text, "pre-commit") {
+		t.Errorf("a hook of an opened folder: %d, %s", code, text)
+	}
+	if _, err := os.Stat(filepath.Join(opened, "x")); err != nil {
+		t.Error(err)
+	}
+}
+
 // A socket that many are connected to has many lines in the kernel's list, and
 // is hidden once.
 func TestBusySocket(t *testing.T) {

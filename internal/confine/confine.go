@@ -39,6 +39,10 @@ type Rules struct {
 	// lost; "" keeps nothing.
 	Aside string
 
+	// Settled says that the links in Writable and Readable have been followed. A
+	// link that a command puts in their place later leads nowhere.
+	Settled bool `json:",omitempty"`
+
 	// Network leaves commands the network of this machine.
 	Network bool
 
@@ -117,13 +121,23 @@ func within(dir, path string) bool {
 // real is the rules with the links in their paths followed, in the order of
 // the paths, so that what contains comes before what is contained.
 func (r Rules) real() Rules {
-	r = r.machine()
-	r.Writable, r.Hidden = resolved(r.Writable), resolved(r.Hidden)
-	r.Readable, r.Protected = resolved(r.Readable), resolvedParents(r.Protected)
+	r = r.Settle().machine()
+	r.Hidden, r.Protected = resolved(r.Hidden), resolvedParents(r.Protected)
+	slices.Sort(r.Readable)
+	r.Readable = slices.Compact(r.Readable)
 	r.Protected = slices.DeleteFunc(r.Protected, func(p string) bool { return longest(r.Writable, p) < 0 })
 	r.Readable = slices.DeleteFunc(r.Readable, func(p string) bool { return longest(r.Writable, p) > longest(r.Hidden, p) })
 	if temp := resolved([]string{r.Temp}); r.Temp != "" {
 		r.Temp = temp[0]
+	}
+	return r
+}
+
+// Settle follows the links in what may be written and read, once: commands can
+// put others there.
+func (r Rules) Settle() Rules {
+	if !r.Settled {
+		r.Writable, r.Readable, r.Settled = resolved(r.Writable), resolved(r.Readable), true
 	}
 	return r
 }

@@ -11,7 +11,7 @@ var machineHidden = []string{
 }
 
 // machineReadable are folders below them that programs are in.
-var machineReadable = []string{"/run/current-system", "/run/booted-system", "/run/opengl-driver", "/run/opengl-driver-32", "/run/host"}
+var machineReadable = []string{"/run/current-system", "/run/booted-system", "/run/opengl-driver", "/run/opengl-driver-32", "/run/host/usr"}
 
 // machine adds to the rules what holds on every machine. A folder that the
 // rules name themselves stays as they say.

@@ -23,6 +23,9 @@ func Grant(sb disk, open func(tool.Grants) error) tool.Tool {
 	grants := func(in input) (g tool.Grants) {
 		if in.Path != "" {
 			abs, _ := sb.Resolve(in.Path)
+			if real, err := filepath.EvalSymlinks(abs); err == nil {
+				abs = real // what a person says yes to is no link that changes
+			}
 			g.Paths = []string{abs}
 		}
 		if in.Host != "" {

@@ -68,3 +68,49 @@ print([n for _, n in socket.if_nameindex()])
 		t.Errorf("its temporary file: %v", err)
 	}
 }
+
+// What uv runs for a job, builds of packages among it, is confined too; and no
+// program on the way to the walls sees the variables that the job was given.
+func TestConfinedEnvironment(t *testing.T) {
+	t.Parallel()
+	dir, keys, temp := t.TempDir(), t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(keys, "key"), []byte("SECRET-7f3a"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := newBackend(t)
+	b.UV = program(t, "uv", `cat `+keys+`/key; { echo x > `+keys+`/new; } && echo ESCAPED;
+[ -n "$UV_PYTHON_INSTALL_DIR" ] || { echo "failed to install Python: Read-only file system (os error 30)"; exit 2; }
+echo x > "$UV_PYTHON_INSTALL_DIR/python"
+case "$*" in *--dry-run*) echo " + evil==1.0"; exit 0;; esac
+mkdir -p "$VIRTUAL_ENV/bin" && printf '#!/bin/sh\necho ran in it "$MINE"\n' > "$VIRTUAL_ENV/bin/python" && chmod +x "$VIRTUAL_ENV/bin/python" && echo " + evil==1.0"`)
+	b.Cell = []string{"env", noRaceWait, self(), confine.ConfinedCommand}
+	b.Rules = func(dir string) (*confine.Rules, error) {
+		return &confine.Rules{Writable: []string{dir}, Readable: []string{filepath.Dir(b.UV)}, Hidden: []string{keys, b.Dir}, Temp: temp}, nil
+	}
+	if err := os.WriteFile(filepath.Join(dir, "train.py"), []byte("print(1)"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var seen strings.Builder
+	b.Cell = append([]string{"sh", "-c", `env > ` + keys + `/env; exec "$@"`, "sh"}, b.Cell...)
+	status, err := b.Submit(t.Context(), job.Spec{Dir: dir, Script: "train.py", Dependencies: []string{"evil"}, Env: map[string]string{"MINE": "seen only inside"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, err := job.Wait(t.Context(), b, []string{status.ID}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line, err := range b.Logs(t.Context(), status.ID, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen.WriteString(line.Text + "\n")
+	}
+	if text := seen.String(); ended[0].State != job.Succeeded || strings.Contains(text, "ESCAPED") || strings.Contains(text, "SECRET") || !strings.Contains(text, "ran in it seen only inside") {
+		t.Errorf("%s: %s\n%s", ended[0].State, ended[0].Reason, text)
+	}
+	env, err := os.ReadFile(filepath.Join(keys, "env"))
+	if err != nil || !strings.Contains(string(env), "=MINE=seen") || strings.Contains("\n"+string(env), "\nMINE=") {
+		t.Errorf("on the way the environment is %s, %v", env, err)
+	}
+}

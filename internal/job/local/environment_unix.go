@@ -17,6 +17,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"ml-intern/internal/confine"
 )
 
 // Environments are made by uv and shared by all jobs of a Backend's Dir:
@@ -139,6 +141,9 @@ func (s *shim) install(ctx context.Context, held *os.File, dir string) error {
 	if err := errors.Join(removeAny(filepath.Join(dir, wholeFile)), os.RemoveAll(dir)); err != nil {
 		return fmt.Errorf("remove half an environment: %w", err)
 	}
+	if err := os.Mkdir(dir, 0o700); err != nil { // uv makes none where it is confined
+		return fmt.Errorf("make folder for the job's environment: %w", err)
+	}
 	fmt.Fprintf(s.output, "[installing %s]\n", strings.Join(dependencies(s.record.Requirements.Block), ", "))
 	installed, err := s.uv(ctx, held, s.output, dir)
 	if err != nil {
@@ -202,6 +207,10 @@ func (s *shim) resolve(ctx context.Context, known string) (string, error) {
 // to output. Without a network, what uv has kept may do.
 func (s *shim) uv(ctx context.Context, held *os.File, output io.Writer, dir string, flags ...string) (installs string, err error) {
 	installs, err = s.uvOnce(ctx, held, output, dir, flags...)
+	if errors.Is(err, errReadOnly) && !s.ownPythons {
+		s.ownPythons = true
+		installs, err = s.uvOnce(ctx, held, output, dir, flags...)
+	}
 	if err != nil && ctx.Err() == nil {
 		if kept, again := s.uvOnce(ctx, held, output, dir, append(flags, "--offline")...); again == nil {
 			return kept, nil
@@ -216,18 +225,14 @@ func (s *shim) uvOnce(ctx context.Context, held *os.File, output io.Writer, dir 
 	if s.record.Requirements.Python != "" {
 		args = append(args, "--python", s.record.Requirements.Python)
 	}
-	c := exec.CommandContext(ctx, s.record.Requirements.UV, args...)
+	c, err := s.uvCommand(ctx, dir, args)
+	if err != nil {
+		return "", err
+	}
 	var said bytes.Buffer
-	c.Dir, c.ExtraFiles = string(s.folder), []*os.File{held}
+	c.ExtraFiles = []*os.File{held}
 	c.Stdout = io.MultiWriter(output, &said)
 	c.Stderr = c.Stdout
-	c.Env = append(s.uvSettings(), "VIRTUAL_ENV="+dir)
-	for name, value := range s.given.Secrets {
-		if strings.HasPrefix(name, "UV_") { // as the password of an index; the rest is the job's only
-			c.Env = append(c.Env, name+"="+value)
-		}
-	}
-	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	c.Cancel = func() error {
 		_, err := family(c.Process.Pid).kill(cancelGrace)
 		return err
@@ -241,7 +246,59 @@ func (s *shim) uvOnce(ctx context.Context, held *os.File, output io.Writer, dir 
 		return "", context.Cause(ctx)
 	}
 	words := strings.ToValidUTF8(strings.Join(strings.Fields(said.String()), " "), "\uFFFD")
+	if s.record.Rules != nil && strings.Contains(words, "(os error 30)") {
+		err = errReadOnly
+	}
 	return "", fmt.Errorf("install what the job requires: uv: %w: %s", err, clip(words, 300))
+}
+
+// uvRulesFile holds the rules of the uv that makes a job's environment.
+const uvRulesFile = "uv-rules.json"
+
+// pythonsDir is below a Backend's Dir: what uv installs of Python for jobs that
+// are confined. Those of the person are not for jobs to write.
+const pythonsDir = "pythons"
+
+var errReadOnly = errors.New("it may not write somewhere")
+
+// holdScript is a shell that keeps its open files, the lock among them, until
+// the program has ended: behind walls it has none.
+const holdScript = `"$@" 3<&-; exit $?`
+
+// uvCommand is uv with the arguments. It runs what packages bring, when it
+// builds them or asks a python, so it is confined like the job, and writes
+// nothing but the environment and its cache.
+func (s *shim) uvCommand(ctx context.Context, dir string, args []string) (*exec.Cmd, error) {
+	env := append(s.uvSettings(), "VIRTUAL_ENV="+dir)
+	for name, value := range s.given.Secrets {
+		if strings.HasPrefix(name, "UV_") { // as the password of an index; the rest is the job's only
+			env = append(env, name+"="+value)
+		}
+	}
+	argv := append([]string{s.record.Requirements.UV}, args...)
+	if s.record.Rules == nil {
+		c := exec.CommandContext(ctx, argv[0], argv[1:]...)
+		c.Dir, c.Env, c.SysProcAttr = string(s.folder), env, &syscall.SysProcAttr{Setsid: true}
+		return c, nil
+	}
+	rules := *s.record.Rules
+	rules.Readable = append(slices.Clone(rules.Readable), s.folder.path(requirementsFile))
+	rules.Writable = append(slices.Clone(rules.Writable), dir)
+	if s.ownPythons {
+		pythons := filepath.Join(s.backend().Dir, pythonsDir)
+		if err := os.MkdirAll(pythons, 0o700); err != nil {
+			return nil, fmt.Errorf("make folder for Pythons: %w", err)
+		}
+		rules.Writable, env = append(rules.Writable, pythons), append(env, "UV_PYTHON_INSTALL_DIR="+pythons)
+	}
+	argv, err := s.confined(uvRulesFile, rules, argv)
+	if err != nil {
+		return nil, err
+	}
+	c := exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", holdScript, "sh"}, argv...)...)
+	c.Dir, c.Env, c.SysProcAttr = "/", confine.Wrapped(env), &syscall.SysProcAttr{Setsid: true}
+	confine.Enter(c.SysProcAttr)
+	return c, nil
 }
 
 // packages are the lines of uv's words that say what it installs, in order.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -119,7 +120,7 @@ func (b Backend) gpus(ctx context.Context) (all []gpu) {
 	defer cancel()
 	out, err := exec.CommandContext(ctx, cmp.Or(b.NvidiaSMI, "nvidia-smi"),
 		"--query-gpu=index,name,memory.total,uuid", "--format=csv,noheader,nounits").Output()
-	if errors.Is(err, exec.ErrNotFound) {
+	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
 		return driverGPUs("/proc/driver/nvidia/gpus", "/dev")
 	}
 	if err != nil {

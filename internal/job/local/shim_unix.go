@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -34,6 +35,7 @@ type shim struct {
 	began   time.Time // when the job's program was started
 	asleep  bool      // this process was asked to end: it starts nothing more
 
+	ownPythons  bool   // uv installs Pythons among our state
 	environment string // folder of what the job requires, "" if it requires nothing
 }
 
@@ -280,6 +282,7 @@ func (s *shim) stage(output *os.File) (child *exec.Cmd, release func() error, er
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if s.record.Rules != nil {
 		confine.Enter(child.SysProcAttr)
+		child.Env = append(confine.Wrapped(child.Env), s.mark())
 	}
 	if err := child.Start(); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("start program: %w", err), w.Close())
@@ -314,15 +317,24 @@ func (s *shim) argv() ([]string, error) {
 		return s.record.Argv, nil
 	}
 	rules := *s.record.Rules
-	rules.Readable = append(rules.Readable[:len(rules.Readable):len(rules.Readable)], s.folder.path(scriptDir))
+	rules.Readable = append(slices.Clone(rules.Readable), s.folder.path(scriptDir))
 	if s.environment != "" {
-		rules.Readable = append(rules.Readable, s.environment)
+		rules.Readable = append(rules.Readable, s.environment, filepath.Join(s.backend().Dir, pythonsDir))
 	}
-	if err := s.folder.write(rulesFile, rules); err != nil {
+	return s.confined(rulesFile, rules, s.record.Argv)
+}
+
+// confined is what becomes argv behind the walls of the rules, which the file of
+// the job's folder is to hold.
+func (s *shim) confined(file string, rules confine.Rules, argv []string) ([]string, error) {
+	if err := s.folder.write(file, rules); err != nil {
 		return nil, fmt.Errorf("write the job's rules: %w", err)
 	}
-	return append(append(s.record.Cell[:len(s.record.Cell):len(s.record.Cell)], s.folder.path(rulesFile)), s.record.Argv...), nil
+	return slices.Concat(s.record.Cell, []string{s.folder.path(file)}, argv), nil
 }
+
+// mark is the variable by which the processes of a job are known.
+func (s *shim) mark() string { return "JOB_ID=" + s.record.ID }
 
 // environ is the job's environment. Its own settings are stronger than this
 // machine's, and the names that the backend promises are stronger than both.
@@ -357,7 +369,7 @@ func (s *shim) environ() []string {
 		}
 		env = append(env, "CHECKPOINT="+place)
 	}
-	return append(env, "JOB_ATTEMPT=0", "OUTPUT_DIR="+s.record.OutputDir, "JOB_ID="+s.record.ID) // the last of a name counts
+	return append(env, "JOB_ATTEMPT=0", "OUTPUT_DIR="+s.record.OutputDir, s.mark()) // the last of a name counts
 }
 
 // gpuEnv shows the job its own GPUs and no others, by the driver's numbers.

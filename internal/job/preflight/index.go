@@ -40,6 +40,8 @@ var ErrConflict = errors.New("the packages cannot be installed together")
 type Index struct {
 	Dir string // where unpacked packages are kept; any number of processes may share it
 	UV  string // uv of the PATH if empty
+
+	Wall Wall // around all that runs; it must leave Dir writable
 }
 
 const indexLimit = 90 * time.Second
@@ -64,6 +66,11 @@ func (x Index) run(ctx context.Context, stdin string, args ...string) (string, e
 	}
 	out, failed := &bounded{max: maxAnswer}, &bounded{max: 16 << 10}
 	cmd.Stdout, cmd.Stderr = out, failed
+	done, err := x.Wall.put(cmd)
+	if err != nil {
+		return "", err
+	}
+	defer done()
 	if err := cmd.Run(); err != nil {
 		return failed.String(), fmt.Errorf("run uv: %w", cmp.Or(ctx.Err(), err))
 	}

@@ -45,6 +45,10 @@ type Request struct {
 	Installed Installed // asked if the job is not Remote and names no packages
 	Earlier   Earlier
 	Files     fs.FS // the workspace; Spec.Dir on this machine if nil
+
+	// MayRead says why a file of the workspace on this machine is not to be
+	// quoted; nil for no such file.
+	MayRead func(name string) error
 }
 
 // Hub is the part of a hub.Client that the checks use.
@@ -195,7 +199,7 @@ func Check(ctx context.Context, r Request) (Report, error) {
 	defer cancel()
 	c := &check{Request: r}
 	if c.Files == nil {
-		c.Files = os.DirFS(r.Spec.Dir)
+		c.Files, c.disk = os.DirFS(r.Spec.Dir), true
 	}
 	c.run(limited)
 	if err := ctx.Err(); err != nil {
@@ -210,6 +214,7 @@ type check struct {
 	Request
 	script string   // its path in the workspace, with slashes
 	args   []string // that the script gets
+	disk   bool     // Files is the workspace on this machine
 	source []byte
 	facts  *facts // nil if Python could not say
 	train  *training

@@ -31,11 +31,25 @@ type Python interface {
 	Run(ctx context.Context, p Program) ([]byte, error)
 }
 
+// A Wall puts a command that was not started behind walls, and returns what to
+// do when it has ended. What the PATH names may lie where the model writes, and
+// packages bring code of their own.
+type Wall func(*exec.Cmd) (done func(), err error)
+
+// put is nothing where there is no wall.
+func (w Wall) put(cmd *exec.Cmd) (done func(), err error) {
+	if w == nil {
+		return func() {}, nil
+	}
+	return w(cmd)
+}
+
 // An Interpreter is the Python of this machine. It runs apart from packages,
 // the workspace and this process's environment, secrets included.
 type Interpreter struct {
 	Path string // python3 or python of the PATH if empty
 	UV   string // uv of the PATH if empty; it finds other versions, and installs none
+	Wall Wall   // around all that runs
 }
 
 const (
@@ -100,6 +114,11 @@ func (i Interpreter) run(ctx context.Context, p Program, flags ...string) ([]byt
 	cmd.Dir, cmd.Env, cmd.Stdin, cmd.WaitDelay = filepath.Dir(path), bareEnviron(), bytes.NewReader(p.Input), time.Second
 	out, failed := &bounded{max: maxAnswer}, &bounded{max: 4 << 10}
 	cmd.Stdout, cmd.Stderr = out, failed
+	done, err := i.Wall.put(cmd)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	if err := cmd.Run(); err != nil {
 		return nil, fmt.Errorf("run %s: %w: %s", path, err, lastLine(failed.String()))
 	}
@@ -122,10 +141,8 @@ func (i Interpreter) find(ctx context.Context, version string) (string, error) {
 		return i.Path, nil
 	}
 	if uv, err := exec.LookPath(cmp.Or(i.UV, "uv")); err == nil && version != "" {
-		cmd := exec.CommandContext(ctx, uv, "python", "find", "--no-project", "--no-python-downloads", "--system", version)
-		cmd.Env, cmd.WaitDelay = bareEnviron(), time.Second
-		if out, err := cmd.Output(); err == nil {
-			return strings.TrimSpace(string(out)), nil
+		if path, err := i.ask(ctx, uv, version); err == nil {
+			return path, nil
 		}
 	}
 	for _, name := range []string{"python3", "python"} {
@@ -134,6 +151,19 @@ func (i Interpreter) find(ctx context.Context, version string) (string, error) {
 		}
 	}
 	return "", ErrNoPython
+}
+
+// ask asks uv where a version of Python is.
+func (i Interpreter) ask(ctx context.Context, uv, version string) (string, error) {
+	cmd := exec.CommandContext(ctx, uv, "python", "find", "--no-project", "--no-config", "--no-python-downloads", "--system", "--", version)
+	cmd.Dir, cmd.Env, cmd.WaitDelay = filepath.Dir(uv), bareEnviron(), time.Second
+	done, err := i.Wall.put(cmd)
+	if err != nil {
+		return "", err
+	}
+	defer done()
+	out, err := cmd.Output()
+	return strings.TrimSpace(string(out)), err
 }
 
 // bounded keeps the first max bytes and lets the rest go.

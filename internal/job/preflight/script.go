@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"ml-intern/internal/job"
 )
 
 // maxScript is the largest script that is looked at.
@@ -85,7 +87,7 @@ func (c *check) readScript() bool {
 	case info.Size() > maxScript:
 		return fail(fmt.Sprintf("it has %d bytes, more than any script", info.Size()))
 	}
-	if c.source, err = fs.ReadFile(c.Files, c.script); err != nil {
+	if c.source, err = c.read(); err != nil {
 		return fail(err.Error())
 	}
 	c.report.SHA256 = hashOf(c.source)
@@ -148,6 +150,21 @@ func (c *check) askFacts(ctx context.Context) (*facts, error) {
 }
 
 var versionWanted = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`requires-python\s*=\s*["']([^"'\n]+)["']`) })
+
+// read reads the script as a backend will: no link leads out of the workspace.
+func (c *check) read() ([]byte, error) {
+	if c.disk {
+		spec := c.Spec
+		spec.Script = c.script
+		if c.MayRead != nil {
+			if err := c.MayRead(c.script); err != nil {
+				return nil, err
+			}
+		}
+		return job.ReadScript(spec)
+	}
+	return fs.ReadFile(c.Files, c.script)
+}
 
 // wantedPython is the version that the job asks for, as uv understands it.
 func (c *check) wantedPython() string {

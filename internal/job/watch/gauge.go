@@ -102,6 +102,15 @@ func size(bytes int64) string {
 // Machine gauges this machine for one of its jobs: the disk of its results, and
 // the GPUs that its process was given.
 func Machine(ctx context.Context, status job.Status) (job.Gauge, error) {
+	return Asking("nvidia-smi")(ctx, status)
+}
+
+// Asking is Machine, with that program as nvidia-smi.
+func Asking(smi string) func(context.Context, job.Status) (job.Gauge, error) {
+	return func(ctx context.Context, status job.Status) (job.Gauge, error) { return gauge(ctx, smi, status) }
+}
+
+func gauge(ctx context.Context, smi string, status job.Status) (job.Gauge, error) {
 	var m job.Gauge
 	var err error
 	if m.DiskFree, m.DiskTotal, err = disk(status.OutputDir); err != nil && !errors.Is(err, errors.ErrUnsupported) {
@@ -111,7 +120,7 @@ func Machine(ctx context.Context, status job.Status) (job.Gauge, error) {
 	if !ok {
 		return m, nil
 	}
-	gpus, err := nvidia(ctx)
+	gpus, err := nvidia(ctx, smi)
 	if err != nil {
 		return m, nil //nolint:nilerr // without a driver there are no GPUs
 	}
@@ -154,8 +163,8 @@ type nvidiaGPU struct {
 }
 
 // nvidia asks the driver's own program.
-func nvidia(ctx context.Context) ([]nvidiaGPU, error) {
-	out, err := exec.CommandContext(ctx, "nvidia-smi", "--query-gpu=uuid,name,utilization.gpu,memory.used,memory.total", "--format=csv,noheader,nounits").Output()
+func nvidia(ctx context.Context, smi string) ([]nvidiaGPU, error) {
+	out, err := exec.CommandContext(ctx, smi, "--query-gpu=uuid,name,utilization.gpu,memory.used,memory.total", "--format=csv,noheader,nounits").Output()
 	if err != nil {
 		return nil, fmt.Errorf("ask nvidia-smi: %w", err)
 	}
