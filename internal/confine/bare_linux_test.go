@@ -165,7 +165,10 @@ func TestBarePutsBack(t *testing.T) {
 
 // bareCannot are the attempts that a bare cell does not refuse, and why.
 var bareCannot = map[string]string{
-	"see a process outside": "/proc is the machine's: Landlock cannot allow a process its own part alone",
+	"see a process outside":                   "/proc is the machine's, and Landlock cannot allow a process its own part alone",
+	"find a process outside":                  "as above: names and arguments; environments and memory cannot be read",
+	"leave a file in shared memory":           "without /dev/shm Python's multiprocessing has no locks, and it is the machine's",
+	"move a process outside to one processor": "programs place their own threads by the same call, and the filter cannot tell whose they are",
 }
 
 func barePrison(t *testing.T) *prison {

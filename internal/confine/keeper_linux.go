@@ -140,10 +140,42 @@ func (h *helper) runBare(c Command) (unix.WaitStatus, error) {
 		// What a command does to the machine's memory is its own end before that of its cell.
 		_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte("800"), 0)
 		h.limitCPU(pid)
+		stop := h.limitCrowd()
 		status, err = waitFor(pid)
+		stop()
 		err = errors.Join(err, h.keeper.rest())
 	}
 	err = errors.Join(err, watch.close())
 	<-watching
 	return status, errors.Join(err, watch.release())
+}
+
+// crowdEvery is how often the processes of the machine are counted.
+const crowdEvery = 20 * time.Millisecond
+
+// limitCrowd ends a command that makes too many processes: outside of a namespace
+// the kernel does not count those of root, and all of another user's. It counts
+// those of the whole machine, which is one call, by how many more they have become.
+func (h *helper) limitCrowd() (stop func()) {
+	var before, now unix.Sysinfo_t
+	most := h.setup.Rules.Limits.Processes
+	if most == 0 || !h.on(layerLimits) || unix.Sysinfo(&before) != nil {
+		return func() {}
+	}
+	ended, counting := make(chan struct{}), sync.WaitGroup{}
+	counting.Go(func() {
+		tick := time.NewTicker(crowdEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ended:
+				return
+			case <-tick.C:
+			}
+			if unix.Sysinfo(&now) == nil && uint64(now.Procs) > uint64(before.Procs)+most {
+				_ = h.keeper.kill() // it is tried again
+			}
+		}
+	})
+	return func() { close(ended); counting.Wait() }
 }

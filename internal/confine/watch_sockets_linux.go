@@ -3,6 +3,7 @@ package confine
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -85,44 +86,49 @@ func (w *watcher) connectLocal(c call, fd int32, name string) error {
 	if err != nil || !w.rules.Writes(real) {
 		return unix.EACCES
 	}
-	var s int
-	for _, kind := range []int{unix.SOCK_STREAM, unix.SOCK_SEQPACKET} {
-		if s, err = unix.Socket(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0); err != nil {
-			return err
-		}
-		if err = unix.Connect(s, &unix.SockaddrUnix{Name: fmt.Sprintf("/proc/self/fd/%d", place)}); err == nil {
-			break
-		}
-		_ = unix.Close(s) // is connected to nothing
-		if err != unix.EPROTOTYPE {
-			return err
-		}
+	flags, err := flagsOf(c, fd)
+	if err != nil {
+		return err
 	}
+	s, err := dialed(place, flags&unix.O_NONBLOCK)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = unix.Close(s) }() // its copy was given
-	return w.replace(c, fd, s)
+	g := gift{id: c.id, flags: unix.SECCOMP_ADDFD_FLAG_SETFD, from: uint32(s), to: uint32(fd), attr: uint32(flags & unix.O_CLOEXEC)}
+	return w.ioctl(unix.SECCOMP_IOCTL_NOTIF_ADDFD, unsafe.Pointer(&g))
 }
 
-// replace puts the socket s in place of fd of the process that called, with the
-// flags that it had.
-func (w *watcher) replace(c call, fd int32, s int) error {
+// dialed is a socket of the kind that listens at a place, connected to it.
+func dialed(place, flags int) (int, error) {
+	for _, kind := range []int{unix.SOCK_STREAM, unix.SOCK_SEQPACKET} {
+		s, err := unix.Socket(unix.AF_UNIX, kind|flags|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return -1, err
+		}
+		err = unix.Connect(s, &unix.SockaddrUnix{Name: fmt.Sprintf("/proc/self/fd/%d", place)})
+		if err == nil {
+			return s, nil
+		}
+		_ = unix.Close(s) // is connected to nothing
+		if !errors.Is(err, unix.EPROTOTYPE) {
+			return -1, err
+		}
+	}
+	return -1, unix.EPROTOTYPE
+}
+
+// flagsOf are the flags of a descriptor of the process that called.
+func flagsOf(c call, fd int32) (int, error) {
 	info, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", c.pid, fd))
 	if err != nil {
-		return unix.EBADF
+		return 0, unix.EBADF
 	}
 	_, after, _ := strings.Cut(string(info), "flags:\t")
 	text, _, _ := strings.Cut(after, "\n")
-	flags, err := strconv.ParseUint(text, 8, 32)
+	flags, err := strconv.ParseInt(text, 8, 32)
 	if err != nil {
-		return unix.EBADF
+		return 0, unix.EBADF
 	}
-	if flags&unix.O_NONBLOCK != 0 {
-		if err := unix.SetNonblock(s, true); err != nil {
-			return err
-		}
-	}
-	g := gift{id: c.id, flags: unix.SECCOMP_ADDFD_FLAG_SETFD, from: uint32(s), to: uint32(fd), attr: uint32(flags & unix.O_CLOEXEC)}
-	return w.ioctl(unix.SECCOMP_IOCTL_NOTIF_ADDFD, unsafe.Pointer(&g))
+	return int(flags), nil
 }
