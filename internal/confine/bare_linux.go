@@ -14,16 +14,12 @@ import (
 
 // The bare form of a cell is for machines that give no namespaces. There
 // Landlock keeps the files, the filter and a watcher of calls keep the network,
-// and Landlock's scope of signals ends what a command started. It holds less,
-// which bareLess says.
+// and Landlock's scope of signals ends what a command started. It holds less;
+// bareLess says what.
 
 // landlockBare is the oldest version that holds without namespaces: files with
 // moving and truncating (3), no TCP (4), signals to nobody outside (6).
 const landlockBare = 6
-
-// bareLess is what the bare form does not hold, for people.
-const bareLess = "no namespaces here, so commands see other processes with their arguments, share /dev/shm, have no /tmp but TMPDIR and no servers of their own on TCP; " +
-	"what is protected in the workspace is put back when a command has ended"
 
 // errForbidden is the error of a cell in namespaces that the kernel refuses.
 var errForbidden = errors.New("the kernel gives no namespaces")

@@ -60,7 +60,7 @@ func (c *Cells) Run(ctx context.Context, cmd Command) (Result, error) {
 	} else {
 		c.give(cell)
 	}
-	return Result{Code: code, Notes: restore()}, err
+	return Result{Code: code, Notes: append(restore(), c.firstBare()...)}, err
 }
 
 // startNamed makes a cell in namespaces.

@@ -17,6 +17,7 @@ type Cells struct {
 	free   []*cell
 	closed bool
 	form   form
+	said   bool // see firstBare
 	held   held
 }
 
