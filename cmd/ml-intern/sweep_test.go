@@ -30,7 +30,7 @@ func TestSweepKilled(t *testing.T) {
 		for i := range settings {
 			settings[i] = map[string]string{"NUM": fmt.Sprint(i)}
 		}
-		call := use("job_submit", args{"name": "s", "command": []string{"sh", "-c", `echo ran >>"../trace$NUM"`}, "sweep": settings})
+		call := use("job_submit", args{"name": "s", "command": []string{"sh", "-c", `echo ran >>"trace$NUM"`}, "sweep": settings})
 		call.ID = "sweep1"
 		var s *llmtest.Server
 		made, answered := make(chan struct{}), make(chan struct{}, 100)
@@ -108,7 +108,7 @@ func (l *lab) eachOnce(round, jobs int) {
 		l.Errorf("round %d: there are %d jobs, not %d", round, len(all), jobs)
 	}
 	for i := range jobs {
-		data, err := os.ReadFile(filepath.Join(l.dir, fmt.Sprint("trace", i)))
+		data, err := os.ReadFile(filepath.Join(l.dir, "w", fmt.Sprint("trace", i)))
 		if err != nil || string(data) != "ran\n" {
 			l.Errorf("round %d: job %d left %q, %v", round, i, data, err)
 		}

@@ -229,7 +229,7 @@ func (p *Plan) compare(h history) {
 		if hidden != "" {
 			c.Refused, c.Lost = "it cannot be looked at: "+hidden, now.kind == 0
 		}
-		if c.Refused == "" {
+		if c.Refused == "" && !h.halfMade(path, want, now) {
 			c.Do, c.Refused = h.judge(path, c.Do, now)
 		}
 		p.Changes = append(p.Changes, c)
@@ -291,6 +291,12 @@ func (h history) judge(path, do string, now entry) (what, refused string) {
 		return do, "it was changed between turns"
 	}
 	return do, ""
+}
+
+// halfMade reports whether the path is a folder that a rewind made and was killed
+// before it had its mode: the last turn left none there.
+func (h history) halfMade(path string, want, now entry) bool {
+	return h.left != nil && want.kind == Folder && now.kind == Folder && h.left[path].kind != Folder
 }
 
 // keepFolders keeps the folders of what is kept.

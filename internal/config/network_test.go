@@ -22,12 +22,16 @@ func TestNetwork(t *testing.T) {
 		{"network: {allow: x}", "", "list"},
 		{"network: {allowed: [x]}", "", "keys are allow, deny and private"},
 		{"network: {private: [\"a b\"]}", "", "needs names"},
-		{"", "network: {allow: [evil.example]}", "may not be set by a project's file"},
-		{"", "network: {private: [10.0.0.1]}", "may not be set by a project's file"},
-		{"", "network: {deny: [\"${HF_TOKEN}\"]}", "may not"},
+		{"", "network: {deny: [\"${HF_TOKEN}\"]}", ""},
 	} {
 		if _, err := load(t, bad.own, bad.project, ""); err == nil || !strings.Contains(err.Error(), bad.want) {
 			t.Errorf("%s | %s: %v", bad.own, bad.project, err)
+		}
+	}
+	for _, wide := range []string{"network: {allow: [evil.example]}", "network: {private: [10.0.0.1]}"} {
+		c, err := load(t, "", wide, "")
+		if err != nil || len(c.Network.Allow)+len(c.Network.Private)+len(c.Network.Deny) > 0 || !strings.Contains(strings.Join(c.Notes(), "\n"), "may not") {
+			t.Errorf("a project that nobody trusts set %s: %v, %+v, %q", wide, err, c.Network, c.Notes())
 		}
 	}
 }

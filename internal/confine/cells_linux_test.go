@@ -243,3 +243,32 @@ func TestAside(t *testing.T) {
 		t.Errorf("still there: %v", left)
 	}
 }
+
+// A socket that many are connected to has many lines in the kernel's list, and
+// is hidden once.
+func TestBusySocket(t *testing.T) {
+	dir, err := os.MkdirTemp("/var/lib", "sock")
+	if err != nil {
+		t.Skipf("no folder beyond /tmp and /run to listen in: %v", err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	path := filepath.Join(dir, "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for range 3 {
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := l.Accept(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text, code := sh(t, cells(t, Rules{Writable: []string{t.TempDir()}, Temp: t.TempDir()}), "/", "echo in"); code != 0 || text != "in\n" {
+		t.Errorf("exit %d: %s", code, text)
+	}
+}

@@ -47,7 +47,7 @@ func (r Rules) withSockets() Rules {
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		_, path, ok := strings.Cut(lines.Text(), " /")
-		if ok && !strings.HasPrefix(path, "tmp/") && !strings.HasPrefix(path, "run/") {
+		if ok && !strings.HasPrefix(path, "tmp/") && !strings.HasPrefix(path, "run/") && !r.Hides("/"+path) { // each connection has a line
 			if info, err := os.Lstat("/" + path); err == nil && info.Mode()&os.ModeSocket != 0 {
 				r.Hidden = append(r.Hidden, "/"+path)
 			}

@@ -33,7 +33,7 @@ func (c *Cells) probe(ctx context.Context) []Layer {
 		{Name: layerLandlock, Holds: version >= landlockLeast, Optional: true, Level: landlockLevel(version)},
 		layer(layerSeccomp, fmt.Sprintf("%d system calls refused", len(forbidden)+len(forbiddenHere))),
 		layer(layerProcesses, "no process outside is seen or outlives its command"),
-		layer(layerNetwork, "loopback only"),
+		layer(layerNetwork, "loopback only, with the proxy on it"),
 		layer(layerIPC, "own shared memory and message queues"),
 		layer(layerCapabilities, "none, and none to be had"),
 		layer(layerDescriptors, "no open file of ours"),

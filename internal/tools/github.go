@@ -20,7 +20,7 @@ type githubInput struct {
 	Path      string `json:"path,omitempty" jsonschema:"for read: file or folder; or the address of its page, instead of repo"`
 	Ref       string `json:"ref,omitempty" jsonschema:"branch, tag or commit"`
 	Offset    int    `json:"offset,omitempty" jsonschema:"for read: first line, from 1"`
-	Limit     int    `json:"limit,omitempty" jsonschema:"lines (400 if not given, 1000 at most), or how many to list (20, 100 at most)"`
+	Limit     int    `json:"limit,omitempty" jsonschema:"lines (default 400, at most 1000), or how many to list (20, 100 at most)"`
 	Query     string `json:"query,omitempty" jsonschema:"words; for examples, such as sft trainer, all in the path"`
 	Owner     string `json:"owner,omitempty" jsonschema:"for searches and list_repos"`
 	Language  string `json:"language,omitempty" jsonschema:"for searches"`

@@ -16,9 +16,9 @@ import (
 
 type hubDatasetInput struct {
 	Dataset    string `json:"dataset" jsonschema:"OWNER/NAME"`
-	Config     string `json:"config,omitempty" jsonschema:"the first if not given"`
-	Split      string `json:"split,omitempty" jsonschema:"train, or the first of the configuration, if not given"`
-	Rows       int    `json:"sample_rows,omitempty" jsonschema:"3 if not given, 10 at most"`
+	Config     string `json:"config,omitempty" jsonschema:"default the first"`
+	Split      string `json:"split,omitempty" jsonschema:"train, or default the first of the configuration"`
+	Rows       int    `json:"sample_rows,omitempty" jsonschema:"default 3, at most 10"`
 	Statistics bool   `json:"statistics,omitempty" jsonschema:"minimum, maximum, mean and counts of each column"`
 }
 

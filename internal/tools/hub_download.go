@@ -22,7 +22,7 @@ type cacher func(context.Context) (*cache.Cache, error)
 type downloadInput struct {
 	Repo     string   `json:"repo" jsonschema:"OWNER/NAME; datasets/OWNER/NAME for a data set"`
 	Dir      string   `json:"dir,omitempty" jsonschema:"workspace folder; else where transformers and datasets look"`
-	Revision string   `json:"revision,omitempty" jsonschema:"branch, tag or commit: main if not given"`
+	Revision string   `json:"revision,omitempty" jsonschema:"branch, tag or commit; default main"`
 	Files    []string `json:"files,omitempty" jsonschema:"only these; * stands for anything, folder/ for all in it"`
 }
 

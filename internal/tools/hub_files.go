@@ -18,8 +18,8 @@ import (
 type hubFilesInput struct {
 	Operation string   `json:"operation"`
 	Repo      string   `json:"repo_id" jsonschema:"OWNER/NAME"`
-	Type      string   `json:"repo_type,omitempty" jsonschema:"model (if not given), dataset or space"`
-	Revision  string   `json:"revision,omitempty" jsonschema:"branch, tag, commit or refs/pr/N; main if not given"`
+	Type      string   `json:"repo_type,omitempty" jsonschema:"model (default), dataset or space"`
+	Revision  string   `json:"revision,omitempty" jsonschema:"branch, tag, commit or refs/pr/N; default main"`
 	Path      string   `json:"path,omitempty" jsonschema:"list: a folder; read: the file; upload: where to put it"`
 	Recursive bool     `json:"recursive,omitempty" jsonschema:"list: all below it"`
 	Offset    int      `json:"offset,omitempty" jsonschema:"list: entries to skip; read: first line, from 1"`

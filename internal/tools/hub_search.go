@@ -11,7 +11,7 @@ import (
 )
 
 type hubSearchInput struct {
-	Type       string   `json:"repo_type,omitempty" jsonschema:"model (if not given), dataset or space"`
+	Type       string   `json:"repo_type,omitempty" jsonschema:"model (default), dataset or space"`
 	Query      string   `json:"query,omitempty" jsonschema:"words in the name"`
 	Author     string   `json:"author,omitempty"`
 	Task       string   `json:"task,omitempty" jsonschema:"such as text-generation"`
@@ -22,8 +22,8 @@ type hubSearchInput struct {
 	Datasets   []string `json:"datasets,omitempty" jsonschema:"models trained with OWNER/NAME"`
 	Tags       []string `json:"tags,omitempty" jsonschema:"other tags, which all must be there"`
 	Parameters string   `json:"num_parameters,omitempty" jsonschema:"such as min:1B,max:9B"`
-	Sort       string   `json:"sort,omitempty" jsonschema:"downloads (if not given), likes, trendingScore, lastModified or createdAt"`
-	Limit      int      `json:"limit,omitempty" jsonschema:"10 if not given, 50 at most"`
+	Sort       string   `json:"sort,omitempty" jsonschema:"downloads (default), likes, trendingScore, lastModified or createdAt"`
+	Limit      int      `json:"limit,omitempty" jsonschema:"default 10, at most 50"`
 }
 
 // HubSearch finds models, data sets and Spaces.

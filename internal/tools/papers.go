@@ -16,16 +16,16 @@ type papersInput struct {
 	Query        string   `json:"query,omitempty"`
 	Section      string   `json:"section,omitempty" jsonschema:"an id of the contents, a title, abstract, references or all"`
 	Offset       int      `json:"offset,omitempty" jsonschema:"where to go on"`
-	Limit        int      `json:"limit,omitempty" jsonschema:"10 if not given, 50 at most"`
+	Limit        int      `json:"limit,omitempty" jsonschema:"default 10, at most 50"`
 	Date         string   `json:"date,omitempty" jsonschema:"YYYY-MM-DD, YYYY-MM or YYYY-Www"`
 	From         string   `json:"date_from,omitempty" jsonschema:"YYYY, YYYY-MM or YYYY-MM-DD"`
 	To           string   `json:"date_to,omitempty"`
 	Categories   []string `json:"categories,omitempty" jsonschema:"of arXiv, such as cs.CL"`
 	MinCitations int      `json:"min_citations,omitempty"`
-	Sort         string   `json:"sort_by,omitempty" jsonschema:"search: relevance (if not given), date, citations; linked: downloads, likes, trending"`
+	Sort         string   `json:"sort_by,omitempty" jsonschema:"search: relevance (default), date, citations; linked: downloads, likes, trending"`
 	Like         []string `json:"positive_ids,omitempty"`
 	Unlike       []string `json:"negative_ids,omitempty"`
-	Kinds        []string `json:"kinds,omitempty" jsonschema:"dataset, model, space, collection; all if not given"`
+	Kinds        []string `json:"kinds,omitempty" jsonschema:"dataset, model, space, collection; default all"`
 }
 
 // papersTool is the tool's operations.

@@ -30,7 +30,7 @@ type statuses interface {
 
 type publishInput struct {
 	Repo       string   `json:"repo" jsonschema:"NAME or OWNER/NAME"`
-	Private    *bool    `json:"private,omitempty" jsonschema:"true if not given; false only if the person asked for public"`
+	Private    *bool    `json:"private,omitempty" jsonschema:"default true; false only if the person asked for public"`
 	Job        string   `json:"job" jsonschema:"id of the job that made the model"`
 	Files      []string `json:"files" jsonschema:"workspace files, the exact training script among them"`
 	Evaluation string   `json:"evaluation,omitempty" jsonschema:"an eval.json: metric, value, n, split, data_sha256, metrics"`

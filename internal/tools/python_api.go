@@ -24,8 +24,8 @@ type pythonAPIInput struct {
 	Arguments []string `json:"arguments,omitempty" jsonschema:"names of arguments that you mean to pass"`
 	Match     string   `json:"match,omitempty" jsonschema:"words: only what has one of them is shown"`
 	Package   string   `json:"package,omitempty" jsonschema:"its name for pip, if not the module's: scikit-learn for sklearn"`
-	Python    string   `json:"python,omitempty" jsonschema:"an interpreter or environment folder; that of the workspace if not given"`
-	TimeoutS  int      `json:"timeout_s,omitempty" jsonschema:"120 if not given, 600 at most"`
+	Python    string   `json:"python,omitempty" jsonschema:"an interpreter or environment folder; default that of the workspace"`
+	TimeoutS  int      `json:"timeout_s,omitempty" jsonschema:"default 120, at most 600"`
 }
 
 var (

@@ -62,9 +62,9 @@ type NewSandbox struct {
 const freeHardware = "cpu-basic"
 
 type sandboxInput struct {
-	Hardware string  `json:"hardware,omitempty" jsonschema:"cpu-basic (free) if not given, t4-small, a100-large …"`
-	Hours    float64 `json:"hours,omitempty" jsonschema:"1 if not given"`
-	SleepMin float64 `json:"sleep_min,omitempty" jsonschema:"idle, then its files are gone: 15 if not given"`
+	Hardware string  `json:"hardware,omitempty" jsonschema:"cpu-basic (default, free), t4-small, a100-large …"`
+	Hours    float64 `json:"hours,omitempty" jsonschema:"default 1"`
+	SleepMin float64 `json:"sleep_min,omitempty" jsonschema:"idle, then its files are gone; default 15"`
 }
 
 const (

@@ -17,7 +17,7 @@ import (
 type webFetchInput struct {
 	URL    string `json:"url"`
 	Cursor string `json:"cursor,omitempty" jsonschema:"where to go on, from an earlier part"`
-	Bytes  int    `json:"max_bytes,omitempty" jsonschema:"16000 if not given, 40000 at most"`
+	Bytes  int    `json:"max_bytes,omitempty" jsonschema:"default 16000, at most 40000"`
 }
 
 // address is where the page is; a name alone is meant as one.

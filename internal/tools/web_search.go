@@ -15,7 +15,7 @@ type webSearchInput struct {
 	Only    []string `json:"allowed_domains,omitempty" jsonschema:"only these, such as docs.python.org"`
 	Never   []string `json:"blocked_domains,omitempty"`
 	Since   string   `json:"since,omitempty" jsonschema:"day, week, month or year: only younger ones"`
-	Results int      `json:"max_results,omitempty" jsonschema:"8 if not given, 20 at most"`
+	Results int      `json:"max_results,omitempty" jsonschema:"default 8, at most 20"`
 	Page    int      `json:"page,omitempty"`
 }
 
