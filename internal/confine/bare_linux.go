@@ -167,6 +167,9 @@ func (h *helper) prepareBare() error {
 		return fmt.Errorf("%s: %w", layerLandlock, err)
 	}
 	h.calls = newBareFilter(h.setup.Door != nil, r.Network)
+	if h.setup.Stays {
+		h.calls = newFilter(unwatched()...)
+	}
 	if h.on(layerLimits) {
 		if err := limit(r.Limits); err != nil {
 			return fmt.Errorf("%s: %w", layerLimits, err)

@@ -28,6 +28,7 @@ type setup struct {
 	Landlock int      // version
 	Proxy    bool     // a listener is wanted
 	Bare     bool     // there are no namespaces
+	Stays    bool     // this process becomes the command, and so watches nothing
 	Door     *key     // to the proxy, for a bare cell
 }
 
@@ -264,7 +265,7 @@ func (h *helper) restrict() error {
 			return err
 		}
 	}
-	if h.on(layerSeccomp) && !h.setup.Bare { // whose filter has a watcher
+	if h.on(layerSeccomp) && (!h.setup.Bare || h.setup.Stays) { // whose filter has a watcher
 		return h.calls.install()
 	}
 	return nil

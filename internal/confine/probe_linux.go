@@ -48,7 +48,7 @@ func bareLayers(layer func(name, level string) Layer) []Layer {
 		return Layer{Name: name, Optional: true, Level: "no namespaces here: " + level}
 	}
 	return []Layer{
-		missing(layerMounts, "files are Landlock's alone; what is protected in the workspace is put back when a command has ended; no /tmp but TMPDIR; jobs are refused"),
+		missing(layerMounts, "files are Landlock's alone; what is protected in the workspace is put back when a command has ended; no /tmp but TMPDIR"),
 		layer(layerLandlock, fmt.Sprintf("version %d: files, signals, TCP", landlockVersion())),
 		layer(layerSeccomp, fmt.Sprintf("%d system calls refused, and some made for the command after a look at what they are for",
 			len(forbidden)+len(forbiddenHere)+len(bareForbidden))),

@@ -19,32 +19,52 @@ const done = unix.SECCOMP_RET_ERRNO
 // watched.
 func newBareFilter(proxy, network bool) filter {
 	denied := answer(unix.EPERM)
-	special := []judged{
+	special := append(alone(), []judged{
 		{unix.SYS_CONNECT, answered(answerWatch)},
 		{unix.SYS_SOCKET, bareSockets(proxy, network)},
-		{unix.SYS_SOCKETPAIR, connected(answerAllow)},
 		// A message that opens a connection asks no one.
 		{unix.SYS_SENDTO, bits(3, unix.MSG_FASTOPEN, denied)},
 		{unix.SYS_SENDMSG, bits(2, unix.MSG_FASTOPEN, denied)},
 		{unix.SYS_SENDMMSG, bits(3, unix.MSG_FASTOPEN, denied)},
-		// Another process's limits and priority are not Landlock's to keep.
-		{unix.SYS_PRLIMIT64, zero(denied, 0)},
-		{unix.SYS_SETPRIORITY, zero(denied, 0, 1)},
-		// Modes and times of files neither.
+		// Modes and times of files are not Landlock's to keep.
 		{unix.SYS_FCHMOD, otherwise(1, setIDs, denied, answerWatch)},
 		{unix.SYS_FCHMODAT, otherwise(2, setIDs, denied, answerWatch)},
 		{unix.SYS_FCHMODAT2, otherwise(2, setIDs, denied, answerWatch)},
 		{unix.SYS_UTIMENSAT, answered(answerWatch)},
 		{unix.SYS_FCHOWN, ownership(1, denied)},
 		{unix.SYS_FCHOWNAT, ownership(2, denied)},
-	}
-	for _, call := range bareForbidden {
-		special = append(special, judged{call, answered(denied)})
-	}
+	}...)
 	for _, call := range attributes {
 		special = append(special, judged{call, answered(answer(unix.EOPNOTSUPP))})
 	}
 	return newFilter(append(special, bareHere(denied)...)...)
+}
+
+// alone keeps other processes and what they share out of reach.
+func alone() []judged {
+	denied := answer(unix.EPERM)
+	all := []judged{
+		{unix.SYS_SOCKETPAIR, connected(answerAllow)},
+		// Another process's limits and priority are not Landlock's to keep.
+		{unix.SYS_PRLIMIT64, zero(denied, 0)},
+		{unix.SYS_SETPRIORITY, zero(denied, 0, 1)},
+	}
+	for _, call := range bareForbidden {
+		all = append(all, judged{call, answered(denied)})
+	}
+	return all
+}
+
+// unwatched is for a program that has the network and no watcher: it has no
+// sockets of this machine, because nobody looks where they lead.
+func unwatched() []judged {
+	var f filter
+	f.load(offsetArgs)
+	f.when(unix.AF_INET, answerAllow)
+	f.when(unix.AF_INET6, answerAllow)
+	f.on(unix.AF_NETLINK, routeOnly())
+	f.answer(answer(unix.EAFNOSUPPORT))
+	return append(alone(), judged{unix.SYS_SOCKET, f})
 }
 
 // bareForbidden are calls on what all of the machine shares.
