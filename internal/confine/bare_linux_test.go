@@ -6,9 +6,12 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // bare makes cells as they are where the kernel gives no namespaces.
@@ -210,5 +213,26 @@ func TestEscapeBare(t *testing.T) {
 		if !left[name] {
 			t.Errorf("there is no attempt %q", name)
 		}
+	}
+}
+
+// What a command costs, in either form.
+func BenchmarkRun(b *testing.B) {
+	for name, off := range map[string][]string{"named": nil, "bare": {layerNamespaces}} {
+		b.Run(name, func(b *testing.B) {
+			dir := b.TempDir()
+			if err := exec.Command("git", "init", "-q", dir).Run(); err != nil {
+				b.Skip(err)
+			}
+			c := cells(b, Rules{Writable: []string{dir}, Temp: b.TempDir(), Protected: ProjectPaths(dir), Limits: Reasonable()}, off...)
+			var took []time.Duration
+			for b.Loop() {
+				start := time.Now()
+				sh(b, c, dir, "true")
+				took = append(took, time.Since(start))
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "ms-median")
+		})
 	}
 }

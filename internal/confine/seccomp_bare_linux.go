@@ -48,6 +48,9 @@ func alone() []judged {
 		// Another process's limits and priority are not Landlock's to keep.
 		{unix.SYS_PRLIMIT64, zero(denied, 0)},
 		{unix.SYS_SETPRIORITY, zero(denied, 0, 1)},
+		{unix.SYS_SCHED_SETSCHEDULER, zero(denied, 0)},
+		{unix.SYS_SCHED_SETPARAM, zero(denied, 0)},
+		{unix.SYS_SCHED_SETATTR, zero(denied, 0)},
 	}
 	for _, call := range bareForbidden {
 		all = append(all, judged{call, answered(denied)})
