@@ -110,7 +110,9 @@ func TestServe(t *testing.T) {
 func TestCancel(t *testing.T) {
 	t.Parallel()
 	t.Run("named", func(t *testing.T) { testCancel(t, cells) })
-	t.Run("bare", func(t *testing.T) { testCancel(t, func(t testing.TB, r Rules, _ ...string) *Cells { return bare(t, r) }) })
+	t.Run("bare", func(t *testing.T) {
+		testCancel(t, func(t testing.TB, r Rules, _ ...string) *Cells { return bare(t, r) })
+	})
 }
 
 func testCancel(t *testing.T, cells func(testing.TB, Rules, ...string) *Cells) {

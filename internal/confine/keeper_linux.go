@@ -109,8 +109,11 @@ func (k *keeper) done() {
 func (k *keeper) end() {
 	k.mu.Lock()
 	k.ending = true
+	running := k.ask != nil
 	k.mu.Unlock()
-	_ = k.rest() // the process ends now, and its child by its death
+	if running {
+		_ = k.rest() // the process ends now, and its child by its death
+	}
 }
 
 // runBare starts the command, waits for it and ends all that is left of it.
