@@ -27,9 +27,9 @@ func newBareFilter(proxy, network bool) filter {
 		{unix.SYS_SENDMSG, bits(2, unix.MSG_FASTOPEN, denied)},
 		{unix.SYS_SENDMMSG, bits(3, unix.MSG_FASTOPEN, denied)},
 		// Modes and times of files are not Landlock's to keep.
-		{unix.SYS_FCHMOD, otherwise(1, setIDs, denied, answerWatch)},
-		{unix.SYS_FCHMODAT, otherwise(2, setIDs, denied, answerWatch)},
-		{unix.SYS_FCHMODAT2, otherwise(2, setIDs, denied, answerWatch)},
+		{unix.SYS_FCHMOD, modes(1, denied)},
+		{unix.SYS_FCHMODAT, modes(2, denied)},
+		{unix.SYS_FCHMODAT2, modes(2, denied)},
 		{unix.SYS_UTIMENSAT, answered(answerWatch)},
 		{unix.SYS_FCHOWN, ownership(1, denied)},
 		{unix.SYS_FCHOWNAT, ownership(2, denied)},
@@ -88,10 +88,11 @@ func answered(a uint32) filter {
 	return f
 }
 
-// otherwise is bits with another answer for what has none of them.
-func otherwise(n int, set, a, other uint32) filter {
-	f := bits(n, set, a)
-	f[len(f)-1].K = other
+// modes leaves a change of mode, argument n, to the watcher, but for one that
+// makes a file run as its owner, which it answers with a.
+func modes(n int, a uint32) filter {
+	f := bits(n, setIDs, a)
+	f[len(f)-1].K = answerWatch
 	return f
 }
 

@@ -23,7 +23,7 @@ func filterHere(denied uint32) map[uintptr]filter {
 // bareHere judges more of them in a bare cell.
 func bareHere(denied uint32) []judged {
 	return []judged{
-		{unix.SYS_CHMOD, otherwise(1, setIDs, denied, answerWatch)},
+		{unix.SYS_CHMOD, modes(1, denied)},
 		{unix.SYS_CHOWN, ownership(1, denied)},
 		{unix.SYS_LCHOWN, ownership(1, denied)},
 		{unix.SYS_UTIME, answered(denied)},

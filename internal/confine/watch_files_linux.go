@@ -12,7 +12,7 @@ import (
 
 // chmod changes the mode of a file that commands write.
 func (w *watcher) chmod(c call, dir int32, name uintptr, mode uint32, flags int) error {
-	fd, _, err := w.file(c, dir, name, flags)
+	fd, err := w.file(c, dir, name, flags)
 	if err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ func (w *watcher) utimes(c call, dir int32, name, times uintptr, flags int) erro
 			set[i] = unix.Timespec{Sec: int64(sec), Nsec: int64(nsec)}
 		}
 	}
-	fd, _, err := w.file(c, dir, name, flags)
+	fd, err := w.file(c, dir, name, flags)
 	if err != nil {
 		return err
 	}
@@ -41,34 +41,34 @@ func (w *watcher) utimes(c call, dir int32, name, times uintptr, flags int) erro
 	return unix.UtimesNanoAt(fd, "", set, unix.AT_EMPTY_PATH)
 }
 
-// file opens the name of a file that the rules let commands write, and returns
-// where it really is. Without a name it is the descriptor dir itself.
-func (w *watcher) file(c call, dir int32, name uintptr, flags int) (int, string, error) {
+// file opens a file that the rules let commands write, wherever its name leads, to
+// name it only. Without a name it is the descriptor dir itself.
+func (w *watcher) file(c call, dir int32, name uintptr, flags int) (int, error) {
 	path := ""
 	if name != 0 {
 		raw, err := memory(c, name, unix.PathMax)
 		if err != nil {
-			return -1, "", err
+			return -1, err
 		}
 		text, _, ended := bytes.Cut(raw, []byte{0})
 		if !ended {
-			return -1, "", unix.ENAMETOOLONG
+			return -1, unix.ENAMETOOLONG
 		}
 		path = string(text)
 		if path == "" && flags&unix.AT_EMPTY_PATH == 0 {
-			return -1, "", unix.ENOENT
+			return -1, unix.ENOENT
 		}
 	}
 	fd, err := openOf(c, dir, path, flags&unix.AT_SYMLINK_NOFOLLOW != 0)
 	if err != nil {
-		return -1, "", err
+		return -1, err
 	}
 	real, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
 	if err != nil || !w.rules.Writes(filepath.Clean(real)) {
 		_ = unix.Close(fd) // only a name
-		return -1, "", unix.EPERM
+		return -1, unix.EPERM
 	}
-	return fd, real, nil
+	return fd, nil
 }
 
 // openOf opens a path as the process that called would, to name it only.
