@@ -200,7 +200,7 @@ func testDies(t *testing.T, off ...string) {
 	}
 	_ = agent.Process.Kill()
 	_ = agent.Wait()
-	time.Sleep(time.Second)
+	time.Sleep(2 * time.Second) // the race detector takes one to end
 	if err := os.Remove(alive); err != nil {
 		t.Fatal(err)
 	}
