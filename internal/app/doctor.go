@@ -47,7 +47,7 @@ func Doctor(ctx context.Context, cfg *config.Config) []Check {
 		servicesCheck(cfg),
 		searchCheck(cfg),
 	}
-	return append(checks, confinementChecks(ctx)...)
+	return append(append(checks, confinementChecks(ctx)...), gpuCheck(ctx, cfg))
 }
 
 func stateCheck(cfg *config.Config) Check {

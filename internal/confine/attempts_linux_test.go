@@ -91,7 +91,13 @@ var attempts = []attempt{
 for d in site.getsitepackages(): escaped(open, d + "/ml_intern_escape.pth", "x")`},
 	{name: "add to crontabs", layer: layerMounts, sh: `echo x > /etc/cron.d/ml-intern-escape; echo x > /var/spool/cron/crontabs/ml-intern-escape`},
 	{name: "write /etc", layer: layerMounts, sh: `echo x > /etc/ml-intern-escape; echo x > /etc/profile.d/ml-intern-escape.sh`},
-	{name: "write the machine's temporary folders", layer: layerMounts, sh: `echo x > /tmp/ml-intern-escape; echo x > /var/tmp/ml-intern-escape; echo x > /dev/shm/ml-intern-escape`},
+	{name: "write the machine's temporary folders", layer: layerMounts, sh: `echo x > /tmp/ml-intern-escape; echo x > /var/tmp/ml-intern-escape`},
+	{name: "leave a file in shared memory", layer: layerMounts, sh: `echo x > /dev/shm/ml-intern-escape`},
+	{name: "change the mode of a file outside", layer: layerMounts, sh: `chmod 777 $HOME/.bashrc; chmod 777 $HOME/.ssh/id_rsa; chmod 777 $B/state`},
+	{name: "change the mode of an open file", layer: layerMounts, py: `escaped(os.fchmod, os.open(E["HOME"] + "/.bashrc", os.O_RDONLY), 0o777)`},
+	{name: "change the mode by a link", layer: layerMounts, sh: `ln -s $HOME/.bashrc m; chmod 777 m`},
+	{name: "change times outside", layer: layerMounts, py: `escaped(os.utime, E["HOME"] + "/.bashrc", (1, 1)); escaped(os.utime, os.open(E["HOME"] + "/.bashrc", os.O_RDONLY), (1, 1))`},
+	{name: "mark a file outside", layer: layerMounts, py: `escaped(os.setxattr, E["HOME"] + "/.bashrc", "user.x", b"x")`},
 	{name: "win a race of links", layer: layerMounts, py: `
 end = time.time() + 1
 pid = os.fork()
@@ -158,7 +164,7 @@ def f():
     m, s = os.openpty(); fcntl.ioctl(s, termios.TIOCSCTTY, 0); fcntl.ioctl(s, termios.TIOCSTI, b"x")
 try: f(); print("ESCAPED")
 except OSError as e:
-    if e.errno not in (1, 5): print("ESCAPED?", e)`},
+    if e.errno not in (1, 5, 13): print("ESCAPED?", e)`},
 	{name: "a socket to the hypervisor", layer: layerSeccomp, py: `escaped(socket.socket, 40, socket.SOCK_STREAM)`},
 	{name: "a socket to the kernel's ciphers", layer: layerSeccomp, py: `escaped(socket.socket, 38, socket.SOCK_SEQPACKET)`},
 	{name: "a packet socket", layer: layerSeccomp, py: `escaped(socket.socket, socket.AF_PACKET, socket.SOCK_RAW)`},
@@ -185,6 +191,10 @@ except OSError as e: print(e)`},
 	{name: "read the environment of the cell", layer: layerProcesses, sh: `cat /proc/1/environ && echo ESCAPED`},
 	{name: "kill a process outside", layer: layerProcesses, sh: `kill -9 $VICTIM`},
 	{name: "kill all processes", layer: layerProcesses, sh: `kill -9 -1`, hard: true},
+	{name: "limit a process outside", layer: layerProcesses, py: `import resource; escaped(resource.prlimit, int(E["VICTIM"]), resource.RLIMIT_FSIZE, (0, 0))`},
+	{name: "slow a process outside down", layer: layerProcesses, py: `
+escaped(os.setpriority, os.PRIO_PROCESS, int(E["VICTIM"]), 19); escaped(os.sched_setscheduler, int(E["VICTIM"]), os.SCHED_IDLE, os.sched_param(0))`},
+	{name: "move a process outside to one processor", layer: layerProcesses, py: `escaped(os.sched_setaffinity, int(E["VICTIM"]), {0})`},
 	{name: "signal the cell", layer: layerLandlock, sh: `kill -0 1 && echo ESCAPED`},
 	{name: "kill the cell", layer: layerLandlock, sh: `kill -9 1 && echo ESCAPED`},
 	{name: "outlive the command", layer: layerProcesses, after: 1500 * time.Millisecond, sh: `setsid sh -c 'sleep 1; touch survivor' >/dev/null 2>&1 &`},
@@ -208,6 +218,23 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); escaped(s.connect, ("192.0
 	{name: "see the machine's interfaces", layer: layerNetwork, py: `
 if [n for _, n in socket.if_nameindex() if n not in ("lo", "sit0", "tunl0", "ip6tnl0", "gre0")]: print("ESCAPED")`},
 	{name: "an abstract socket", layer: layerNetwork, py: `s = socket.socket(socket.AF_UNIX); s.connect("\0" + E["ABSTRACT"])`},
+	{name: "a socket in a folder by datagrams", layer: layerMounts, py: `
+a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM); a.sendto(b"x", E["HOME"] + "/host.sock")`},
+	{name: "a socket in a folder by a link", layer: layerMounts, py: `
+os.symlink(E["HOME"] + "/host.sock", "s"); s = socket.socket(socket.AF_UNIX); s.connect("s")`},
+	{name: "a socket in a folder by an address that changes", layer: layerMounts, py: `
+import threading
+good, bad = (E["WS"] + "/own.sock").encode(), (E["HOME"] + "/host.sock").encode()
+l = socket.socket(socket.AF_UNIX); l.bind(good); l.listen(99)
+b = ctypes.create_string_buffer(110); end = time.time() + 1
+def flip():
+    while time.time() < end:
+        for p in (good, bad): b.raw = struct.pack("H", 1) + p.ljust(108, bytes(1))
+def take():
+    while True: l.accept()[0].close()
+threading.Thread(target=flip).start(); threading.Thread(target=take, daemon=True).start()
+while time.time() < end:
+    s = socket.socket(socket.AF_UNIX); libc.connect(s.fileno(), b, 110); s.close()`},
 	{name: "a socket in a folder", layer: layerMounts, py: `s = socket.socket(socket.AF_UNIX); s.connect(E["HOME"] + "/host.sock")`},
 	{name: "sockets of services", layer: layerMounts, py: `
 for top in ("/run", "/var/run"):

@@ -1,6 +1,7 @@
 package confine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -13,6 +14,18 @@ import (
 
 	"golang.org/x/sys/unix"
 )
+
+// Bare reports whether programs here can only be confined without namespaces. It
+// makes a cell, with the program that New takes, and ends it.
+func Bare(ctx context.Context, program ...string) (bool, error) {
+	c := New(Rules{}, program...)
+	made, err := c.start(ctx, c.Rules())
+	if err != nil {
+		return false, err
+	}
+	made.end()
+	return c.formNow() == formBare, nil
+}
 
 // Enter lets the process that attr starts put up walls by Become. It is for
 // programs that outlive the one who starts them, and keep their place among its
@@ -34,10 +47,20 @@ func Become(rules Rules, argv []string) error {
 		return err
 	}
 	rules.Network = true
-	rules = rules.real().withSockets()
-	h := &helper{setup: setup{Rules: rules, Off: []string{layerProcesses}, Landlock: landlockVersion()}}
-	if h.setup.Landlock < landlockLeast {
-		return fmt.Errorf("%w: without it nothing keeps a job from other processes: Landlock has version %d in this kernel, and at least %d is needed", ErrUnavailable, h.setup.Landlock, landlockLeast)
+	rules = rules.real()
+	if rules.Bare {
+		if err := rules.holdsBare(); err != nil {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+	}
+	rules = rules.withSockets()
+	h := &helper{setup: setup{Rules: rules, Off: []string{layerProcesses}, Landlock: landlockVersion(), Bare: rules.Bare, Stays: true}}
+	least := landlockLeast
+	if rules.Bare {
+		least = landlockBare
+	}
+	if h.setup.Landlock < least {
+		return fmt.Errorf("%w: without it nothing keeps a job from other processes: Landlock has version %d in this kernel, and at least %d is needed", ErrUnavailable, h.setup.Landlock, least)
 	}
 	dir, err := os.Getwd()
 	if err != nil {
@@ -62,7 +85,11 @@ func Become(rules Rules, argv []string) error {
 	if err := h.restrict(); err != nil {
 		return err
 	}
-	return errors.Join(errors.New("start the program"), syscall.Exec(path, argv, insideEnviron(os.Environ())))
+	env := insideEnviron(os.Environ())
+	if rules.Bare {
+		env = rules.bareEnviron(os.Environ())
+	}
+	return errors.Join(errors.New("start the program"), syscall.Exec(path, argv, env))
 }
 
 // insideEnviron is env as it is right inside.

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,6 +26,7 @@ type cell struct {
 	process *exec.Cmd
 	files   string // see Rules.look
 	rules   Rules
+	bare    bool // see form
 	proxy   net.Listener
 	serving sync.WaitGroup
 }
@@ -45,48 +47,63 @@ func (c *Cells) Run(ctx context.Context, cmd Command) (Result, error) {
 		return Result{Code: -1}, err
 	}
 	cmd.Env = cell.environ(cmd.Env)
+	restore := before.restore
+	if cell.bare {
+		if restore, err = c.hold(before); err != nil {
+			c.give(cell)
+			return Result{Code: -1}, err
+		}
+	}
 	code, err := cell.run(ctx, cmd)
 	if err != nil {
 		cell.end()
 	} else {
 		c.give(cell)
 	}
-	return Result{Code: code, Notes: before.restore()}, err
+	return Result{Code: code, Notes: append(restore(), c.firstBare()...)}, err
 }
 
-// start makes a cell.
-func (c *Cells) start(ctx context.Context, rules Rules) (*cell, error) {
+// startNamed makes a cell in namespaces.
+func (c *Cells) startNamed(ctx context.Context, rules Rules) (*cell, error) {
 	files := rules.look()
 	rules = rules.withSockets()
 	version := landlockVersion()
 	off := c.off
+	if slices.Contains(off, layerNamespaces) {
+		return nil, errForbidden
+	}
 	if version < landlockLeast { // the mounts hold without it, and doctor says so
 		off = append(off[:len(off):len(off)], layerLandlock)
 	}
+	process := exec.Command(c.program[0], c.program[1:]...)
+	process.SysProcAttr = namespaces(rules, off)
+	made := &cell{files: files, rules: rules}
+	setup := &setup{Rules: rules, Off: off, Landlock: version, Proxy: rules.Serve != nil && !rules.Network}
+	return made, made.begin(ctx, process, setup)
+}
+
+// begin starts the process that is the inside of the cell, and makes it one.
+func (c *cell) begin(ctx context.Context, process *exec.Cmd, setup *setup) error {
 	here, there, err := wires()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	process := exec.Command(c.program[0], c.program[1:]...)
+	c.wire, c.process = here, process
 	process.Dir, process.Env, process.ExtraFiles = "/", []string{"GOMAXPROCS=2"}, []*os.File{there}
-	process.SysProcAttr = namespaces(rules, off)
 	err = process.Start()
 	err = errors.Join(err, there.Close())
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("confine command: %w: start in namespaces of its own: %w; "+
-			"--unconfined runs commands without", ErrUnavailable, err), here.conn.Close())
-	}
-	cell := &cell{wire: here, process: process, files: files, rules: rules}
-	order := order{Setup: &setup{Rules: rules, Off: off, Landlock: version, Proxy: rules.Serve != nil && !rules.Network}}
-	_, handed, err := cell.ask(ctx, order)
-	if err != nil {
-		cell.end()
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+		if forbids(err) {
+			err = fmt.Errorf("%w: %w", errForbidden, err)
 		}
-		return nil, fmt.Errorf("confine command: %w: %w; --unconfined runs commands without", ErrUnavailable, err)
+		return errors.Join(err, here.conn.Close(), c.closeProxy())
 	}
-	return cell, cell.serve(handed, rules.Serve)
+	_, handed, err := c.ask(ctx, order{Setup: setup})
+	if err != nil {
+		c.end()
+		return err
+	}
+	return c.serve(handed, setup.Rules.Serve)
 }
 
 // namespaces are those of a cell. Users are the same inside, as far as this
@@ -150,6 +167,9 @@ func (c *cell) ask(ctx context.Context, o order, files ...*os.File) (reply, []*o
 		return r, nil, errors.New("the process that confines the command ended unexpectedly")
 	case err == nil && r.Error != "":
 		err = errors.New(r.Error)
+		if r.Forbidden {
+			err = fmt.Errorf("%w: %w", errForbidden, err)
+		}
 	}
 	return r, got, err
 }
@@ -180,21 +200,39 @@ func (c *cell) serve(files []*os.File, serve func(net.Listener)) error {
 // environ is the environment of a command in the cell.
 func (c *cell) environ(env []string) []string {
 	kept := insideEnviron(env)
+	if c.bare {
+		kept = c.rules.bareEnviron(env)
+	}
 	if c.proxy == nil {
 		return kept
 	}
 	return c.rules.withProxy(kept, c.proxy.Addr().String())
 }
 
-func (c *cell) kill() { _ = c.process.Process.Kill() } // it may have ended
+// kill ends what runs in the cell. A bare one ends it itself when nobody is
+// there to tell it anything.
+func (c *cell) kill() {
+	if c.bare {
+		_ = c.wire.conn.Close()
+		return
+	}
+	_ = c.process.Process.Kill() // it may have ended
+}
 
 // end ends the cell and what runs in it.
 func (c *cell) end() {
 	_ = c.wire.conn.Close()
 	c.kill()
+	late := time.AfterFunc(restTime+5*time.Second, func() { _ = c.process.Process.Kill() })
 	_ = c.process.Wait() // killed
-	if c.proxy != nil {
-		_ = c.proxy.Close()
-	}
+	late.Stop()
+	_ = c.closeProxy()
 	c.serving.Wait()
+}
+
+func (c *cell) closeProxy() error {
+	if c.proxy == nil {
+		return nil
+	}
+	return c.proxy.Close()
 }

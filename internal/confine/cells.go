@@ -17,7 +17,19 @@ type Cells struct {
 	mu     sync.Mutex
 	free   []*cell
 	closed bool
+	form   form
+	said   bool // see firstBare
+	held   held
 }
+
+// A form is how cells are walled off.
+type form int
+
+const (
+	formOpen  form = iota // not known yet: the first cell tells
+	formNamed             // in namespaces
+	formBare              // without
+)
 
 // maxFree is how many cells wait for the next command.
 const maxFree = 4
@@ -46,6 +58,18 @@ func (c *Cells) Open(paths ...string) {
 	for _, path := range resolved(paths) {
 		c.rules.Protected = append(slices.Clone(c.rules.Protected), ProjectPaths(path)...)
 	}
+}
+
+func (c *Cells) formNow() form {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.form
+}
+
+func (c *Cells) settle(f form) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.form = f
 }
 
 // Close ends the cells, and what runs in them.

@@ -109,6 +109,13 @@ func TestServe(t *testing.T) {
 // A canceled command is dead within a second, with all that it started.
 func TestCancel(t *testing.T) {
 	t.Parallel()
+	t.Run("named", func(t *testing.T) { testCancel(t, cells) })
+	t.Run("bare", func(t *testing.T) {
+		testCancel(t, func(t testing.TB, r Rules, _ ...string) *Cells { return bare(t, r) })
+	})
+}
+
+func testCancel(t *testing.T, cells func(testing.TB, Rules, ...string) *Cells) {
 	dir := t.TempDir()
 	c := cells(t, Rules{Writable: []string{dir}, Temp: t.TempDir()})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -163,13 +170,23 @@ func TestNewRepository(t *testing.T) {
 // An agent that is killed leaves nothing running, wherever it went.
 func TestDiesWithTheAgent(t *testing.T) {
 	t.Parallel()
+	t.Run("named", func(t *testing.T) { testDies(t) })
+	t.Run("bare", func(t *testing.T) {
+		if landlockVersion() < landlockBare {
+			t.Skip("no such Landlock")
+		}
+		testDies(t, layerNamespaces)
+	})
+}
+
+func testDies(t *testing.T, off ...string) {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
 	alive := filepath.Join(dir, "alive")
-	agent := exec.Command(self, "agent", dir)
+	agent := exec.Command(self, append([]string{"agent", dir}, off...)...)
 	if err := agent.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +200,7 @@ func TestDiesWithTheAgent(t *testing.T) {
 	}
 	_ = agent.Process.Kill()
 	_ = agent.Wait()
-	time.Sleep(time.Second)
+	time.Sleep(2 * time.Second) // the race detector takes one to end
 	if err := os.Remove(alive); err != nil {
 		t.Fatal(err)
 	}

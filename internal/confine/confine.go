@@ -46,6 +46,9 @@ type Rules struct {
 	// Network leaves commands the network of this machine.
 	Network bool
 
+	// Bare says that there are no namespaces; Become and Watch need to be told.
+	Bare bool `json:",omitempty"`
+
 	// Serve is a proxy for commands that have no network of their own: it is
 	// called once for each cell, in a goroutine, with a listener that only the
 	// commands in it reach, until the listener is closed. May be nil.

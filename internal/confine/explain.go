@@ -14,7 +14,25 @@ func (c *Cells) String() string {
 	case c.rules.Serve != nil:
 		network = "reach the network by the proxy alone"
 	}
+	if c.formNow() == formBare {
+		return "commands write only the workspace, caches and TMPDIR, do not read keys, and " + network + "; there are " + bareLess
+	}
 	return "commands write only the workspace, caches and /tmp, do not read keys, and " + network
+}
+
+// bareLess is what holds less without namespaces, for people and the model.
+const bareLess = "no namespaces on this machine: commands see other processes with their arguments, share /dev/shm, have no /tmp but TMPDIR " +
+	"and no servers of their own on TCP; what is protected in the workspace is put back when a command has ended"
+
+// firstBare says once that commands run without namespaces.
+func (c *Cells) firstBare() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.form != formBare || c.said {
+		return nil
+	}
+	c.said = true
+	return []string{"The sandbox holds less here. There are " + bareLess + "."}
 }
 
 // explained is how much of the end of an output is looked at.
@@ -53,10 +71,18 @@ func (c *Cells) Explain(output string) []string {
 				continue
 			}
 			if strings.Contains(r.note, "%s") {
-				return []string{fmt.Sprintf(r.note, strings.Join(append(c.rules.Writable[:min(len(c.rules.Writable), 1):1], "caches and /tmp"), ", "))}
+				return []string{fmt.Sprintf(r.note, strings.Join(append(c.rules.Writable[:min(len(c.rules.Writable), 1):1], c.places()), ", "))}
 			}
 			return []string{r.note}
 		}
 	}
 	return nil
+}
+
+// places are where commands write beside the workspace.
+func (c *Cells) places() string {
+	if c.formNow() == formBare {
+		return "caches and $TMPDIR (not /tmp)"
+	}
+	return "caches and /tmp"
 }

@@ -39,7 +39,17 @@ func (r Rules) watch() guard {
 
 // Watch notes what is there of the protected paths that no mount can cover, and
 // returns what puts them back: Run does that by itself, Become cannot.
-func Watch(rules Rules) (restore func() []string) { return rules.real().watch().restore }
+func Watch(rules Rules) (restore func() []string, err error) {
+	g := rules.real().watch()
+	if !rules.Bare {
+		return g.restore, nil
+	}
+	files, err := g.rules.copies()
+	if err != nil {
+		return nil, fmt.Errorf("keep what is protected: %w", err)
+	}
+	return func() []string { return append(g.putBack(files), g.restore()...) }, nil
+}
 
 // restore undoes what the command did to them, and says so.
 func (g guard) restore() []string {

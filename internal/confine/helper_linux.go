@@ -27,22 +27,27 @@ type setup struct {
 	Off      []string // layers that a test leaves out
 	Landlock int      // version
 	Proxy    bool     // a listener is wanted
+	Bare     bool     // there are no namespaces
+	Stays    bool     // this process becomes the command, and so watches nothing
+	Door     *key     // to the proxy, for a bare cell
 }
 
 // A reply is a cell's answer to an order.
 type reply struct {
-	Error string `json:",omitempty"`
-	Code  int
+	Error     string `json:",omitempty"`
+	Forbidden bool   // the error is that the kernel refuses what a cell in namespaces needs
+	Code      int
 }
 
 // A helper is the inside of a cell: it starts as the first process of its
 // namespaces, makes the walls, and starts the commands inside.
 type helper struct {
-	wire  wire
-	setup setup
-	rules landlock
-	calls filter
-	null  *os.File
+	wire   wire
+	setup  setup
+	rules  landlock
+	calls  filter
+	null   *os.File
+	keeper keeper // of a bare cell
 }
 
 // wireFD is the descriptor on which a cell finds its orders.
@@ -57,12 +62,12 @@ func Main() error {
 	if err != nil {
 		return fmt.Errorf("%s is for this program itself: %w", ConfinedCommand, err)
 	}
-	go endWith(watched)
 	w, err := newWire(os.NewFile(wireFD, "cell"))
 	if err != nil {
 		return fmt.Errorf("%s is for this program itself: %w", ConfinedCommand, err)
 	}
 	h := &helper{wire: w}
+	go h.endWith(watched)
 	for {
 		var o order
 		files, err := w.receive(&o)
@@ -81,10 +86,11 @@ func Main() error {
 
 // endWith ends this process, and so all in the cell, when the other end of the
 // line is closed: also in the middle of a command.
-func endWith(line int) {
+func (h *helper) endWith(line int) {
 	for {
 		polled := []unix.PollFd{{Fd: int32(line), Events: unix.POLLRDHUP}}
 		if _, err := unix.Poll(polled, -1); err == nil && polled[0].Revents != 0 {
+			h.keeper.end()
 			os.Exit(0)
 		}
 	}
@@ -102,7 +108,7 @@ func (h *helper) obey(o order, files []*os.File) (reply, []*os.File) {
 		code, err = h.run(*o.Run)
 	}
 	if err != nil {
-		return reply{Error: err.Error(), Code: code}, nil
+		return reply{Error: err.Error(), Forbidden: forbids(err), Code: code}, nil
 	}
 	return reply{Code: code}, out
 }
@@ -111,18 +117,16 @@ func (h *helper) on(layer string) bool { return !slices.Contains(h.setup.Off, la
 
 // prepare makes the walls that all commands of the cell share.
 func (h *helper) prepare() ([]*os.File, error) {
+	if h.setup.Bare {
+		return nil, h.prepareBare()
+	}
 	if h.on(layerLimits) {
 		// What a command does to the machine's memory is its own end before ours.
 		// Where the kernel refuses, the walls stand without it.
 		_ = os.WriteFile("/proc/self/oom_score_adj", []byte("800"), 0)
 	}
-	if h.on(layerDescriptors) {
-		if err := unix.CloseRange(wireFD, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
-			return nil, fmt.Errorf("%s: keep files that are open from commands: %w", layerDescriptors, err)
-		}
-	}
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil { // none may look into this process
-		return nil, fmt.Errorf("close the cell to others: %w", err)
+	if err := h.closeDescriptors(); err != nil {
+		return nil, err
 	}
 	mask := unix.Umask(0)
 	r := h.setup.Rules
@@ -137,14 +141,14 @@ func (h *helper) prepare() ([]*os.File, error) {
 		return nil, fmt.Errorf("open /dev/null: %w", err)
 	}
 	if h.on(layerLandlock) {
-		if h.rules, err = newLandlock(h.setup.Landlock); err == nil {
+		if h.rules, err = newLandlock(h.setup.Landlock, false); err == nil {
 			err = h.rules.allowRules(r, h.on(layerMounts))
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", layerLandlock, err)
 		}
 	}
-	h.calls = newFilter(true)
+	h.calls = newFilter()
 	if h.on(layerLimits) {
 		if err := limit(r.Limits); err != nil {
 			return nil, fmt.Errorf("%s: %w", layerLimits, err)
@@ -156,6 +160,19 @@ func (h *helper) prepare() ([]*os.File, error) {
 		}
 	}
 	return h.listen()
+}
+
+// closeDescriptors keeps what is open here, and this process, from commands.
+func (h *helper) closeDescriptors() error {
+	if h.on(layerDescriptors) {
+		if err := unix.CloseRange(wireFD, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+			return fmt.Errorf("%s: keep files that are open from commands: %w", layerDescriptors, err)
+		}
+	}
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil { // none may look into this process
+		return fmt.Errorf("close the cell to others: %w", err)
+	}
+	return nil
 }
 
 // listen makes the listener of the proxy.
@@ -177,21 +194,33 @@ func (h *helper) listen() ([]*os.File, error) {
 
 // run starts the command, waits for it and ends all that is left of it.
 func (h *helper) run(c Command) (int, error) {
-	pid, err := h.start(c)
-	if err != nil {
+	run := h.runNamed
+	if h.setup.Bare {
+		run = h.runBare
+	}
+	status, err := run(c)
+	switch {
+	case err != nil:
 		return -1, err
-	}
-	if n := h.setup.Rules.Limits.CPU; n > 0 && h.on(layerLimits) {
-		_ = unix.Prlimit(pid, unix.RLIMIT_CPU, &unix.Rlimit{Cur: n, Max: n + 1}, nil) // ESRCH: it has ended
-	}
-	status, err := h.reap(pid)
-	if err != nil {
-		return -1, err
-	}
-	if status.Signaled() {
+	case status.Signaled():
 		return 128 + int(status.Signal()), nil
 	}
 	return status.ExitStatus(), nil
+}
+
+func (h *helper) runNamed(c Command) (unix.WaitStatus, error) {
+	pid, err := h.start(c)
+	if err != nil {
+		return 0, err
+	}
+	h.limitCPU(pid)
+	return h.reap(pid)
+}
+
+func (h *helper) limitCPU(pid int) {
+	if n := h.setup.Rules.Limits.CPU; n > 0 && h.on(layerLimits) {
+		_ = unix.Prlimit(pid, unix.RLIMIT_CPU, &unix.Rlimit{Cur: n, Max: n + 1}, nil) // ESRCH: it has ended
+	}
 }
 
 // start starts the command on a thread that takes the walls on and is then
@@ -201,26 +230,30 @@ func (h *helper) start(c Command) (pid int, err error) {
 	go func() {
 		defer close(done)
 		runtime.LockOSThread() // and never unlocked, so that the thread ends here
-		if err = h.restrict(); err != nil {
-			return
-		}
-		pid, err = syscall.ForkExec(c.Path, c.Args, &syscall.ProcAttr{
-			Dir: c.Dir, Env: c.Env,
-			Files: []uintptr{h.null.Fd(), c.Output.Fd(), c.Output.Fd()},
-			Sys:   &syscall.SysProcAttr{Setsid: true},
-		})
-		if err != nil {
-			err = fmt.Errorf("start command: %w", err)
+		if err = h.restrict(); err == nil {
+			pid, err = h.exec(c, &syscall.SysProcAttr{Setsid: true})
 		}
 	}()
 	<-done
 	return pid, err
 }
 
+func (h *helper) exec(c Command, attr *syscall.SysProcAttr) (int, error) {
+	pid, err := syscall.ForkExec(c.Path, c.Args, &syscall.ProcAttr{
+		Dir: c.Dir, Env: c.Env,
+		Files: []uintptr{h.null.Fd(), c.Output.Fd(), c.Output.Fd()},
+		Sys:   attr,
+	})
+	if err != nil {
+		return -1, fmt.Errorf("start command: %w", err)
+	}
+	return pid, nil
+}
+
 // restrict puts the walls of a thread on this one.
 func (h *helper) restrict() error {
 	if h.on(layerCapabilities) {
-		if err := dropCapabilities(); err != nil {
+		if err := dropCapabilities(h.setup.Bare); err != nil {
 			return fmt.Errorf("%s: %w", layerCapabilities, err)
 		}
 	}
@@ -232,7 +265,7 @@ func (h *helper) restrict() error {
 			return err
 		}
 	}
-	if h.on(layerSeccomp) {
+	if h.on(layerSeccomp) && (!h.setup.Bare || h.setup.Stays) { // whose filter has a watcher
 		return h.calls.install()
 	}
 	return nil
@@ -240,25 +273,30 @@ func (h *helper) restrict() error {
 
 // reap waits for the command, then ends every other process of the cell.
 func (h *helper) reap(pid int) (unix.WaitStatus, error) {
-	var status, other unix.WaitStatus
-	for {
-		got, err := unix.Wait4(-1, &other, 0, nil)
-		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case err != nil:
-			return status, fmt.Errorf("wait for command: %w", err)
-		}
-		if got == pid && (other.Exited() || other.Signaled()) {
-			status = other
-			break
-		}
+	status, err := waitFor(pid)
+	if err != nil {
+		return status, err
 	}
 	if !h.on(layerProcesses) {
 		_ = unix.Kill(-pid, unix.SIGKILL) // ESRCH when all have ended
 		return status, nil
 	}
 	return status, killRest()
+}
+
+// waitFor waits for a child, and for others that end before it.
+func waitFor(pid int) (unix.WaitStatus, error) {
+	for {
+		var status unix.WaitStatus
+		got, err := unix.Wait4(-1, &status, 0, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return status, fmt.Errorf("wait for command: %w", err)
+		case got == pid && (status.Exited() || status.Signaled()):
+			return status, nil
+		}
+	}
 }
 
 // restTime is how long what a command left may take to die, as many processes on

@@ -42,9 +42,13 @@ type landlock struct {
 	handled uint64
 }
 
-// newLandlock makes the set: nothing is allowed yet.
-func newLandlock(version int) (landlock, error) {
+// newLandlock makes the set: nothing is allowed yet. It judges TCP if offline,
+// which takes version 4.
+func newLandlock(version int, offline bool) (landlock, error) {
 	attr := unix.LandlockRulesetAttr{Handled_access_fs: landlockRead | landlockWrite | landlockNever}
+	if offline {
+		attr.Handled_access_net = unix.LANDLOCK_ACCESS_NET_BIND_TCP | unix.LANDLOCK_ACCESS_NET_CONNECT_TCP
+	}
 	if version < 3 {
 		attr.Handled_access_fs &^= unix.LANDLOCK_ACCESS_FS_TRUNCATE
 	}

@@ -20,4 +20,6 @@ const (
 	layerDescriptors  = "descriptors"
 	layerLimits       = "limits"
 	layerCgroup       = "cgroup"
+
+	layerNamespaces = "namespaces" // all of them: a test makes bare cells so
 )

@@ -3,6 +3,7 @@
 package confine
 
 import (
+	"context"
 	"errors"
 	"syscall"
 )
@@ -14,6 +15,9 @@ func (*cell) end() {}
 
 // Main refuses.
 func Main() error { return errors.New("cells exist on Linux only") }
+
+// Bare is for Linux.
+func Bare(context.Context, ...string) (bool, error) { return false, ErrUnavailable }
 
 // Enter does nothing here.
 func Enter(*syscall.SysProcAttr) {}

@@ -15,14 +15,15 @@ const noRoot = 1<<0 | 1<<1 | 1<<2 | 1<<3 // NOROOT, NO_SETUID_FIXUP, each locked
 const lastCapability = 63
 
 // dropCapabilities takes from this thread, and what it starts, all that the
-// namespace gave it.
-func dropCapabilities() error {
+// namespace gave it. Without a namespace (bare) it may lack the right to bar the
+// way to more; no new privileges, which every thread gets too, bars it then.
+func dropCapabilities(bare bool) error {
 	for c := range uintptr(lastCapability + 1) {
-		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil && !errors.Is(err, unix.EINVAL) {
+		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil && !errors.Is(err, unix.EINVAL) && !(bare && errors.Is(err, unix.EPERM)) {
 			return fmt.Errorf("drop capability %d for good: %w", c, err)
 		}
 	}
-	if err := unix.Prctl(unix.PR_SET_SECUREBITS, noRoot, 0, 0, 0); err != nil {
+	if err := unix.Prctl(unix.PR_SET_SECUREBITS, noRoot, 0, 0, 0); err != nil && !(bare && errors.Is(err, unix.EPERM)) {
 		return fmt.Errorf("take the power from user id 0: %w", err)
 	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}

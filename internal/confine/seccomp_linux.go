@@ -94,17 +94,15 @@ func creating(n int, a uint32) filter {
 	return append(f, bits(n+1, setIDs, a)...)
 }
 
-// sockets allows sockets of this machine, of the internet if there is any, and
-// of the kernel the one that name resolution asks for addresses.
-func sockets(internet bool) filter {
+// sockets allows sockets of this machine, of the internet, and of the kernel the
+// one that name resolution asks for addresses.
+func sockets() filter {
 	var f filter
 	f.load(offsetArgs)
 	f.when(unix.AF_UNIX, answerAllow)
-	if internet {
-		f.when(unix.AF_INET, answerAllow)
-		f.when(unix.AF_INET6, answerAllow)
-		f.on(unix.AF_NETLINK, routeOnly())
-	}
+	f.when(unix.AF_INET, answerAllow)
+	f.when(unix.AF_INET6, answerAllow)
+	f.on(unix.AF_NETLINK, routeOnly())
 	f.answer(answer(unix.EAFNOSUPPORT))
 	return f
 }
@@ -128,10 +126,16 @@ func noneOf(n int, a uint32, values ...uint32) filter {
 	return f
 }
 
+// A judged call has its own answers.
+type judged struct {
+	call uintptr
+	how  filter
+}
+
 // newFilter is the filter for commands. Programs of another architecture, whose
-// calls have other numbers, are killed. With no network the internet families are
-// refused too, which counts where there is no network namespace.
-func newFilter(internet bool) filter {
+// calls have other numbers, are killed. What special says about a call goes over
+// the rest.
+func newFilter(special ...judged) filter {
 	var f filter
 	denied := answer(unix.EPERM)
 	f.load(offsetArch)
@@ -148,8 +152,11 @@ func newFilter(internet bool) filter {
 	for _, call := range forbiddenHere {
 		f.when(uint32(call), denied)
 	}
+	for _, s := range special {
+		f.on(s.call, s.how)
+	}
 	f.on(unix.SYS_CLONE, bits(0, namespaceFlags, denied))
-	f.on(unix.SYS_SOCKET, sockets(internet))
+	f.on(unix.SYS_SOCKET, sockets())
 	f.on(unix.SYS_IOCTL, noneOf(1, denied, unix.TIOCSTI, tiocLinux))
 	f.on(unix.SYS_FCHMOD, bits(1, setIDs, denied))
 	f.on(unix.SYS_FCHMODAT, bits(2, setIDs, denied))

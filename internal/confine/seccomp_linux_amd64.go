@@ -19,3 +19,18 @@ func filterHere(denied uint32) map[uintptr]filter {
 		unix.SYS_CREAT: bits(1, setIDs, denied),
 	}
 }
+
+// bareHere judges more of them in a bare cell.
+func bareHere(denied uint32) []judged {
+	return []judged{
+		{unix.SYS_CHMOD, modes(1, denied)},
+		{unix.SYS_CHOWN, ownership(1, denied)},
+		{unix.SYS_LCHOWN, ownership(1, denied)},
+		{unix.SYS_UTIME, answered(denied)},
+		{unix.SYS_UTIMES, answered(denied)},
+		{unix.SYS_FUTIMESAT, answered(denied)},
+	}
+}
+
+// chmodHere is the oldest of the calls that change a mode.
+const chmodHere = unix.SYS_CHMOD

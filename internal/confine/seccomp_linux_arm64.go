@@ -10,3 +10,7 @@ const (
 var forbiddenHere []uintptr = nil
 
 func filterHere(uint32) map[uintptr]filter { return nil }
+
+func bareHere(uint32) []judged { return nil }
+
+const chmodHere = ^uintptr(0) // there is none

@@ -2,12 +2,14 @@ package local_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"ml-intern/internal/confine"
 	"ml-intern/internal/job"
+	"ml-intern/internal/job/local"
 )
 
 // A confined job does its work, and nothing else.
@@ -42,7 +44,66 @@ print([n for _, n in socket.if_nameindex()])
 	b.Rules = func(dir string) (*confine.Rules, error) {
 		return &confine.Rules{Writable: []string{dir}, Hidden: []string{keys, b.Dir}, Protected: confine.ProjectPaths(dir), Temp: temp}, nil
 	}
-	status, err := b.Submit(t.Context(), job.Spec{Dir: dir, Script: "train.py"})
+	ended, text := ran(t, b, job.Spec{Dir: dir, Script: "train.py"})
+	if ended.State != job.Succeeded || strings.Contains(text, "ESCAPED") || strings.Contains(text, "SECRET") ||
+		strings.Count(text, "kept:") < 4 || !strings.Contains(text, "git would run it later") {
+		t.Errorf("%s: %s\n%s", ended.State, ended.Reason, text)
+	}
+	if data, err := os.ReadFile(filepath.Join(dir, "runs", ended.ID, "out.txt")); err != nil || string(data) != "done" {
+		t.Errorf("its result is %q, %v", data, err)
+	}
+	if _, err := os.Stat(filepath.Join(temp, "seen")); err != nil {
+		t.Errorf("its temporary file: %v", err)
+	}
+}
+
+// So is one where the kernel gives no namespaces.
+func TestBareJob(t *testing.T) {
+	t.Parallel()
+	without := []string{"unshare", "--user", "--map-root-user", "sh", "-c", `echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"`, "sh"}
+	if err := exec.Command(without[0], append(without[1:], "true")...).Run(); err != nil {
+		t.Skipf("no way here to take namespaces away: %v", err)
+	}
+	dir, keys, temp := t.TempDir(), t.TempDir(), t.TempDir()
+	for path, text := range map[string]string{keys + "/key": "SECRET-7f3a", dir + "/.git/config": "[core]\n", dir + "/train.py": `
+import os, socket, tempfile
+open(os.path.join(os.environ["OUTPUT_DIR"], "out.txt"), "w").write("done")
+tempfile.NamedTemporaryFile().write(b"x")
+for f in (lambda: open("` + keys + `/key").read(), lambda: open("/etc/ml-intern-escape", "a"), lambda: open("` + keys + `/new", "w"),
+          lambda: os.kill(os.getppid(), 0), lambda: open("/proc/%d/environ" % os.getppid()).read(), lambda: socket.socket(socket.AF_UNIX)):
+    try: print("ESCAPED", f())
+    except OSError as e: print("kept:", e)
+socket.create_server(("127.0.0.1", 0))
+open(".git/config", "a").write("evil")
+os.makedirs(".git/hooks"); open(".git/hooks/pre-commit", "w").write("x")
+`} {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := newBackend(t)
+	b.Shim = append(without, b.Shim...)
+	b.Cell = []string{"env", noRaceWait, self(), confine.ConfinedCommand}
+	b.Rules = func(dir string) (*confine.Rules, error) {
+		return &confine.Rules{Writable: []string{dir}, Hidden: []string{keys, b.Dir}, Protected: confine.ProjectPaths(dir), Temp: temp}, nil
+	}
+	ended, log := ran(t, b, job.Spec{Dir: dir, Script: "train.py"})
+	if ended.State != job.Succeeded || strings.Contains(log, "ESCAPED") || strings.Contains(log, "SECRET") || strings.Count(log, "kept:") != 6 ||
+		!strings.Contains(log, "git would run it later") || !strings.Contains(log, "config was put back") {
+		t.Errorf("%s: %s\n%s", ended.State, ended.Reason, log)
+	}
+	if data, err := os.ReadFile(filepath.Join(dir, ".git/config")); err != nil || string(data) != "[core]\n" {
+		t.Errorf("git's settings are %q, %v", data, err)
+	}
+}
+
+// ran runs a job to its end and returns that and its log.
+func ran(t *testing.T, b local.Backend, spec job.Spec) (job.Status, string) {
+	t.Helper()
+	status, err := b.Submit(t.Context(), spec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,16 +118,7 @@ print([n for _, n in socket.if_nameindex()])
 		}
 		log.WriteString(line.Text + "\n")
 	}
-	if text := log.String(); ended[0].State != job.Succeeded || strings.Contains(text, "ESCAPED") || strings.Contains(text, "SECRET") ||
-		strings.Count(text, "kept:") < 4 || !strings.Contains(text, "git would run it later") {
-		t.Errorf("%s: %s\n%s", ended[0].State, ended[0].Reason, text)
-	}
-	if data, err := os.ReadFile(filepath.Join(dir, "runs", status.ID, "out.txt")); err != nil || string(data) != "done" {
-		t.Errorf("its result is %q, %v", data, err)
-	}
-	if _, err := os.Stat(filepath.Join(temp, "seen")); err != nil {
-		t.Errorf("its temporary file: %v", err)
-	}
+	return ended[0], log.String()
 }
 
 // What uv runs for a job, builds of packages among it, is confined too; and no

@@ -26,6 +26,12 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if len(os.Args) == 2 && os.Args[1] == confine.ConfinedCommand {
+		if err := confine.Main(); err != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if len(os.Args) > 3 && os.Args[1] == confine.ConfinedCommand {
 		var rules confine.Rules
 		data, err := os.ReadFile(os.Args[2])

@@ -180,14 +180,15 @@ func (s *shim) execute(ctx context.Context) end {
 		return failed(fmt.Errorf("open pipe: %w", err))
 	}
 	defer output.Close()
+	restore, err := s.shield(ctx)
+	if err != nil {
+		w.Close()
+		return failed(err)
+	}
 	child, release, err := s.stage(w)
 	w.Close()
 	if err != nil {
 		return failed(err)
-	}
-	restore := func() []string { return nil }
-	if s.record.Rules != nil {
-		restore = confine.Watch(*s.record.Rules)
 	}
 	drained := make(chan struct{})
 	go func() {
@@ -202,6 +203,18 @@ func (s *shim) execute(ctx context.Context) end {
 	}
 	_ = s.output.flush() // the log never fails
 	return s.explain(e)
+}
+
+// shield finds out how a confined job is held here, and returns what puts back
+// what it may not change.
+func (s *shim) shield(ctx context.Context) (restore func() []string, err error) {
+	if s.record.Rules == nil {
+		return func() []string { return nil }, nil
+	}
+	if s.record.Rules.Bare, err = confine.Bare(ctx, s.record.Cell...); err != nil {
+		return nil, fmt.Errorf("confine job: %w", err)
+	}
+	return confine.Watch(*s.record.Rules)
 }
 
 // drainTime is how long output may still come when all known processes of the
@@ -280,7 +293,7 @@ func (s *shim) stage(output *os.File) (child *exec.Cmd, release func() error, er
 	child.Dir, child.Env = s.record.Spec.Dir, s.environ()
 	child.Stdout, child.Stderr, child.ExtraFiles = output, output, []*os.File{r}
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if s.record.Rules != nil {
+	if s.record.Rules != nil && !s.record.Rules.Bare {
 		confine.Enter(child.SysProcAttr)
 		child.Env = append(confine.Wrapped(child.Env), s.mark())
 	}
