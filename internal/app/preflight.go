@@ -42,7 +42,7 @@ func (c checks) Check(ctx context.Context, spec job.Spec, q job.Quote, waivers m
 		return preflight.Report{}, err
 	}
 	packages := filepath.Join(c.cfg.Paths.Cache, "packages")
-	python := preflight.Interpreter{Wall: c.wall(packages)}
+	python := preflight.Interpreter{Wall: c.wall(ctx, packages)}
 	r := preflight.Request{
 		Spec: spec, Offer: q.Offer, Jobs: q.Jobs, Waivers: waivers, Remote: !c.sees(q.Backend),
 		Python: python, Earlier: c.history, MayRead: mayRead,
@@ -78,12 +78,15 @@ func (c checks) mayRead(path string) error {
 
 // wall confines what checks run, nil if nothing is confined. It writes to the
 // folder and to caches, and not to the workspace.
-func (c checks) wall(dir string) preflight.Wall {
+func (c checks) wall(ctx context.Context, dir string) preflight.Wall {
 	if c.here.Rules == nil {
 		return nil
 	}
 	return func(cmd *exec.Cmd) (done func(), err error) {
 		rules, err := c.here.Rules(c.cfg.Dir)
+		if err == nil {
+			rules.Bare, err = confine.Bare(ctx, c.here.Cell...)
+		}
 		if err == nil {
 			err = os.MkdirAll(dir, 0o700)
 		}
@@ -99,7 +102,7 @@ func (c checks) wall(dir string) preflight.Wall {
 		if err != nil {
 			return nil, err
 		}
-		confine.Behind(cmd, c.here.Cell, file)
+		rules.Behind(cmd, c.here.Cell, file)
 		return func() { _ = os.Remove(file) }, nil // what stays is small, and no secret
 	}
 }

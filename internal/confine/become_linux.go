@@ -30,8 +30,12 @@ func Bare(ctx context.Context, program ...string) (bool, error) {
 // Enter lets the process that attr starts put up walls by Become. It is for
 // programs that outlive the one who starts them, and keep their place among its
 // processes: the walls are those of a cell but for the view of processes, which
-// they see and cannot touch, and with the network of the machine.
-func Enter(attr *syscall.SysProcAttr) {
+// they see and cannot touch, and with the network of the machine. Without
+// namespaces there is nothing to let.
+func (r Rules) Enter(attr *syscall.SysProcAttr) {
+	if r.Bare {
+		return
+	}
 	in := namespaces(Rules{Network: true}, []string{layerProcesses})
 	attr.Cloneflags |= in.Cloneflags
 	attr.UidMappings, attr.GidMappings = in.UidMappings, in.GidMappings

@@ -20,7 +20,7 @@ func Main() error { return errors.New("cells exist on Linux only") }
 func Bare(context.Context, ...string) (bool, error) { return false, ErrUnavailable }
 
 // Enter does nothing here.
-func Enter(*syscall.SysProcAttr) {}
+func (Rules) Enter(*syscall.SysProcAttr) {}
 
 // Become refuses.
 func Become(Rules, []string) error { return ErrUnavailable }

@@ -70,13 +70,13 @@ func wear() error {
 	return nil
 }
 
-// Behind puts a command that was not started behind the walls of the rules in a
-// file. The cell is what runs this program to Become another.
-func Behind(cmd *exec.Cmd, cell []string, rules string) {
-	cmd.Args = slices.Concat(cell, []string{rules, cmd.Path}, cmd.Args[1:])
+// Behind puts a command that was not started behind the walls of the rules,
+// which are in a file. The cell is what runs this program to Become another.
+func (r Rules) Behind(cmd *exec.Cmd, cell []string, file string) {
+	cmd.Args = slices.Concat(cell, []string{file, cmd.Path}, cmd.Args[1:])
 	cmd.Path, cmd.Env = cell[0], Wrapped(cmd.Env)
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
-	Enter(cmd.SysProcAttr)
+	r.Enter(cmd.SysProcAttr)
 }

@@ -297,7 +297,7 @@ func (s *shim) uvCommand(ctx context.Context, dir string, args []string) (*exec.
 	}
 	c := exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", holdScript, "sh"}, argv...)...)
 	c.Dir, c.Env, c.SysProcAttr = "/", confine.Wrapped(env), &syscall.SysProcAttr{Setsid: true}
-	confine.Enter(c.SysProcAttr)
+	rules.Enter(c.SysProcAttr)
 	return c, nil
 }
 

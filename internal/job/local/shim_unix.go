@@ -157,7 +157,10 @@ func (s *shim) run(ctx context.Context) (e end, over bool) {
 	if err := adoptOrphans(); err != nil {
 		return failed(fmt.Errorf("adopt orphans: %w", err)), true
 	}
-	err := s.equip(ctx)
+	err := s.choose(ctx)
+	if err == nil {
+		err = s.equip(ctx)
+	}
 	_ = s.output.flush()
 	switch {
 	case err == nil:
@@ -180,7 +183,7 @@ func (s *shim) execute(ctx context.Context) end {
 		return failed(fmt.Errorf("open pipe: %w", err))
 	}
 	defer output.Close()
-	restore, err := s.shield(ctx)
+	restore, err := s.shield()
 	if err != nil {
 		w.Close()
 		return failed(err)
@@ -205,14 +208,21 @@ func (s *shim) execute(ctx context.Context) end {
 	return s.explain(e)
 }
 
-// shield finds out how a confined job is held here, and returns what puts back
-// what it may not change.
-func (s *shim) shield(ctx context.Context) (restore func() []string, err error) {
+// choose finds out how what is confined is held on this machine.
+func (s *shim) choose(ctx context.Context) (err error) {
 	if s.record.Rules == nil {
-		return func() []string { return nil }, nil
+		return nil
 	}
 	if s.record.Rules.Bare, err = confine.Bare(ctx, s.record.Cell...); err != nil {
-		return nil, fmt.Errorf("confine job: %w", err)
+		return fmt.Errorf("confine job: %w", err)
+	}
+	return nil
+}
+
+// shield returns what puts back what a confined job may not change.
+func (s *shim) shield() (restore func() []string, err error) {
+	if s.record.Rules == nil {
+		return func() []string { return nil }, nil
 	}
 	return confine.Watch(*s.record.Rules)
 }
@@ -293,8 +303,8 @@ func (s *shim) stage(output *os.File) (child *exec.Cmd, release func() error, er
 	child.Dir, child.Env = s.record.Spec.Dir, s.environ()
 	child.Stdout, child.Stderr, child.ExtraFiles = output, output, []*os.File{r}
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if s.record.Rules != nil && !s.record.Rules.Bare {
-		confine.Enter(child.SysProcAttr)
+	if s.record.Rules != nil {
+		s.record.Rules.Enter(child.SysProcAttr)
 		child.Env = append(confine.Wrapped(child.Env), s.mark())
 	}
 	if err := child.Start(); err != nil {
