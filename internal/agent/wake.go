@@ -70,7 +70,7 @@ func (a *Agent) sleep(ctx context.Context, s *session.Session, waits []session.W
 			}
 			if err != nil {
 				cancel()
-				<-woken // nobody looks any more
+				<-woken //nolint:errcheck // nobody looks any more
 				return err
 			}
 		}

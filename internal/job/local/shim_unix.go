@@ -301,11 +301,13 @@ func (s *shim) stage(output *os.File) (child *exec.Cmd, release func() error, er
 	}
 	child = exec.Command("/bin/sh", append([]string{"-c", stageScript, "sh"}, argv...)...)
 	child.Dir, child.Env = s.record.Spec.Dir, s.environ()
+	if s.record.Rules != nil { // the shell on the way is not behind walls
+		child.Env = append(confine.Wrapped(child.Env), s.mark())
+	}
 	child.Stdout, child.Stderr, child.ExtraFiles = output, output, []*os.File{r}
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if s.record.Rules != nil {
 		s.record.Rules.Enter(child.SysProcAttr)
-		child.Env = append(confine.Wrapped(child.Env), s.mark())
 	}
 	if err := child.Start(); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("start program: %w", err), w.Close())
