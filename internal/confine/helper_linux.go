@@ -239,6 +239,13 @@ func (h *helper) start(c Command) (pid int, err error) {
 }
 
 func (h *helper) exec(c Command, attr *syscall.SysProcAttr) (int, error) {
+	if h.on(layerLimits) {
+		widen, err := narrow(h.setup.Rules.Limits)
+		if err != nil {
+			return -1, err
+		}
+		defer widen()
+	}
 	pid, err := syscall.ForkExec(c.Path, c.Args, &syscall.ProcAttr{
 		Dir: c.Dir, Env: c.Env,
 		Files: []uintptr{h.null.Fd(), c.Output.Fd(), c.Output.Fd()},

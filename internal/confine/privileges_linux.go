@@ -34,8 +34,15 @@ func dropCapabilities(bare bool) error {
 	return nil
 }
 
+// spare is how many threads the helper may have beyond what a command may: it
+// must not fail because a command has taken all.
+const spare = 64
+
 // limit sets the limits of this process, which its children have.
 func limit(l Limits) error {
+	if l.Processes > 0 {
+		l.Processes += spare
+	}
 	for _, r := range []struct {
 		resource int
 		n        uint64
@@ -61,6 +68,23 @@ func limit(l Limits) error {
 		return fmt.Errorf("forbid core dumps: %w", err)
 	}
 	return nil
+}
+
+// narrow takes the helper's own spare off the number of processes, for the moment
+// in which a command starts, which inherits it.
+func narrow(l Limits) (widen func(), err error) {
+	var mine unix.Rlimit
+	if l.Processes == 0 {
+		return func() {}, nil
+	}
+	if err := unix.Getrlimit(unix.RLIMIT_NPROC, &mine); err != nil {
+		return nil, fmt.Errorf("read limit: %w", err)
+	}
+	its := unix.Rlimit{Cur: min(l.Processes, mine.Cur), Max: mine.Max}
+	if err := unix.Setrlimit(unix.RLIMIT_NPROC, &its); err != nil {
+		return nil, fmt.Errorf("limit processes to %d: %w", its.Cur, err)
+	}
+	return func() { _ = unix.Setrlimit(unix.RLIMIT_NPROC, &mine) }, nil // the kernel allows what it had
 }
 
 // loopbackUp lets the processes of the cell reach each other on 127.0.0.1.
