@@ -346,7 +346,7 @@ func (a *App) readers() []tool.Tool {
 func (a *App) sandbox() sandbox.Local {
 	sb := sandbox.Local{
 		Dir: a.cfg.Dir, Env: sandbox.Environ(a.cfg.Environ()), Vault: a.vault(a.cfg.Dir), Cells: a.cells,
-		Hidden: hidden(a.cfg), Shown: shown(a.cfg), Locked: sandbox.Locked(),
+		Hidden: hidden(a.cfg), Shown: shown(a.cfg), Locked: confine.ProjectNames(),
 	}
 	if a.cells != nil {
 		sb.Shown = append(sb.Shown, a.cells.Rules().Temp)

@@ -6,19 +6,25 @@ import (
 	"strings"
 )
 
-// ProjectPaths are the paths in a project's folder by which a file that a
-// command leaves could run outside later: they are protected.
-func ProjectPaths(dir string) []string {
-	paths := gitPaths(filepath.Join(dir, ".git"))
-	if repository := Repository(dir); repository != "" {
-		paths = append(append(paths, filepath.Join(dir, ".git")), gitPaths(repository)...)
-	}
-	for _, name := range []string{
-		".ml-intern", ".vscode", ".idea",
+// ProjectNames are the paths in a project's folder, with slashes, by which a file
+// that is left there could run outside later, by git, an editor, an agent or a
+// shell: a person writes them.
+func ProjectNames() []string {
+	return append(gitPaths(".git"),
+		".ml-intern", ".vscode", ".idea", ".claude", ".cursor", ".mcp.json", ".husky",
 		".bashrc", ".bash_profile", ".bash_login", ".bash_logout", ".bash_aliases", ".profile",
 		".zshrc", ".zshenv", ".zprofile", ".zlogin", ".envrc", ".config/fish", ".config/systemd", ".config/autostart",
-	} {
+	)
+}
+
+// ProjectPaths are those paths in the folder, which are protected.
+func ProjectPaths(dir string) []string {
+	var paths []string
+	for _, name := range ProjectNames() {
 		paths = append(paths, filepath.Join(dir, filepath.FromSlash(name)))
+	}
+	if repository := Repository(dir); repository != "" {
+		paths = append(append(paths, filepath.Join(dir, ".git")), gitPaths(repository)...)
 	}
 	return paths
 }

@@ -23,12 +23,3 @@ func Keys(home string) []string {
 	}
 	return all
 }
-
-// Locked are the paths of a workspace that say what other programs run, or what
-// this one may do: a person writes them.
-func Locked() []string {
-	return []string{
-		".git/hooks", ".git/config", ".ml-intern", ".envrc", ".vscode", ".idea",
-		".bashrc", ".bash_profile", ".bash_login", ".profile", ".zshrc", ".zshenv", ".zprofile", ".config/fish", ".config/systemd", ".config/autostart",
-	}
-}

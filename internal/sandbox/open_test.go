@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"ml-intern/internal/confine"
 	"ml-intern/internal/sandbox"
 )
 
@@ -24,7 +25,7 @@ func den(t *testing.T) (l sandbox.Local, home string) {
 	l.Dir = filepath.Join(home, "w")
 	l.Hidden = append(sandbox.Keys(home), filepath.Join(home, "state"), filepath.Join(l.Dir, ".env"), filepath.Join(home, "later", "key"))
 	l.Shown = []string{filepath.Join(home, "state", "results")}
-	l.Locked = sandbox.Locked()
+	l.Locked = confine.ProjectNames()
 	for name, text := range map[string]string{
 		".ssh/id_ed25519": "KEY", ".netrc": "KEY", "state/sessions.db": "KEY", "state/results/r.txt": "shown",
 		"w/.env": "KEY", "w/.git/config": "[core]", "w/.git/hooks/post-commit": "#!/bin/sh", "w/notes.txt": "mine",

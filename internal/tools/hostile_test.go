@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"ml-intern/internal/confine"
 	"ml-intern/internal/sandbox"
 	"ml-intern/internal/tool"
 	"ml-intern/internal/tools"
@@ -41,7 +42,7 @@ func TestPathsThatLeadAstray(t *testing.T) {
 	if err := os.Link(keyFile, filepath.Join(b.Dir, "hard.csv")); err != nil {
 		t.Fatal(err)
 	}
-	b.Hidden, b.Locked = append(sandbox.Keys(home), filepath.Join(b.Dir, ".env")), sandbox.Locked()
+	b.Hidden, b.Locked = append(sandbox.Keys(home), filepath.Join(b.Dir, ".env")), confine.ProjectNames()
 	b.shelf(t, "stuff", true, map[string]string{"pre-commit": "#!/bin/sh\n"})
 
 	secret := []string{keyFile, "table.csv", "data/credentials", ".env", "env.csv", "hard.csv", "./hooks/../env.csv", "/proc/self/environ", "../" + filepath.Base(home)}

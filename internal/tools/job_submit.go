@@ -238,6 +238,6 @@ func affordable(q job.Quote, worst float64) error {
 
 // refused is the whole list of what the checks found.
 func refused(report preflight.Report, n int) tool.Output {
-	text := fmt.Sprintf("The job was not sent: %d findings are in the way. Correct all of them; a warning that is wrong here can be waived, with its code and the reason.\n%s", n, report)
+	text := fmt.Sprintf("The job was not sent: findings in the way: %d. Correct all of them; a warning that is wrong here can be waived, with its code and the reason.\n%s", n, report)
 	return tool.Output{Text: text, IsError: true, Summary: fmt.Sprintf("the job was not sent: %d findings of the checks", n)}
 }
