@@ -115,18 +115,33 @@ func caches(cfg *config.Config, home string) []string {
 }
 
 // programs are the folders of programs below the machine's temporary folders,
-// which commands do not see otherwise.
+// which commands do not see otherwise, with those that their links lead to.
 func programs(cfg *config.Config) []string {
 	var dirs []string
 	for _, dir := range append(filepath.SplitList(cfg.Getenv("PATH")), cfg.Getenv("VIRTUAL_ENV"), cfg.Getenv("CONDA_PREFIX")) {
-		for _, temp := range []string{"/tmp", "/var/tmp", os.TempDir()} {
-			if rel, err := filepath.Rel(temp, dir); err == nil && rel != "." && filepath.IsLocal(rel) {
-				dirs = append(dirs, dir)
-				break
+		if !belowTemp(dir) {
+			continue
+		}
+		dirs = append(dirs, dir)
+		entries, _ := os.ReadDir(dir) // a folder that is not there has no programs
+		for _, e := range entries {
+			if e.Type()&os.ModeSymlink == 0 {
+				continue
+			}
+			real, err := filepath.EvalSymlinks(filepath.Join(dir, e.Name()))
+			if err == nil && belowTemp(filepath.Dir(real)) && !slices.Contains(dirs, filepath.Dir(real)) {
+				dirs = append(dirs, filepath.Dir(real))
 			}
 		}
 	}
 	return dirs
+}
+
+func belowTemp(dir string) bool {
+	return slices.ContainsFunc([]string{"/tmp", "/var/tmp", os.TempDir()}, func(temp string) bool {
+		rel, err := filepath.Rel(temp, dir)
+		return err == nil && rel != "." && filepath.IsLocal(rel)
+	})
 }
 
 // startFolders are where programs look for what to start or load, for a
