@@ -286,7 +286,7 @@ def trackio_private(b):
 
     make_space = needs(deploy, "create_space_if_not_exists")
     for private, want in ((True, True), (None, False)):
-        repo = b.id()
+        repo = b.id("-private" if private else "-open")
         make_space(repo, private=private)
         equal(HfApi().space_info(repo).private, want, f"with private={private}")
         equal("trackio" in HfApi().space_info(repo).tags, True, "tag")
