@@ -108,8 +108,10 @@ func (l *lab) leap(wall, steady time.Duration) {
 	}
 }
 
-// A site is where a job runs, and the network that leads there.
+// A site is where a job runs, and the network that leads there. The job and the
+// test meet in a folder that confined jobs may write.
 type site struct {
+	meet   string
 	submit args
 	away   func(bool)
 	sent   func() int // submissions that arrived, -1 if nobody counts
@@ -119,9 +121,19 @@ type site struct {
 // sites are the ways to run a job that need no cluster.
 func sites(l *lab, exe string) map[string]func() site {
 	return map[string]func() site{
-		"local": func() site { return site{args{}, nil, func() int { return -1 }, false} },
+		"local": func() site { return site{l.cache(), args{}, nil, func() int { return -1 }, false} },
 		"ssh":   func() site { return bySSH(l) },
 		"hf":    func() site { return onCloud(l, exe) },
+	}
+}
+
+// cache is a folder of a cache that commands and jobs write.
+func (l *lab) cache() string { return filepath.Join(l.dir, ".cache", "torch") }
+
+// finish ends the endless job.
+func (l *lab) finish(s site) {
+	if err := os.WriteFile(filepath.Join(s.meet, "finish"), nil, 0o600); err != nil {
+		l.Error(err)
 	}
 }
 
@@ -150,7 +162,7 @@ func bySSH(l *lab) site {
 			l.Error(err)
 		}
 	}
-	return site{args{"backend": "far"}, away, func() int { return -1 }, false}
+	return site{l.cache(), args{"backend": "far"}, away, func() int { return -1 }, false}
 }
 
 // onCloud is the Hub of the program itself, whose clock does not leap, behind a
@@ -158,7 +170,7 @@ func bySSH(l *lab) site {
 func onCloud(l *lab, exe string) site {
 	c := newCloud(l.T, exe, isAway)
 	l.env = append(l.env, "HF_ENDPOINT="+c.URL, "HF_TOKEN=hf_"+strings.Repeat("a", 34), "HF_HUB_OFFLINE=")
-	return site{args{"backend": "hf", "flavor": "cpu-basic"}, c.away.Store, func() int { return int(c.posts.Load()) }, true}
+	return site{c.cache, args{"backend": "hf", "flavor": "cpu-basic"}, c.away.Store, func() int { return int(c.posts.Load()) }, true}
 }
 
 func (l *lab) write(name, text string) {
@@ -173,10 +185,13 @@ func (l *lab) write(name, text string) {
 }
 
 // endless is a job that says something each moment, until a file is there.
-func (l *lab) endless(on args) args {
+func (l *lab) endless(s site) args {
+	if err := os.MkdirAll(s.meet, 0o700); err != nil {
+		l.Fatal(err)
+	}
 	script := `echo run >>"$0/runs"; n=0; while [ ! -e "$0/finish" ]; do n=$((n+1)); echo "line $n"; sleep 0.2; done; echo finished`
-	a := args{"name": "x", "time_limit_s": 600, "command": []string{"sh", "-c", script, l.dir}, "waivers": args{"results": "nothing is trained", "smoke": "there is no script"}}
-	for k, v := range on {
+	a := args{"name": "x", "time_limit_s": 600, "command": []string{"sh", "-c", script, s.meet}, "waivers": args{"results": "nothing is trained", "smoke": "there is no script"}}
+	for k, v := range s.submit {
 		a[k] = v
 	}
 	return a
@@ -184,7 +199,7 @@ func (l *lab) endless(on args) args {
 
 // once calls do when the job runs, beside the test, which waits for it. A pause
 // ends it when the test ends.
-func (l *lab) once(do func(pause func(time.Duration))) {
+func (l *lab) once(s site, do func(pause func(time.Duration))) {
 	var busy sync.WaitGroup
 	l.Cleanup(busy.Wait)
 	pause := func(d time.Duration) {
@@ -197,7 +212,7 @@ func (l *lab) once(do func(pause func(time.Duration))) {
 	busy.Go(func() {
 		for {
 			pause(50 * time.Millisecond)
-			if _, err := os.Stat(filepath.Join(l.dir, "runs")); err == nil {
+			if _, err := os.Stat(filepath.Join(s.meet, "runs")); err == nil {
 				do(pause)
 				return
 			}
@@ -212,7 +227,7 @@ func (l *lab) ranOnce(s site, waited string, longest float64) {
 	if got.State != string(job.Succeeded) || got.Seconds < 0.5 || got.Seconds > longest {
 		l.Errorf("told %+v", got)
 	}
-	if ran, err := os.ReadFile(filepath.Join(l.dir, "runs")); string(ran) != "run\n" || s.sent() > 1 {
+	if ran, err := os.ReadFile(filepath.Join(s.meet, "runs")); string(ran) != "run\n" || s.sent() > 1 {
 		l.Errorf("it ran %q, %v; %d submissions arrived", ran, err, s.sent())
 	}
 	if s.paid {
@@ -233,15 +248,15 @@ func TestClockJump(t *testing.T) {
 				l := newLab(t, leaping(t), nil)
 				s := sites(l, plain)[where]()
 				l.flags = []string{"--max-cost", "1.5"}
-				l.once(func(pause func(time.Duration)) {
+				l.once(s, func(pause func(time.Duration)) {
 					for _, wall := range []time.Duration{time.Hour, -time.Hour, 0, end} {
 						pause(3 * time.Second)
 						l.leap(wall, 0)
 					}
 					pause(3 * time.Second)
-					l.write("finish", "")
+					l.finish(s)
 				})
-				got := l.play(do("job_submit", l.endless(s.submit)), l.onJob("job_wait"), l.onJob("job_logs"))
+				got := l.play(do("job_submit", l.endless(s)), l.onJob("job_wait"), l.onJob("job_logs"))
 				l.ranOnce(s, got["job_wait"], 60)
 				if l.asked != 4 || !strings.Contains(got["job_logs"], "finished") {
 					l.Errorf("%d requests; the log is %s", l.asked, got["job_logs"])
@@ -262,7 +277,7 @@ func TestNetworkAway(t *testing.T) {
 			s := sites(l, plain)[where]()
 			l.flags = []string{"--max-cost", "1.5"}
 			noticed, stopped := make(chan struct{}), make(chan struct{})
-			l.once(func(pause func(time.Duration)) {
+			l.once(s, func(pause func(time.Duration)) {
 				defer close(stopped)
 				s.away(true)
 				// No faster: whoever rests for 20 s must not take it for a sleep of the machine.
@@ -282,11 +297,11 @@ func TestNetworkAway(t *testing.T) {
 				first = before["job_wait"]
 				l.leap(time.Hour, time.Hour)
 				time.AfterFunc(8*time.Second, func() { s.away(false) })
-				time.AfterFunc(12*time.Second, func() { l.write("finish", "") })
+				time.AfterFunc(12*time.Second, func() { l.finish(s) })
 				return first
 			}
 			var first string
-			got := l.play(do("job_submit", l.endless(s.submit)), l.onJob("job_wait"), func(before told) llmtest.Turn {
+			got := l.play(do("job_submit", l.endless(s)), l.onJob("job_wait"), func(before told) llmtest.Turn {
 				first = back(before)
 				return l.onJob("job_wait")(before)
 			})
@@ -311,10 +326,10 @@ func TestKilledWhileAway(t *testing.T) {
 			l := newLab(t, leaping(t), nil)
 			s := sites(l, plain)[where]()
 			l.flags = []string{"--max-cost", "1.5"}
-			m, got := l.model(do("job_submit", l.endless(s.submit)), l.onJob("job_wait"))
+			m, got := l.model(do("job_submit", l.endless(s)), l.onJob("job_wait"))
 			defer m.Close()
 			first := l.agent(m, "go")
-			l.once(func(pause func(time.Duration)) {
+			l.once(s, func(pause func(time.Duration)) {
 				s.away(true)
 				pause(2 * time.Second)
 				_ = first.Process.Kill()
@@ -324,7 +339,7 @@ func TestKilledWhileAway(t *testing.T) {
 			}
 			l.leap(time.Hour, 0)
 			time.AfterFunc(6*time.Second, func() { s.away(false) })
-			time.AfterFunc(10*time.Second, func() { l.write("finish", "") })
+			time.AfterFunc(10*time.Second, func() { l.finish(s) })
 			if out, err := l.agent(m, "--continue").CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
