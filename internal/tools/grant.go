@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"ml-intern/internal/egress"
+	"ml-intern/internal/fetch"
 	"ml-intern/internal/tool"
 )
 
@@ -71,9 +72,22 @@ func refusal(sb disk, g tool.Grants) error {
 		if err := egress.CheckHost(host); err != nil || strings.HasPrefix(host, "*") {
 			return fmt.Errorf("%s is not one host; name it as NAME or NAME:PORT", host)
 		}
-		if ip, err := netip.ParseAddr(host); err == nil && !ip.IsGlobalUnicast() || host == "localhost" {
+		if near(host) {
 			return fmt.Errorf("%s is this machine or its network, which only the configuration opens (network.private)", host)
 		}
 	}
 	return nil
+}
+
+// near reports whether a host, with a port or not, is written as an address of
+// this machine or its network. What a name leads to, the proxy sees.
+func near(host string) bool {
+	if name, _, _ := strings.Cut(host, ":"); name == "localhost" {
+		return true
+	}
+	if at, err := netip.ParseAddrPort(host); err == nil {
+		return !fetch.Public(at.Addr())
+	}
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && !fetch.Public(ip)
 }
