@@ -178,9 +178,9 @@ func TestRealDependencies(t *testing.T) {
 	good := submit(t, b, spec)
 	spec.Dependencies = []string{"no-such-package-of-ml-intern==1"}
 	bad := submit(t, b, spec)
-	spec.Dependencies, spec.Python = nil, "2.7"
+	spec.Dependencies, spec.Python = nil, "3.8"
 	old := submit(t, b, spec)
-	want(t, wait(t, b, old.ID), job.Failed, 127, "2.7")
+	want(t, wait(t, b, old.ID), job.Failed, 127, "3.8")
 	want(t, wait(t, b, good.ID), job.Succeeded, 0, "")
 	if log := text(t, b, good.ID); !strings.Contains(log, "imported six iniconfig\n") {
 		t.Errorf("the log is %q", log)

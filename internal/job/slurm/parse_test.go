@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -59,6 +61,31 @@ func TestRun(t *testing.T) {
 	}
 	if got, err := b.run(t.Context(), "kill -9 $$"); !errors.Is(err, errNoAnswer) {
 		t.Errorf("a shell that is killed says %q, %v", got, err)
+	}
+}
+
+// Where Slurm's programs are and no cluster is, that is said in plain words.
+func TestNoCluster(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]string{
+		"scontrol: fatal: Could not establish a configuration source":                       "Slurm's programs are here, and no cluster",
+		"slurm_load_partitions error: Unable to contact slurm controller (connect failure)": "does not answer",
+		"scontrol: it is late": "scontrol: it is late",
+	} {
+		bin := t.TempDir()
+		for _, name := range []string{"scontrol", "squeue"} {
+			if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\necho '"+said+"' >&2\nexit 1\n"), 0o700); err != nil { //nolint:gosec // a program
+				t.Fatal(err)
+			}
+		}
+		b := &Backend{Dir: t.TempDir(), Bin: bin}
+		if _, err := b.Offers(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", said, err)
+		}
+	}
+	b := &Backend{Dir: t.TempDir(), Bin: t.TempDir()}
+	if _, err := b.Offers(t.Context()); err == nil || !strings.Contains(err.Error(), "not installed") {
+		t.Errorf("without programs: %v", err)
 	}
 }
 
