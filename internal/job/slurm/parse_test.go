@@ -89,6 +89,19 @@ func TestNoCluster(t *testing.T) {
 	}
 }
 
+// What a job has noted of its GPUs counts while it is new, and only for those
+// that the job was given.
+func TestParseGauges(t *testing.T) {
+	t.Parallel()
+	all := parseGauges("1000300\na/gauge:look 1000250 1,GPU-cc\na/gauge:gpu 0, GPU-aa, A100, 5, 1, 2\na/gauge:gpu 1, GPU-bb, A100, [N/A], 3, 4\n" +
+		"a/gauge:gpu 2, GPU-ccdd, A100, 50, [N/A], 6\na/gauge:gpu torn\nb/gauge:look 999000 0\nb/gauge:gpu 0, GPU-aa, A100, 0, 1, 2\n" +
+		"c/gauge:look 1000301\nc/gauge:gpu 0, GPU-aa, A100, 0, 1, 2\nd/gauge:gpu 0, GPU-aa, A100, 0, 1, 2\ngarbage\n")
+	want := []job.GPUGauge{{Name: "A100", Busy: 1, MemoryMB: 3, MemoryTotalMB: 4}, {Name: "A100", Busy: 0.5, MemoryTotalMB: 6}}
+	if len(all) != 1 || !slices.Equal(all["a"], want) {
+		t.Errorf("got %+v", all)
+	}
+}
+
 func TestHistory(t *testing.T) {
 	t.Parallel()
 	all := parseHistories("a/history:start 0 1795717956.5 12 node1\na/history:end 0 1795717966.25 143 asked\n" +
