@@ -79,6 +79,7 @@ func (r *Researcher) open(ctx context.Context, child string, in question, model 
 	}
 	opened := r.Opened
 	opened.ID, opened.Parent, opened.Model = child, r.Opened.ID, model
+	opened.Instructions = nil // its parent has them
 	prompt := in.Task
 	if in.Context != "" {
 		prompt = "Known already: " + in.Context + "\n\n" + in.Task

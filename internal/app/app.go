@@ -20,6 +20,7 @@ import (
 	"ml-intern/internal/config"
 	"ml-intern/internal/confine"
 	"ml-intern/internal/hub/login"
+	"ml-intern/internal/instruction"
 	"ml-intern/internal/job"
 	"ml-intern/internal/job/local"
 	"ml-intern/internal/job/watch"
@@ -90,6 +91,7 @@ func (a *App) Start(ctx context.Context, prompt string) (*Conversation, error) {
 		return nil, err
 	}
 	opened := session.Opened{ID: newID(), Dir: a.cfg.Dir, Model: a.cfg.Model, Hub: a.hubChoice(), Version: Version()}
+	opened.Instructions, _ = a.instructions()
 	if err := a.record(opened.ID, prompt); err != nil {
 		return nil, err
 	}
@@ -197,7 +199,8 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 		return nil, err
 	}
 	ag := &agent.Agent{
-		System:   agent.System(a.cfg.Dir, a.cfg.SystemAppend),
+		System:   agent.System(a.cfg.Dir, a.cfg.SystemAppend) + instruction.Text(opened.Instructions),
+		News:     a.news,
 		Models:   models,
 		Effort:   a.cfg.Effort,
 		Policy:   judge,
