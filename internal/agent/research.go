@@ -31,8 +31,8 @@ const ResearchTool = "research"
 const atOnce = 4
 
 type question struct {
-	Task    string `json:"task" jsonschema:"what to find out, with all that the sub-agent must know: it sees nothing else of this conversation"`
-	Context string `json:"context,omitempty" jsonschema:"what is known already"`
+	Task    string `json:"task" jsonschema:"with all that it must know: it sees nothing of this conversation"`
+	Context string `json:"context,omitempty" jsonschema:"known already"`
 }
 
 // Tool is the tool that asks a sub-agent.
