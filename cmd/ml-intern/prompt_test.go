@@ -139,7 +139,9 @@ func TestSystemPrompt(t *testing.T) {
 func TestPromptIsShort(t *testing.T) {
 	t.Parallel()
 	for name, env := range map[string][]string{"without an account": nil, "with one": {"HF_TOKEN=hf_" + strings.Repeat("x", 34)}} {
-		r := ask(t, t.TempDir(), t.TempDir(), []string{"--model", "openai/gpt-x", "go on, please"}, env)
+		dir := t.TempDir()
+		r := ask(t, t.TempDir(), dir, []string{"--model", "openai/gpt-x", "go on, please"}, env)
+		r.system = strings.ReplaceAll(r.system, dir, "/home/me/project")
 		prompt, all := r.tokens()
 		t.Logf("%s: %d tokens, with %d tools %d", name, prompt, len(r.tools), all)
 		if prompt > maxPromptTokens || all > maxFirstTokens {
