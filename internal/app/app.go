@@ -270,7 +270,7 @@ func (a *App) tools(ctx context.Context, id string, research tool.Tool, checks c
 	uploads := filepath.Join(a.cfg.Paths.State, "uploads")
 	list := append(a.readers(), a.scheduling(ctx, checks)...)
 	if a.cells != nil {
-		list = append(list, tools.Grant(sb, a.grant))
+		list = append(list, tools.Grant(sb, func() bool { return len(confine.GPUs()) > 0 }, a.grant))
 	}
 	return tool.NewRouter(a.withSandboxes(ctx, id, append([]tool.Tool{
 		tools.Plan(),

@@ -51,8 +51,8 @@ func jobRules(cfg *config.Config) func(dir string) (*confine.Rules, error) {
 	}
 	return func(dir string) (*confine.Rules, error) {
 		rules, err := confinement(cfg, dir)
-		rules.Network = true
-		rules = rules.Settle() // it may be long before the job begins
+		rules.Network, rules.GPUs = true, true // a job that asks for none gets none
+		rules = rules.Settle()                 // it may be long before the job begins
 		return &rules, err
 	}
 }
@@ -79,7 +79,6 @@ func confinement(cfg *config.Config, dir string) (confine.Rules, error) {
 		Readable:  append(shown(cfg), programs(cfg)...),
 		Temp:      temp,
 		Aside:     filepath.Join(cfg.Paths.State, "aside"),
-		Devices:   confine.GPUs(),
 		Limits:    confine.Reasonable(),
 	}
 	if repository := confine.Repository(dir); repository != "" {

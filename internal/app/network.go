@@ -113,7 +113,7 @@ func hostOf(authority string) string {
 	return authority
 }
 
-// grant opens paths and hosts that a person gave, for the rest of the session.
+// grant opens what a person gave, or a rule of theirs, for the rest of the session.
 func (a *App) grant(g tool.Grants) error {
 	if a.cells == nil {
 		return nil // nothing is closed
@@ -124,5 +124,8 @@ func (a *App) grant(g tool.Grants) error {
 		}
 	}
 	a.cells.Open(g.Paths...)
+	if g.GPU {
+		a.cells.OpenGPUs()
+	}
 	return nil
 }

@@ -89,6 +89,7 @@ func (c checks) wall(ctx context.Context, dir string) preflight.Wall {
 			rules.Bare, err = confine.Bare(ctx, c.here.Cell...)
 		}
 		if err == nil {
+			rules.GPUs = false // no check uses one
 			err = os.MkdirAll(dir, 0o700)
 		}
 		if err != nil {

@@ -32,7 +32,8 @@ type Rules struct {
 	Readable  []string // below something hidden, or new since the cell was made
 	Protected []string // below something writable, and not to be changed
 	Temp      string   // the folder that commands see as /tmp; must exist
-	Devices   []string // device nodes beyond null, zero, full, random and urandom
+	GPUs      bool     // the accelerators of this machine too
+	Devices   []string // device nodes beyond null, zero, full, random and urandom; those of GPUs are added
 	Limits    Limits
 
 	// Aside is a folder that keeps what a command made in a protected place, and
