@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"ml-intern/internal/agent"
@@ -46,6 +47,8 @@ type App struct {
 	hub   *localHub
 	cells *confine.Cells // of the session's commands; nil for none
 	gate  *gate          // their way out
+
+	cachesMade, downloaded atomic.Bool // see readyCaches
 	keys  keys
 	web   *outside
 
@@ -319,7 +322,7 @@ func (a *App) tools(ctx context.Context, id string, research tool.Tool, checks c
 		tools.JobHardware(a.jobs),
 		tools.JobWait(waiting, sb),
 		tools.JobLogs(a.jobs),
-		tools.JobMetrics(&watch.Metrics{Backend: a.jobs, Getenv: a.cfg.Getenv, Dashboard: a.dashboard}, checks.progressed),
+		tools.JobMetrics(&watch.Metrics{Backend: a.jobs, Getenv: commandGetenv(a.cfg, a.here.Rules != nil), Dashboard: a.dashboard}, checks.progressed),
 		tools.JobCancel(a.jobs),
 		tools.CompareRuns(a.jobs, sb),
 		kept.collect(tools.Publish(remote, sb, a.jobs, tools.Provenance{Session: id, Version: Version(), Memory: uploads})),
@@ -345,12 +348,12 @@ func (a *App) readers() []tool.Tool {
 
 func (a *App) sandbox() sandbox.Local {
 	sb := sandbox.Local{
-		Dir: a.cfg.Dir, Env: sandbox.Environ(a.cfg.Environ()), Vault: a.vault(a.cfg.Dir), Cells: a.cells,
+		Dir: a.cfg.Dir, Env: sandbox.Environ(commandEnv(a.cfg, a.cells != nil)), Vault: a.vault(a.cfg.Dir), Cells: a.cells,
 		Hidden: hidden(a.cfg), Shown: shown(a.cfg), Locked: confine.ProjectNames(),
 	}
 	if a.cells != nil {
 		sb.Shown = append(sb.Shown, a.cells.Rules().Temp)
-		sb.Refused = a.gate.refused
+		sb.Refused, sb.Ready = a.gate.refused, a.readyCaches
 	}
 	return sb
 }

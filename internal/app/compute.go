@@ -34,9 +34,10 @@ func localJobs(cfg *config.Config) (local.Backend, error) {
 	if err != nil {
 		return local.Backend{}, fmt.Errorf("find this program: %w", err)
 	}
+	rules := jobRules(cfg)
 	return local.Backend{
-		Dir: filepath.Join(cfg.Paths.State, "jobs"), Shim: []string{exe, ShimCommand}, Env: cfg.Environ(), Secret: jobSecret(cfg),
-		Rules: jobRules(cfg), Cell: []string{exe, ConfinedCommand}, NvidiaSMI: apart(cfg, nvidiaSMI),
+		Dir: filepath.Join(cfg.Paths.State, "jobs"), Shim: []string{exe, ShimCommand}, Env: commandEnv(cfg, rules != nil), Secret: jobSecret(cfg),
+		Rules: rules, Cell: []string{exe, ConfinedCommand}, NvidiaSMI: apart(cfg, nvidiaSMI),
 	}, nil
 }
 

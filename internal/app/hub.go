@@ -76,6 +76,7 @@ func (a *App) hubClient(ctx context.Context) (*hub.Client, error) {
 // shared is the cache of downloads that Python programs share. Offline it asks
 // nobody.
 func (a *App) shared(ctx context.Context) (*cache.Cache, error) {
+	a.downloaded.Store(true)
 	client, err := a.hubClient(ctx)
 	if errors.Is(err, errOffline) {
 		client, err = &hub.Client{}, nil

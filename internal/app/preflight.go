@@ -102,6 +102,7 @@ func (c checks) wall(ctx context.Context, dir string) preflight.Wall {
 		if err != nil {
 			return nil, err
 		}
+		cmd.Env = cachesOf(c.cfg).Environ(cmd.Env)
 		rules.Behind(cmd, c.here.Cell, file)
 		return func() { _ = os.Remove(file) }, nil // what stays is small, and no secret
 	}
