@@ -70,7 +70,7 @@ job:            hub ledger
 job/series:
 job/report:     job
 job/watch:      job job/series job/report
-job/local:      job hub sandbox confine
+job/local:      job hub sandbox confine egress
 job/ssh:        job sandbox secret
 job/slurm:      job sandbox
 job/ray:        job sandbox secret

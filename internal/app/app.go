@@ -40,17 +40,18 @@ const ShimCommand = "job-shim"
 
 // App is the program for one configuration. Close it.
 type App struct {
-	cfg   *config.Config
-	store *sqlite.Store
-	here  local.Backend
-	jobs  *job.Set // here is one of them
-	hub   *localHub
-	cells *confine.Cells // of the session's commands; nil for none
-	gate  *gate          // their way out
+	cfg     *config.Config
+	store   *sqlite.Store
+	here    local.Backend
+	jobs    *job.Set // here is one of them
+	hub     *localHub
+	cells   *confine.Cells // of the session's commands; nil for none
+	gate    *gate          // their way out
+	granted *openings      // beside what all may reach
 
 	cachesMade, downloaded atomic.Bool // see readyCaches
-	keys  keys
-	web   *outside
+	keys                   keys
+	web                    *outside
 
 	recording *replay.Writer // nil unless model traffic is recorded
 }
@@ -61,11 +62,12 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	here, err := localJobs(cfg)
+	granted := &openings{}
+	here, err := localJobs(cfg, granted)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	a := &App{cfg: cfg, store: store, here: here, web: newOutside(cfg), hub: &localHub{dir: hubDir(cfg), jobs: hubJobsOf(cfg, here)}}
+	a := &App{cfg: cfg, store: store, here: here, granted: granted, web: newOutside(cfg), hub: &localHub{dir: hubDir(cfg), serves: granted.serves, jobs: hubJobsOf(cfg, here)}}
 	a.web.papers.HubToken = a.paperToken
 	if a.jobs, err = computes(cfg, here, a.payingHub((*login.Keyring).Local)); err != nil {
 		return nil, errors.Join(err, store.Close())

@@ -29,7 +29,7 @@ import (
 const nvidiaSMI = "nvidia-smi"
 
 // localJobs are the jobs of this machine.
-func localJobs(cfg *config.Config) (local.Backend, error) {
+func localJobs(cfg *config.Config, granted *openings) (local.Backend, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return local.Backend{}, fmt.Errorf("find this program: %w", err)
@@ -37,7 +37,7 @@ func localJobs(cfg *config.Config) (local.Backend, error) {
 	rules := jobRules(cfg)
 	return local.Backend{
 		Dir: filepath.Join(cfg.Paths.State, "jobs"), Shim: []string{exe, ShimCommand}, Env: commandEnv(cfg, rules != nil), Secret: jobSecret(cfg),
-		Rules: rules, Cell: []string{exe, ConfinedCommand}, NvidiaSMI: apart(cfg, nvidiaSMI),
+		Rules: rules, Way: jobWay(cfg, granted), HubToken: hubToken(cfg), Cell: []string{exe, ConfinedCommand}, NvidiaSMI: apart(cfg, nvidiaSMI),
 	}, nil
 }
 
@@ -281,8 +281,7 @@ func (a *App) dashboard(space string) (address, token string) {
 	if t, ok := a.keyring(publicHub).Find(); ok {
 		token = t.Value
 	}
-	host := strings.ToLower(strings.NewReplacer("/", "-", ".", "-", "_", "-").Replace(space))
-	return "https://" + host + ".hf.space", token
+	return "https://" + spaceHost(space), token
 }
 
 // scheduling is the tool for scheduled jobs, nil without an account on a Hub

@@ -43,8 +43,8 @@ func confined(cfg *config.Config, out *gate) (*confine.Cells, error) {
 	return confine.New(rules, exe, ConfinedCommand), nil
 }
 
-// jobRules are those of jobs on this machine. They outlive the agent, and so
-// would have no proxy: they have the network.
+// jobRules are those of jobs on this machine. They outlive the agent, so their
+// proxy is their shim's: see jobWay.
 func jobRules(cfg *config.Config) func(dir string) (*confine.Rules, error) {
 	if cfg.Unconfined || runtime.GOOS != "linux" {
 		return nil
@@ -52,7 +52,7 @@ func jobRules(cfg *config.Config) func(dir string) (*confine.Rules, error) {
 	return func(dir string) (*confine.Rules, error) {
 		rules, err := confinement(cfg, dir)
 		_ = cachesOf(cfg).Make() // a job fetches itself what it does not find
-		rules.Network = true
+		rules.Network = cfg.Network.Jobs == config.JobsAll
 		rules = rules.Settle() // it may be long before the job begins
 		return &rules, err
 	}
@@ -63,7 +63,14 @@ func (a *App) heldJobs() string {
 	if a.here.Rules == nil {
 		return ""
 	}
-	return "jobs write only the workspace, caches and /tmp, do not read keys, and reach the network"
+	const held = "jobs write only the workspace, caches and /tmp, do not read keys, and reach "
+	switch a.cfg.Network.Jobs {
+	case config.JobsAll:
+		return held + "the network"
+	case config.JobsOff:
+		return held + "no network"
+	}
+	return held + "the hosts that commands reach"
 }
 
 // confinement is what commands may do in the workspace dir.

@@ -137,6 +137,9 @@ func (b Backend) prepare(ctx context.Context, f folder, id string, spec job.Spec
 			return err
 		}
 		rec.Cell = b.Cell
+		if b.Way != nil {
+			rec.Way = b.Way(spec)
+		}
 	}
 	if err := os.Mkdir(string(f), 0o700); err != nil {
 		return err
