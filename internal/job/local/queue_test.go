@@ -233,6 +233,36 @@ func TestShimsKilledInTheQueue(t *testing.T) {
 	}
 }
 
+// TestWaitingShimIsForgotten loses the place of a job whose shim waits for its
+// turn, as those do that hold secrets: nobody but that shim can put it back.
+func TestWaitingShimIsForgotten(t *testing.T) {
+	t.Parallel()
+	b := newBackend(t)
+	b.Slots = 1
+	dir := t.TempDir()
+	blocker, err := b.Submit(t.Context(), job.Spec{Dir: dir, Command: []string{"sh", "-c", "until [ -e go ]; do sleep 0.02; done"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := b.Submit(t.Context(), job.Spec{Dir: dir, Command: []string{"sh", "-c", "echo run >>trace"}, Secrets: map[string]string{"KEY": "hush-hush"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	places, _ := filepath.Glob(filepath.Join(b.Dir, "queue", "*"))
+	if len(places) != 1 {
+		t.Fatalf("there wait %q", places)
+	}
+	if err := os.Remove(places[0]); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "go"), "")
+	for _, id := range []string{s.ID, blocker.ID} {
+		if done := wait(t, b, id); done.State != job.Succeeded {
+			t.Errorf("the job is %+v", done)
+		}
+	}
+}
+
 // TestQueueIsForgotten loses what need not survive a power cut.
 func TestQueueIsForgotten(t *testing.T) {
 	t.Parallel()
