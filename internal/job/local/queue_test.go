@@ -237,17 +237,8 @@ func TestShimsKilledInTheQueue(t *testing.T) {
 // turn, as those do that hold secrets: nobody but that shim can put it back.
 func TestWaitingShimIsForgotten(t *testing.T) {
 	t.Parallel()
-	b := newBackend(t)
-	b.Slots = 1
-	dir := t.TempDir()
-	blocker, err := b.Submit(t.Context(), job.Spec{Dir: dir, Command: []string{"sh", "-c", "until [ -e go ]; do sleep 0.02; done"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := b.Submit(t.Context(), job.Spec{Dir: dir, Command: []string{"sh", "-c", "echo run >>trace"}, Secrets: map[string]string{"KEY": "hush-hush"}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	b, dir, blocker := withSecrets(t)
+	s := submitSecret(t, b, dir)
 	places, _ := filepath.Glob(filepath.Join(b.Dir, "queue", "*"))
 	if len(places) != 1 {
 		t.Fatalf("there wait %q", places)
@@ -256,7 +247,7 @@ func TestWaitingShimIsForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "go"), "")
-	for _, id := range []string{s.ID, blocker.ID} {
+	for _, id := range []string{s.ID, blocker} {
 		if done := wait(t, b, id); done.State != job.Succeeded {
 			t.Errorf("the job is %+v", done)
 		}
