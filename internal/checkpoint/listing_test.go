@@ -26,7 +26,9 @@ func TestListedBefore(t *testing.T) {
 	any := func() string { return fmt.Sprintf("d%d/e%d", random.IntN(4), random.IntN(3)) }
 	changes := []func(n int) error{
 		func(int) error { return nil },
-		func(n int) error { return os.WriteFile(filepath.Join(dir, any(), fmt.Sprint("new", n)), []byte("new"), 0o600) },
+		func(n int) error {
+			return os.WriteFile(filepath.Join(dir, any(), fmt.Sprint("new", n)), []byte("new"), 0o600)
+		},
 		func(n int) error { return os.Mkdir(filepath.Join(dir, any(), fmt.Sprint("folder", n)), 0o700) },
 		func(n int) error { return os.Symlink("nowhere", filepath.Join(dir, any(), fmt.Sprint("link", n))) },
 		func(n int) error {
