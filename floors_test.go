@@ -20,7 +20,8 @@ config:
 ledger:
 secret:
 hook:
-confine:
+confine/gitdir:
+confine:        confine/gitdir
 caches:
 fetch:
 hfdocs:         fetch
