@@ -43,11 +43,12 @@ type survey struct {
 	states map[string]string // of what is not protected, by path
 	known  map[string]bool   // of all
 	partly bool              // there were more folders than were looked into
+	began  time.Time
 }
 
 // before looks, and adds to the rules what commands may not change.
 func (p *repositories) before(r *Rules) survey {
-	s := survey{repos: p, states: map[string]string{}, known: map[string]bool{}}
+	s := survey{began: time.Now(), repos: p, states: map[string]string{}, known: map[string]bool{}}
 	if len(r.Trees) == 0 {
 		return s
 	}
@@ -133,7 +134,7 @@ func (s survey) after(r Rules) []string {
 		if s.known[repo.Dir] && !open { // it was covered
 			continue
 		}
-		if open && repo.State() == state {
+		if open && repo.State() == state || !open && (partly || s.partly) && !repo.ChangedSince(s.began) { // it was beyond what was looked into
 			continue
 		}
 		notes = append(notes, g.tame(repo, now)...)

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A Kind of what was found.
@@ -104,6 +105,17 @@ func (r Repository) State() string {
 		}
 	}
 	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// ChangedSince reports whether what is in the repository's folder may have
+// changed since a time.
+func (r Repository) ChangedSince(t time.Time) bool {
+	if r.Kind == Pointer || r.Kind == Link {
+		info, err := os.Lstat(r.Dir)
+		return err != nil || !info.ModTime().Before(t.Add(-fresh))
+	}
+	at, err := stampOf(r.Dir)
+	return err != nil || !at.when().Before(t.Add(-fresh))
 }
 
 // maxSmall is more than a file of settings has.

@@ -26,5 +26,5 @@ func stampOf(dir string) (stamp, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return stamp{}, fmt.Errorf("look at %s: it is no folder", dir)
 	}
-	return stamp{uint64(st.Dev), st.Ino, st.Ctim}, nil
+	return stamp{st.Dev, st.Ino, st.Ctim}, nil
 }
