@@ -53,6 +53,7 @@ func jobRules(cfg *config.Config) func(dir string) (*confine.Rules, error) {
 		rules, err := confinement(cfg, dir)
 		_ = cachesOf(cfg).Make() // a job fetches itself what it does not find
 		rules.Network = cfg.Network.Jobs == config.JobsAll
+		rules.GPUs = true      // a job that asks for none gets none
 		rules = rules.Settle() // it may be long before the job begins
 		return &rules, err
 	}
@@ -91,7 +92,6 @@ func confinement(cfg *config.Config, dir string) (confine.Rules, error) {
 		Trees:     []string{dir},
 		Temp:      temp,
 		Aside:     filepath.Join(cfg.Paths.State, "aside"),
-		Devices:   confine.GPUs(),
 		Limits:    confine.Reasonable(),
 	}
 	if repository := confine.Repository(dir); repository != "" {

@@ -122,7 +122,7 @@ func hostOf(authority string) string {
 	return authority
 }
 
-// grant opens paths and hosts that a person gave, for the rest of the session.
+// grant opens what a person gave, or a rule of theirs, for the rest of the session.
 func (a *App) grant(g tool.Grants) error {
 	if a.cells == nil {
 		return nil // nothing is closed
@@ -134,5 +134,8 @@ func (a *App) grant(g tool.Grants) error {
 		a.granted.add(host) // for the jobs of this session
 	}
 	a.cells.Open(g.Paths...)
+	if g.GPU {
+		a.cells.OpenGPUs()
+	}
 	return nil
 }

@@ -33,7 +33,8 @@ type Rules struct {
 	Protected []string // below something writable, and not to be changed
 	Trees     []string // in them repositories of git, at any depth, are protected too
 	Temp      string   // the folder that commands see as /tmp; must exist
-	Devices   []string // device nodes beyond null, zero, full, random and urandom
+	GPUs      bool     // the accelerators of this machine too
+	Devices   []string // device nodes beyond null, zero, full, random and urandom; those of GPUs are added
 	Limits    Limits
 
 	// Aside is a folder that keeps what a command made in a protected place, and

@@ -284,6 +284,7 @@ func (s *shim) uvCommand(ctx context.Context, dir string, args []string) (*exec.
 		return c, &confine.Way{}, nil
 	}
 	rules := *s.record.Rules
+	rules.GPUs = false
 	rules.Readable = append(slices.Clone(rules.Readable), s.folder.path(requirementsFile))
 	rules.Writable = append(slices.Clone(rules.Writable), dir)
 	if s.ownPythons {

@@ -66,7 +66,8 @@ type Backend struct {
 
 	// Rules are those by which the jobs of a folder are confined, nil for not at
 	// all, and Cell the arguments that run this program as one that confines
-	// itself. With Rules nil no job is confined.
+	// itself. With Rules nil no job is confined. GPUs that they give are for those
+	// jobs that ask for one.
 	Rules func(dir string) (*confine.Rules, error)
 	Cell  []string
 
