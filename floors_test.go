@@ -21,7 +21,8 @@ ledger:
 secret:
 instruction:
 hook:
-confine:
+confine/gitdir:
+confine:        confine/gitdir
 caches:
 fetch:
 hfdocs:         fetch
