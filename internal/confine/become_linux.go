@@ -43,8 +43,9 @@ func (r Rules) Enter(attr *syscall.SysProcAttr) {
 }
 
 // Become puts up the walls around this process, which Enter let, and becomes
-// the program, with the environment that was Wrapped. It returns only with an
-// error.
+// the program, with the environment that was Wrapped. Without namespaces it stays
+// and watches the program, which is its child, and ends as that does. It returns
+// only with an error.
 func Become(rules Rules, argv []string) error {
 	runtime.LockOSThread() // this thread is what the program will be
 	if err := wear(); err != nil {
@@ -58,7 +59,7 @@ func Become(rules Rules, argv []string) error {
 		}
 	}
 	rules = rules.withSockets()
-	h := &helper{setup: setup{Rules: rules, Off: []string{layerProcesses}, Landlock: landlockVersion(), Bare: rules.Bare, Stays: true}}
+	h := &helper{setup: setup{Rules: rules, Off: []string{layerProcesses}, Landlock: landlockVersion(), Bare: rules.Bare}}
 	least := landlockLeast
 	if rules.Bare {
 		least = landlockBare
@@ -86,13 +87,13 @@ func Become(rules Rules, argv []string) error {
 	if err := unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return fmt.Errorf("keep open files from the program: %w", err)
 	}
+	if rules.Bare {
+		return errors.Join(errors.New("start the program"), h.stay(path, argv, rules.bareEnviron(os.Environ())))
+	}
 	if err := h.restrict(); err != nil {
 		return err
 	}
 	env := insideEnviron(os.Environ())
-	if rules.Bare {
-		env = rules.bareEnviron(os.Environ())
-	}
 	return errors.Join(errors.New("start the program"), syscall.Exec(path, argv, env))
 }
 
