@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -99,13 +100,38 @@ func (c checks) wall(ctx context.Context, dir string) preflight.Wall {
 			return nil, fmt.Errorf("confine a check: %w", err)
 		}
 		rules.Writable = append(slices.DeleteFunc(slices.Clone(rules.Writable), func(p string) bool { return p == real || p == c.cfg.Dir }), dir)
-		file, err := writeRules(c.cfg.Paths.State, rules)
+		way, err := c.wayOut(ctx, rules, cmd)
 		if err != nil {
 			return nil, err
 		}
+		file, err := writeRules(c.cfg.Paths.State, rules)
+		if err != nil {
+			way.Close()
+			return nil, err
+		}
+		cmd.Env = cachesOf(c.cfg).Environ(cmd.Env)
 		rules.Behind(cmd, c.here.Cell, file)
-		return func() { _ = os.Remove(file) }, nil // what stays is small, and no secret
+		return func() { way.Close(); _ = os.Remove(file) }, nil // what stays is small, and no secret
 	}
+}
+
+// wayOut lets what a check runs reach what commands reach, by their proxy.
+func (c checks) wayOut(ctx context.Context, rules *confine.Rules, cmd *exec.Cmd) (*confine.Way, error) {
+	if rules.Bare && !rules.Network && c.cfg.Network.Jobs == "" { // as for jobs
+		rules.Network = true
+	}
+	if rules.Network || c.cfg.Network.Jobs == config.JobsOff {
+		return &confine.Way{}, nil
+	}
+	way, err := rules.Way(3 + len(cmd.ExtraFiles))
+	if err != nil {
+		return nil, err
+	}
+	if way.Inside != nil {
+		cmd.ExtraFiles = append(cmd.ExtraFiles, way.Inside)
+	}
+	way.Serve(nil, func(l net.Listener) { _ = c.gate.proxy.Serve(ctx, l) }, nil) // one that does not serve lets nobody out
+	return way, nil
 }
 
 // writeRules writes rules to a new file.

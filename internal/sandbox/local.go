@@ -26,6 +26,9 @@ type Local struct {
 	// Refused says what commands were refused on the network since a time; may be nil.
 	Refused func(since time.Time) []string
 
+	// Ready is called before each command; may be nil.
+	Ready func()
+
 	Hidden []string // absolute paths of files and folders that may be neither read nor written
 	Shown  []string // folders below hidden ones that may be read
 	Locked []string // paths in the workspace, with slashes, that may be read and not written
@@ -55,6 +58,9 @@ func (l Local) Exec(ctx context.Context, cmd Command) (Output, error) {
 }
 
 func (l Local) run(ctx context.Context, cmd Command) (Output, error) {
+	if l.Ready != nil {
+		l.Ready()
+	}
 	if cmd.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, cmd.Timeout, errTimeout)

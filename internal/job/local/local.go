@@ -71,6 +71,12 @@ type Backend struct {
 	Rules func(dir string) (*confine.Rules, error)
 	Cell  []string
 
+	// Way says what a confined job may reach whose Rules leave it no network of
+	// the machine; nil, or a nil answer, for nothing. HubToken is the token for its
+	// Hub, which its shim keeps from it; may be nil.
+	Way      func(spec job.Spec) *Way
+	HubToken func() string
+
 	self string // the job that this process is the shim of
 }
 
