@@ -219,6 +219,7 @@ func TestBarePutsBack(t *testing.T) {
 var bareCannot = map[string]string{
 	"see a process outside":                   "/proc is the machine's, and Landlock cannot allow a process its own part alone",
 	"find a process outside":                  "as above: names and arguments; environments and memory cannot be read",
+	"see the machine's interfaces":            "/proc/net and /sys show them too, and what trains on several processes asks for them",
 	"leave a file in shared memory":           "without /dev/shm Python's multiprocessing has no locks, and it is the machine's",
 	"move a process outside to one processor": "programs place their own threads by the same call, and the filter cannot tell whose they are",
 }

@@ -51,16 +51,13 @@ func Become(rules Rules, argv []string) error {
 		return err
 	}
 	rules = rules.real()
-	if rules.Bare && !rules.Network {
-		return fmt.Errorf("%w: without namespaces nothing keeps a program of its own from the network", ErrUnavailable)
-	}
 	if rules.Bare {
 		if err := rules.holdsBare(); err != nil {
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 	}
 	rules = rules.withSockets()
-	h := &helper{setup: setup{Rules: rules, Off: []string{layerProcesses}, Landlock: landlockVersion(), Proxy: rules.Exit > 0, Bare: rules.Bare}}
+	h := &helper{setup: setup{Rules: rules, Off: []string{layerProcesses}, Landlock: landlockVersion(), Proxy: rules.Exit > 0 && !rules.Bare, Bare: rules.Bare}}
 	least := landlockLeast
 	if rules.Bare {
 		least = landlockBare
@@ -79,7 +76,7 @@ func Become(rules Rules, argv []string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	proxy, err := handOut(rules.Exit, listeners)
+	proxy, err := h.wayOut(listeners)
 	if err != nil {
 		return fmt.Errorf("open the way out: %w", err)
 	}
@@ -93,15 +90,18 @@ func Become(rules Rules, argv []string) error {
 	if err := unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return fmt.Errorf("keep open files from the program: %w", err)
 	}
+	env := insideEnviron(os.Environ())
 	if rules.Bare {
-		return errors.Join(errors.New("start the program"), h.stay(path, argv, rules.bareEnviron(os.Environ())))
+		env = rules.bareEnviron(os.Environ())
+	}
+	if proxy != "" {
+		env = rules.withProxy(env, proxy)
+	}
+	if rules.Bare {
+		return errors.Join(errors.New("start the program"), h.stay(path, argv, env))
 	}
 	if err := h.restrict(); err != nil {
 		return err
-	}
-	env := insideEnviron(os.Environ())
-	if proxy != "" {
-		env = rules.withProxy(env, proxy)
 	}
 	return errors.Join(errors.New("start the program"), syscall.Exec(path, argv, env))
 }

@@ -132,11 +132,11 @@ const socketType = 0xf
 func bareSockets(network bool) filter {
 	var f filter
 	f.load(offsetArgs)
+	f.on(unix.AF_NETLINK, routeOnly()) // what it tells, /proc does too
 	if network {
 		f.on(unix.AF_UNIX, connected(answerWatch))
 		f.when(unix.AF_INET, answerAllow)
 		f.when(unix.AF_INET6, answerAllow)
-		f.on(unix.AF_NETLINK, routeOnly())
 	} else {
 		f.on(unix.AF_UNIX, connected(answerAllow))
 		f.on(unix.AF_INET, streams(answerWatch))

@@ -80,12 +80,12 @@ func (w *watcher) bindLoopback(c call, fd int32, port int, ip net.IP) error {
 	})
 }
 
-// connectLoopback leads to a server of the same command, and to no other.
+// connectLoopback leads to a server of the same command, or over a bridge.
 func (w *watcher) connectLoopback(c call, fd int32, port int, ip net.IP) error {
 	if !ours(ip) {
 		return unix.ENETUNREACH
 	}
-	if !w.serves(port) {
+	if !w.serves(port) && !(ip.IsLoopback() && slices.Contains(w.rules.Bridges, port)) {
 		return unix.ECONNREFUSED
 	}
 	return w.replace(c, fd, func(flags int) (int, error) { return connected4(port, flags) })

@@ -70,15 +70,23 @@ func isBare(t *testing.T) bool {
 	return bare
 }
 
+// withoutNamespaces is what runs a program where the kernel gives no namespaces.
+func withoutNamespaces(t *testing.T) []string {
+	t.Helper()
+	if isBare(t) { // as in a container
+		return nil
+	}
+	without := []string{"unshare", "--user", "--map-root-user", "sh", "-c", `echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"`, "sh"}
+	if err := exec.Command(without[0], append(without[1:], "true")...).Run(); err != nil {
+		t.Skipf("no way here to take namespaces away: %v", err)
+	}
+	return without
+}
+
 // So is one where the kernel gives no namespaces.
 func TestBareJob(t *testing.T) {
 	t.Parallel()
-	without := []string{"unshare", "--user", "--map-root-user", "sh", "-c", `echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"`, "sh"}
-	if isBare(t) { // as in a container
-		without = nil
-	} else if err := exec.Command(without[0], append(without[1:], "true")...).Run(); err != nil {
-		t.Skipf("no way here to take namespaces away: %v", err)
-	}
+	without := withoutNamespaces(t)
 	dir, keys, temp := t.TempDir(), t.TempDir(), t.TempDir()
 	for path, text := range map[string]string{keys + "/key": "SECRET-7f3a", dir + "/.git/config": "[core]\n", dir + "/train.py": `
 import os, socket, tempfile
