@@ -15,14 +15,15 @@ const crowdEvery = 20 * time.Millisecond
 
 // limitCrowd ends a command that makes too many processes: outside of a namespace
 // the kernel does not count those of root, and all of another user's. How many the
-// machine has is one call; when it has so many more, the command's are counted.
+// machine has is one call; when they have become more, the command's are counted,
+// for others may have ended meanwhile.
 func (h *helper) limitCrowd() (stop func()) {
 	var now unix.Sysinfo_t
 	most := h.setup.Rules.Limits.Processes
 	if most == 0 || !h.on(layerLimits) || unix.Sysinfo(&now) != nil {
 		return func() {}
 	}
-	least := uint64(now.Procs)
+	least, counted := uint64(now.Procs), uint64(now.Procs)
 	ended, counting := make(chan struct{}), sync.WaitGroup{}
 	counting.Go(func() {
 		tick := time.NewTicker(crowdEvery)
@@ -36,8 +37,13 @@ func (h *helper) limitCrowd() (stop func()) {
 			if unix.Sysinfo(&now) != nil {
 				continue
 			}
-			if least = min(least, uint64(now.Procs)); uint64(now.Procs) > least+most {
-				least = h.thin(most, uint64(now.Procs)-least, uint64(now.Procs))
+			all := uint64(now.Procs)
+			if least, counted = min(least, all), min(counted, all); all <= counted+most/16 {
+				continue
+			}
+			counted = all
+			if crowd(most/2, all-least) > most/2 {
+				h.thin(most, all-least)
 			}
 		}
 	})
@@ -45,20 +51,18 @@ func (h *helper) limitCrowd() (stop func()) {
 }
 
 // thin counts the processes of the command, which stand still meanwhile, and ends
-// them if they are more than most. It returns how many of all are not the command's.
-func (h *helper) thin(most, more, all uint64) uint64 {
+// them if they are more than most.
+func (h *helper) thin(most, more uint64) {
 	_ = h.keeper.signal(unix.SIGSTOP) // else more are made than counted
-	n := crowd(most, more)
-	if n > most {
-		_ = h.keeper.signal(unix.SIGKILL) // it is tried again
-		return all - min(more, all)
+	if crowd(most, more) > most {
+		_ = h.keeper.signal(unix.SIGKILL)
+		return
 	}
 	_ = h.keeper.signal(unix.SIGCONT)
-	return all - min(n, all)
 }
 
 // crowd counts the processes and threads that came of this process, which adopts
-// what its descendants leave, up to a little over most. Where the kernel does not
+// what its descendants leave, and stops counting above most. Where the kernel does not
 // list children it is as many as the machine has more.
 func crowd(most, more uint64) uint64 {
 	self := filepath.Join("/proc", "self")
