@@ -51,9 +51,10 @@ func jobRules(cfg *config.Config) func(dir string) (*confine.Rules, error) {
 	}
 	return func(dir string) (*confine.Rules, error) {
 		rules, err := confinement(cfg, dir)
-		_ = cachesOf(cfg).Make()                                             // a job fetches itself what it does not find
-		rules.Network, rules.GPUs = cfg.Network.Jobs == config.JobsAll, true // a job that asks for no GPU gets none
-		rules = rules.Settle()                                               // it may be long before the job begins
+		_ = cachesOf(cfg).Make() // a job fetches itself what it does not find
+		rules.Network = cfg.Network.Jobs == config.JobsAll
+		rules.GPUs = true      // a job that asks for none gets none
+		rules = rules.Settle() // it may be long before the job begins
 		return &rules, err
 	}
 }

@@ -36,8 +36,9 @@ func (a *App) checks() checks {
 	}}}
 }
 
-// Check looks at a job that would run as quoted.
-func (c checks) Check(ctx context.Context, spec job.Spec, q job.Quote, waivers map[string]string) (preflight.Report, error) {
+// Check looks at jobs that would run as quoted: one, or those of a sweep.
+func (c checks) Check(ctx context.Context, specs []job.Spec, q job.Quote, waivers map[string]string) (preflight.Report, error) {
+	spec := specs[0]
 	mayRead := func(name string) error { return c.mayRead(filepath.Join(spec.Dir, name)) }
 	if err := mayRead(spec.Script); err != nil {
 		return preflight.Report{}, err
@@ -45,7 +46,7 @@ func (c checks) Check(ctx context.Context, spec job.Spec, q job.Quote, waivers m
 	packages := filepath.Join(c.cfg.Paths.Cache, "packages")
 	python := preflight.Interpreter{Wall: c.wall(ctx, packages)}
 	r := preflight.Request{
-		Spec: spec, Offer: q.Offer, Jobs: q.Jobs, Waivers: waivers, Remote: !c.sees(q.Backend),
+		Spec: spec, Others: specs[1:], Offer: q.Offer, Jobs: q.Jobs, Waivers: waivers, Remote: !c.sees(q.Backend),
 		Python: python, Earlier: c.history, MayRead: mayRead,
 	}
 	if !r.Remote {

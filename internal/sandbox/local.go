@@ -165,6 +165,9 @@ func readable(err error, path string) error {
 // WriteFile implements Sandbox. It goes through os.Root, so that no symbolic
 // link leads out of the workspace, and keeps the mode of a file that exists.
 func (l Local) WriteFile(ctx context.Context, path string, data []byte) (Kept, error) {
+	if err := whole(path); err != nil {
+		return Kept{}, fmt.Errorf("write %q: %w", path, err)
+	}
 	abs, _ := l.Resolve(path)
 	rel, err := filepath.Rel(l.Dir, abs)
 	if err != nil || !filepath.IsLocal(rel) {
