@@ -225,7 +225,7 @@ func (s *shim) choose(ctx context.Context) (err error) {
 	if s.record.Rules.Bare, err = confine.Bare(ctx, s.record.Cell...); err != nil {
 		return fmt.Errorf("confine job: %w", err)
 	}
-	return s.chooseNetwork()
+	return nil
 }
 
 // shield returns what puts back what a confined job may not change.
