@@ -29,14 +29,15 @@ import (
 const nvidiaSMI = "nvidia-smi"
 
 // localJobs are the jobs of this machine.
-func localJobs(cfg *config.Config) (local.Backend, error) {
+func localJobs(cfg *config.Config, granted *openings) (local.Backend, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return local.Backend{}, fmt.Errorf("find this program: %w", err)
 	}
+	rules := jobRules(cfg)
 	return local.Backend{
-		Dir: filepath.Join(cfg.Paths.State, "jobs"), Shim: []string{exe, ShimCommand}, Env: cfg.Environ(), Secret: jobSecret(cfg),
-		Rules: jobRules(cfg), Cell: []string{exe, ConfinedCommand}, NvidiaSMI: apart(cfg, nvidiaSMI),
+		Dir: filepath.Join(cfg.Paths.State, "jobs"), Shim: []string{exe, ShimCommand}, Env: commandEnv(cfg, rules != nil), Secret: secretHere(cfg),
+		Rules: rules, Way: jobWay(cfg, granted), HubToken: hubToken(cfg), Cell: []string{exe, ConfinedCommand}, NvidiaSMI: apart(cfg, nvidiaSMI),
 	}, nil
 }
 
@@ -64,6 +65,19 @@ func jobSecret(cfg *config.Config) func(string) (string, bool) {
 			}
 		}
 		return value, value != ""
+	}
+}
+
+// secretHere is that for jobs of this machine, which alone reach the embedded Hub:
+// its token is the one of the Hub that was chosen.
+func secretHere(cfg *config.Config) func(string) (string, bool) {
+	elsewhere := jobSecret(cfg)
+	return func(name string) (string, bool) {
+		if name != "HF_TOKEN" || !slices.Contains(cfg.JobSecrets, name) || (&App{cfg: cfg}).hubChoice() != LocalHub {
+			return elsewhere(name)
+		}
+		key, err := hubKey(cfg)
+		return key, err == nil
 	}
 }
 
@@ -280,8 +294,7 @@ func (a *App) dashboard(space string) (address, token string) {
 	if t, ok := a.keyring(publicHub).Find(); ok {
 		token = t.Value
 	}
-	host := strings.ToLower(strings.NewReplacer("/", "-", ".", "-", "_", "-").Replace(space))
-	return "https://" + host + ".hf.space", token
+	return "https://" + spaceHost(space), token
 }
 
 // scheduling is the tool for scheduled jobs, nil without an account on a Hub

@@ -30,27 +30,26 @@ func Bare(ctx context.Context, program ...string) (bool, error) {
 // Enter lets the process that attr starts put up walls by Become. It is for
 // programs that outlive the one who starts them, and keep their place among its
 // processes: the walls are those of a cell but for the view of processes, which
-// they see and cannot touch, and with the network of the machine. Without
-// namespaces there is nothing to let.
+// they see and cannot touch. Without namespaces there is nothing to let.
 func (r Rules) Enter(attr *syscall.SysProcAttr) {
 	if r.Bare {
 		return
 	}
-	in := namespaces(Rules{Network: true}, []string{layerProcesses})
+	in := namespaces(Rules{Network: r.Network}, []string{layerProcesses})
 	attr.Cloneflags |= in.Cloneflags
 	attr.UidMappings, attr.GidMappings = in.UidMappings, in.GidMappings
 	attr.GidMappingsEnableSetgroups, attr.AmbientCaps = in.GidMappingsEnableSetgroups, in.AmbientCaps
 }
 
 // Become puts up the walls around this process, which Enter let, and becomes
-// the program, with the environment that was Wrapped. It returns only with an
-// error.
+// the program, with the environment that was Wrapped. Without namespaces it stays
+// and watches the program, which is its child, and ends as that does. It returns
+// only with an error.
 func Become(rules Rules, argv []string) error {
 	runtime.LockOSThread() // this thread is what the program will be
 	if err := wear(); err != nil {
 		return err
 	}
-	rules.Network = true
 	rules = rules.real()
 	if rules.Bare {
 		if err := rules.holdsBare(); err != nil {
@@ -58,7 +57,7 @@ func Become(rules Rules, argv []string) error {
 		}
 	}
 	rules = rules.withSockets()
-	h := &helper{setup: setup{Rules: rules, Off: []string{layerProcesses}, Landlock: landlockVersion(), Bare: rules.Bare, Stays: true}}
+	h := &helper{setup: setup{Rules: rules, Off: []string{layerProcesses}, Landlock: landlockVersion(), Proxy: rules.Exit > 0 && !rules.Bare, Bare: rules.Bare}}
 	least := landlockLeast
 	if rules.Bare {
 		least = landlockBare
@@ -73,8 +72,13 @@ func Become(rules Rules, argv []string) error {
 	if dir, err = filepath.EvalSymlinks(dir); err != nil {
 		return fmt.Errorf("find the working folder: %w", err)
 	}
-	if _, err = h.prepare(); err != nil {
+	listeners, err := h.prepare()
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	proxy, err := h.wayOut(listeners)
+	if err != nil {
+		return fmt.Errorf("open the way out: %w", err)
 	}
 	if err := os.Chdir(dir); err != nil { // what was the folder is covered now
 		return fmt.Errorf("go to the working folder: %w", err)
@@ -86,12 +90,18 @@ func Become(rules Rules, argv []string) error {
 	if err := unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return fmt.Errorf("keep open files from the program: %w", err)
 	}
-	if err := h.restrict(); err != nil {
-		return err
-	}
 	env := insideEnviron(os.Environ())
 	if rules.Bare {
 		env = rules.bareEnviron(os.Environ())
+	}
+	if proxy != "" {
+		env = rules.withProxy(env, proxy)
+	}
+	if rules.Bare {
+		return errors.Join(errors.New("start the program"), h.stay(path, argv, env))
+	}
+	if err := h.restrict(); err != nil {
+		return err
 	}
 	return errors.Join(errors.New("start the program"), syscall.Exec(path, argv, env))
 }

@@ -38,6 +38,7 @@ func (c *Cells) Run(ctx context.Context, cmd Command) (Result, error) {
 	if dir, err := filepath.EvalSymlinks(cmd.Dir); err == nil {
 		cmd.Dir = dir
 	}
+	found := c.survey(&rules)
 	before := rules.watch()
 	cell, err := c.take(rules.look())
 	if err == nil && cell == nil {
@@ -60,7 +61,7 @@ func (c *Cells) Run(ctx context.Context, cmd Command) (Result, error) {
 	} else {
 		c.give(cell)
 	}
-	return Result{Code: code, Notes: append(restore(), c.firstBare()...)}, err
+	return Result{Code: code, Notes: slices.Concat(restore(), found(), c.firstBare())}, err
 }
 
 // startNamed makes a cell in namespaces.
@@ -120,8 +121,15 @@ func namespaces(rules Rules, off []string) *syscall.SysProcAttr {
 	attr.UidMappings, attr.GidMappings = identity("/proc/self/uid_map", os.Geteuid()), identity("/proc/self/gid_map", os.Getegid())
 	// Starting a program takes these from all users but 0. No command gets them.
 	attr.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_SETPCAP}
-	attr.GidMappingsEnableSetgroups = os.Geteuid() == 0
+	attr.GidMappingsEnableSetgroups = os.Geteuid() == 0 && setsGroups()
 	return attr
+}
+
+// setsGroups reports whether the namespace that this process is in lets root of
+// one below set its groups: what is denied once stays so below.
+func setsGroups() bool {
+	said, err := os.ReadFile("/proc/self/setgroups")
+	return err == nil && strings.TrimSpace(string(said)) == "allow"
 }
 
 // identity maps each id to itself: all that there are for root, else one.

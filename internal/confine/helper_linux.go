@@ -28,7 +28,6 @@ type setup struct {
 	Landlock int      // version
 	Proxy    bool     // a listener is wanted
 	Bare     bool     // there are no namespaces
-	Stays    bool     // this process becomes the command, and so watches nothing
 	Door     *key     // to the proxy, for a bare cell
 }
 
@@ -175,21 +174,25 @@ func (h *helper) closeDescriptors() error {
 	return nil
 }
 
-// listen makes the listener of the proxy.
+// listen makes the listener of the proxy, and those of bridges.
 func (h *helper) listen() ([]*os.File, error) {
 	if !h.setup.Proxy {
 		return nil, nil
 	}
-	l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		return nil, fmt.Errorf("listen for commands: %w", err)
+	var all []*os.File
+	for _, port := range append([]int{0}, h.setup.Rules.Bridges...) {
+		l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+		if err != nil {
+			return nil, fmt.Errorf("listen for commands: %w", err)
+		}
+		f, err := l.File()
+		err = errors.Join(err, l.Close()) // its copy goes out
+		if err != nil {
+			return nil, fmt.Errorf("listen for commands: %w", err)
+		}
+		all = append(all, f)
 	}
-	defer func() { _ = l.Close() }() // its copy goes out
-	f, err := l.File()
-	if err != nil {
-		return nil, fmt.Errorf("listen for commands: %w", err)
-	}
-	return []*os.File{f}, nil
+	return all, nil
 }
 
 // run starts the command, waits for it and ends all that is left of it.
@@ -231,14 +234,18 @@ func (h *helper) start(c Command) (pid int, err error) {
 		defer close(done)
 		runtime.LockOSThread() // and never unlocked, so that the thread ends here
 		if err = h.restrict(); err == nil {
-			pid, err = h.exec(c, &syscall.SysProcAttr{Setsid: true})
+			pid, err = h.exec(c.Path, c.Args, h.attr(c, &syscall.SysProcAttr{Setsid: true}))
 		}
 	}()
 	<-done
 	return pid, err
 }
 
-func (h *helper) exec(c Command, attr *syscall.SysProcAttr) (int, error) {
+func (h *helper) attr(c Command, sys *syscall.SysProcAttr) *syscall.ProcAttr {
+	return &syscall.ProcAttr{Dir: c.Dir, Env: c.Env, Files: []uintptr{h.null.Fd(), c.Output.Fd(), c.Output.Fd()}, Sys: sys}
+}
+
+func (h *helper) exec(path string, argv []string, attr *syscall.ProcAttr) (int, error) {
 	if h.on(layerLimits) {
 		widen, err := narrow(h.setup.Rules.Limits)
 		if err != nil {
@@ -246,11 +253,7 @@ func (h *helper) exec(c Command, attr *syscall.SysProcAttr) (int, error) {
 		}
 		defer widen()
 	}
-	pid, err := syscall.ForkExec(c.Path, c.Args, &syscall.ProcAttr{
-		Dir: c.Dir, Env: c.Env,
-		Files: []uintptr{h.null.Fd(), c.Output.Fd(), c.Output.Fd()},
-		Sys:   attr,
-	})
+	pid, err := syscall.ForkExec(path, argv, attr)
 	if err != nil {
 		return -1, fmt.Errorf("start command: %w", err)
 	}
@@ -272,7 +275,7 @@ func (h *helper) restrict() error {
 			return err
 		}
 	}
-	if h.on(layerSeccomp) && (!h.setup.Bare || h.setup.Stays) { // whose filter has a watcher
+	if h.on(layerSeccomp) && !h.setup.Bare { // whose filter has a watcher
 		return h.calls.install()
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -110,7 +111,9 @@ func TestLockedPathsAreNotWritten(t *testing.T) {
 	link(t, ".git/hooks", in("hooks"))
 	link(t, ".git", in("g"))
 	link(t, ".", in("here"))
+	write(t, in("bare/HEAD"), "ref: refs/heads/main")
 	for _, path := range []string{
+		"a/sub/.git/hooks/pre-commit", "a/sub/.git/config", "a/sub/.git", "a/sub/.GIT/modules/x/config", "a/.husky/pre-commit", "new/HEAD", "bare/config", "bare/hooks/pre-commit", "here/a/.git/hooks/x",
 		".git/hooks/pre-commit", ".git/hooks/post-commit", ".git/hooks/deeper/x", ".git/config", "./.git/../.git/config", ".GIT/Hooks/pre-push", in(".git/config"),
 		".ml-intern/config.yaml", ".ml-intern/hooks/x.sh", ".ml-intern", ".vscode/tasks.json", ".envrc", ".bashrc",
 		"hooks/pre-commit", "g/hooks/pre-commit", "g/config", "here/.git/config", "here/here/.ml-intern/config.yaml", ".env", "here/.env",
@@ -127,7 +130,7 @@ func TestLockedPathsAreNotWritten(t *testing.T) {
 	if _, err := os.Lstat(in(".ml-intern")); err == nil {
 		t.Error(".ml-intern was made")
 	}
-	for _, path := range []string{"src/deep/er/train.py", ".gitignore", ".github/workflows/ci.yml", "here/ok.txt", "x.git/config"} {
+	for _, path := range []string{"src/deep/er/train.py", ".gitignore", ".github/workflows/ci.yml", "here/ok.txt", "x.git/config", "conf/config", "src/hooks/use.ts", "a/sub/.git/info/exclude"} {
 		if _, err := l.WriteFile(t.Context(), path, []byte("x")); err != nil {
 			t.Errorf("%s: %v", path, err)
 		}
@@ -170,5 +173,39 @@ func TestLinksThatChange(t *testing.T) {
 		if names, err := filepath.Glob(filepath.Join(dir, "pwned*")); err != nil || len(names) > 0 {
 			t.Errorf("%s was written: %s", dir, strings.Join(names, ", "))
 		}
+	}
+}
+
+// What this process has open, and what has no name any more, is read through no
+// link of the kernel.
+func TestOpenFilesAreNotRead(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("there is no /proc")
+	}
+	l, home := den(t)
+	path := filepath.Join(home, "gone")
+	write(t, path, "KEY")
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	fd := strconv.Itoa(int(f.Fd()))
+	link(t, "/proc/self/fd", filepath.Join(l.Dir, "fds"))
+	for _, p := range []string{"/dev/fd/" + fd, "fds/" + fd, "/proc/self/fd/" + fd, "notes.txt\x00", "a\x00/../notes.txt"} {
+		if data, err := l.ReadFile(t.Context(), p, 100); err == nil {
+			t.Errorf("%q holds %q", p, data)
+		}
+	}
+	if _, err := l.WriteFile(t.Context(), "a\x00/../b", []byte("x")); err == nil {
+		t.Error("a path with a NUL was written")
+	}
+	link(t, "notes.txt", filepath.Join(l.Dir, "plain"))
+	if data, err := l.ReadFile(t.Context(), "plain", 100); err != nil || string(data) != "mine" {
+		t.Errorf("through a plain link: %q, %v", data, err)
 	}
 }

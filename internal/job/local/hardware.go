@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"ml-intern/internal/durable"
 	"ml-intern/internal/job"
 )
 
@@ -67,7 +68,7 @@ func (b Backend) machine(ctx context.Context) machine {
 	}
 	m.Words = strings.Join(parts, ", ")
 	if data, err := json.Marshal(m); err == nil {
-		_ = writeFile(path, data) // it is asked again
+		_ = durable.Replace(path, data) // it is asked again
 	}
 	return m.seenBy(b.env())
 }
@@ -246,6 +247,17 @@ func (b Backend) inUse() (used grant, err error) {
 		}
 	}
 	return used, err
+}
+
+// asksGPU reports whether a job asked for a GPU, by its hardware or by the
+// variable that tells a library which of them to take.
+func asksGPU(n need, spec job.Spec) bool {
+	for _, name := range []string{"CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"} {
+		if spec.Env[name] != "" {
+			return true
+		}
+	}
+	return n.GPUs > 0
 }
 
 // need is what the spec's hardware comes to here. A flavor is all of it; a GPU

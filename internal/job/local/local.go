@@ -66,9 +66,16 @@ type Backend struct {
 
 	// Rules are those by which the jobs of a folder are confined, nil for not at
 	// all, and Cell the arguments that run this program as one that confines
-	// itself. With Rules nil no job is confined.
+	// itself. With Rules nil no job is confined. GPUs that they give are for those
+	// jobs that ask for one.
 	Rules func(dir string) (*confine.Rules, error)
 	Cell  []string
+
+	// Way says what a confined job may reach whose Rules leave it no network of
+	// the machine; nil, or a nil answer, for nothing. HubToken is the token for its
+	// Hub, which its shim keeps from it; may be nil.
+	Way      func(spec job.Spec) *Way
+	HubToken func() string
 
 	self string // the job that this process is the shim of
 }
@@ -176,10 +183,8 @@ func (b Backend) settleQueued(ctx context.Context, f folder) error {
 	if _, err := f.read(specFile, &rec); err != nil {
 		return err
 	}
-	if _, err := os.Lstat(b.queued(rec)); errors.Is(err, fs.ErrNotExist) && !b.hasGrant(rec.ID) {
-		if err := b.enqueue(rec); err != nil { // as after a power cut
-			return err
-		}
+	if err := b.putBack(rec); err != nil {
+		return err
 	}
 	switch {
 	case f.has(cancelFile):
@@ -193,6 +198,15 @@ func (b Backend) settleQueued(ctx context.Context, f folder) error {
 		return b.startShim(ctx, f)
 	}
 	return b.look(ctx)
+}
+
+// putBack gives a job that has neither a place in the queue nor a grant its
+// place again, as after a power cut.
+func (b Backend) putBack(rec record) error {
+	if _, err := os.Lstat(b.queued(rec)); !errors.Is(err, fs.ErrNotExist) || b.hasGrant(rec.ID) {
+		return nil
+	}
+	return b.enqueue(rec)
 }
 
 // Find implements job.Backend.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"ml-intern/internal/durable"
 	"ml-intern/internal/job"
 	"ml-intern/internal/sandbox"
 )
@@ -136,7 +137,11 @@ func (b Backend) prepare(ctx context.Context, f folder, id string, spec job.Spec
 		if rec.Rules, err = b.Rules(spec.Dir); err != nil {
 			return err
 		}
+		rec.Rules.GPUs = rec.Rules.GPUs && asksGPU(wants, spec)
 		rec.Cell = b.Cell
+		if b.Way != nil {
+			rec.Way = b.Way(spec)
+		}
 	}
 	if err := os.Mkdir(string(f), 0o700); err != nil {
 		return err
@@ -166,7 +171,7 @@ func (b Backend) accept(ctx context.Context, written folder, label string) (fold
 			return b.folder(other), err
 		}
 		// Until the job it names is there, the label is free.
-		if err := writeFile(b.labelPath(label), []byte(id)); err != nil {
+		if err := durable.Replace(b.labelPath(label), []byte(id)); err != nil {
 			return "", fmt.Errorf("claim label: %w", err)
 		}
 	}
@@ -181,7 +186,7 @@ func (b Backend) accept(ctx context.Context, written folder, label string) (fold
 	if err := os.Rename(string(written), string(accepted)); err != nil {
 		return "", fmt.Errorf("accept job: %w", err)
 	}
-	return accepted, syncDir(filepath.Dir(string(accepted)))
+	return accepted, durable.SyncDir(filepath.Dir(string(accepted)))
 }
 
 // claimed returns the job that has a label, or job.ErrNotFound.
