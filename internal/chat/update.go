@@ -1,0 +1,102 @@
+package chat
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"ml-intern/internal/approval"
+	"ml-intern/internal/ledger"
+	"ml-intern/internal/session"
+)
+
+// An Update is one thing to show. Exactly one field is set.
+type Update struct {
+	Event  *session.Event // saved, or live: a Chunk or a Log
+	Ask    *Ask           // a person must decide
+	State  *State         // how things stand; sent whenever it changed
+	Opened *Opened        // another session is shown from now on
+	Ran    *Ran           // a command of the person's own, "!ls"
+	Notice string         // a word of the program to the person that is no event
+}
+
+// Opened says that a session is shown from now on, with all that was before.
+type Opened struct {
+	ID     string // "" until the first prompt of a new one is said
+	Events []session.Event
+}
+
+// Ran is how a command stands that the person runs themselves. Its lines come
+// one by one; the last Update of it is Done and has the exit status.
+type Ran struct {
+	ID      int    // the same in all updates of one command
+	Command string // as it was typed, without the "!"
+	Line    string // one line of output; "" in the first and the last update
+	Done    bool
+	Code    int    // its exit status, when Done
+	Err     string // why it could not be run, "" if it was
+}
+
+// A Phase is what a conversation does.
+type Phase string
+
+// The phases.
+const (
+	Idle     Phase = "idle"
+	Working  Phase = "working"
+	Waiting  Phase = "waiting" // for jobs; no model call is made
+	Asking   Phase = "asking"  // a person must decide
+	Stopping Phase = "stopping"
+)
+
+// A State is how things stand.
+type State struct {
+	Phase        Phase
+	Since        time.Time // when the phase began
+	Session      string    // "" until the first prompt is said
+	Title        string
+	Dir          string
+	Model        string
+	Effort       string // "" for the model's own default
+	Mode         string // of approval
+	Confinement  string // in a word or two; "UNCONFINED" if commands are not
+	Hub          string // an address, or "local"
+	Context      int    // tokens of the transcript, about; 0 unknown
+	Window       int    // that fit the model; 0 unknown
+	Spent        ledger.Amount
+	Cap          ledger.Amount
+	Running      float64  // dollars of what runs, at its limit; part of Spent
+	Queue        []string // prompts that wait for the end of the turn, in order
+	Held         bool     // the queue waits for the person: the last turn failed or was stopped
+	Steers       []string // said now, and not yet delivered
+	Waits        []string // what the turn waits for, in words
+	Retry        string   // "429, again in 12 s"; "" for none
+	Interrupted  string   // why the last turn has no answer, "" if it has; /retry goes on with it
+	CommandsBusy int      // commands of the person's own that run
+}
+
+// An Ask is a question to a person about calls of one step. The turn goes on
+// when it is answered, or stopped.
+type Ask struct {
+	Requests []approval.Request
+
+	edit   func(i int, args string) (approval.Request, error)
+	once   sync.Once
+	answer chan []approval.Decision // of one
+}
+
+// Answer gives one decision for each request. Only the first answer counts.
+func (a *Ask) Answer(decisions []approval.Decision) {
+	a.once.Do(func() { a.answer <- decisions })
+}
+
+// Edited is request i with other arguments, as it would be judged: with its
+// cost and what it reaches, and the change or script in full. It fails if the
+// tool would not take the arguments, or the policy refuses such a call. Put the
+// arguments into the Decision to allow it.
+func (a *Ask) Edited(i int, args string) (approval.Request, error) {
+	if a.edit == nil || i < 0 || i >= len(a.Requests) {
+		return approval.Request{}, errors.New("this call cannot be changed")
+	}
+	return a.edit(i, args)
+}
