@@ -214,6 +214,7 @@ type Compact struct {
 	Keep      int      `json:"keep"`
 	Longest   int      `json:"longest,omitempty"` // bytes that one part of what is kept may have; 0 for no limit
 	Refused   int      `json:"refused,omitempty"` // tokens that the provider had refused as too many
+	Asked     bool     `json:"asked,omitempty"`   // by the person, between two turns
 
 	Model string        `json:"model,omitempty"` // that wrote the summary
 	Usage llm.Usage     `json:"usage"`
@@ -233,5 +234,5 @@ func (e Event) Live() bool { return e.Chunk != nil || e.Log != nil }
 // Aside reports whether the event is no part of the conversation: the model
 // is not told, and nothing waits for it.
 func (e Event) Aside() bool {
-	return e.Notice != nil || e.Charged != nil || e.Checkpointed != nil || e.Chose != nil
+	return e.Notice != nil || e.Charged != nil || e.Checkpointed != nil || e.Chose != nil || e.Compact != nil && e.Compact.Asked
 }
