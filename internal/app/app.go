@@ -176,47 +176,6 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 	return &Conversation{Session: s, Agent: ag, app: a, release: release}, nil
 }
 
-// find completes a beginning of a session id.
-func (a *App) find(ctx context.Context, prefix string) (string, error) {
-	for _, err := range a.store.Load(ctx, prefix, 0) {
-		return prefix, err // it is the whole id
-	}
-	sessions, err := a.store.List(ctx)
-	if err != nil {
-		return "", fmt.Errorf("list sessions: %w", err)
-	}
-	var found []string
-	for _, s := range sessions {
-		if s.ID == prefix {
-			return prefix, nil
-		}
-		if strings.HasPrefix(s.ID, prefix) && s.Parent == "" {
-			found = append(found, s.ID)
-		}
-	}
-	switch len(found) {
-	case 1:
-		return found[0], nil
-	case 0:
-		return "", fmt.Errorf("session %q: %w; ml-intern sessions ls shows all", prefix, session.ErrNotFound)
-	}
-	return "", fmt.Errorf("%w: %d sessions begin with %q: %s", ErrUsage, len(found), prefix, strings.Join(found, ", "))
-}
-
-// Latest is the id of the newest session in the workspace or a folder below.
-func (a *App) Latest(ctx context.Context) (string, error) {
-	sessions, err := a.store.List(ctx)
-	if err != nil {
-		return "", fmt.Errorf("list sessions: %w", err)
-	}
-	for _, s := range sessions {
-		if rel, err := filepath.Rel(a.cfg.Dir, s.Dir); err == nil && filepath.IsLocal(rel) && s.Parent == "" {
-			return s.ID, nil
-		}
-	}
-	return "", fmt.Errorf("%w: no session was started in %s; ml-intern sessions ls shows all", session.ErrNotFound, a.cfg.Dir)
-}
-
 // A Conversation is a session with the agent that works on it. Close it.
 type Conversation struct {
 	Session *session.Session
@@ -409,18 +368,6 @@ func safeName(id string) string {
 		return '_'
 	}, id)
 	return clean[:min(len(clean), 100)]
-}
-
-// Sessions lists the sessions, latest first.
-func (a *App) Sessions(ctx context.Context) ([]session.Summary, error) { return a.store.List(ctx) }
-
-// Log loads a session to look at, without taking its lease.
-func (a *App) Log(ctx context.Context, id string) (*session.Session, error) {
-	id, err := a.find(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return session.Open(ctx, a.store, id)
 }
 
 // RunningJobs lists the ids of a session's jobs that have not ended. With an

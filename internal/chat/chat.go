@@ -49,6 +49,7 @@ type Chat struct {
 	app   *app.App          // nil until it can be opened
 	conv  *app.Conversation // nil until the first prompt of a new session
 	shown int64             // the last event that was shown
+	title string            // of the session
 
 	mu       sync.Mutex // of what follows
 	state    State
@@ -301,7 +302,7 @@ func resume(ctx context.Context, a *app.App, opts Options) (conv *app.Conversati
 
 // adopt has the conversation speak to this person.
 func (c *Chat) adopt(conv *app.Conversation) {
-	c.conv = conv
+	c.conv, c.title = conv, titleOf(conv.Session)
 	conv.Agent.Approver = asker{c}
 	conv.Listen(c.inbox)
 	c.mu.Lock()

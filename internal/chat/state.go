@@ -3,7 +3,6 @@ package chat
 import (
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 
 	"ml-intern/internal/app"
@@ -57,6 +56,9 @@ func (c *Chat) watch(ev session.Event) {
 	}
 	c.mu.Unlock()
 	switch {
+	case ev.Renamed != nil, ev.Prompt != nil && c.title == "":
+		c.title = titleOf(c.conv.Session)
+		c.describe()
 	case ev.Reply != nil, ev.Result != nil, ev.Compact != nil, ev.Cleared != nil, ev.Charged != nil, ev.Settled != nil,
 		ev.Reserved != nil, ev.Switched != nil, ev.Started != nil:
 		c.describe()
@@ -89,7 +91,7 @@ func (c *Chat) describe() {
 	}
 	log, ag := c.conv.Session, c.conv.Agent
 	opened := log.Opened()
-	s.Session, s.Dir, s.Title = log.ID, opened.Dir, title(log)
+	s.Session, s.Dir, s.Title = log.ID, opened.Dir, c.title
 	info := ag.Models[0].Info()
 	if over := log.Model(); over != "" && s.Phase != Idle {
 		for _, m := range ag.Models {
@@ -120,13 +122,11 @@ func first(chosen, before string) string {
 	return chosen
 }
 
-// title is the first line of the first prompt.
-func title(s *session.Session) string {
+// titleOf is what the session is called.
+func titleOf(s *session.Session) string {
+	var sum session.Summary
 	for _, ev := range s.Events() {
-		if ev.Prompt != nil {
-			line, _, _ := strings.Cut(strings.TrimSpace(ev.Prompt.Text), "\n")
-			return line
-		}
+		sum.Add(ev)
 	}
-	return ""
+	return sum.Title
 }
