@@ -87,6 +87,7 @@ func Open(ctx context.Context, cfg *config.Config, opts Options) (*Chat, error) 
 		cfg: &own, updates: make(chan Update), out: make(chan parcel), dirty: make(chan struct{}, 1), closed: make(chan struct{}),
 		kick: make(chan struct{}, 1), started: make(chan struct{}), turn: make(chan struct{}, 1),
 	}
+	c.setPhase(Idle)
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
 	if opts.Resume != "" || opts.Continue {
 		if err := c.reopen(c.ctx, opts); err != nil {

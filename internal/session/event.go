@@ -241,5 +241,5 @@ func (e Event) Live() bool { return e.Chunk != nil || e.Log != nil }
 // is not told, and nothing waits for it.
 func (e Event) Aside() bool {
 	return e.Notice != nil || e.Charged != nil || e.Checkpointed != nil || e.Renamed != nil || e.Chose != nil ||
-		e.Compact != nil && e.Compact.Asked
+		e.Compact != nil && e.Compact.Asked || e.Reserved != nil && e.Reserved.For == ForSummary || e.Settled != nil && e.Settled.For == ForSummary
 }
