@@ -42,15 +42,11 @@ func (c *Chat) choose(chose session.Chose) error {
 	c.mu.Unlock()
 	err := c.alone(func() error {
 		if c.conv == nil { // the session begins with it
-			if chose.Model != "" {
-				if err := c.app.Close(); err != nil {
-					return err
-				}
-				c.setApp(nil)
-				return c.open(c.ctx)
+			if err := c.app.Close(); err != nil {
+				return err
 			}
-			c.describe()
-			return nil
+			c.setApp(nil)
+			return c.open(c.ctx)
 		}
 		if err := c.settleChoices(c.ctx); err != nil {
 			return err
