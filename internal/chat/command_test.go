@@ -179,7 +179,9 @@ func TestLook(t *testing.T) {
 		}
 	}
 	g.Say("go")
-	g.until("the command", func(u chat.Update) bool { return u.Event != nil && u.Event.Started != nil && strings.Contains(g.words(), "result") })
+	g.until("the command", func(u chat.Update) bool {
+		return u.Event != nil && u.Event.Started != nil && strings.Contains(g.words(), "result")
+	})
 	for line, want := range map[string]string{
 		"/plan": "**look** (now)", "/cost": "| step | openai/test | 2 |", "/context": "results of tools", "/tools": "| bash | executes |",
 	} {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ml-intern/internal/approval"
+	"ml-intern/internal/instruction"
 	"ml-intern/internal/ledger"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/tool"
@@ -54,6 +55,8 @@ type Opened struct {
 	Hub     string `json:"hub"`              // URL, or "local"
 	Version string `json:"version"`          // of ml-intern
 	Parent  string `json:"parent,omitempty"` // the session that this one works for, as a sub-agent
+
+	Instructions []instruction.File `json:"instructions,omitempty"` // as they were when it began: they stay in what the model reads first
 }
 
 // Prompt is what the person said.
