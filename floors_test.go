@@ -22,7 +22,8 @@ ledger:
 secret:
 instruction:
 hook:
-confine:
+confine/gitdir:
+confine:        confine/gitdir
 caches:
 fetch:
 hfdocs:         fetch

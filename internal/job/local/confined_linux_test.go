@@ -178,7 +178,7 @@ func TestConfinedEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := newBackend(t)
-	b.UV = program(t, "uv", `cat `+keys+`/key; { echo x > `+keys+`/new; } && echo ESCAPED;
+	b.UV = program(t, "uv", `cat `+keys+`/key; { echo x > `+keys+`/new; } && echo ESCAPED; echo "uv goes out by $HTTPS_PROXY"
 [ -n "$UV_PYTHON_INSTALL_DIR" ] || { echo "failed to install Python: Read-only file system (os error 30)"; exit 2; }
 echo x > "$UV_PYTHON_INSTALL_DIR/python"
 case "$*" in *--dry-run*) echo " + evil==1.0"; exit 0;; esac
@@ -190,6 +190,7 @@ mkdir -p "$VIRTUAL_ENV/bin" && printf '#!/bin/sh\necho ran in it "$MINE"\n' > "$
 	if err := os.WriteFile(filepath.Join(dir, "train.py"), []byte("print(1)"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	b.Way = func(job.Spec) *local.Way { return &local.Way{Allow: []string{"pypi.org"}} }
 	var seen strings.Builder
 	b.Cell = append([]string{"sh", "-c", `env > ` + keys + `/env; exec "$@"`, "sh"}, b.Cell...)
 	status, err := b.Submit(t.Context(), job.Spec{Dir: dir, Script: "train.py", Dependencies: []string{"evil"}, Env: map[string]string{"MINE": "seen only inside"}})
@@ -206,7 +207,8 @@ mkdir -p "$VIRTUAL_ENV/bin" && printf '#!/bin/sh\necho ran in it "$MINE"\n' > "$
 		}
 		seen.WriteString(line.Text + "\n")
 	}
-	if text := seen.String(); ended[0].State != job.Succeeded || strings.Contains(text, "ESCAPED") || strings.Contains(text, "SECRET") || !strings.Contains(text, "ran in it seen only inside") {
+	if text := seen.String(); ended[0].State != job.Succeeded || strings.Contains(text, "ESCAPED") || strings.Contains(text, "SECRET") || !strings.Contains(text, "ran in it seen only inside") ||
+		!strings.Contains(text, "uv goes out by http://127.0.0.1:") {
 		t.Errorf("%s: %s\n%s", ended[0].State, ended[0].Reason, text)
 	}
 	env, err := os.ReadFile(filepath.Join(keys, "env"))

@@ -233,7 +233,7 @@ func (s *shim) shield() (restore func() []string, err error) {
 	if s.record.Rules == nil {
 		return func() []string { return nil }, nil
 	}
-	return confine.Watch(*s.record.Rules)
+	return confine.Watch(s.record.Rules)
 }
 
 // drainTime is how long output may still come when all known processes of the
