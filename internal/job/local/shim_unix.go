@@ -262,7 +262,8 @@ func (s *shim) queue(ctx context.Context) (granted bool) {
 		case <-ctx.Done():
 			return false
 		case <-tick.C:
-			_ = s.backend().look(ctx) // the next look may succeed
+			_ = s.backend().putBack(s.record) // nobody else does while we live
+			_ = s.backend().look(ctx)         // the next look may succeed
 		}
 	}
 	return false
