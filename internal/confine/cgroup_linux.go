@@ -2,6 +2,7 @@ package confine
 
 import (
 	"bufio"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -10,8 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"crypto/rand"
 )
 
 // A group is a cgroup of version 2 in which a cell, or a job, is alone: what it
