@@ -66,7 +66,8 @@ sandbox/remote: sandbox
 sandbox/space:  hub sandbox sandbox/remote
 checkpoint:
 job:            hub ledger
-job/series:
+sparkline:
+job/series:     sparkline
 job/report:     job
 job/watch:      job job/series job/report
 job/local:      job hub sandbox confine
@@ -81,6 +82,11 @@ experiment:     job
 agent:          llm tool session approval ledger hook
 tools:          llm tool secret egress sandbox dataset dataset/format job job/preflight job/watch job/report job/series experiment hub hub/card hub/cache fetch webpage websearch hfdocs github paper
 app:            egress llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval hook sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools sandbox/remote sandbox/space sandbox/hubspaces checkpoint secret llm/redact confine
+tui/style:
+tui/highlight:  tui/style
+tui/markdown:   tui/style tui/highlight
+tui/diff:       tui/style
+tui/plot:       tui/style sparkline
 cli:            llm tool job session approval agent app config ledger
 cmd/ml-intern:  config cli app
 `
