@@ -95,8 +95,7 @@ func (a *Agent) RunPrompt(ctx context.Context, s *session.Session, prompt sessio
 	return func(yield func(session.Event, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		t := turn{Agent: a, session: s, yield: yield, holds: make(map[string]hold), said: make(map[string]string)}
-		t.overhead, t.overheadMost = a.overhead()
+		t := a.newTurn(s, yield)
 		err := t.run(ctx, prompt)
 		t.releaseRest()
 		err = t.checkpointAfter(ctx, err)
@@ -127,6 +126,14 @@ type turn struct {
 	said  map[string]string // by call id: what hooks said of a call
 
 	overhead, overheadMost int // tokens of system prompt and tools, about and at most
+
+	asked bool // a person asked for the summary
+}
+
+func (a *Agent) newTurn(s *session.Session, yield func(session.Event, error) bool) turn {
+	t := turn{Agent: a, session: s, yield: yield, holds: make(map[string]hold), said: make(map[string]string)}
+	t.overhead, t.overheadMost = a.overhead()
+	return t
 }
 
 // A hold is what was set aside for a call.

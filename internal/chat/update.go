@@ -1,11 +1,8 @@
 package chat
 
 import (
-	"errors"
-	"sync"
 	"time"
 
-	"ml-intern/internal/approval"
 	"ml-intern/internal/ledger"
 	"ml-intern/internal/session"
 )
@@ -73,30 +70,4 @@ type State struct {
 	Retry        string   // "429, again in 12 s"; "" for none
 	Interrupted  string   // why the last turn has no answer, "" if it has; /retry goes on with it
 	CommandsBusy int      // commands of the person's own that run
-}
-
-// An Ask is a question to a person about calls of one step. The turn goes on
-// when it is answered, or stopped.
-type Ask struct {
-	Requests []approval.Request
-
-	edit   func(i int, args string) (approval.Request, error)
-	once   sync.Once
-	answer chan []approval.Decision // of one
-}
-
-// Answer gives one decision for each request. Only the first answer counts.
-func (a *Ask) Answer(decisions []approval.Decision) {
-	a.once.Do(func() { a.answer <- decisions })
-}
-
-// Edited is request i with other arguments, as it would be judged: with its
-// cost and what it reaches, and the change or script in full. It fails if the
-// tool would not take the arguments, or the policy refuses such a call. Put the
-// arguments into the Decision to allow it.
-func (a *Ask) Edited(i int, args string) (approval.Request, error) {
-	if a.edit == nil || i < 0 || i >= len(a.Requests) {
-		return approval.Request{}, errors.New("this call cannot be changed")
-	}
-	return a.edit(i, args)
 }

@@ -43,6 +43,7 @@ type Event struct {
 	Chose    *Chose     `json:"chose,omitempty"`    // the person set something for the rest of the session
 
 	Checkpointed *Checkpointed `json:"checkpointed,omitempty"` // the workspace's files were kept as they are
+	Renamed      *Renamed      `json:"renamed,omitempty"`      // the person gave the session a title
 }
 
 // Opened says where a session lives and with what it began.
@@ -72,6 +73,11 @@ type Chose struct {
 
 // DefaultEffort is chosen to leave it to the model how hard it thinks.
 const DefaultEffort = "default"
+
+// Renamed is the title that the person gave the session.
+type Renamed struct {
+	Title string `json:"title"`
+}
 
 // Note is a word of the program to the model, from the named guard.
 type Note struct {
@@ -214,6 +220,7 @@ type Compact struct {
 	Keep      int      `json:"keep"`
 	Longest   int      `json:"longest,omitempty"` // bytes that one part of what is kept may have; 0 for no limit
 	Refused   int      `json:"refused,omitempty"` // tokens that the provider had refused as too many
+	Asked     bool     `json:"asked,omitempty"`   // by the person, between two turns
 
 	Model string        `json:"model,omitempty"` // that wrote the summary
 	Usage llm.Usage     `json:"usage"`
@@ -233,5 +240,6 @@ func (e Event) Live() bool { return e.Chunk != nil || e.Log != nil }
 // Aside reports whether the event is no part of the conversation: the model
 // is not told, and nothing waits for it.
 func (e Event) Aside() bool {
-	return e.Notice != nil || e.Charged != nil || e.Checkpointed != nil || e.Chose != nil
+	return e.Notice != nil || e.Charged != nil || e.Checkpointed != nil || e.Renamed != nil || e.Chose != nil ||
+		e.Compact != nil && e.Compact.Asked
 }

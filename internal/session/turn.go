@@ -49,6 +49,7 @@ func (t *turn) add(ev Event) {
 		t.checkpoint, t.unsettled = ev.Checkpointed.When, ev.Checkpointed.When == BeforeWrite
 	case ev.Switched != nil:
 		t.model, t.compactions, t.refusals = ev.Switched.To, 0, 0
+	case ev.Compact != nil && ev.Compact.Asked: // not for want of room
 	case ev.Compact != nil:
 		t.compactions++
 		if ev.Compact.Refused > 0 {
