@@ -204,7 +204,7 @@ func TestScrollShowsEveryLine(t *testing.T) {
 	many(s, 100)
 	var all []string
 	for i := range s.m.rec.items {
-		all = append(all, s.m.rec.linesOf(&s.m.c, i)...)
+		all = append(all, s.m.rec.part(&s.m.c, i, 0, 1<<20)...)
 	}
 	height := 9
 	for up := range len(all) {
