@@ -85,7 +85,7 @@ func newStage(t *testing.T, width, height int) *stage {
 // send gives the model a message, and all that follows from it but ticks.
 func (s *stage) send(msg tea.Msg) {
 	switch msg := msg.(type) {
-	case nil:
+	case nil, jobsMsg: // the jobs are looked at again and again
 		return
 	case tea.QuitMsg:
 		s.quit = true
