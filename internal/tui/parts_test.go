@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -322,3 +323,28 @@ func BenchmarkStream(b *testing.B) {
 }
 
 func (s *stage) screenOnly() { _, _ = s.m.screen() }
+
+// A session of 10,000 events, read from its end to its start, takes little
+// memory: only what is near the screen is kept as it was drawn.
+func TestMemory(t *testing.T) {
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	s := newStage(t, 200, 50)
+	many(s, 10_000)
+	for range 2000 {
+		s.m.rec.scroll(&s.m.c, -20, s.m.seen)
+		s.screenOnly()
+	}
+	if s.m.rec.top != 0 {
+		t.Errorf("it scrolled to item %d only", s.m.rec.top)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 30<<20 {
+		t.Errorf("the heap grew by %d MB", grown>>20)
+	} else {
+		t.Logf("the heap grew by %.1f MB", float64(grown)/(1<<20))
+	}
+	runtime.KeepAlive(s)
+}
