@@ -90,7 +90,9 @@ tui/highlight:  tui/style
 tui/markdown:   tui/style tui/highlight
 tui/diff:       tui/style
 tui/plot:       tui/style sparkline
-tui:            llm tool session approval ledger config app chat tui/style tui/highlight tui/markdown tui/diff tui/plot
+tui/edit:       tui/style
+tui/find:
+tui:            llm tool session approval ledger config app chat tui/style tui/highlight tui/markdown tui/diff tui/plot tui/edit tui/find
 cmd/ml-intern:  config session chat tui cli app
 `
 
