@@ -51,6 +51,7 @@ const (
 	maxUndos  = 200
 )
 
+// Empty reports whether there is no text.
 func (b *Buffer) Empty() bool { return b.Text == "" }
 
 // set replaces the text and puts the cursor at its end. Undo brings back what
