@@ -54,14 +54,14 @@ const (
 // Empty reports whether there is no text.
 func (b *Buffer) Empty() bool { return b.Text == "" }
 
-// set replaces the text and puts the cursor at its end. Undo brings back what
+// Set replaces the text and puts the cursor at its end. Undo brings back what
 // was there.
 func (b *Buffer) Set(text string) {
 	b.remember()
 	b.Text, b.Pos = text, len(text)
 }
 
-// clear is set to nothing, pastes included.
+// Clear is Set to nothing, pastes included.
 func (b *Buffer) Clear() {
 	b.Set("")
 	b.pastes, b.pasted, b.undos = nil, 0, nil
@@ -84,7 +84,7 @@ func (b *Buffer) undo() {
 	}
 }
 
-// insert puts the text at the cursor.
+// Insert puts the text at the cursor.
 func (b *Buffer) Insert(text string) {
 	if text == "" {
 		return
@@ -94,7 +94,7 @@ func (b *Buffer) Insert(text string) {
 	b.Pos += len(text)
 }
 
-// paste inserts what came from outside, long text as a label.
+// Paste inserts what came from outside, long text as a label.
 func (b *Buffer) Paste(text string) {
 	text = Typed(text)
 	lines := strings.Count(text, "\n") + 1
@@ -114,7 +114,7 @@ func (b *Buffer) Paste(text string) {
 	b.Insert(label)
 }
 
-// expanded is the text with what was pasted in place of the labels. What is
+// Expanded is the text with what was pasted in place of the labels. What is
 // pasted is never searched for labels itself.
 func (b *Buffer) Expanded() string {
 	if len(b.pastes) == 0 {
@@ -217,7 +217,7 @@ func (b *Buffer) remove(from, to int, kill bool) {
 	b.Pos = from
 }
 
-// edit obeys a key that edits or moves, and reports whether it was one.
+// Key obeys a key that edits or moves, and reports whether it was one.
 func (b *Buffer) Key(key string, width int) bool {
 	switch key {
 	case "left", "ctrl+b":
@@ -292,7 +292,7 @@ func (b *Buffer) vertical(by, width int) bool {
 	return true
 }
 
-// wrap says how the text falls into rows: between words where it can.
+// Wrap says how the text falls into rows: between words where it can.
 func (b *Buffer) Wrap(width int) []Row {
 	width = max(width, 2)
 	if b.rows != nil && b.rowsText == b.Text && b.rowsWidth == width {
@@ -335,7 +335,7 @@ func (b *Buffer) wrapLine(rows []Row, start, end, width int) []Row {
 	return append(rows, Row{start, end})
 }
 
-// cursor is the cell of the cursor.
+// Cursor is the cell of the cursor.
 func (b *Buffer) Cursor(width int) (x, y int) {
 	rows := b.Wrap(width)
 	for i, r := range rows {
