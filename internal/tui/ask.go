@@ -306,7 +306,7 @@ func (q *question) list(c *canvas, height int) []string {
 
 func costOf(r approval.Request) style.Span {
 	if r.Impact.CostUSD > 0 {
-		return warn(fmt.Sprintf("up to $%.2f", r.Impact.CostUSD))
+		return warn(fmt.Sprintf("up to $%.2f ", r.Impact.CostUSD))
 	}
 	return muted("")
 }

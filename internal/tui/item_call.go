@@ -35,6 +35,9 @@ func (it *item) drawCall(c *canvas) []string {
 	if room := c.width - left.Width() - cells(right) - 4; more != "" && k.state == isDone && cells(more) <= room {
 		left, more = append(left, muted("  "+more)), ""
 	}
+	if right != "" {
+		right += " "
+	}
 	out := []string{c.sides(left, muted(right))}
 	if more != "" {
 		like := muted("")
@@ -295,9 +298,9 @@ func (it *item) drawRun(c *canvas) []string {
 	mark, right := accent("!"), muted("")
 	switch {
 	case it.live:
-		mark, right = accent(c.spinner()), muted(seconds(c.now.Sub(it.began)))
+		mark, right = accent(c.spinner()), muted(seconds(c.now.Sub(it.began))+" ")
 	case k.state == isFailed:
-		right = bad(k.summary)
+		right = bad(k.summary + " ")
 	}
 	out := []string{c.sides(style.Line{mark, plain(" "), bold(plain(cleanLine(it.text)))}, right)}
 	if k.why != "" {

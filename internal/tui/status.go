@@ -38,7 +38,7 @@ func (m *model) status() string {
 		}
 		line = joined(parts)
 	}
-	return c.draw(append(style.Line{plain(" ")}, line...)...)
+	return c.draw(append(style.Line{plain("  ")}, line...)...)
 }
 
 func joined(parts []part) style.Line {

@@ -50,8 +50,11 @@ func Run(ctx context.Context, o Options) (left []string, err error) {
 	if o.State != "" {
 		m.hist.path, m.lookFile = filepath.Join(o.State, "prompts.jsonl"), filepath.Join(o.State, "theme")
 		m.look = readLook(m.lookFile)
-		m.repaint()
 	}
+	if o.Env("NO_COLOR") != "" {
+		m.look = "none"
+	}
+	m.repaint()
 	var talk *chat.Chat
 	var opening sync.Mutex // held until there is a chat, or none will be
 	m.begin = func() tea.Msg {
