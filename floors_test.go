@@ -22,6 +22,7 @@ secret:
 instruction:
 hook:
 confine:
+caches:
 fetch:
 hfdocs:         fetch
 github:         fetch
@@ -72,7 +73,7 @@ sparkline:
 job/series:     sparkline
 job/report:     job
 job/watch:      job job/series job/report
-job/local:      job hub sandbox confine
+job/local:      job hub sandbox confine egress
 job/ssh:        job sandbox secret
 job/slurm:      job sandbox
 job/ray:        job sandbox secret
@@ -83,9 +84,9 @@ job/hfjobs:     job hub sandbox secret
 experiment:     job
 agent:          llm tool session approval ledger hook
 tools:          llm tool secret egress sandbox dataset dataset/format job job/preflight job/watch job/report job/series experiment hub hub/card hub/cache fetch webpage websearch hfdocs github paper
-app:            instruction session/export egress llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval hook sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools sandbox/remote sandbox/space sandbox/hubspaces checkpoint secret llm/redact confine
+app:            caches instruction session/export egress llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval hook sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools sandbox/remote sandbox/space sandbox/hubspaces checkpoint secret llm/redact confine
 chat:           llm tool session approval agent app config ledger
-cli:            llm tool job session approval agent app config ledger chat
+cli:            caches llm tool job session approval agent app config ledger chat
 tui/style:
 tui/highlight:  tui/style
 tui/markdown:   tui/style tui/highlight

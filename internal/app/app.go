@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ml-intern/internal/agent"
@@ -41,17 +42,19 @@ const ShimCommand = "job-shim"
 
 // App is the program for one configuration. Close it.
 type App struct {
-	cfg   *config.Config
-	store *sqlite.Store
-	here  local.Backend
-	jobs  *job.Set // here is one of them
-	hub   *localHub
-	cells *confine.Cells // of the session's commands; nil for none
-	gate  *gate          // their way out; nil until a session, or the person, needs commands
-	keys  keys
-
+	cfg       *config.Config
+	store     *sqlite.Store
+	here      local.Backend
+	jobs      *job.Set // here is one of them
+	hub       *localHub
+	cells     *confine.Cells // of the session's commands; nil for none
+	gate      *gate          // their way out; nil until a session, or the person, needs commands
 	confining sync.Mutex
-	web       *outside
+	granted   *openings // beside what all may reach
+
+	cachesMade, downloaded atomic.Bool // see readyCaches
+	keys                   keys
+	web                    *outside
 
 	recording *replay.Writer // nil unless model traffic is recorded
 	player    replay.Player  // nil unless a recording is the model
@@ -63,11 +66,12 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	here, err := localJobs(cfg)
+	granted := &openings{}
+	here, err := localJobs(cfg, granted)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	a := &App{cfg: cfg, store: store, here: here, web: newOutside(cfg), hub: &localHub{dir: hubDir(cfg), jobs: hubJobsOf(cfg, here)}}
+	a := &App{cfg: cfg, store: store, here: here, granted: granted, web: newOutside(cfg), hub: &localHub{dir: hubDir(cfg), serves: granted.serves, jobs: hubJobsOf(cfg, here)}}
 	a.web.papers.HubToken = a.paperToken
 	if a.jobs, err = computes(cfg, here, a.payingHub((*login.Keyring).Local)); err != nil {
 		return nil, errors.Join(err, store.Close())
@@ -282,7 +286,7 @@ func (a *App) tools(ctx context.Context, id string, research tool.Tool, checks c
 	uploads := filepath.Join(a.cfg.Paths.State, "uploads")
 	list := append(a.readers(), a.scheduling(ctx, checks)...)
 	if a.cells != nil {
-		list = append(list, tools.Grant(sb, a.grant))
+		list = append(list, tools.Grant(sb, func() bool { return len(confine.GPUs()) > 0 }, a.grant))
 	}
 	return tool.NewRouter(a.withSandboxes(ctx, id, append([]tool.Tool{
 		tools.Plan(),
@@ -293,7 +297,7 @@ func (a *App) tools(ctx context.Context, id string, research tool.Tool, checks c
 		tools.JobHardware(a.jobs),
 		tools.JobWait(waiting, sb),
 		tools.JobLogs(a.jobs),
-		tools.JobMetrics(&watch.Metrics{Backend: a.jobs, Getenv: a.cfg.Getenv, Dashboard: a.dashboard}, checks.progressed),
+		tools.JobMetrics(&watch.Metrics{Backend: a.jobs, Getenv: commandGetenv(a.cfg, a.here.Rules != nil), Dashboard: a.dashboard}, checks.progressed),
 		tools.JobCancel(a.jobs),
 		tools.CompareRuns(a.jobs, sb),
 		kept.collect(tools.Publish(remote, sb, a.jobs, tools.Provenance{Session: id, Version: Version(), Memory: uploads})),
@@ -319,12 +323,12 @@ func (a *App) readers() []tool.Tool {
 
 func (a *App) sandbox() sandbox.Local {
 	sb := sandbox.Local{
-		Dir: a.cfg.Dir, Env: sandbox.Environ(a.cfg.Environ()), Vault: a.vault(a.cfg.Dir), Cells: a.cells,
+		Dir: a.cfg.Dir, Env: sandbox.Environ(commandEnv(a.cfg, a.cells != nil)), Vault: a.vault(a.cfg.Dir), Cells: a.cells,
 		Hidden: hidden(a.cfg), Shown: shown(a.cfg), Locked: confine.ProjectNames(),
 	}
 	if a.cells != nil {
 		sb.Shown = append(sb.Shown, a.cells.Rules().Temp)
-		sb.Refused = a.gate.refused
+		sb.Refused, sb.Ready = a.gate.refused, a.readyCaches
 	}
 	return sb
 }

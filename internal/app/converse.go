@@ -105,8 +105,8 @@ func (c *Conversation) Set(ctx context.Context, chose session.Chose) error {
 
 // CheckChoice fails if there is no such model, effort or mode, or no key for
 // the model.
-func (a *App) CheckChoice(c session.Chose) error {
-	cfg := *a.cfg
+func CheckChoice(now *config.Config, c session.Chose) error {
+	cfg := *now
 	cfg.Model, cfg.Effort = cmp.Or(c.Model, cfg.Model), effort(cmp.Or(c.Effort, cfg.Effort))
 	if c.Mode != "" {
 		if _, err := policy(&cfg, c.Mode); err != nil {

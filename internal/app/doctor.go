@@ -45,6 +45,7 @@ func Doctor(ctx context.Context, cfg *config.Config) []Check {
 		hubCheck(cfg),
 		accountCheck(cfg),
 		servicesCheck(cfg),
+		cachesCheck(cfg),
 		searchCheck(cfg),
 	}
 	return append(append(checks, confinementChecks(ctx)...), gpuCheck(ctx, cfg))

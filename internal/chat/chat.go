@@ -61,6 +61,7 @@ type Chat struct {
 	over     session.Chose   // all that was chosen in this chat
 	context  []string        // what the person's own commands printed, for the next prompt
 	goOn     bool            // the next turn goes on where the log ends
+	begun    bool            // a turn works or is about to
 	setMode  func(string) error
 	endTurn  context.CancelCauseFunc // nil while no turn works
 	endSleep context.CancelCauseFunc // nil while no turn waits
@@ -82,6 +83,10 @@ func Open(ctx context.Context, cfg *config.Config, opts Options) (*Chat, error) 
 	}
 	if !own.IsSet("max_cost") {
 		own.MaxCost = 0
+	}
+	given := session.Chose{Model: own.Model, Effort: own.Effort, Mode: own.Approve}
+	if err := app.CheckChoice(&own, given); errors.Is(err, app.ErrUsage) { // a key that is missing can still come
+		return nil, err
 	}
 	c := &Chat{
 		cfg: &own, updates: make(chan Update), out: make(chan parcel), dirty: make(chan struct{}, 1), closed: make(chan struct{}),

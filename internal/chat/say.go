@@ -115,17 +115,26 @@ func (c *Chat) Stop() {
 	}
 }
 
+// Busy reports whether a turn or a command of the person's own is at work or
+// about to begin. Updates may not show it yet.
+func (c *Chat) Busy() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.begun || c.goOn || len(c.queue) > 0 && !c.state.Held || c.state.CommandsBusy > 0
+}
+
 // next is what the next turn is about.
 func (c *Chat) next() (session.Prompt, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.goOn:
-		c.goOn = false
+		c.goOn, c.begun = false, true
 		return session.Prompt{}, true
 	case len(c.queue) == 0 || c.state.Held:
 		return session.Prompt{}, false
 	}
+	c.begun = true
 	prompt := c.queue[0]
 	c.queue = c.queue[1:]
 	return prompt, true

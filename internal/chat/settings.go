@@ -38,11 +38,10 @@ var errNoProgram = errors.New("sessions cannot be kept, so there is nothing to d
 // choose notes what the person set. What a turn at work cannot take over holds
 // from the next prompt on; all of it is recorded at once, or at the next step.
 func (c *Chat) choose(chose session.Chose) error {
-	a, err := c.opened()
-	if err != nil {
+	if _, err := c.opened(); err != nil {
 		return err
 	}
-	if err := a.CheckChoice(chose); err != nil {
+	if err := app.CheckChoice(c.newConfig(), chose); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -59,7 +58,7 @@ func (c *Chat) choose(chose session.Chose) error {
 	c.state.Mode = cmp.Or(chose.Mode, c.state.Mode)
 	c.state.Effort = first(chose.Effort, c.state.Effort)
 	c.mu.Unlock()
-	err = c.alone(func() error {
+	err := c.alone(func() error {
 		if c.conv == nil { // the session begins with it
 			if err := c.app.Close(); err != nil {
 				return err

@@ -180,7 +180,7 @@ func (c *Chat) ended(err error) {
 		c.notice("%s", explain(err))
 	}
 	c.mu.Lock()
-	c.endTurn = nil
+	c.endTurn, c.begun = nil, false
 	c.state.Retry, c.state.Waits = "", nil
 	if err != nil {
 		c.state.Interrupted = err.Error()

@@ -144,7 +144,7 @@ func (l *lineChat) run() {
 
 // busy reports whether there is something to wait for before the end.
 func (l *lineChat) busy() bool {
-	return l.asking == nil && l.pick == nil && (l.running || l.state.Phase != chat.Idle || len(l.state.Queue) > 0 && !l.state.Held || l.state.CommandsBusy > 0)
+	return l.asking == nil && l.pick == nil && (l.running || l.Busy() || l.state.Phase != chat.Idle || l.state.CommandsBusy > 0)
 }
 
 // close ends the chat and shows what comes until then.

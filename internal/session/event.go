@@ -192,8 +192,9 @@ const (
 // differs between one AfterTurn and the next BeforeWrite is not the session's
 // doing.
 type Checkpointed struct {
-	When    string         `json:"when"` // BeforeWrite or AfterTurn
-	ID      string         `json:"id"`   // the same as another one's when nothing had changed
+	When    string         `json:"when"`             // BeforeWrite or AfterTurn
+	ID      string         `json:"id"`               // the same as another one's when nothing had changed
+	Target  string         `json:"target,omitempty"` // of a BeforeWrite: the checkpoint whose files were to be brought back, "" before a turn's call
 	Files   int            `json:"files"`
 	Bytes   int64          `json:"bytes"`
 	Large   int            `json:"large,omitempty"`    // files held by a clone or a second name

@@ -136,7 +136,7 @@ func schedule(ctx context.Context, s Scheduler, backend string, quote func(job.S
 		return tool.Output{}, err
 	}
 	spec = q.Bind(spec)
-	report, err := c.Check(ctx, spec, q, j.Waivers)
+	report, err := c.Check(ctx, []job.Spec{spec}, q, j.Waivers)
 	if err != nil {
 		return tool.Output{}, err
 	}

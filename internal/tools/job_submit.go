@@ -22,9 +22,9 @@ type desk interface {
 	Find(ctx context.Context, label string) (job.Status, error)
 }
 
-// A checker looks at jobs before they are sent.
+// A checker looks at jobs before they are sent: one, or those of a sweep.
 type checker interface {
-	Check(ctx context.Context, spec job.Spec, q job.Quote, waivers map[string]string) (preflight.Report, error)
+	Check(ctx context.Context, specs []job.Spec, q job.Quote, waivers map[string]string) (preflight.Report, error)
 
 	// Submitted is told of each job that was accepted.
 	Submitted(spec job.Spec, id string)
@@ -205,7 +205,7 @@ func JobSubmit(d desk, quote func(job.Spec) (job.Quote, error), c checker, confi
 		if quoteErr != nil {
 			return tool.Output{}, fmt.Errorf("%s was not sent: %w", in.Name, quoteErr)
 		}
-		report, err := c.Check(ctx, p.members[0].spec, p.q, in.Waivers)
+		report, err := c.Check(ctx, p.specs(), p.q, in.Waivers)
 		if err != nil {
 			return tool.Output{}, err
 		}

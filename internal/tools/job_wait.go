@@ -88,6 +88,7 @@ func JobWait(w *Waiting, sb files) tool.Tool {
 		if len(in.Jobs) == 0 {
 			return tool.Output{}, errors.New("name at least one job")
 		}
+		in.Jobs = distinct(in.Jobs)
 		for _, id := range in.Jobs {
 			if _, err := w.Keeper.Spec(ctx, id); errors.Is(err, job.ErrNotFound) {
 				return tool.Output{}, fmt.Errorf("job %s: %w", id, err)
@@ -133,6 +134,17 @@ func JobWait(w *Waiting, sb files) tool.Tool {
 		out.Saved = func() { _ = w.Watcher.Heard(events...) } // else they are said again
 		return out, err
 	})
+}
+
+// distinct are the ids in their order, each once.
+func distinct(ids []string) []string {
+	var all []string
+	for _, id := range ids {
+		if !slices.Contains(all, id) {
+			all = append(all, id)
+		}
+	}
+	return all
 }
 
 // latest is when a call that began then has waited long enough; zero for never.
