@@ -122,7 +122,9 @@ func TestPadAndTruncate(t *testing.T) {
 
 // control is what no text may bring to the terminal.
 func control(text string) bool {
-	return strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 })
+	return strings.ContainsFunc(text, func(r rune) bool {
+		return unicode.IsControl(r) || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+	})
 }
 
 var own = regexp.MustCompile("\x1b\\[[0-9;]*m|\x1b]8;;[!-~]*\x1b\\\\")
@@ -160,7 +162,7 @@ func FuzzWrap(f *testing.F) {
 		for _, l := range Cut(Line{Of(Text, Clean(a)), Of(Code, Clean(b))}, int(width)) {
 			cut.WriteString(l.Plain())
 		}
-		if want := Clean(a) + Clean(b); cut.String() != want {
+		if want := spaced(a) + spaced(b); spaced(cut.String()) != want {
 			t.Errorf("%q was cut to %q", want, cut.String())
 		}
 	})

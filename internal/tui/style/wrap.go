@@ -29,13 +29,13 @@ type joined struct {
 func join(spans []Span) joined {
 	j := joined{spans: spans, ends: make([]int, len(spans))}
 	if len(spans) == 1 {
-		j.text = Clean(spans[0].Text)
+		j.text = spaced(spans[0].Text)
 		j.ends[0] = len(j.text)
 		return j
 	}
 	var b strings.Builder
 	for i, s := range spans {
-		b.WriteString(Clean(s.Text))
+		b.WriteString(spaced(s.Text))
 		j.ends[i] = b.Len()
 	}
 	j.text = b.String()
@@ -49,6 +49,9 @@ func join(spans []Span) joined {
 	}
 	return j
 }
+
+// spaced is clean, with spaces for tabs, whose width nobody knows.
+func spaced(text string) string { return strings.ReplaceAll(Clean(text), "\t", " ") }
 
 // whole moves the end of a span behind the letter that it would cut.
 func (j joined) whole(i int) int {
@@ -88,7 +91,7 @@ func Wrap(spans []Span, width int) []Line {
 			w.end()
 			at++
 			w.from, w.to = at, at
-		case c == '\t' || c == ' ' && !w.marked(at):
+		case c == ' ' && !w.marked(at):
 			at++
 			w.gap++
 		default:
