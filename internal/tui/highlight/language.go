@@ -110,7 +110,7 @@ func bash(many bool) *language {
 		dollar:    true,
 		flags:     true,
 		letters:   "-",
-		quotes:    append(quotes('\\', true, `"`), quotes(0, true, "'")...),
+		quotes:    append(quotes('\\', many, `"`), quotes(0, many, "'")...),
 		keywords:  "if then else elif fi case esac for select while until do done in function time return break continue export local readonly declare unset set source exec eval trap",
 		kinds:     "cd echo printf read test sudo git pip uv python python3 docker curl make srun sbatch squeue torchrun accelerate huggingface-cli hf",
 		constants: "true false",

@@ -27,7 +27,7 @@ func TestClean(t *testing.T) {
 		"letters":       {"日本 é 👨‍👩‍👧 ☁️", "日本 é 👨‍👩‍👧 ☁️"},
 		"flag":          {"🏴\U000e0067\U000e0062\U000e007f", "🏴\U000e0067\U000e0062\U000e007f"},
 		"hidden tags":   {"hi\U000e0067", "hi‹U+E0067›"},
-		"Persian":       {"می‌خواهم", "می‌خواهم"},
+		"Persian":       {"می\u200cخواهم", "می\u200cخواهم"},
 	} {
 		if got := Clean(c[0]); got != c[1] {
 			t.Errorf("%s: %q, want %q", name, got, c[1])
