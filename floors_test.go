@@ -61,6 +61,7 @@ approval/shell:
 approval:       llm tool approval/shell
 session:        llm tool ledger approval
 session/sqlite: session llm
+session/export: llm approval session hub/hubserver/web
 sandbox:        hub confine
 sandbox/remote: sandbox
 sandbox/space:  hub sandbox sandbox/remote
@@ -81,14 +82,16 @@ job/hfjobs:     job hub sandbox secret
 experiment:     job
 agent:          llm tool session approval ledger hook
 tools:          llm tool secret egress sandbox dataset dataset/format job job/preflight job/watch job/report job/series experiment hub hub/card hub/cache fetch webpage websearch hfdocs github paper
-app:            egress llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval hook sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools sandbox/remote sandbox/space sandbox/hubspaces checkpoint secret llm/redact confine
+app:            session/export egress llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval hook sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools sandbox/remote sandbox/space sandbox/hubspaces checkpoint secret llm/redact confine
+chat:           llm tool session approval agent app config ledger
+cli:            llm tool job session approval agent app config ledger chat
 tui/style:
 tui/highlight:  tui/style
 tui/markdown:   tui/style tui/highlight
 tui/diff:       tui/style
 tui/plot:       tui/style sparkline
-cli:            llm tool job session approval agent app config ledger
-cmd/ml-intern:  config cli app
+tui:            llm tool session approval ledger config chat tui/style tui/highlight tui/markdown tui/diff tui/plot
+cmd/ml-intern:  config cli app chat tui
 `
 
 // helpers of tests may import what they help, and each other.

@@ -45,11 +45,12 @@ type App struct {
 	jobs  *job.Set // here is one of them
 	hub   *localHub
 	cells *confine.Cells // of the session's commands; nil for none
-	gate  *gate          // their way out
+	gate  *gate          // their way out; nil until a session, or the person, needs commands
 	keys  keys
 	web   *outside
 
 	recording *replay.Writer // nil unless model traffic is recorded
+	player    replay.Player  // nil unless a recording is the model
 }
 
 // New opens the store and names the parts; nothing that needs a network.
@@ -86,11 +87,17 @@ func (a *App) Close() error {
 // and takes its lease. Run it with an empty prompt. What is wrong with the
 // configuration is found before anything is saved.
 func (a *App) Start(ctx context.Context, prompt string) (*Conversation, error) {
+	return a.Begin(ctx, session.Prompt{Text: prompt})
+}
+
+// Begin is Start for a prompt with what the person gives the model to read with
+// it.
+func (a *App) Begin(ctx context.Context, prompt session.Prompt) (*Conversation, error) {
 	if err := chooseModel(a.cfg); err != nil {
 		return nil, err
 	}
 	opened := session.Opened{ID: newID(), Dir: a.cfg.Dir, Model: a.cfg.Model, Hub: a.hubChoice(), Version: Version()}
-	if err := a.record(opened.ID, prompt); err != nil {
+	if err := a.record(opened.ID, prompt.Text); err != nil {
 		return nil, err
 	}
 	renewLogin(ctx, a.cfg, append([]string{cmp.Or(a.cfg.Model, opened.Model)}, a.cfg.Fallback...)...)
@@ -107,11 +114,12 @@ func (a *App) Start(ctx context.Context, prompt string) (*Conversation, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := session.New(ctx, a.store, opened, ag.Redact(prompt))
+	prompt.Text, prompt.Context = ag.Redact(prompt.Text), ag.Redact(prompt.Context)
+	s, err := session.Begin(ctx, a.store, opened, prompt)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("begin session: %w", err), release())
 	}
-	return &Conversation{s, ag, release}, nil
+	return &Conversation{Session: s, Agent: ag, app: a, release: release}, nil
 }
 
 // newID is a session id that sorts by time: 20261123-015013-k3f9.
@@ -120,8 +128,8 @@ func newID() string {
 }
 
 // Resume opens a session that exists, to give it the prompt, and takes its lease. The id may be a
-// unique beginning of one. The session's own workspace, model and Hub hold
-// unless the command line names others.
+// unique beginning of one. The session's own workspace and Hub, its model, and
+// what the person chose in it, hold unless the command line names others.
 func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, error) {
 	id, err := a.find(ctx, id)
 	if err != nil {
@@ -136,9 +144,7 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 		return nil, errors.Join(err, release())
 	}
 	opened := s.Opened()
-	if !a.cfg.IsFlag("model") {
-		a.cfg.Model = opened.Model
-	}
+	a.chosen(opened, s.Chosen())
 	if !a.cfg.IsFlag("hub") {
 		a.cfg.Hub = opened.Hub
 	}
@@ -167,54 +173,14 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 		return nil, errors.Join(err, release())
 	}
 	ag.Ledger.Spend(bill.Cost)
-	return &Conversation{s, ag, release}, nil
-}
-
-// find completes a beginning of a session id.
-func (a *App) find(ctx context.Context, prefix string) (string, error) {
-	for _, err := range a.store.Load(ctx, prefix, 0) {
-		return prefix, err // it is the whole id
-	}
-	sessions, err := a.store.List(ctx)
-	if err != nil {
-		return "", fmt.Errorf("list sessions: %w", err)
-	}
-	var found []string
-	for _, s := range sessions {
-		if s.ID == prefix {
-			return prefix, nil
-		}
-		if strings.HasPrefix(s.ID, prefix) && s.Parent == "" {
-			found = append(found, s.ID)
-		}
-	}
-	switch len(found) {
-	case 1:
-		return found[0], nil
-	case 0:
-		return "", fmt.Errorf("session %q: %w; ml-intern sessions ls shows all", prefix, session.ErrNotFound)
-	}
-	return "", fmt.Errorf("%w: %d sessions begin with %q: %s", ErrUsage, len(found), prefix, strings.Join(found, ", "))
-}
-
-// Latest is the id of the newest session in the workspace or a folder below.
-func (a *App) Latest(ctx context.Context) (string, error) {
-	sessions, err := a.store.List(ctx)
-	if err != nil {
-		return "", fmt.Errorf("list sessions: %w", err)
-	}
-	for _, s := range sessions {
-		if rel, err := filepath.Rel(a.cfg.Dir, s.Dir); err == nil && filepath.IsLocal(rel) && s.Parent == "" {
-			return s.ID, nil
-		}
-	}
-	return "", fmt.Errorf("%w: no session was started in %s; ml-intern sessions ls shows all", session.ErrNotFound, a.cfg.Dir)
+	return &Conversation{Session: s, Agent: ag, app: a, release: release}, nil
 }
 
 // A Conversation is a session with the agent that works on it. Close it.
 type Conversation struct {
 	Session *session.Session
 	Agent   *agent.Agent
+	app     *App
 	release func() error
 }
 
@@ -233,8 +199,8 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 	if err != nil {
 		return nil, err
 	}
-	judge, err := policy(a.cfg)
-	if err != nil {
+	judge := &switched{}
+	if err := judge.to(a.cfg, a.cfg.Approve); err != nil {
 		return nil, err
 	}
 	ag := &agent.Agent{
@@ -254,13 +220,15 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 		Charges:  a.charges,
 		Redact:   redactor.Text,
 	}
-	a.gate = a.newGate(ctx)
-	if a.cells, err = confined(a.cfg, a.gate); err != nil {
+	if err := a.confine(ctx); err != nil {
 		return nil, err
 	}
 	checks := a.checks()
 	waiting := tools.NewWaiting(a.watcher(opened.ID), a.keeper(), checks.progressed)
 	ag.Wake = wake(waiting)
+	if a.player != nil { // what was said to a turn at work is said again
+		ag.Inbox = func() []session.Event { return steers(a.player.Steers()) }
+	}
 	router, err := a.tools(ctx, opened.ID, a.research(ag, opened), checks, waiting)
 	if err != nil {
 		return nil, err
@@ -400,18 +368,6 @@ func safeName(id string) string {
 		return '_'
 	}, id)
 	return clean[:min(len(clean), 100)]
-}
-
-// Sessions lists the sessions, latest first.
-func (a *App) Sessions(ctx context.Context) ([]session.Summary, error) { return a.store.List(ctx) }
-
-// Log loads a session to look at, without taking its lease.
-func (a *App) Log(ctx context.Context, id string) (*session.Session, error) {
-	id, err := a.find(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return session.Open(ctx, a.store, id)
 }
 
 // RunningJobs lists the ids of a session's jobs that have not ended. With an

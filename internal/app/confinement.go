@@ -43,6 +43,16 @@ func confined(cfg *config.Config, out *gate) (*confine.Cells, error) {
 	return confine.New(rules, exe, ConfinedCommand), nil
 }
 
+// confine makes the cells of this session and their way out, if they are not
+// there.
+func (a *App) confine(ctx context.Context) (err error) {
+	if a.gate == nil {
+		a.gate = a.newGate(ctx)
+		a.cells, err = confined(a.cfg, a.gate)
+	}
+	return err
+}
+
 // jobRules are those of jobs on this machine. They outlive the agent, and so
 // would have no proxy: they have the network.
 func jobRules(cfg *config.Config) func(dir string) (*confine.Rules, error) {

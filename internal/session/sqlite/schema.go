@@ -49,6 +49,39 @@ func steps() []string {
 			updated INTEGER NOT NULL, -- nanoseconds since 1970
 			summary TEXT NOT NULL     -- JSON, kept by session.Summary.Add
 		) WITHOUT ROWID;`,
+		`CREATE TABLE texts ( -- what sessions are found by; see session.Event.Findable
+			id      INTEGER PRIMARY KEY,
+			session TEXT NOT NULL,
+			owner   TEXT NOT NULL, -- the session, or the one that it works for
+			kind    TEXT NOT NULL,
+			text    TEXT NOT NULL
+		);
+		CREATE INDEX texts_session ON texts (session);
+		CREATE INDEX texts_artifact ON texts (owner) WHERE kind = 'artifact';
+		CREATE VIRTUAL TABLE words USING fts5 (text, content = 'texts', content_rowid = 'id', tokenize = 'trigram');
+		CREATE TRIGGER texts_added AFTER INSERT ON texts BEGIN
+			INSERT INTO words (rowid, text) VALUES (new.id, new.text);
+		END;
+		CREATE TRIGGER texts_removed AFTER DELETE ON texts BEGIN
+			INSERT INTO words (words, rowid, text) VALUES ('delete', old.id, old.text);
+		END;
+		CREATE INDEX sessions_latest ON sessions (updated DESC, id DESC) WHERE json_extract(summary, '$.parent') IS NULL;
+		INSERT INTO texts (session, owner, kind, text)
+			SELECT session, session, 'prompt', substr(json_extract(json, '$.prompt.text'), 1, 32768) FROM events
+			WHERE json GLOB '{"seq":*,"time":"*","prompt":{*' AND json_valid(json);
+		INSERT INTO texts (session, owner, kind, text)
+			SELECT session, session, 'answer', substr(t, 1, 32768) FROM (
+				SELECT session, (SELECT group_concat(json_extract(value, '$.text'), '') FROM json_each(events.json, '$.reply.message.parts')) AS t FROM events
+				WHERE json GLOB '{"seq":*,"time":"*","reply":{*' AND json_valid(json) AND instr(json, '"call":{') = 0)
+			WHERE t <> '';
+		INSERT INTO texts (session, owner, kind, text)
+			SELECT session, session, 'artifact', a FROM (
+				SELECT session, (SELECT group_concat(coalesce(json_extract(value, '$.url'), '') || char(10) || coalesce(json_extract(value, '$.path'), ''), char(10))
+					FROM json_each(events.json, '$.result.artifacts')) AS a FROM events
+				WHERE json GLOB '{"seq":*,"time":"*","result":{*' AND json_valid(json) AND instr(json, '"artifacts":[') > 0)
+			WHERE a <> '';
+		UPDATE texts SET owner = (SELECT json_extract(summary, '$.parent') FROM sessions WHERE id = session)
+			WHERE session IN (SELECT id FROM sessions WHERE json_extract(summary, '$.parent') IS NOT NULL);`,
 	}
 }
 
