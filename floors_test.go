@@ -90,7 +90,7 @@ tui/highlight:  tui/style
 tui/markdown:   tui/style tui/highlight
 tui/diff:       tui/style
 tui/plot:       tui/style sparkline
-tui:            llm tool session approval ledger config chat tui/style tui/highlight tui/markdown tui/diff tui/plot
+tui:            llm tool session approval ledger config app chat tui/style tui/highlight tui/markdown tui/diff tui/plot
 cmd/ml-intern:  config cli app chat tui
 `
 

@@ -166,6 +166,8 @@ func runPrompt(cmd *cobra.Command, f *flags, args []string, std cli.Streams) err
 	opts := f.RunOptions
 	going := opts.Continue || opts.Resume != ""
 	switch {
+	case len(args) == 0 && !opts.Fork && cmd.Name() != "run" && onTerminal(std):
+		return runScreen(cmd, f, std)
 	case len(args) == 0 && !going && cmd.Name() != "run":
 		return bare(cmd, std)
 	case len(args) == 0 && !going:

@@ -217,23 +217,57 @@ func (q *question) lines(c *canvas, height int) ([]string, *place) {
 	if len(q.all) > 1 {
 		title = fmt.Sprintf("allow these? %d of %d", q.at+1, len(q.all))
 	}
-	out := []string{c.heading(title, "")}
-	out = append(out, q.list(c, height)...)
-	out = append(out, q.facts(c, a)...)
-	foot := q.foot(c)
+	out := []string{c.heading(title, q.marks())}
+	if height >= 16 {
+		out = append(out, q.list(c, height)...)
+	}
+	out = append(out, a.head(c, len(q.all) == 1 || height < 16))
+	facts, foot := a.facts(c), q.foot(c)
+	together := height-len(out)-len(foot)-len(facts) < 4
+	if !together {
+		out = append(out, facts...)
+	}
 	q.rows = max(height-len(out)-len(foot), 1)
 	if q.editor != nil {
 		body, at := q.editor.lines(c, q.rows)
 		at.y += len(out)
 		return append(append(out, body...), foot...), at
 	}
-	out = append(out, q.details(c, q.rows)...)
+	if q.shown == nil || q.shown.width != c.width || q.shown.look != c.look {
+		q.shown = &drawing{a.details(c), c.width, c.look}
+	}
+	body := q.shown.lines
+	if together {
+		body = append(facts, body...)
+	}
+	out = append(out, q.scroll(c, body, q.rows)...)
 	var at *place
 	if q.reason != nil {
 		x, _ := q.reason.cursor(1000)
 		at = &place{min(x+cells("  no, because: "), c.width-1), len(out) + len(foot) - 2}
 	}
 	return append(out, foot...), at
+}
+
+// marks says in few letters what was decided, where there is no list.
+func (q *question) marks() string {
+	if len(q.all) == 1 {
+		return ""
+	}
+	text := ""
+	for i, a := range q.all {
+		switch {
+		case a.decision == nil && i == q.at:
+			text += "▸"
+		case a.decision == nil:
+			text += "·"
+		case a.decision.Verdict == approval.Deny:
+			text += "✗"
+		default:
+			text += "✓"
+		}
+	}
+	return text
 }
 
 // list names the calls if there are several.

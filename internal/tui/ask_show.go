@@ -9,17 +9,21 @@ import (
 	"ml-intern/internal/tui/style"
 )
 
-// facts are the call, why a person is asked, what it costs and reaches, and
-// the rule that an answer for more than this call would write.
-func (q *question) facts(c *canvas, a *asked) []string {
+// head is the call in one line.
+func (a *asked) head(c *canvas, line bool) string {
 	head := style.Line{warn("? "), bold(plain(cleanLine(a.Call.Name)))}
-	if len(q.all) == 1 || a.Show == "" {
+	if line || a.Show == "" {
 		head = append(head, plain("  "+headline(firstNotEmpty(a.args, a.Call.Args))))
 	}
 	if a.args != "" {
 		head = append(head, accent("  changed by you"))
 	}
-	out := []string{c.sides(head, costOf(a.Request))}
+	return c.sides(head, costOf(a.Request))
+}
+
+// facts are why a person is asked, and what the call reaches.
+func (a *asked) facts(c *canvas) []string {
+	var out []string
 	add := func(name string, like style.Span, words ...string) {
 		text := cleanLine(strings.Join(words, ", "))
 		if text == "" {
@@ -53,7 +57,6 @@ func (q *question) facts(c *canvas, a *asked) []string {
 	case i.Recurring:
 		add("beware", warn(""), "it goes on by itself")
 	}
-	add("s and a", muted(""), ruleWords(a.Remember))
 	return out
 }
 
@@ -65,13 +68,8 @@ func ruleWords(rules []approval.Rule) string {
 	return strings.Join(words, "; ")
 }
 
-// details is the script, the change or the arguments in full, as much of it as
-// fits.
-func (q *question) details(c *canvas, height int) []string {
-	if q.shown == nil || q.shown.width != c.width || q.shown.look != c.look {
-		q.shown = &drawing{q.all[q.at].details(c), c.width, c.look}
-	}
-	all := q.shown.lines
+// scroll is as much as fits, and where it is in the whole.
+func (q *question) scroll(c *canvas, all []string, height int) []string {
 	if len(all) <= height {
 		q.top = 0
 		return all
@@ -80,6 +78,7 @@ func (q *question) details(c *canvas, height int) []string {
 	return append(seen, c.draw(muted(fmt.Sprintf("  lines %s–%s of %s · Space, PgUp scroll", thousands(q.top+1), thousands(q.top+len(seen)), thousands(len(all))))))
 }
 
+// details is the script, the change or the arguments in full.
 func (a *asked) details(c *canvas) []string {
 	text := a.Show
 	switch {
@@ -111,19 +110,29 @@ func (q *question) foot(c *canvas) []string {
 			c.draw(bad("  no, because: "), plain(cutLeft(q.reason.text, max(c.width-18, 4)))),
 			c.draw(muted("  Enter refuse · Esc back")))
 	}
+	more := len(q.all[q.at].Remember) > 0
+	if more {
+		out = append(out, c.hang(2, muted("s, a:"), c.wrap(cleanLine(ruleWords(q.all[q.at].Remember)), 8), muted(""))...)
+	}
+	for _, line := range c.keys(q.keyNames(more, c.width < 60)) {
+		out = append(out, c.keyLine(line, c.now.Sub(q.last) >= calm))
+	}
+	return out
+}
+
+func (q *question) keyNames(more, narrow bool) []string {
 	keys := []string{"y yes", "n no", "r no, because…"}
-	if len(q.all[q.at].Remember) > 0 {
+	if narrow {
+		keys[2] = "r why"
+	}
+	if more {
 		keys = append(keys, "s session", "a always")
 	}
 	keys = append(keys, "e edit")
 	if len(q.all) > 1 {
 		keys = append(keys, "A all", "N none", "↑↓ next")
 	}
-	keys = append(keys, "Esc prompt")
-	for _, line := range c.keys(keys) {
-		out = append(out, c.keyLine(line, c.now.Sub(q.last) >= calm))
-	}
-	return out
+	return append(keys, "Esc prompt")
 }
 
 // keys puts the keys on as many lines as they need.

@@ -91,8 +91,14 @@ func (m *model) welcome(height int) []string {
 // dock is what stays at the bottom.
 func (m *model) dock() ([]string, *place) {
 	c := &m.c
-	most := max(m.height*2/3, m.height-6)
+	most := m.height * 3 / 4
+	if m.height < 24 {
+		most = m.height // where there is little room, what is asked has all of it
+	}
 	var out []string
+	if m.height >= 20 {
+		out = append(out, "")
+	}
 	if m.panel == nil && (m.ask == nil || m.ask.away) && m.height > 8 {
 		out = append(out, m.planLines()...)
 	}

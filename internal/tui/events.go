@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -41,13 +42,40 @@ func (r *record) event(ev session.Event) {
 		r.settle()
 		r.add(&item{kind: aPrompt, text: clean(ev.Prompt.Text), began: ev.Time, steer: ev.Prompt.Steer})
 	case ev.Failed != nil:
-		r.drop()
-		r.add(&item{kind: aFailure, text: clean(ev.Failed.Text)})
+		r.failed(*ev.Failed)
 	case ev.Opened != nil:
 	default:
 		if !r.callEvent(ev) {
 			r.wordEvent(ev)
 		}
+	}
+}
+
+// failed says why a turn has no answer. What had come of one stays to be read.
+func (r *record) failed(f session.Failed) {
+	r.settle()
+	if f.Reason == "interrupted" {
+		r.add(&item{kind: aWord, text: "stopped"})
+		return
+	}
+	r.add(&item{kind: aFailure, text: strings.TrimSpace(clean(f.Text))})
+}
+
+// notice adds a word of the program. What it repeats of the failure before it
+// is left out.
+func (r *record) notice(text string) {
+	text = strings.TrimSpace(clean(text))
+	if n := len(r.items); n > 0 {
+		last := r.items[n-1]
+		if last.kind == aWord && last.text == "stopped" && strings.Contains(text, "interrupted") {
+			return
+		}
+		if rest, same := strings.CutPrefix(text, last.text); same && last.kind == aFailure {
+			text = strings.TrimSpace(rest)
+		}
+	}
+	if text != "" {
+		r.add(&item{kind: aWord, text: text, open: strings.Count(text, "\n") < 8})
 	}
 }
 
@@ -103,7 +131,7 @@ func (r *record) wordEvent(ev session.Event) {
 	}
 	switch {
 	case ev.Note != nil:
-		word("told the model ("+cleanLine(ev.Note.Guard)+")", ev.Note.Text)
+		word("told the model", strings.TrimPrefix(ev.Note.Text, llm.NoteMark))
 	case ev.Notice != nil:
 		word("", ev.Notice.Text)
 	case ev.Switched != nil:
@@ -257,9 +285,15 @@ func (r *record) ran(u chat.Ran) {
 	it.changed()
 }
 
+// beat is what a command that says nothing is given as progress.
+var beat = regexp.MustCompile(`^… \d+ s$`)
+
 // log keeps the last lines of what a call says.
 func (k *call) log(line string) {
 	for l := range strings.SplitSeq(strings.TrimRight(clean(line), "\n"), "\n") {
+		if beat.MatchString(l) {
+			continue // how long it runs is shown already
+		}
 		k.lines++
 		k.logs = append(k.logs, cutBytes(l, 2000))
 	}

@@ -108,7 +108,7 @@ func (it *item) folds() bool {
 	case aRun:
 		return it.call.lines > runLines
 	case aWord:
-		return strings.Contains(it.text, "\n")
+		return strings.Contains(it.text, "\n") || it.label != ""
 	case aPrompt:
 		return strings.Count(it.text, "\n") > promptLines || len(it.text) > promptLines*300
 	}
@@ -199,10 +199,17 @@ func (it *item) drawWord(c *canvas) []string {
 	if it.label != "" {
 		text = it.label + ": " + text
 	}
-	if first, rest, more := strings.Cut(text, "\n"); more && !it.open {
-		text = cutTo(first, max(c.width-24, 12)) + " … " + plural(strings.Count(rest, "\n")+1, "more line")
+	if it.open {
+		return c.hang(2, muted("·"), limited(c.wrap(text, 4), openLines), muted(""))
 	}
-	return c.hang(2, muted("·"), limited(c.wrap(text, 4), openLines), muted(""))
+	first, rest, more := strings.Cut(text, "\n")
+	switch {
+	case more:
+		first = cutTo(first, max(c.width-22, 12)) + " … " + plural(strings.Count(rest, "\n")+1, "more line")
+	case it.label != "":
+		first = cutTo(first, max(c.width-5, 12))
+	}
+	return c.hang(2, muted("·"), limited(c.wrap(first, 4), promptLines), muted(""))
 }
 
 // drawReply draws Markdown; of a live reply only what is new is drawn again.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/aymanbagabas/go-udiff"
+	"github.com/charmbracelet/x/ansi"
 
 	"ml-intern/internal/tui/style"
 )
@@ -108,7 +109,14 @@ func (c *canvas) change(name, args string, most int) []string {
 	if text == "" {
 		return nil
 	}
-	return limitedLike(c, c.diff(text, 4), most)
+	if _, hunks, ok := strings.Cut(text, "\n@@"); ok {
+		text = "@@" + hunks // the call's own line names the file
+	}
+	lines := c.diff(text, 4)
+	if len(lines) > 1 && strings.HasSuffix(ansi.Strip(lines[0]), "⋯") {
+		lines = lines[1:]
+	}
+	return limitedLike(c, lines, most)
 }
 
 // limitedLike is limited for lines that are drawn already.
@@ -157,6 +165,9 @@ func (it *item) outcome(c *canvas) string {
 		if !c.busy {
 			return "cut off"
 		}
+		return ""
+	}
+	if k.state == isDone && changeOf(k.Name, k.Args) != "" {
 		return ""
 	}
 	return withoutEcho(k.summary, k.Name, headline(k.Args))

@@ -138,7 +138,7 @@ func (m *model) viewKey(key string) (cmd tea.Cmd, done bool) {
 	case "ctrl+t":
 		m.planOpen = !m.planOpen
 	case "ctrl+o":
-		return m.command("/jobs"), true
+		return m.openPanel(chat.PanelJobs, ""), true
 	case "tab":
 		m.tab()
 	default:

@@ -175,6 +175,8 @@ func (m *model) answer(msg tea.Msg) tea.Cmd {
 			m.prompt.set("")
 			m.prompt.paste(msg.text)
 		}
+	case jobsMsg:
+		return msg.panel.take(m, msg)
 	case argsEdited:
 		if msg.err != nil {
 			msg.q.note = "the editor: " + msg.err.Error()
@@ -242,7 +244,7 @@ func (m *model) update(u chat.Update) {
 	case u.Ran != nil:
 		m.rec.ran(*u.Ran)
 	case u.Notice != "":
-		m.say(u.Notice)
+		m.rec.notice(u.Notice)
 	}
 }
 
@@ -287,7 +289,7 @@ func (m *model) tick() tea.Cmd {
 }
 
 func (m *model) moves() bool {
-	return m.busy() || len(m.rec.runs) > 0 || m.c.now.Before(m.toastEnd) || m.ask != nil && !m.ask.away && !m.ask.armed(m.c.now)
+	return m.busy() || m.panel != nil || len(m.rec.runs) > 0 || m.c.now.Before(m.toastEnd) || m.ask != nil && !m.ask.away && !m.ask.armed(m.c.now)
 }
 
 func (m *model) busy() bool { return m.state.Phase != chat.Idle }
@@ -340,6 +342,10 @@ func (m *model) openPanel(name, text string) tea.Cmd {
 		m.panel = m.help()
 	case chat.PanelTheme:
 		m.panel = m.themes()
+	case chat.PanelJobs:
+		p := &jobsPanel{}
+		m.panel = p
+		return p.lookAt(m, 0)
 	default:
 		m.panel = &reader{title: name, text: text}
 	}

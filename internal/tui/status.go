@@ -29,7 +29,7 @@ func (m *model) status() string {
 				worst = i
 			}
 		}
-		if i := slices.IndexFunc(parts, func(p part) bool { return p.short != "" }); i >= 0 && len(parts) <= 4 {
+		if i := slices.IndexFunc(parts, func(p part) bool { return p.short != "" }); i >= 0 && parts[worst].rank < 8 {
 			parts[i].span.Text, parts[i].short = parts[i].short, ""
 		} else if len(parts) > 1 {
 			parts = slices.Delete(parts, worst, worst+1)

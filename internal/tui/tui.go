@@ -38,9 +38,10 @@ type Options struct {
 	Mouse bool   // the wheel scrolls, and selecting text needs Shift
 }
 
-// Run shows the conversation until the person leaves. It gives the terminal
-// back as it was, also after a panic or a signal.
-func Run(ctx context.Context, o Options) (session string, err error) {
+// Run shows the conversation until the person leaves, and returns what is to be
+// said below it. It gives the terminal back as it was, also after a panic or a
+// signal.
+func Run(ctx context.Context, o Options) (left []string, err error) {
 	ctx, hangup := signal.NotifyContext(ctx, syscall.SIGHUP)
 	defer hangup()
 	m := newModel(ctx, time.Now)
@@ -86,11 +87,12 @@ func Run(ctx context.Context, o Options) (session string, err error) {
 	defer opening.Unlock()
 	if talk != nil {
 		err = errors.Join(m.ended(err), closed(talk))
+		left = talk.Left()
 	} else {
 		err = m.ended(err)
 	}
 	wg.Wait()
-	return m.state.Session, err
+	return left, err
 }
 
 // ended is why the program ended, nil if the person wanted it to.
