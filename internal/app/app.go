@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"ml-intern/internal/agent"
@@ -47,7 +48,9 @@ type App struct {
 	cells *confine.Cells // of the session's commands; nil for none
 	gate  *gate          // their way out; nil until a session, or the person, needs commands
 	keys  keys
-	web   *outside
+
+	confining sync.Mutex
+	web       *outside
 
 	recording *replay.Writer // nil unless model traffic is recorded
 	player    replay.Player  // nil unless a recording is the model

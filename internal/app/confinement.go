@@ -46,6 +46,8 @@ func confined(cfg *config.Config, out *gate) (*confine.Cells, error) {
 // confine makes the cells of this session and their way out, if they are not
 // there.
 func (a *App) confine(ctx context.Context) (err error) {
+	a.confining.Lock()
+	defer a.confining.Unlock()
 	if a.gate == nil {
 		a.gate = a.newGate(ctx)
 		a.cells, err = confined(a.cfg, a.gate)

@@ -24,7 +24,6 @@ type Options struct {
 	Resume   string // id of a session, or the beginning of one
 	Continue bool   // the latest session of the workspace
 	Fork     bool   // a copy of it
-	GoOn     bool   // go on at once where the session's log ends
 }
 
 // A Chat is a conversation. Its methods may be called from any goroutine. Close
@@ -32,12 +31,13 @@ type Options struct {
 type Chat struct {
 	cfg     *config.Config // as the program was started, with the defaults of a chat
 	updates chan Update
-	out     chan Update     // on the way there
+	out     chan parcel     // on the way there
 	dirty   chan struct{}   // the state may have changed
 	ctx     context.Context //nolint:containedctx // of the conversation, which outlives the call that opened it
 	cancel  context.CancelCauseFunc
 	closed  chan struct{} // nobody reads updates any more
 	kick    chan struct{} // there may be something to do
+	started chan struct{} // the program was opened, if it can be
 	work    sync.WaitGroup
 	closing sync.Once
 	left    []string // see Left
@@ -46,7 +46,7 @@ type Chat struct {
 	// turn is held by whoever works with what follows: a turn, or a command that
 	// changes the session.
 	turn  chan struct{}
-	app   *app.App          // nil until it can be opened
+	app   *app.App          // nil until it can be opened; set with mu held
 	conv  *app.Conversation // nil until the first prompt of a new session
 	shown int64             // the last event that was shown
 	title string            // of the session
@@ -54,6 +54,7 @@ type Chat struct {
 	mu       sync.Mutex // of what follows
 	state    State
 	sent     State
+	version  int // of sent
 	queue    []session.Prompt
 	steers   []session.Prompt
 	choices  []session.Chose // that the session's log does not have yet
@@ -64,6 +65,12 @@ type Chat struct {
 	endTurn  context.CancelCauseFunc // nil while no turn works
 	endSleep context.CancelCauseFunc // nil while no turn waits
 	commands int                     // of the person's own, so far
+	overhead int                     // tokens of system prompt and tools, about
+	toolList []app.ToolLine
+
+	watching sync.Mutex // of what follows
+	watchOf  *app.App
+	watcher  *app.JobWatch
 }
 
 // Open opens the conversation that the options name. Nothing is saved before
@@ -77,8 +84,8 @@ func Open(ctx context.Context, cfg *config.Config, opts Options) (*Chat, error) 
 		own.MaxCost = 0
 	}
 	c := &Chat{
-		cfg: &own, updates: make(chan Update), out: make(chan Update), dirty: make(chan struct{}, 1), closed: make(chan struct{}),
-		kick: make(chan struct{}, 1), turn: make(chan struct{}, 1),
+		cfg: &own, updates: make(chan Update), out: make(chan parcel), dirty: make(chan struct{}, 1), closed: make(chan struct{}),
+		kick: make(chan struct{}, 1), started: make(chan struct{}), turn: make(chan struct{}, 1),
 	}
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
 	if opts.Resume != "" || opts.Continue {
@@ -86,7 +93,6 @@ func Open(ctx context.Context, cfg *config.Config, opts Options) (*Chat, error) 
 			c.cancel(nil)
 			return nil, err
 		}
-		c.goOn = opts.GoOn && !c.conv.Session.Answered()
 	}
 	c.work.Go(c.pump)
 	c.work.Go(c.run)
@@ -103,7 +109,7 @@ func (c *Chat) Close() error {
 		close(c.closed)
 		c.cancel(app.ErrInterrupted)
 		c.work.Wait()
-		c.failed = c.leave(context.WithoutCancel(c.ctx))
+		c.left, c.failed = c.leave(context.WithoutCancel(c.ctx))
 		close(c.updates)
 	})
 	return c.failed
@@ -113,41 +119,52 @@ func (c *Chat) Close() error {
 // session: lines for a terminal that has no screen any more.
 func (c *Chat) Left() []string { return c.left }
 
-// leave ends what belongs to the session, says what goes on, and closes it.
-func (c *Chat) leave(ctx context.Context) error {
+// leave ends what belongs to the session, closes it, and says what goes on.
+func (c *Chat) leave(ctx context.Context) (lines []string, err error) {
 	if c.app == nil {
-		return nil
+		return nil, nil
 	}
-	var err error
 	if c.conv != nil {
 		ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 		defer cancel()
 		s := c.conv.Session
 		if s.Answered() {
 			if err := c.app.End(ctx, s); err != nil {
-				c.left = append(c.left, fmt.Sprintf("end the session's sandboxes: %v", err))
+				lines = append(lines, fmt.Sprintf("end the session's sandboxes: %v", err))
 			}
 		}
-		c.left = append(c.left, c.app.Left(ctx, s)...)
-		c.left = append(c.left, fmt.Sprintf("session %s; go on with: ml-intern --resume %s", s.ID, s.ID))
+		lines = append(lines, c.app.Left(ctx, s)...)
+		lines = append(lines, fmt.Sprintf("session %s; go on with: ml-intern --resume %s", s.ID, s.ID))
 		err = c.conv.Close()
 		c.conv = nil
 	}
 	err = errors.Join(err, c.app.Close())
-	c.app = nil
-	return err
+	c.setApp(nil)
+	c.mu.Lock()
+	c.setMode, c.toolList = nil, nil
+	c.mu.Unlock()
+	return lines, err
+}
+
+// A parcel is an update on its way, with the state that it came in.
+type parcel struct {
+	Update
+	state   State
+	version int // of the state; 0 if that was shown before
 }
 
 // emit shows an update, unless nobody looks any more. It waits for the reader.
 func (c *Chat) emit(u Update) {
+	p := parcel{Update: u}
+	p.state, p.version = c.changed()
 	select {
-	case c.out <- u:
+	case c.out <- p:
 	case <-c.closed:
 	}
 }
 
-// pump passes updates on, and the state before each if it has changed: whoever
-// changes the state need not wait for the reader.
+// pump passes updates on, each after the state that it came in. Whoever changes
+// nothing but the state need not wait for the reader.
 func (c *Chat) pump() {
 	send := func(u Update) {
 		select {
@@ -155,20 +172,22 @@ func (c *Chat) pump() {
 		case <-c.closed:
 		}
 	}
+	latest := 0
 	for {
-		var next *Update
+		var p parcel
 		select {
-		case u := <-c.out:
-			next = &u
+		case p = <-c.out:
 		case <-c.dirty:
+			p.state, p.version = c.changed()
 		case <-c.closed:
 			return
 		}
-		if state, changed := c.changed(); changed {
-			send(Update{State: &state})
+		if p.version > latest {
+			latest = p.version
+			send(Update{State: &p.state})
 		}
-		if next != nil {
-			send(*next)
+		if p.Update != (Update{}) {
+			send(p.Update)
 		}
 	}
 }
@@ -186,6 +205,7 @@ func (c *Chat) run() {
 			c.notice("%s", explain(err))
 		}
 	}
+	close(c.started)
 	<-c.turn
 	for c.ctx.Err() == nil {
 		prompt, ok := c.next()
@@ -255,7 +275,7 @@ func (c *Chat) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.app = a
+	c.setApp(a)
 	c.mu.Lock()
 	c.choices = nil
 	if chose := (session.Chose{Effort: c.over.Effort, Mode: c.over.Mode}); chose != (session.Chose{}) {
@@ -277,14 +297,19 @@ func (c *Chat) reopen(ctx context.Context, opts Options) error {
 	if err != nil {
 		return errors.Join(err, a.Close())
 	}
-	c.app = a
+	c.take(a, conv)
+	return nil
+}
+
+// take makes the session the one that is shown.
+func (c *Chat) take(a *app.App, conv *app.Conversation) {
+	c.setApp(a)
 	c.adopt(conv)
 	c.shown = 0
 	c.mu.Lock()
 	c.over, c.choices = conv.Session.Chosen(), nil
 	c.mu.Unlock()
 	c.describe()
-	return nil
 }
 
 func resume(ctx context.Context, a *app.App, opts Options) (conv *app.Conversation, err error) {
@@ -306,8 +331,23 @@ func (c *Chat) adopt(conv *app.Conversation) {
 	conv.Agent.Approver = asker{c}
 	conv.Listen(c.inbox)
 	c.mu.Lock()
-	c.setMode = conv.SetMode
+	c.setMode, c.toolList, c.overhead = conv.SetMode, conv.Tools(), conv.Agent.Overhead()
 	c.mu.Unlock()
+}
+
+// setApp notes the program of the session; whoever holds the turn calls it.
+func (c *Chat) setApp(a *app.App) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.app = a
+}
+
+// program is the program of the session, for whoever does not hold the turn;
+// nil if there is none.
+func (c *Chat) program() *app.App {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.app
 }
 
 // showSession shows a session from its beginning: whoever holds the turn calls
@@ -319,8 +359,17 @@ func (c *Chat) showSession() {
 		opened.Events = opened.Events[:len(opened.Events):len(opened.Events)]
 		c.shown = int64(len(opened.Events))
 	}
+	unanswered := c.conv != nil && !c.conv.Session.Answered()
+	c.mu.Lock()
+	if c.state.Interrupted = ""; unanswered {
+		c.state.Interrupted = "the last prompt has no answer yet"
+	}
+	c.mu.Unlock()
 	c.describe()
 	c.emit(Update{Opened: opened})
+	if unanswered {
+		c.notice("the last prompt has no answer yet: /retry goes on with it")
+	}
 	c.tell()
 }
 

@@ -115,14 +115,6 @@ func (c *Chat) Stop() {
 	}
 }
 
-// retry goes on where the log ends.
-func (c *Chat) retry() {
-	c.mu.Lock()
-	c.goOn = true
-	c.mu.Unlock()
-	c.wake()
-}
-
 // next is what the next turn is about.
 func (c *Chat) next() (session.Prompt, bool) {
 	c.mu.Lock()

@@ -21,8 +21,9 @@ func (c *Chat) shell(line string) {
 	c.tell()
 	c.work.Go(func() {
 		c.emit(Update{Ran: &Ran{ID: id, Command: line}})
+		<-c.started
 		done := Ran{ID: id, Command: line, Done: true}
-		a := c.app // only its sandbox is used
+		a := c.program()
 		if a == nil {
 			done.Err = "the program could not be opened"
 		} else {

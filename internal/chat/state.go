@@ -25,16 +25,20 @@ func (c *Chat) tell() {
 	}
 }
 
-// changed is the state, and whether it is not the one that was shown last.
-func (c *Chat) changed() (State, bool) {
+// changed is the state, with a number if it is not the one that was last asked
+// for, else 0.
+func (c *Chat) changed() (State, int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.state
 	now.Queue, now.Steers = said(c.queue), said(c.steers)
 	now.Waits = slices.Clone(now.Waits)
-	changed := !reflect.DeepEqual(now, c.sent)
+	if reflect.DeepEqual(now, c.sent) {
+		return now, 0
+	}
 	c.sent = now
-	return now, changed
+	c.version++
+	return now, c.version
 }
 
 func said(prompts []session.Prompt) []string {

@@ -73,7 +73,7 @@ func (c *Chat) ready(ctx context.Context, prompt session.Prompt) (begun bool, er
 	if err != nil {
 		// Begin has left parts of a session in the program: the next try has a new one.
 		_ = c.app.Close() //nolint:errcheck // nothing is open in it
-		c.app = nil
+		c.setApp(nil)
 		return false, err
 	}
 	c.adopt(conv)
@@ -176,6 +176,9 @@ func (c *Chat) ended(err error) {
 			err = saveErr
 		}
 	}
+	if err != nil && c.ctx.Err() == nil {
+		c.notice("%s", explain(err))
+	}
 	c.mu.Lock()
 	c.endTurn = nil
 	c.state.Retry, c.state.Waits = "", nil
@@ -185,9 +188,6 @@ func (c *Chat) ended(err error) {
 	}
 	c.setPhase(Idle)
 	c.mu.Unlock()
-	if err != nil && c.ctx.Err() == nil {
-		c.notice("%s", explain(err))
-	}
 	c.describe()
 	c.tell()
 }

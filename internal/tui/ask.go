@@ -18,7 +18,9 @@ const calm = 300 * time.Millisecond
 
 // A question is the panel of calls that a person must decide.
 type question struct {
-	ask  *chat.Ask
+	answer func([]approval.Decision)
+	edited func(i int, args string) (approval.Request, error)
+
 	all  []*asked
 	at   int
 	top  int       // of what is shown of the call
@@ -40,7 +42,7 @@ type asked struct {
 }
 
 func newQuestion(ask *chat.Ask, now time.Time) *question {
-	q := &question{ask: ask, last: now}
+	q := &question{answer: ask.Answer, edited: ask.Edited, last: now}
 	for _, r := range ask.Requests {
 		q.all = append(q.all, &asked{Request: r})
 	}
@@ -127,7 +129,7 @@ func (q *question) decide(d approval.Decision) bool {
 			return true
 		}
 	}
-	q.answer()
+	q.done()
 	return false
 }
 
@@ -142,16 +144,16 @@ func (q *question) rest(d approval.Decision) bool {
 			a.decision = &one
 		}
 	}
-	q.answer()
+	q.done()
 	return false
 }
 
-func (q *question) answer() {
+func (q *question) done() {
 	decisions := make([]approval.Decision, len(q.all))
 	for i, a := range q.all {
 		decisions[i] = *a.decision
 	}
-	q.ask.Answer(decisions)
+	q.answer(decisions)
 }
 
 // reasonKey types the reason of a no.
@@ -183,7 +185,9 @@ func (q *question) edit(m *model, whole bool) tea.Cmd {
 		return cmd
 	}
 	e.text.set(e.before)
-	e.text.pos = 0
+	if strings.Contains(e.before, "\n") {
+		e.text.pos = 0
+	}
 	q.editor = e
 	return nil
 }
@@ -201,7 +205,7 @@ func (q *question) take(e *argsEditor, text string) {
 		q.note = err.Error()
 		return
 	}
-	r, err := q.ask.Edited(e.at, args)
+	r, err := q.edited(e.at, args)
 	if err != nil {
 		q.note = err.Error()
 		return

@@ -83,7 +83,7 @@ func (a *asked) details(c *canvas) []string {
 	text := a.Show
 	switch {
 	case text == "":
-		return c.arguments(firstNotEmpty(a.args, a.Call.Args))
+		return c.arguments(firstNotEmpty(a.args, a.Call.Args), 2)
 	case isDiff(text):
 		return c.diff(text, 2)
 	}

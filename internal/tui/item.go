@@ -91,7 +91,7 @@ func (it *item) changed() { it.drawn = nil }
 func (it *item) ticks() bool {
 	switch it.kind {
 	case aCall:
-		return it.call.state == isRunning || it.call.state == isWaiting
+		return it.call.state < isDone // it may be cut off
 	case aThought, aRun:
 		return it.live
 	}

@@ -72,7 +72,7 @@ func (it *item) opened(c *canvas) []string {
 	k := it.call
 	out := c.change(k.Name, k.Args, openLines)
 	if out == nil {
-		out = c.arguments(k.Args)
+		out = c.arguments(k.Args, 4)
 	}
 	text := k.result
 	if text == "" {
@@ -128,20 +128,21 @@ func limitedLike(c *canvas, lines []string, n int) []string {
 }
 
 // arguments draws what a call is given, a line for each.
-func (c *canvas) arguments(args string) []string {
+func (c *canvas) arguments(args string, indent int) []string {
+	lead := plain(strings.Repeat(" ", indent))
 	var out []string
 	for _, f := range fieldsOf(args) {
-		lines := strings.Split(strings.TrimRight(f.text, "\n"), "\n")
-		if len(lines) == 1 && cells(f.text)+cells(f.name)+8 < c.width {
-			out = append(out, c.draw(plain("    "), muted(f.name+"  "), plain(f.text)))
+		name := fmt.Sprintf("%-9s ", f.name)
+		if !strings.Contains(f.text, "\n") && cells(f.text)+cells(name)+indent < c.width {
+			out = append(out, c.draw(lead, muted(name), plain(f.text)))
 			continue
 		}
-		out = append(out, c.draw(plain("    "), muted(f.name)))
+		out = append(out, c.draw(lead, muted(f.name)))
 		lang := ""
 		if f.name == "command" {
 			lang = "bash"
 		}
-		out = append(out, c.code(f.text, lang, 6)...)
+		out = append(out, c.code(f.text, lang, indent+2)...)
 	}
 	return out
 }
@@ -157,8 +158,16 @@ func (it *item) outcome(c *canvas) string {
 		return firstNotEmpty(k.summary, lastLine(k.result))
 	case isDenied:
 		return "not run: " + firstNotEmpty(k.why, "it was refused")
+	case isPending:
+		if !c.busy {
+			return "not run"
+		}
+		return ""
 	case isAsked:
-		return "asks: " + k.why
+		if !c.busy {
+			return "not run"
+		}
+		return "waits for your word"
 	case isWaiting:
 		return k.waits
 	case isRunning:
@@ -213,7 +222,10 @@ func (it *item) mark(c *canvas) style.Span {
 	case isDenied:
 		return bad("⊘")
 	case isAsked:
-		return warn("?")
+		if c.busy {
+			return warn("?")
+		}
+		return muted("–")
 	}
 	return muted("·")
 }

@@ -16,7 +16,6 @@ const twice = 1500 * time.Millisecond
 // completions, and last the prompt.
 func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 	now := m.c.now
-	defer func() { m.lastKey = now }()
 	key := k.String()
 	if m.leaving {
 		m.leaving = false
@@ -331,7 +330,6 @@ func (m *model) leave() tea.Cmd {
 
 // paste puts text from outside where text is typed. It never decides.
 func (m *model) paste(text string) tea.Cmd {
-	m.lastKey = m.c.now
 	switch p := m.panel.(type) {
 	case nil:
 	case *picker:

@@ -66,7 +66,6 @@ type model struct {
 	toastEnd time.Time
 	lastEsc  time.Time
 	lastC    time.Time
-	lastKey  time.Time
 	leaving  bool // the person is asked whether to quit
 	chord    bool // Ctrl+X was pressed
 	ticking  bool
@@ -256,7 +255,7 @@ func (m *model) nextAsk() {
 	}
 	m.ask = newQuestion(m.asks[0], m.c.now)
 	m.asks = m.asks[1:]
-	m.ask.away = !m.prompt.empty() || m.panel != nil || m.c.now.Sub(m.lastKey) < 5*calm
+	m.ask.away = !m.prompt.empty() || m.panel != nil
 }
 
 // opened shows another session.
@@ -267,6 +266,7 @@ func (m *model) opened(o chat.Opened) {
 	}
 	rec.settle()
 	m.rec, m.ask, m.asks = rec, nil, nil
+	m.commands = m.talk.Commands() // another folder may have its own
 }
 
 // say puts a word of the program into the transcript.

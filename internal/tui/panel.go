@@ -143,7 +143,7 @@ func (p *picker) lines(c *canvas, height int) ([]string, *place) {
 	first := min(max(p.at-rows/2, 0), len(p.found)-rows)
 	width := 0
 	for _, f := range p.found[first : first+rows] {
-		width = max(width, cells(f.title))
+		width = max(width, cells(cleanLine(f.title)))
 	}
 	for i, f := range p.found[first : first+rows] {
 		out = append(out, c.choiceLine(f, first+i == p.at, min(width, max(c.width*2/3, 16))))

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -72,9 +73,8 @@ func (s *stage) Command(line string) (chat.Result, error) {
 }
 
 func newStage(t *testing.T, width, height int) *stage {
-	t.Helper()
 	s := &stage{t: t, clock: time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)}
-	s.m = newModel(t.Context(), func() time.Time { return s.clock })
+	s.m = newModel(context.Background(), func() time.Time { return s.clock })
 	s.m.do = func(f func() tea.Msg) { s.send(f()) }
 	s.send(tea.WindowSizeMsg{Width: width, Height: height})
 	s.send(openedMsg{s})

@@ -38,27 +38,35 @@ func (t *transcript) gap(i int) int {
 	return 1
 }
 
-// linesOf draws one item with what is above it.
-func (t *transcript) linesOf(c *canvas, i int) []string {
+// drawn draws one item, or takes what was drawn.
+func (t *transcript) drawn(c *canvas, i int) []string {
 	it := t.items[i]
 	fresh := it.drawn == nil
 	lines := it.lines(c)
 	if fresh {
 		t.keep(it)
 	}
-	gap := t.gap(i)
+	return lines
+}
+
+// height is how many lines an item has, with what is above it.
+func (t *transcript) height(c *canvas, i int) int { return t.gap(i) + len(t.drawn(c, i)) }
+
+// part is the lines of an item from one on, most of them at most.
+func (t *transcript) part(c *canvas, i, from, most int) []string {
+	it, lines, gap := t.items[i], t.drawn(c, i), t.gap(i)
 	indent := it.kind == aReply || it.kind == anAnswer
-	chosen := t.at == i
-	if gap == 0 && !indent && !chosen {
-		return lines
-	}
-	out := make([]string, gap, gap+len(lines))
-	for _, line := range lines {
-		if indent && line != "" {
-			line = "  " + line
-		}
-		if chosen {
-			line = c.draw(accent("▎")) + strings.TrimPrefix(line, " ")
+	var out []string
+	for n := from; n < gap+len(lines) && len(out) < most; n++ {
+		line := ""
+		if n >= gap {
+			line = lines[n-gap]
+			if indent && line != "" {
+				line = "  " + line
+			}
+			if t.at == i {
+				line = c.draw(accent("▎")) + strings.TrimPrefix(line, " ")
+			}
 		}
 		out = append(out, line)
 	}
@@ -88,11 +96,11 @@ func (t *transcript) view(c *canvas, height int) []string {
 	t.clamp(c)
 	var out []string
 	for i := t.top; i < len(t.items) && len(out) < height; i++ {
-		lines := t.linesOf(c, i)
+		from := 0
 		if i == t.top {
-			lines = lines[min(t.line, len(lines)):]
+			from = t.line
 		}
-		out = append(out, lines...)
+		out = append(out, t.part(c, i, from, height-len(out))...)
 	}
 	if t.away && len(out) < height { // there is no more below
 		t.away = false
@@ -106,7 +114,7 @@ func (t *transcript) view(c *canvas, height int) []string {
 func (t *transcript) toEnd(c *canvas, height int) {
 	left := height
 	for i := len(t.items) - 1; i >= 0; i-- {
-		n := len(t.linesOf(c, i))
+		n := t.height(c, i)
 		if n >= left {
 			t.top, t.line = i, n-left
 			return
@@ -119,7 +127,7 @@ func (t *transcript) toEnd(c *canvas, height int) {
 // clamp keeps the place inside what there is.
 func (t *transcript) clamp(c *canvas) {
 	t.top = min(max(t.top, 0), len(t.items)-1)
-	t.line = min(max(t.line, 0), max(len(t.linesOf(c, t.top))-1, 0))
+	t.line = min(max(t.line, 0), max(t.height(c, t.top)-1, 0))
 }
 
 // scroll moves by lines: up if negative.
@@ -137,9 +145,9 @@ func (t *transcript) scroll(c *canvas, by, height int) {
 	t.line += by
 	for t.line < 0 && t.top > 0 {
 		t.top--
-		t.line += len(t.linesOf(c, t.top))
+		t.line += t.height(c, t.top)
 	}
-	for n := len(t.linesOf(c, t.top)); t.line >= n && t.top < len(t.items)-1; n = len(t.linesOf(c, t.top)) {
+	for n := t.height(c, t.top); t.line >= n && t.top < len(t.items)-1; n = t.height(c, t.top) {
 		t.line -= n
 		t.top++
 	}
@@ -153,7 +161,7 @@ func (t *transcript) scroll(c *canvas, by, height int) {
 func (t *transcript) atEnd(c *canvas, height int) bool {
 	seen := -t.line
 	for i := t.top; i < len(t.items); i++ {
-		if seen += len(t.linesOf(c, i)); seen > height {
+		if seen += t.height(c, i); seen > height {
 			return false
 		}
 	}
@@ -170,7 +178,7 @@ func (t *transcript) below(c *canvas, height int) int {
 	}
 	seen := -t.line
 	for i := t.top; i < len(t.items); i++ {
-		if seen += len(t.linesOf(c, i)); seen > height {
+		if seen += t.height(c, i); seen > height {
 			return len(t.items) - 1 - i + 1
 		}
 	}
@@ -229,11 +237,11 @@ func (t *transcript) reveal(c *canvas, i, height int) {
 	}
 	seen := -t.line
 	for j := t.top; j < i; j++ {
-		seen += len(t.linesOf(c, j))
+		seen += t.height(c, j)
 	}
-	if over := seen + min(len(t.linesOf(c, i)), height) - height; over > 0 {
+	if over := seen + min(t.height(c, i), height) - height; over > 0 {
 		t.scroll(c, over, height)
-	} else if seen+len(t.linesOf(c, i)) > height {
+	} else if seen+t.height(c, i) > height {
 		t.away = true
 	}
 }

@@ -1,0 +1,324 @@
+package tui
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	tea "charm.land/bubbletea/v2"
+
+	"ml-intern/internal/chat"
+	"ml-intern/internal/llm"
+	"ml-intern/internal/session"
+	"ml-intern/internal/tool"
+	"ml-intern/internal/tui/style"
+)
+
+func TestPaste(t *testing.T) {
+	t.Parallel()
+	var b buffer
+	b.insert("look at ")
+	long := strings.Repeat("a line\r\n", 1233) + "\x1b[2Jthe [paste 2: 3 lines] last\x00"
+	b.paste(long)
+	b.insert(" please ")
+	b.paste(strings.Repeat("x", 1<<20))
+	if want := "look at [paste 1: 1,234 lines] please [paste 2: 1,048,576 characters]"; b.text != want {
+		t.Fatalf("text %q", b.text)
+	}
+	whole := b.expanded()
+	if !strings.HasPrefix(whole, "look at a line\na line\n") || !strings.Contains(whole, "[2Jthe [paste 2: 3 lines] last please xxx") || len(whole) < 1<<20 {
+		t.Errorf("expanded to %d bytes: %.60q", len(whole), whole)
+	}
+	if strings.ContainsAny(whole, "\x1b\r\x00") {
+		t.Error("control characters went in")
+	}
+	b.edit("backspace", 80) // the label is one character
+	if b.text != "look at [paste 1: 1,234 lines] please " {
+		t.Errorf("text %q", b.text)
+	}
+	b.edit("home", 80)
+	for range len("look at ") + 1 {
+		b.edit("right", 80)
+	}
+	if rest := b.text[b.pos:]; rest != " please " {
+		t.Errorf("right of the cursor is %q", rest)
+	}
+}
+
+func TestPasteGoesToTheChat(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 80, 24)
+	text := strings.Repeat("0123456789abcdef\n", 1<<16) // 1 MB and more
+	s.send(tea.PasteMsg{Content: text})
+	s.golden("paste-80x24")
+	s.press("enter")
+	if len(s.said) != 1 || s.said[0] != "say "+strings.TrimSpace(text) {
+		t.Errorf("the paste did not arrive whole: %d bytes", len(strings.Join(s.said, "")))
+	}
+}
+
+// Whatever is typed, the rows of a prompt are its text in order, none is wider
+// than the screen, and the cursor is in one of them.
+func TestWrapLosesNothing(t *testing.T) {
+	t.Parallel()
+	letters := []string{"a", " ", "word ", "\n", "漢字", "👩‍👩‍👧", "é", "e\u0301", "\t", "-", "/path/to/file "}
+	keys := []string{"left", "right", "up", "down", "home", "end", "backspace", "delete", "ctrl+w", "alt+b", "alt+f", "ctrl+k", "ctrl+u", "ctrl+y", "ctrl+_", "alt+d"}
+	for range 300 {
+		var b buffer
+		width := 2 + rand.IntN(40)
+		for range 80 {
+			if rand.IntN(3) > 0 {
+				b.insert(letters[rand.IntN(len(letters))])
+			} else {
+				b.edit(keys[rand.IntN(len(keys))], width)
+			}
+			at := 0
+			rows := b.wrap(width)
+			for _, r := range rows {
+				if skipped := b.text[at:r.start]; skipped != "" && skipped != "\n" {
+					t.Fatalf("rows of %q at %d leave out %q", b.text, width, skipped)
+				}
+				if w := cells(b.text[r.start:r.end]); w > max(width, 4) {
+					t.Fatalf("a row of %q is %d cells wide, more than %d", b.text, w, width)
+				}
+				at = r.end
+			}
+			if at != len(b.text) {
+				t.Fatalf("rows of %q end at %d", b.text, at)
+			}
+			if x, y := b.cursor(width); x < 0 || x > max(width, 4) || y < 0 || y >= len(rows) {
+				t.Fatalf("the cursor of %q is at %d, %d", b.text, x, y)
+			}
+		}
+	}
+}
+
+func TestHistory(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "state", "prompts.jsonl")
+	s := newStage(t, 80, 24)
+	s.m.hist.path = file
+	for _, text := range []string{"first", "second\nof two lines", "second\nof two lines"} {
+		s.send(tea.PasteMsg{Content: text})
+		s.press("enter")
+	}
+	info, err := os.Stat(file)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("mode %v, %v", info, err)
+	}
+	s = newStage(t, 80, 24)
+	s.m.hist.path = file
+	s.write("draft")
+	s.press("up")
+	if s.m.prompt.text != "second\nof two lines" {
+		t.Errorf("up shows %q", s.m.prompt.text)
+	}
+	s.press("up", "up", "up")
+	if s.m.prompt.text != "first" {
+		t.Errorf("up again shows %q", s.m.prompt.text)
+	}
+	s.press("down", "down")
+	if s.m.prompt.text != "draft" {
+		t.Errorf("down shows %q", s.m.prompt.text)
+	}
+	h := history{path: filepath.Join(t.TempDir(), "p")}
+	for i := range 3 * keptPrompts {
+		h.add(fmt.Sprint(i))
+	}
+	again := history{path: h.path}
+	again.load()
+	if len(again.entries) != keptPrompts || again.entries[keptPrompts-1] != fmt.Sprint(3*keptPrompts-1) {
+		t.Errorf("%d entries are kept", len(again.entries))
+	}
+	if data, _ := os.ReadFile(h.path); strings.Count(string(data), "\n") != keptPrompts {
+		t.Errorf("the file keeps %d lines", strings.Count(string(data), "\n"))
+	}
+}
+
+func TestFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		".gitignore": "*.bin\n/build\nlogs/\n!keep.bin\n", "train.py": "", "data/a.csv": "", "data/x.bin": "", "data/keep.bin": "", "build/out": "", "sub/build/in": "",
+		"logs/l": "", ".git/config": "", "sub/.gitignore": "secret*\n", "sub/secret.txt": "", "sub/open.txt": "", "node_modules/m/x.js": "",
+	} {
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("/", filepath.Join(dir, "out")); err != nil {
+		t.Fatal(err)
+	}
+	got := listFiles(t.Context(), dir)
+	slices.Sort(got)
+	want := []string{".gitignore", "data/", "data/a.csv", "data/keep.bin", "out", "sub/", "sub/.gitignore", "sub/build/", "sub/build/in", "sub/open.txt", "train.py"}
+	if !slices.Equal(got, want) {
+		t.Errorf("files %q", got)
+	}
+	s := newStage(t, 80, 24)
+	s.m.state.Dir = dir
+	s.write("use @trn")
+	s.press("tab")
+	if s.m.prompt.text != "use @train.py " {
+		t.Errorf("prompt %q", s.m.prompt.text)
+	}
+	s.event(session.Event{Reply: &session.Reply{Reply: llm.Reply{Message: llm.Message{Parts: []llm.Part{{Call: &llm.ToolCall{ID: "1", Name: "hub_repo_details", Args: `{"repo_id":"ada/churn-model"}`}}}}}}})
+	s.write("with @churn")
+	s.press("tab")
+	if !strings.HasSuffix(s.m.prompt.text, "with @ada/churn-model ") {
+		t.Errorf("prompt %q", s.m.prompt.text)
+	}
+}
+
+// many is a session of n events.
+func many(s *stage, n int) {
+	for i := 0; i < n; i += 5 {
+		id := fmt.Sprint(i)
+		s.event(
+			session.Event{Prompt: &session.Prompt{Text: "prompt " + id}},
+			session.Event{Reply: &session.Reply{Reply: llm.Reply{Message: llm.Message{Parts: []llm.Part{
+				{Text: "Answer **" + id + "** of some length, which wraps on a narrow screen.\n\n- a list\n- of `two`\n\n```python\nx = " + id + "\n```\n"},
+				{Call: &llm.ToolCall{ID: id, Name: "bash", Args: `{"command":"echo ` + id + `"}`}},
+			}}}}},
+			session.Event{Started: &session.Started{CallID: id}},
+			session.Event{Log: &session.Log{CallID: id, Line: id}},
+			session.Event{Result: &session.Result{CallID: id, Output: tool.Output{Text: strings.Repeat("a line of output\n", 50), Summary: "exit 0"}}},
+		)
+	}
+}
+
+// Scrolling from the end to the start by lines shows every line once, in order.
+func TestScrollShowsEveryLine(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 60, 20)
+	many(s, 100)
+	var all []string
+	for i := range s.m.rec.items {
+		all = append(all, s.m.rec.part(&s.m.c, i, 0, 1<<20)...)
+	}
+	height := 9
+	for up := range len(all) {
+		got := s.m.rec.view(&s.m.c, height)
+		end := len(all) - min(up, len(all)-height)
+		if want := all[end-height : end]; !slices.Equal(got, want) {
+			t.Fatalf("scrolled up by %d: %q, want %q", up, got, want)
+		}
+		s.m.rec.scroll(&s.m.c, -1, height)
+	}
+	s.m.rec.scroll(&s.m.c, 1<<20, height)
+	if s.m.rec.away {
+		t.Error("at the end it follows again")
+	}
+}
+
+// What comes while the person reads above does not move what they read.
+func TestReadingAboveStays(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 60, 20)
+	many(s, 100)
+	s.screen()
+	s.press("pgup", "pgup")
+	before := s.screen()
+	many(s, 50)
+	after := s.screen()
+	top := func(text string) string { return strings.Join(strings.Split(text, "\n")[:8], "\n") }
+	if top(before) != top(after) {
+		t.Errorf("before\n%s\nafter\n%s", before, after)
+	}
+	s.send(tea.WindowSizeMsg{Width: 41, Height: 12})
+	s.screen()
+	s.press("end")
+	if !strings.Contains(s.screen(), "echo 45") {
+		t.Errorf("End shows\n%s", s.screen())
+	}
+}
+
+// Nothing from outside reaches the terminal but letters, whatever it is, and no
+// line is wider than the screen.
+func FuzzOutside(f *testing.F) {
+	for _, text := range []string{"\x1b]0;title\x07", "\x1b[2J\x1b[H", "a\rb\n\u202eright", "\x9b31m", "| a | b |\n|---|---|\n| \x1b[1m | \u009d0;x\u009c |", "```\n\x1bc\n```", "👩‍👩‍👧 漢字 \u0301", "\xff\xfe"} {
+		f.Add(text, uint8(40))
+	}
+	f.Fuzz(func(t *testing.T, text string, width uint8) {
+		now := time.Now()
+		m := newModel(t.Context(), func() time.Time { return now })
+		m.c.theme = style.Theme{} // without any codes of its own
+		m.c.width, m.height = 40+int(width)%260, 200
+		call := func(id, name, args string) llm.Part {
+			return llm.Part{Call: &llm.ToolCall{ID: id, Name: name, Args: args}}
+		}
+		quoted := fmt.Sprintf(`{"command":%q,"path":%q,"old":"x","new":%q}`, text, text, text)
+		for _, ev := range []session.Event{
+			{Prompt: &session.Prompt{Text: text}}, {Chunk: &llm.Chunk{Reasoning: text}}, {Chunk: &llm.Chunk{Text: text}}, {Chunk: &llm.Chunk{Notice: text}},
+			{Reply: &session.Reply{Reply: llm.Reply{Message: llm.Message{Parts: []llm.Part{{Reasoning: text}, {Text: text}, call("1", text, text), call("2", "edit", quoted), call("3", "bash", quoted)}}}}},
+			{Started: &session.Started{CallID: "1"}}, {Log: &session.Log{CallID: "1", Line: text}}, {Waiting: &session.Waiting{CallID: "2", Waiting: tool.Waiting{Jobs: []string{text}}}},
+			{Result: &session.Result{CallID: "3", Output: tool.Output{Text: text, Summary: text, IsError: true, Plan: []tool.PlanItem{{Text: text, Status: "doing"}}}, Full: text}},
+			{Note: &session.Note{Text: text}}, {Notice: &session.Notice{Text: text}}, {Failed: &session.Failed{Text: text}}, {Compact: &session.Compact{Summary: text}},
+		} {
+			m.rec.event(ev)
+		}
+		m.rec.ran(chat.Ran{ID: 1, Command: text, Line: text})
+		m.prompt.paste(text)
+		m.state = chat.State{Phase: chat.Waiting, Title: text, Model: text, Queue: []string{text}, Steers: []string{text}, Waits: []string{text}, Hub: text}
+		for range 2 {
+			lines, _ := m.screen()
+			for _, line := range append(lines, m.windowTitle()) {
+				for _, r := range line {
+					if unicode.IsControl(r) || r == 0x202e || r == 0x2028 {
+						t.Fatalf("%U is in %q", r, line)
+					}
+				}
+				if w := cells(line); w > m.c.width {
+					t.Fatalf("%d cells of %d: %q", w, m.c.width, line)
+				}
+			}
+			for _, it := range m.rec.items {
+				it.open = true
+				it.changed()
+			}
+		}
+	})
+}
+
+// BenchmarkScroll10000 scrolls a session of 10,000 events by a line and draws
+// the screen: a frame must take less than 16 ms.
+func BenchmarkScroll10000(b *testing.B) {
+	s := newStage(&testing.T{}, 200, 50)
+	many(s, 10_000)
+	s.screenOnly()
+	b.ResetTimer()
+	for i := range b.N {
+		by := -1
+		if i/20_000%2 == 1 {
+			by = 1
+		}
+		s.m.rec.scroll(&s.m.c, by, s.m.seen)
+		s.screenOnly()
+	}
+}
+
+// BenchmarkStream draws the screen for each of the pieces of a long reply.
+func BenchmarkStream(b *testing.B) {
+	s := newStage(&testing.T{}, 120, 50)
+	s.state(chat.State{Phase: chat.Working})
+	for i := range b.N {
+		text := "some words of a reply, "
+		if i%10 == 9 {
+			text += "\n\n"
+		}
+		s.event(session.Event{Chunk: &llm.Chunk{Text: text}})
+		s.screenOnly()
+	}
+}
+
+func (s *stage) screenOnly() { _, _ = s.m.screen() }
