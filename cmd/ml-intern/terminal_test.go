@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -181,18 +180,19 @@ var volatile = []struct {
 	mask    string
 }{
 	{regexp.MustCompile(`/tmp/[A-Za-z0-9_/]*tui[0-9]+/home`), "~"},
-	{regexp.MustCompile(`\b[0-9]{8}-[0-9]{4,6}-[0-9a-z]+\b`), "ID"},
-	{regexp.MustCompile(`127\.0\.0\.1:[0-9]+`), "LOOPBACK"},
-	{regexp.MustCompile(`\b[0-9]+(\.[0-9]+)? ?(ms|s|m)\b( [0-9]+ ?s\b)?`), "TIME"},
+	{regexp.MustCompile(`\b[0-9]{8}-[0-9]{4,6}-[0-9a-z]+\b`), "«ID»"},
+	{regexp.MustCompile(`127\.0\.0\.1:[0-9]+`), "«ADDRESS»"},
+	{regexp.MustCompile(`\b[0-9]+(\.[0-9]+)? ?(ms|s|m)\b( [0-9]+ ?s\b)?`), "«TIME»"},
 }
 
-// golden compares the screen with the one that was kept.
+// golden compares the screen with the one that was kept. What is masked may be
+// of another length in each run, and so may the space beside it.
 func (p *pane) golden(name, screen string) {
 	p.Helper()
 	for _, v := range volatile {
 		screen = v.pattern.ReplaceAllString(screen, v.mask)
 	}
-	screen = squeezed.ReplaceAllString(screen, "  ")
+	screen = beside.ReplaceAllString(screen, "$1 $2$3 $4")
 	file := filepath.Join("testdata", "screens", name+"-"+p.size.String()+".txt")
 	if os.Getenv("ML_INTERN_TEST_TUI") == "update" {
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -211,22 +211,42 @@ func (p *pane) golden(name, screen string) {
 	}
 }
 
-// squeezed is space that depends on how long a masked text was.
-var squeezed = regexp.MustCompile(` {3,}`)
+var beside = regexp.MustCompile(`(\S) {2,}(«[A-Z]+»)|(«[A-Z]+») {2,}(\S)`)
 
 // model gives the terminal's programs a model that answers with the turns.
 func (p *pane) model(turns ...llmtest.Turn) *llmtest.Server {
 	s := llmtest.NewServer(turns...)
 	p.Cleanup(s.Close)
+	return p.served(s)
+}
+
+func (p *pane) served(s *llmtest.Server) *llmtest.Server {
 	p.env = append(p.env, "OPENAI_BASE_URL="+s.URL, "OPENAI_API_KEY=x")
 	return s
+}
+
+// gated is a model like the others, but each of its answers waits for a word.
+func (p *pane) gated(turns ...llmtest.Turn) (s *llmtest.Server, next func()) {
+	gate := make(chan struct{}, len(turns))
+	s = llmtest.NewServerFunc(func(n int) (llmtest.Turn, bool) {
+		if n >= len(turns) {
+			return llmtest.Turn{}, false
+		}
+		<-gate
+		return turns[n], true
+	})
+	p.Cleanup(func() {
+		close(gate)
+		s.Close()
+	})
+	return p.served(s), func() { gate <- struct{}{} }
 }
 
 // chats starts the program on a started terminal.
 func (p *pane) chats(args ...string) {
 	p.Helper()
-	p.says(strings.Join(append([]string{"ml-intern", "--model", "openai/test"}, args...), " "))
-	p.see(`test`)
+	p.says(strings.Join(append([]string{"clear; ml-intern", "--model", "openai/test"}, args...), " "))
+	p.see(`^❯`)
 }
 
 // file writes a file in the workspace.
@@ -256,5 +276,3 @@ func (p *pane) clean() {
 		p.Errorf("the terminal's modes:\n%s", got)
 	}
 }
-
-var _ = bytes.NewReader
