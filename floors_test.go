@@ -91,7 +91,7 @@ tui/markdown:   tui/style tui/highlight
 tui/diff:       tui/style
 tui/plot:       tui/style sparkline
 tui:            llm tool session approval ledger config app chat tui/style tui/highlight tui/markdown tui/diff tui/plot
-cmd/ml-intern:  config cli app chat tui
+cmd/ml-intern:  config session chat tui cli app
 `
 
 // helpers of tests may import what they help, and each other.

@@ -44,14 +44,23 @@ func (c *canvas) spinner() string {
 
 // draw is one line, cut to the width.
 func (c *canvas) draw(spans ...style.Span) string {
-	return c.theme.Line(style.Truncate(style.Line(spans), c.width))
+	return c.theme.Line(style.Truncate(shown(spans), c.width))
+}
+
+// shown is the line with signs in place of what a terminal would obey, so that
+// its width is the one that is drawn.
+func shown(spans []style.Span) style.Line {
+	for i := range spans {
+		spans[i].Text = strings.ReplaceAll(style.Clean(spans[i].Text), "\n", " ")
+	}
+	return spans
 }
 
 // sides draws one text at the left and one at the right end of a line. Where
 // both do not fit, the left one is shortened, and below a limit the right one
 // is left out.
 func (c *canvas) sides(left style.Line, right ...style.Span) string {
-	r := style.Line(right)
+	left, r := shown(left), shown(right)
 	w := r.Width()
 	if w == 0 || w+12 > c.width {
 		return c.draw(left...)

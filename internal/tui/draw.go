@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
 
 	"ml-intern/internal/chat"
 	"ml-intern/internal/tui/style"
@@ -59,7 +60,13 @@ func (m *model) screen() ([]string, *place) {
 	for len(lines) < m.seen {
 		lines = append(lines, "")
 	}
-	return append(lines, dock...), cursor
+	lines = append(lines, dock...)
+	for i, line := range lines {
+		if len(line) > m.c.width && ansi.StringWidth(line) > m.c.width { // a letter that is wider than it said
+			lines[i] = ansi.Truncate(line, m.c.width, "")
+		}
+	}
+	return lines, cursor
 }
 
 // above is the transcript; before there is one, a word of welcome.

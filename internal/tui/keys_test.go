@@ -2,6 +2,7 @@ package tui
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"ml-intern/internal/app"
 	"ml-intern/internal/approval"
 	"ml-intern/internal/chat"
 	"ml-intern/internal/llm"
@@ -355,4 +357,34 @@ func TestHeldQueueIsSentByEnter(t *testing.T) {
 	s.state(chat.State{Queue: []string{"x"}, Held: true})
 	s.press("enter")
 	s.wantSaid("say ")
+}
+
+// Jobs lists one that runs and one that failed.
+func (s *stage) Jobs() ([]app.JobView, error) {
+	loss := app.JobSeries{Name: "loss", Last: 0.31, N: 40}
+	for i := range 40 {
+		loss.Steps = append(loss.Steps, float64(i*10))
+		loss.Values = append(loss.Values, 0.3+2/float64(i+2))
+	}
+	return []app.JobView{
+		{ID: "hf/ada/1", Name: "forest", Backend: "hf", State: "running", Mine: true, Seconds: 432, USD: 0.12, WorstUSD: 4, Progress: "epoch 2 of 5, 11 min left", Series: []app.JobSeries{loss}, URL: "https://huggingface.co/jobs/ada/1"},
+		{ID: "local/2", Name: "baseline", Backend: "local", State: "out_of_memory", Done: true, Seconds: 61, Reason: "the machine \x1b[2Jran out of memory"},
+	}, nil
+}
+
+func TestJobs(t *testing.T) {
+	t.Parallel()
+	for _, size := range sizes {
+		s := newStage(t, size.width, size.height)
+		p := &jobsPanel{read: true}
+		p.jobs, _ = s.Jobs()
+		s.m.panel = p
+		s.golden(fmt.Sprintf("jobs-%dx%d", size.width, size.height))
+		s.press("down")
+		s.golden(fmt.Sprintf("jobs-failed-%dx%d", size.width, size.height))
+		s.press("up", "x")
+		s.wantSaid()
+		s.press("x")
+		s.wantSaid("command /jobs cancel hf/ada/1")
+	}
 }

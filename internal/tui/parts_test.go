@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -249,45 +250,63 @@ func FuzzOutside(f *testing.F) {
 	for _, text := range []string{"\x1b]0;title\x07", "\x1b[2J\x1b[H", "a\rb\n\u202eright", "\x9b31m", "| a | b |\n|---|---|\n| \x1b[1m | \u009d0;x\u009c |", "```\n\x1bc\n```", "👩‍👩‍👧 漢字 \u0301", "\xff\xfe"} {
 		f.Add(text, uint8(40))
 	}
-	f.Fuzz(func(t *testing.T, text string, width uint8) {
-		now := time.Now()
-		m := newModel(t.Context(), func() time.Time { return now })
-		m.c.theme = style.Theme{} // without any codes of its own
-		m.c.width, m.height = 40+int(width)%260, 200
-		call := func(id, name, args string) llm.Part {
-			return llm.Part{Call: &llm.ToolCall{ID: id, Name: name, Args: args}}
+	f.Fuzz(drawsOutside)
+}
+
+// The same for text made of nasty pieces.
+func TestOutside(t *testing.T) {
+	t.Parallel()
+	pieces := []string{
+		"\x1b", "[", "]0;", "\x07", "\x9b", "2J", "\r", "\n", "\t", "\u202e", "\u2066", "\u200b", "\u200d", "\ufeff", "\x00", "\xff", "\u0301", "漢", "👩", "🏴", "\U000e0067", "|", "---",
+		"```", "# ", "- ", "> ", "*", "`", "http://x\x1b\\/", "](", "<b>", "&#27;", "&#x9b;", "a", "word ", "\u2028", "\u0085", "--- a\n+++ b\n@@ -1 +1 @@\n", "{\"", "\\u001b",
+	}
+	for range 400 {
+		var b strings.Builder
+		for range rand.IntN(30) {
+			b.WriteString(pieces[rand.IntN(len(pieces))])
 		}
-		quoted := fmt.Sprintf(`{"command":%q,"path":%q,"old":"x","new":%q}`, text, text, text)
-		for _, ev := range []session.Event{
-			{Prompt: &session.Prompt{Text: text}}, {Chunk: &llm.Chunk{Reasoning: text}}, {Chunk: &llm.Chunk{Text: text}}, {Chunk: &llm.Chunk{Notice: text}},
-			{Reply: &session.Reply{Reply: llm.Reply{Message: llm.Message{Parts: []llm.Part{{Reasoning: text}, {Text: text}, call("1", text, text), call("2", "edit", quoted), call("3", "bash", quoted)}}}}},
-			{Started: &session.Started{CallID: "1"}}, {Log: &session.Log{CallID: "1", Line: text}}, {Waiting: &session.Waiting{CallID: "2", Waiting: tool.Waiting{Jobs: []string{text}}}},
-			{Result: &session.Result{CallID: "3", Output: tool.Output{Text: text, Summary: text, IsError: true, Plan: []tool.PlanItem{{Text: text, Status: "doing"}}}, Full: text}},
-			{Note: &session.Note{Text: text}}, {Notice: &session.Notice{Text: text}}, {Failed: &session.Failed{Text: text}}, {Compact: &session.Compact{Summary: text}},
-		} {
-			m.rec.event(ev)
-		}
-		m.rec.ran(chat.Ran{ID: 1, Command: text, Line: text})
-		m.prompt.paste(text)
-		m.state = chat.State{Phase: chat.Waiting, Title: text, Model: text, Queue: []string{text}, Steers: []string{text}, Waits: []string{text}, Hub: text}
-		for range 2 {
-			lines, _ := m.screen()
-			for _, line := range append(lines, m.windowTitle()) {
-				for _, r := range line {
-					if unicode.IsControl(r) || r == 0x202e || r == 0x2028 {
-						t.Fatalf("%U is in %q", r, line)
-					}
-				}
-				if w := cells(line); w > m.c.width {
-					t.Fatalf("%d cells of %d: %q", w, m.c.width, line)
+		drawsOutside(t, b.String(), uint8(rand.IntN(256)))
+	}
+}
+
+func drawsOutside(t *testing.T, text string, width uint8) {
+	now := time.Now()
+	m := newModel(t.Context(), func() time.Time { return now })
+	m.c.theme = style.Theme{} // without any codes of its own
+	m.c.width, m.height = 40+int(width)%260, 200
+	call := func(id, name, args string) llm.Part {
+		return llm.Part{Call: &llm.ToolCall{ID: id, Name: name, Args: args}}
+	}
+	quoted := fmt.Sprintf(`{"command":%q,"path":%q,"old":"x","new":%q}`, text, text, text)
+	for _, ev := range []session.Event{
+		{Prompt: &session.Prompt{Text: text}}, {Chunk: &llm.Chunk{Reasoning: text}}, {Chunk: &llm.Chunk{Text: text}}, {Chunk: &llm.Chunk{Notice: text}},
+		{Reply: &session.Reply{Reply: llm.Reply{Message: llm.Message{Parts: []llm.Part{{Reasoning: text}, {Text: text}, call("1", text, text), call("2", "edit", quoted), call("3", "bash", quoted)}}}}},
+		{Started: &session.Started{CallID: "1"}}, {Log: &session.Log{CallID: "1", Line: text}}, {Waiting: &session.Waiting{CallID: "2", Waiting: tool.Waiting{Jobs: []string{text}}}},
+		{Result: &session.Result{CallID: "3", Output: tool.Output{Text: text, Summary: text, IsError: true, Plan: []tool.PlanItem{{Text: text, Status: "doing"}}}, Full: text}},
+		{Note: &session.Note{Text: text}}, {Notice: &session.Notice{Text: text}}, {Failed: &session.Failed{Text: text}}, {Compact: &session.Compact{Summary: text}},
+	} {
+		m.rec.event(ev)
+	}
+	m.rec.ran(chat.Ran{ID: 1, Command: text, Line: text})
+	m.prompt.paste(text)
+	m.state = chat.State{Phase: chat.Waiting, Title: text, Model: text, Queue: []string{text}, Steers: []string{text}, Waits: []string{text}, Hub: text}
+	for range 2 {
+		lines, _ := m.screen()
+		for _, line := range append(lines, m.windowTitle()) {
+			for _, r := range line {
+				if unicode.IsControl(r) || r == 0x202e || r == 0x2028 {
+					t.Fatalf("%U is in %q", r, line)
 				}
 			}
-			for _, it := range m.rec.items {
-				it.open = true
-				it.changed()
+			if w := cells(line); w > m.c.width && line != m.windowTitle() {
+				t.Fatalf("%d cells of %d: %q", w, m.c.width, line)
 			}
 		}
-	})
+		for _, it := range m.rec.items {
+			it.open = true
+			it.changed()
+		}
+	}
 }
 
 // BenchmarkScroll10000 scrolls a session of 10,000 events by a line and draws
@@ -322,3 +341,28 @@ func BenchmarkStream(b *testing.B) {
 }
 
 func (s *stage) screenOnly() { _, _ = s.m.screen() }
+
+// A session of 10,000 events, read from its end to its start, takes little
+// memory: only what is near the screen is kept as it was drawn.
+func TestMemory(t *testing.T) {
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	s := newStage(t, 200, 50)
+	many(s, 10_000)
+	for range 2000 {
+		s.m.rec.scroll(&s.m.c, -20, s.m.seen)
+		s.screenOnly()
+	}
+	if s.m.rec.top != 0 {
+		t.Errorf("it scrolled to item %d only", s.m.rec.top)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 30<<20 {
+		t.Errorf("the heap grew by %d MB", grown>>20)
+	} else {
+		t.Logf("the heap grew by %.1f MB", float64(grown)/(1<<20))
+	}
+	runtime.KeepAlive(s)
+}
