@@ -57,7 +57,7 @@ func TestTerminalApprove(t *testing.T) {
 		p.golden("approve", p.see(`echo one`))
 		time.Sleep(time.Second) // keys count when the panel is calm
 		p.keys("e")
-		p.see(`Ctrl\+S|Ctrl\+D|keep|save`)
+		p.see(`Ctrl\+S`)
 		p.keys("Home")
 		p.types("echo two; ")
 		p.golden("approve-edit", p.see(`echo two; echo one`))
@@ -76,7 +76,7 @@ func TestTerminalApprove(t *testing.T) {
 
 func TestTerminalSteer(t *testing.T) {
 	onScreens(t, func(p *pane) {
-		s, next := p.gated(bashTurn("echo first"), llmtest.Turn{Text: "As you said."})
+		s, next := p.gated(bashTurn("echo first"), llmtest.Turn{Text: "As you said."}, llmtest.Turn{Text: "Published."})
 		p.start()
 		p.chats()
 		p.says("Begin.")
@@ -90,7 +90,10 @@ func TestTerminalSteer(t *testing.T) {
 		next()
 		p.see(`echo first`)
 		next()
-		p.golden("steer-done", p.see(`As you said\.`))
+		p.see(`As you said\.`)
+		next()
+		p.see(`Published\.`)
+		p.golden("steer-done", p.gone(`Esc`))
 		if body := string(s.Seen()[1].Body); !strings.Contains(body, "use the other file") || strings.Contains(body, "and then publish") {
 			p.Errorf("the second step was told %s", body)
 		}
@@ -126,9 +129,9 @@ func TestTerminalResumeAndRewind(t *testing.T) {
 		p.chats("--continue")
 		p.golden("resume", p.see(`Second answer\.`))
 		p.says("/rewind")
-		p.golden("rewind", p.see(`First question\?[\s\S]*Second question\?`))
+		p.golden("rewind", p.see(`before[\s\S]*Second question\?[\s\S]*First question\?`))
 		p.keys("Enter")
-		p.golden("rewind-how", p.see(`.`))
+		p.golden("rewind-how", p.see(`conversation  `))
 		p.keys("Enter")
 		p.golden("rewind-done", p.gone(`Second answer\.`))
 		p.says("Third question?")
@@ -173,11 +176,15 @@ func TestTerminalNetworkLost(t *testing.T) {
 		p.start()
 		p.chats()
 		p.says("Begin.")
-		p.see(`A whole answer\.`)
-		p.golden("cut", p.gone(`Esc`))
+		if got := p.see(`A whole answer\.`); strings.Contains(got, "Half of an") {
+			p.Errorf("half an answer is left:\n%s", got)
+		}
+		p.gone(`Esc`)
 		s.Close()
+		p.says("/new")
+		p.gone(`A whole answer`)
 		p.says("Are you there?")
-		p.golden("network-lost", p.see(`again in|again`))
+		p.golden("network-lost", p.see(`asking again`))
 		p.keys("Escape")
 		p.golden("network-stopped", p.gone(`Esc`))
 		p.leaves()
@@ -228,17 +235,17 @@ func TestTerminalWideLetters(t *testing.T) {
 
 func TestTerminalPaste(t *testing.T) {
 	onScreens(t, func(p *pane) {
-		s := p.model(llmtest.Turn{Text: "That is long.", Lax: true})
+		p.model(llmtest.Turn{Text: "That is long.", Lax: true}, llmtest.Turn{Text: "That is long."})
 		p.start()
 		p.chats()
 		p.types("Read this: ")
 		text := strings.Repeat("a line of a log, and no more than that\n", 25_000)
 		p.pastes(text)
-		p.golden("paste", p.see(`25,?000`))
+		p.golden("paste", p.see(`25,?00`))
 		p.keys("Enter")
 		p.golden("paste-sent", p.see(`That is long\.`))
-		if body := string(s.Seen()[0].Body); strings.Count(body, "a line of a log") != 25_000 {
-			p.Errorf("%d lines came to the model", strings.Count(body, "a line of a log"))
+		if got := strings.Count(p.log(), "a line of a log"); got != 25_000 { // the model has a summary: it is more than its window
+			p.Errorf("%d lines are in the log", got)
 		}
 		p.leaves()
 	})
@@ -247,7 +254,7 @@ func TestTerminalPaste(t *testing.T) {
 // However the program ends, the shell has its terminal back.
 func TestTerminalEnds(t *testing.T) {
 	onScreens(t, func(p *pane) {
-		p.model(llmtest.Turn{Hang: true})
+		p.model(llmtest.Turn{Hang: true}, llmtest.Turn{Hang: true})
 		p.start()
 		for _, signal := range []string{"TERM", "HUP"} {
 			p.chats()

@@ -60,7 +60,7 @@ func newPane(t *testing.T, s size) *pane {
 	}
 	p.env = []string{
 		"HOME=" + p.home, "ML_INTERN_HOME=" + filepath.Join(p.home, "state"), "PATH=" + filepath.Dir(buildProgram(t)) + ":/usr/bin:/bin",
-		"LANG=C.UTF-8", "PS1=$ ", "SHELL=/bin/sh", "EDITOR=/bin/false", "COLORTERM=truecolor",
+		"LANG=C.UTF-8", "PS1=$ ", "SHELL=/bin/sh", "COLORTERM=truecolor",
 	}
 	return p
 }
@@ -180,8 +180,13 @@ var volatile = []struct {
 	mask    string
 }{
 	{regexp.MustCompile(`/tmp/[A-Za-z0-9_/]*tui[0-9]+/home`), "~"},
-	{regexp.MustCompile(`\b[0-9]{8}-[0-9]{4,6}-[0-9a-z]+\b`), "«ID»"},
+	{regexp.MustCompile(`\b[0-9]{6,8}-[0-9]{4,6}-[0-9a-z]+\b`), "«ID»"},
 	{regexp.MustCompile(`127\.0\.0\.1:[0-9]+`), "«ADDRESS»"},
+	{regexp.MustCompile(`\b[0-9]{2}:[0-9]{2}:[0-9]{2}\b`), "«CLOCK»"},
+	{regexp.MustCompile(`[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] `), "⠿ "},
+	{regexp.MustCompile(`\b[0-9.]+[km]? tokens spent`), "«N» tokens spent"},
+	{regexp.MustCompile(` · [0-9]+%( of [0-9]+k)?`), " · «N»%$1"},
+	{regexp.MustCompile(` · local Hub`), ""}, // it comes when the conversation is open
 	{regexp.MustCompile(`\b[0-9]+(\.[0-9]+)? ?(ms|s|m)\b( [0-9]+ ?s\b)?`), "«TIME»"},
 }
 
@@ -255,6 +260,25 @@ func (p *pane) file(name, text string) {
 	if err := os.WriteFile(filepath.Join(p.home, "work", name), []byte(text), 0o600); err != nil {
 		p.Fatal(err)
 	}
+}
+
+// log is the latest session's, as JSON lines.
+func (p *pane) log() string {
+	p.Helper()
+	run := func(args ...string) []byte {
+		c := exec.Command(buildProgram(p.T), args...)
+		c.Dir, c.Env = filepath.Join(p.home, "work"), p.env
+		out, err := c.Output()
+		if err != nil {
+			p.Fatalf("ml-intern %v: %v", args, err)
+		}
+		return out
+	}
+	id := regexp.MustCompile(`"id": ?"([^"]+)"`).FindSubmatch(run("sessions", "ls", "--json"))
+	if id == nil {
+		p.Fatal("there is no session")
+	}
+	return string(run("sessions", "export", string(id[1]), "--format", "jsonl"))
 }
 
 // leaves quits at an empty prompt, and looks whether the terminal is as it was.
