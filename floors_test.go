@@ -19,6 +19,7 @@ llm:
 config:
 ledger:
 secret:
+instruction:
 hook:
 confine:
 fetch:
@@ -59,7 +60,7 @@ llm/catalog:    llm config
 tool:           llm
 approval/shell:
 approval:       llm tool approval/shell
-session:        llm tool ledger approval
+session:        llm tool ledger approval instruction
 session/sqlite: session llm
 session/export: llm approval session hub/hubserver/web
 sandbox:        hub confine
@@ -82,7 +83,7 @@ job/hfjobs:     job hub sandbox secret
 experiment:     job
 agent:          llm tool session approval ledger hook
 tools:          llm tool secret egress sandbox dataset dataset/format job job/preflight job/watch job/report job/series experiment hub hub/card hub/cache fetch webpage websearch hfdocs github paper
-app:            session/export egress llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval hook sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools sandbox/remote sandbox/space sandbox/hubspaces checkpoint secret llm/redact confine
+app:            instruction session/export egress llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval hook sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools sandbox/remote sandbox/space sandbox/hubspaces checkpoint secret llm/redact confine
 chat:           llm tool session approval agent app config ledger
 cli:            llm tool job session approval agent app config ledger chat
 tui/style:
@@ -90,8 +91,10 @@ tui/highlight:  tui/style
 tui/markdown:   tui/style tui/highlight
 tui/diff:       tui/style
 tui/plot:       tui/style sparkline
-tui:            llm tool session approval ledger config app chat tui/style tui/highlight tui/markdown tui/diff tui/plot
-cmd/ml-intern:  config session chat tui cli app
+tui/edit:       tui/style
+tui/find:
+tui:            llm tool session approval ledger config app chat tui/style tui/highlight tui/markdown tui/diff tui/plot tui/edit tui/find
+cmd/ml-intern:  config chat tui cli app
 `
 
 // helpers of tests may import what they help, and each other.

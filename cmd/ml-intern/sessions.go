@@ -8,7 +8,6 @@ import (
 	"ml-intern/internal/app"
 	"ml-intern/internal/cli"
 	"ml-intern/internal/config"
-	"ml-intern/internal/session"
 )
 
 func sessionsCommand(std cli.Streams) *cobra.Command {
@@ -20,7 +19,7 @@ func sessionsCommand(std cli.Streams) *cobra.Command {
 const listed = 100
 
 func listSessionsCommand(std cli.Streams) *cobra.Command {
-	var q session.Query
+	var q cli.SessionQuery
 	asJSON := false
 	c := command("ls", "list the sessions, latest first", 0, func(cmd *cobra.Command, cfg *config.Config, _ []string) error {
 		if asJSON {

@@ -168,7 +168,11 @@ func (t turn) summarize(ctx context.Context, room, refused int) error {
 		room /= 2 // the first attempt was not enough
 	}
 	messages := t.session.Messages()
-	keep := keepFrom(messages, int(keepShare*float64(room)))
+	verbatim := int(keepShare * float64(room))
+	if t.asked { // also what is far from filling the window
+		verbatim = min(verbatim, (t.tokens()-t.overhead)/4)
+	}
+	keep := keepFrom(messages, verbatim)
 	if t.asked && keep <= 1 {
 		return ErrShort
 	}

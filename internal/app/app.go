@@ -21,6 +21,7 @@ import (
 	"ml-intern/internal/config"
 	"ml-intern/internal/confine"
 	"ml-intern/internal/hub/login"
+	"ml-intern/internal/instruction"
 	"ml-intern/internal/job"
 	"ml-intern/internal/job/local"
 	"ml-intern/internal/job/watch"
@@ -96,10 +97,11 @@ func (a *App) Start(ctx context.Context, prompt string) (*Conversation, error) {
 // Begin is Start for a prompt with what the person gives the model to read with
 // it.
 func (a *App) Begin(ctx context.Context, prompt session.Prompt) (*Conversation, error) {
-	if err := chooseModel(a.cfg); err != nil {
+	if err := chooseModel(ctx, a.cfg); err != nil {
 		return nil, err
 	}
 	opened := session.Opened{ID: newID(), Dir: a.cfg.Dir, Model: a.cfg.Model, Hub: a.hubChoice(), Version: Version()}
+	opened.Instructions, _ = a.instructions()
 	if err := a.record(opened.ID, prompt.Text); err != nil {
 		return nil, err
 	}
@@ -207,7 +209,8 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 		return nil, err
 	}
 	ag := &agent.Agent{
-		System:   agent.System(a.cfg.Dir, a.cfg.SystemAppend),
+		System:   agent.System(a.cfg.Dir, a.cfg.SystemAppend) + instruction.Text(opened.Instructions),
+		News:     a.news,
 		Models:   models,
 		Effort:   a.cfg.Effort,
 		Policy:   judge,

@@ -90,8 +90,8 @@ func computes(cfg *config.Config, here job.Backend, remote *hub.Client) (*job.Se
 	}
 	at := slices.Index(names, cfg.Compute)
 	if at < 0 {
-		return nil, fmt.Errorf("%w: there is no compute backend %q; there are: %s; others are set up under computes in %s",
-			ErrUsage, cfg.Compute, strings.Join(names, ", "), cfg.File())
+		return nil, fmt.Errorf("%w: there is no compute backend %q%s; there are: %s; others are set up under computes in %s",
+			ErrUsage, cfg.Compute, config.DidYouMean(config.Nearest(cfg.Compute, names)), strings.Join(names, ", "), cfg.File())
 	}
 	set := &job.Set{}
 	set.Add(cfg.Compute, all[cfg.Compute])

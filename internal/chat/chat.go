@@ -87,6 +87,7 @@ func Open(ctx context.Context, cfg *config.Config, opts Options) (*Chat, error) 
 		cfg: &own, updates: make(chan Update), out: make(chan parcel), dirty: make(chan struct{}, 1), closed: make(chan struct{}),
 		kick: make(chan struct{}, 1), started: make(chan struct{}), turn: make(chan struct{}, 1),
 	}
+	c.setPhase(Idle)
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
 	if opts.Resume != "" || opts.Continue {
 		if err := c.reopen(c.ctx, opts); err != nil {
@@ -203,6 +204,8 @@ func (c *Chat) run() {
 	if c.app == nil {
 		if err := c.open(c.ctx); err != nil {
 			c.notice("%s", explain(err))
+		} else {
+			c.lookAround()
 		}
 	}
 	close(c.started)
@@ -220,6 +223,24 @@ func (c *Chat) run() {
 		c.answer(prompt)
 		<-c.turn
 	}
+}
+
+// lookAround says which model there is for a first prompt, if nobody has named
+// one and there is no key to choose one by.
+func (c *Chat) lookAround() {
+	cfg := c.newConfig()
+	if cfg.Model != "" || c.app.DefaultModel() != "" {
+		return
+	}
+	found := app.Look(c.ctx, cfg)
+	if found.Model == "" {
+		c.notice("%v\n/model lists what can be taken; /login logs in", found.NoModel())
+		return
+	}
+	c.mu.Lock()
+	c.cfg.Model, c.state.Model = found.Model, found.Model
+	c.mu.Unlock()
+	c.notice("the model is %s: %s", found.Model, found.Why)
 }
 
 // explain says what went wrong, and what can be done about it here.

@@ -145,7 +145,7 @@ func TestStopAtAQuestion(t *testing.T) {
 	old := g.until("a question", asks).Ask
 	g.Stop()
 	g.phase(chat.Idle)
-	g.must("/retry")
+	g.start("/retry")
 	ask := g.until("the question again", asks).Ask
 	old.Answer([]approval.Decision{no}) // of a panel that is late
 	ask.Answer([]approval.Decision{yes})
@@ -165,7 +165,7 @@ func TestFailure(t *testing.T) {
 	if !strings.Contains(g.story(), "notice") || g.state.Interrupted == "" {
 		t.Errorf("nothing is said: %s", g.story())
 	}
-	g.must("/retry")
+	g.start("/retry")
 	g.answered()
 	g.say("second")
 	g.say("third")

@@ -104,6 +104,10 @@ func (c *Chat) Command(line string) (Result, error) {
 	if n, rest, ok := strings.Cut(name, "\n"); ok {
 		name, args = n, rest+" "+args
 	}
+	select {
+	case <-c.started:
+	case <-c.closed:
+	}
 	all := c.Commands()
 	i := slices.IndexFunc(all, func(o Command) bool { return o.Name == name })
 	if i < 0 {

@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -171,9 +170,9 @@ func did(do string) string {
 
 // jobs shows the jobs in words, the end of a log, or stops a job.
 func (c *Chat) jobs(args string) (Result, error) {
-	a := c.program()
-	if a == nil {
-		return Result{}, errors.New("jobs cannot be read; /doctor says more")
+	a, err := c.opened()
+	if err != nil {
+		return Result{}, err
 	}
 	switch what, id, _ := strings.Cut(args, " "); {
 	case args == "":
@@ -228,7 +227,7 @@ func (c *Chat) Jobs() ([]app.JobView, error) {
 	a, id := c.app, c.state.Session
 	c.mu.Unlock()
 	if a == nil {
-		return nil, errors.New("jobs cannot be read")
+		return nil, errNoProgram
 	}
 	if c.watchOf != a {
 		c.watchOf, c.watcher = a, a.WatchJobs()

@@ -216,13 +216,36 @@ func (g *guest) do(line string) (chat.Result, error) {
 	}
 }
 
+// start gives a command that begins a turn.
+func (g *guest) start(line string) {
+	g.t.Helper()
+	if _, err := g.do(line); err != nil {
+		g.t.Fatalf("%s: %v", line, err)
+	}
+}
+
 func (g *guest) must(line string) chat.Result {
 	g.t.Helper()
 	r, err := g.do(line)
 	if err != nil {
 		g.t.Fatalf("%s: %v", line, err)
 	}
+	g.rest()
 	return r
+}
+
+// rest reads what is on its way.
+func (g *guest) rest() {
+	for {
+		select {
+		case u, ok := <-g.updates:
+			if ok {
+				g.note(u)
+			}
+		case <-time.After(50 * time.Millisecond):
+			return
+		}
+	}
 }
 
 // story is what was shown, in short.

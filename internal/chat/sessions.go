@@ -76,9 +76,9 @@ func (c *Chat) resume(id string) (Result, error) {
 }
 
 func (c *Chat) sessions(words string) (Result, error) {
-	a := c.program()
-	if a == nil {
-		return Result{}, errors.New("sessions cannot be read; /doctor says more")
+	a, err := c.opened()
+	if err != nil {
+		return Result{}, err
 	}
 	found, err := a.Sessions(c.ctx, session.Query{Text: words, Limit: maxListed})
 	if err != nil {

@@ -2,8 +2,8 @@ package chat
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,17 +11,36 @@ import (
 
 	"ml-intern/internal/app"
 	"ml-intern/internal/approval"
-	"ml-intern/internal/config"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/session"
 )
 
+// opened is the program of the session; one that could not be opened is tried
+// again.
+func (c *Chat) opened() (*app.App, error) {
+	if a := c.program(); a != nil {
+		return a, nil
+	}
+	err := c.alone(func() error {
+		if c.app != nil {
+			return nil
+		}
+		return c.open(c.ctx)
+	})
+	if a := c.program(); a != nil {
+		return a, nil
+	}
+	return nil, errors.Join(errNoProgram, err)
+}
+
+var errNoProgram = errors.New("sessions cannot be kept, so there is nothing to do it in; /doctor says more")
+
 // choose notes what the person set. What a turn at work cannot take over holds
 // from the next prompt on; all of it is recorded at once, or at the next step.
 func (c *Chat) choose(chose session.Chose) error {
-	a := c.program()
-	if a == nil {
-		return fmt.Errorf("the program could not be opened; /doctor says more")
+	a, err := c.opened()
+	if err != nil {
+		return err
 	}
 	if err := a.CheckChoice(chose); err != nil {
 		return err
@@ -40,17 +59,13 @@ func (c *Chat) choose(chose session.Chose) error {
 	c.state.Mode = cmp.Or(chose.Mode, c.state.Mode)
 	c.state.Effort = first(chose.Effort, c.state.Effort)
 	c.mu.Unlock()
-	err := c.alone(func() error {
+	err = c.alone(func() error {
 		if c.conv == nil { // the session begins with it
-			if chose.Model != "" {
-				if err := c.app.Close(); err != nil {
-					return err
-				}
-				c.setApp(nil)
-				return c.open(c.ctx)
+			if err := c.app.Close(); err != nil {
+				return err
 			}
-			c.describe()
-			return nil
+			c.setApp(nil)
+			return c.open(c.ctx)
 		}
 		if err := c.settleChoices(c.ctx); err != nil {
 			return err
@@ -72,6 +87,9 @@ func (c *Chat) model(id string) (Result, error) {
 		return Result{Text: c.said("model", id)}, nil
 	}
 	pick := &Pick{Title: "model", Then: "/model"}
+	for _, m := range app.Look(c.ctx, c.newConfig()).Local {
+		pick.Items = append(pick.Items, Item{ID: m.ID, Title: m.ID, Detail: "on this machine, " + m.Where})
+	}
 	for _, m := range app.Models(c.ctx, c.cfg) {
 		if m.State == "no key" || m.State == "silent" {
 			continue
@@ -166,51 +184,36 @@ func (c *Chat) login(string) (Result, error) {
 	}
 }
 
-// memory shows the files with instructions from this folder up, and the
-// person's own, or lets one be edited.
+// memory shows the files with instructions that count here, or lets one be
+// edited.
 func (c *Chat) memory(file string) (Result, error) {
-	files := c.memoryFiles()
+	a, err := c.opened()
+	if err != nil {
+		return Result{}, err
+	}
+	files, notes := a.InstructionFiles()
 	if file != "" {
 		if !filepath.IsAbs(file) {
 			file = filepath.Join(c.dir(), file)
 		}
-		if !slices.Contains(files, file) && filepath.Ext(file) != ".md" {
-			return Result{}, usage("%s is no file with instructions", file)
+		if !slices.ContainsFunc(files, func(f app.InstructionFile) bool { return f.Path == file }) {
+			return Result{}, usage("%s is none of the files with instructions; /memory lists them", file)
 		}
 		return Result{Edit: file}, nil
 	}
 	pick := &Pick{Title: "files with instructions", Then: "/memory"}
 	for _, f := range files {
 		detail := "not there yet"
-		if info, err := os.Stat(f); err == nil {
-			detail = fmt.Sprintf("%d bytes", info.Size())
+		if f.Bytes > 0 {
+			detail = fmt.Sprintf("%d bytes", f.Bytes)
 		}
-		pick.Items = append(pick.Items, Item{ID: f, Title: f, Detail: detail})
+		pick.Items = append(pick.Items, Item{ID: f.Path, Title: f.Path, Detail: detail})
 	}
-	return Result{Pick: pick}, nil
-}
-
-// memoryFiles are the files that are there, and those of this folder and of the
-// person that could be.
-func (c *Chat) memoryFiles() []string {
-	dir := c.dir()
-	files := []string{filepath.Join(dir, "AGENTS.md")}
-	add := func(f string) {
-		if _, err := os.Stat(f); err == nil && !slices.Contains(files, f) {
-			files = append(files, f)
-		}
+	text := ""
+	for _, note := range notes {
+		text += "- " + note + "\n"
 	}
-	home, _ := os.UserHomeDir() // without one the walk ends at the root
-	for at := dir; ; at = filepath.Dir(at) {
-		for _, name := range []string{"AGENTS.md", "CLAUDE.md"} {
-			add(filepath.Join(at, name))
-		}
-		add(filepath.Join(config.ProjectDir(at), "instructions.md"))
-		if _, err := os.Stat(filepath.Join(at, ".git")); err == nil || at == home || at == filepath.Dir(at) {
-			break
-		}
-	}
-	return append(files, filepath.Join(c.cfg.Paths.Config, "AGENTS.md"))
+	return Result{Text: text, Pick: pick}, nil
 }
 
 // initPrompt asks for instructions for a folder.

@@ -13,6 +13,9 @@ const maxContext = 8000
 // shell runs a command of the person's own beside whatever works, and keeps its
 // output for the next prompt.
 func (c *Chat) shell(line string) {
+	if c.ctx.Err() != nil {
+		return // the chat is over
+	}
 	c.mu.Lock()
 	c.commands++
 	id := c.commands

@@ -18,8 +18,11 @@ import (
 	"ml-intern/internal/session"
 )
 
+// A SessionQuery says which sessions a list has.
+type SessionQuery = session.Query
+
 // ListSessions prints the sessions that a query asks for, latest first.
-func ListSessions(ctx context.Context, cfg *config.Config, q session.Query, std Streams) error {
+func ListSessions(ctx context.Context, cfg *config.Config, q SessionQuery, std Streams) error {
 	if q.Limit < 0 {
 		return fmt.Errorf("%w: --limit cannot be negative; 0 lists all", app.ErrUsage)
 	}

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"gonum.org/v1/gonum/stat/distuv"
+	"gonum.org/v1/gonum/mathext"
 )
 
 // confidence is the level of all intervals, and 1 - confidence the risk taken
@@ -72,8 +72,13 @@ func interval(mean, se, df float64) *Interval {
 	return &Interval{mean - half, mean + half}
 }
 
+// quantile is the t of Student's distribution that is passed, on either side,
+// with the probability 1 - confidence. The distribution is written with the
+// incomplete beta function (Abramowitz and Stegun, 26.7.1), because
+// gonum/stat/distuv brings all of linear algebra into the program.
 func quantile(df float64) float64 {
-	return distuv.StudentsT{Mu: 0, Sigma: 1, Nu: df}.Quantile(1 - (1-confidence)/2)
+	x := mathext.InvRegIncBeta(df/2, 0.5, 1-confidence)
+	return math.Sqrt(df * (1 - x) / x)
 }
 
 // pValue is the two-sided probability of a mean at least so far from zero.
@@ -84,7 +89,8 @@ func pValue(mean, se, df float64) float64 {
 	case se == 0:
 		return 0
 	}
-	return min(1, 2*distuv.StudentsT{Mu: 0, Sigma: 1, Nu: df}.Survival(math.Abs(mean/se)))
+	t := mean / se
+	return min(1, mathext.RegIncBeta(df/2, 0.5, df/(df+t*t)))
 }
 
 // welch combines two independent samples: the error of the difference of

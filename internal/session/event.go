@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ml-intern/internal/approval"
+	"ml-intern/internal/instruction"
 	"ml-intern/internal/ledger"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/tool"
@@ -54,6 +55,8 @@ type Opened struct {
 	Hub     string `json:"hub"`              // URL, or "local"
 	Version string `json:"version"`          // of ml-intern
 	Parent  string `json:"parent,omitempty"` // the session that this one works for, as a sub-agent
+
+	Instructions []instruction.File `json:"instructions,omitempty"` // as they were when it began: they stay in what the model reads first
 }
 
 // Prompt is what the person said.
@@ -241,5 +244,5 @@ func (e Event) Live() bool { return e.Chunk != nil || e.Log != nil }
 // is not told, and nothing waits for it.
 func (e Event) Aside() bool {
 	return e.Notice != nil || e.Charged != nil || e.Checkpointed != nil || e.Renamed != nil || e.Chose != nil ||
-		e.Compact != nil && e.Compact.Asked
+		e.Compact != nil && e.Compact.Asked || e.Reserved != nil && e.Reserved.For == ForSummary || e.Settled != nil && e.Settled.For == ForSummary
 }

@@ -14,8 +14,8 @@ import (
 // JobLogs shows what a job printed: in short, or from a cursor on.
 func JobLogs(backend job.Backend) tool.Tool {
 	type input struct {
-		Job  string `json:"job" jsonschema:"id of the job"`
-		From *int64 `json:"from,omitempty" jsonschema:"cursor from which to read on; without it beginning, errors and end are shown"`
+		Job  string `json:"job"`
+		From *int64 `json:"from,omitempty"`
 	}
 	return tool.New(spec("job_logs", tool.Reads), func(ctx context.Context, in input, _ tool.Call) (tool.Output, error) {
 		status, err := backend.Status(ctx, in.Job)
@@ -73,7 +73,7 @@ type measurer interface {
 // something, progressed is told.
 func JobMetrics(m measurer, progressed func(id string)) tool.Tool {
 	type input struct {
-		Job string `json:"job" jsonschema:"id of the job"`
+		Job string `json:"job"`
 	}
 	return tool.New(spec("job_metrics", tool.Reads), func(ctx context.Context, in input, _ tool.Call) (tool.Output, error) {
 		r, err := m.Read(ctx, in.Job)

@@ -76,8 +76,8 @@ func (w *Waiting) Wake(ctx context.Context, ids []string, until time.Time, log f
 // costs no model calls: what takes longer than its patience ends the turn.
 func JobWait(w *Waiting, sb files) tool.Tool {
 	type input struct {
-		Jobs     []string `json:"jobs" jsonschema:"ids of the jobs"`
-		TimeoutS int      `json:"timeout_s,omitempty" jsonschema:"seconds to wait at most"`
+		Jobs     []string `json:"jobs"`
+		TimeoutS int      `json:"timeout_s,omitempty"`
 	}
 	type result struct {
 		Jobs   []jobReport `json:"jobs"`

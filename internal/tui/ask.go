@@ -9,6 +9,7 @@ import (
 
 	"ml-intern/internal/approval"
 	"ml-intern/internal/chat"
+	"ml-intern/internal/tui/edit"
 	"ml-intern/internal/tui/style"
 )
 
@@ -28,7 +29,7 @@ type question struct {
 	away bool      // the person went back to the prompt
 	note string    // why something did not work
 
-	reason *buffer // of a no, while it is typed
+	reason *edit.Buffer // of a no, while it is typed
 	editor *argsEditor
 	shown  *drawing
 	rows   int // of the details that fit
@@ -56,7 +57,8 @@ func (q *question) key(m *model, k tea.KeyPressMsg) (bool, tea.Cmd) {
 	q.note = ""
 	switch {
 	case q.editor != nil:
-		return true, q.editor.key(m, q, k)
+		q.editor.key(q, k)
+		return true, nil
 	case q.reason != nil:
 		return q.reasonKey(k), nil
 	}
@@ -71,7 +73,7 @@ func (q *question) key(m *model, k tea.KeyPressMsg) (bool, tea.Cmd) {
 	case "esc":
 		q.away = true
 	case "r":
-		q.reason = &buffer{}
+		q.reason = &edit.Buffer{}
 	case "e":
 		return true, q.edit(m, false)
 	case "E":
@@ -162,12 +164,12 @@ func (q *question) reasonKey(k tea.KeyPressMsg) bool {
 	case "esc", "ctrl+c":
 		q.reason = nil
 	case "enter":
-		reason := strings.TrimSpace(q.reason.expanded())
+		reason := strings.TrimSpace(q.reason.Expanded())
 		q.reason = nil
 		return q.decide(approval.Decision{Verdict: approval.Deny, Reason: reason})
 	default:
-		if !q.reason.edit(key, 1000) && k.Text != "" {
-			q.reason.insert(k.Text)
+		if !q.reason.Key(key, 1000) && k.Text != "" {
+			q.reason.Insert(k.Text)
 		}
 	}
 	return true
@@ -184,9 +186,9 @@ func (q *question) edit(m *model, whole bool) tea.Cmd {
 	}); cmd != nil {
 		return cmd
 	}
-	e.text.set(e.before)
+	e.text.Set(e.before)
 	if strings.Contains(e.before, "\n") {
-		e.text.pos = 0
+		e.text.Pos = 0
 	}
 	q.editor = e
 	return nil
@@ -247,7 +249,7 @@ func (q *question) lines(c *canvas, height int) ([]string, *place) {
 	out = append(out, q.scroll(c, body, q.rows)...)
 	var at *place
 	if q.reason != nil {
-		x, _ := q.reason.cursor(1000)
+		x, _ := q.reason.Cursor(1000)
 		at = &place{min(x+cells("  no, because: "), c.width-1), len(out) + len(foot) - 2}
 	}
 	return append(out, foot...), at

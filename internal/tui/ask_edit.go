@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
+
+	"ml-intern/internal/tui/edit"
 )
 
 // An argsEditor changes the arguments of a call: the longest text in them as
@@ -16,7 +18,7 @@ type argsEditor struct {
 	args   string
 	field  string // "" for all
 	before string
-	text   buffer
+	text   edit.Buffer
 	top    int
 	width  int
 }
@@ -88,32 +90,31 @@ func (e *argsEditor) suffix(tool string) string {
 	return ".txt"
 }
 
-func (e *argsEditor) key(_ *model, q *question, k tea.KeyPressMsg) tea.Cmd {
+func (e *argsEditor) key(q *question, k tea.KeyPressMsg) {
 	switch key := k.String(); key {
 	case "ctrl+s":
-		q.take(e, e.text.expanded())
+		q.take(e, e.text.Expanded())
 	case "esc", "ctrl+c":
 		q.editor = nil
 	case "enter":
-		e.text.insert("\n")
+		e.text.Insert("\n")
 	case "tab":
-		e.text.insert("    ")
+		e.text.Insert("    ")
 	default:
-		if !e.text.edit(key, e.width) && k.Text != "" {
-			e.text.insert(k.Text)
+		if !e.text.Key(key, e.width) && k.Text != "" {
+			e.text.Insert(k.Text)
 		}
 	}
-	return nil
 }
 
 func (e *argsEditor) lines(c *canvas, height int) ([]string, *place) {
 	e.width = max(c.width-5, 4)
-	rows := e.text.wrap(e.width)
-	x, y := e.text.cursor(e.width)
+	rows := e.text.Wrap(e.width)
+	x, y := e.text.Cursor(e.width)
 	e.top = max(min(e.top, y), y-height+1)
 	var out []string
 	for _, r := range rows[e.top:min(e.top+height, len(rows))] {
-		out = append(out, c.draw(accent("  ┃ "), plain(e.text.text[r.start:r.end])))
+		out = append(out, c.draw(accent("  ┃ "), plain(e.text.Text[r.Start:r.End])))
 	}
 	return out, &place{min(x+4, c.width-1), y - e.top}
 }

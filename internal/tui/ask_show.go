@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"ml-intern/internal/approval"
+	"ml-intern/internal/tui/edit"
 	"ml-intern/internal/tui/highlight"
 	"ml-intern/internal/tui/style"
 )
@@ -75,7 +76,7 @@ func (q *question) scroll(c *canvas, all []string, height int) []string {
 		return all
 	}
 	seen := window(all, &q.top, height-1)
-	return append(seen, c.draw(muted(fmt.Sprintf("  lines %s–%s of %s · Space, PgUp scroll", thousands(q.top+1), thousands(q.top+len(seen)), thousands(len(all))))))
+	return append(seen, c.draw(muted(fmt.Sprintf("  lines %s–%s of %s · Space, PgUp scroll", edit.Thousands(q.top+1), edit.Thousands(q.top+len(seen)), edit.Thousands(len(all))))))
 }
 
 // details is the script, the change or the arguments in full.
@@ -107,7 +108,7 @@ func (q *question) foot(c *canvas) []string {
 		return append(out, c.draw(muted("  Ctrl+S take it · Esc leave it as it was")))
 	case q.reason != nil:
 		return append(out,
-			c.draw(bad("  no, because: "), plain(cutLeft(q.reason.text, max(c.width-18, 4)))),
+			c.draw(bad("  no, because: "), plain(cutLeft(q.reason.Text, max(c.width-18, 4)))),
 			c.draw(muted("  Enter refuse · Esc back")))
 	}
 	more := len(q.all[q.at].Remember) > 0

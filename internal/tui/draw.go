@@ -8,6 +8,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"ml-intern/internal/chat"
+	"ml-intern/internal/tui/edit"
 	"ml-intern/internal/tui/style"
 )
 
@@ -250,8 +251,8 @@ func (m *model) promptLines() ([]string, *place) {
 		out = append(out, c.draw(style.Of(style.Rule, strings.Repeat("─", c.width))))
 	}
 	width := m.promptWidth()
-	rows := b.wrap(width)
-	x, y := b.cursor(width)
+	rows := b.Wrap(width)
+	x, y := b.Cursor(width)
 	most := max(m.height/3, 1)
 	m.top = max(min(m.top, y, len(rows)-1), y-most+1, 0)
 	end := min(m.top+most, len(rows))
@@ -265,9 +266,9 @@ func (m *model) promptLines() ([]string, *place) {
 		case m.top+i == end-1 && end < len(rows):
 			lead = muted("↓ ")
 		}
-		out = append(out, c.draw(append(style.Line{lead}, b.spans(r)...)...))
+		out = append(out, c.draw(append(style.Line{lead}, rowSpans(b, r)...)...))
 	}
-	if b.empty() {
+	if b.Empty() {
 		out[len(out)-1] = c.draw(bold(accent("❯ ")), muted(m.placeholder()))
 	}
 	return out, &place{min(x+2, c.width-1), len(out) - (end - m.top) + y - m.top}
@@ -285,24 +286,24 @@ func (m *model) placeholder() string {
 	return ""
 }
 
-// spans draws a row: labels of what was pasted stand out.
-func (b *buffer) spans(r row) []style.Span {
-	text := strings.ReplaceAll(b.text[r.start:r.end], "\t", "    ")
+// rowSpans draws a row: labels of what was pasted stand out.
+func rowSpans(b *edit.Buffer, r edit.Row) []style.Span {
+	text := strings.ReplaceAll(b.Text[r.Start:r.End], "\t", "    ")
+	labels := b.Labels()
 	var out []style.Span
-	for len(b.pastes) > 0 {
+	for {
 		at, label := -1, ""
-		for l := range b.pastes {
+		for _, l := range labels {
 			if i := strings.Index(text, l); i >= 0 && (at < 0 || i < at) {
 				at, label = i, l
 			}
 		}
 		if at < 0 {
-			break
+			return append(out, plain(text))
 		}
 		out = append(out, plain(text[:at]), accent(label))
 		text = text[at+len(label):]
 	}
-	return append(out, plain(text))
 }
 
 // repaint draws everything again, in the look that was chosen or found.

@@ -66,7 +66,7 @@ func readFile(name string) (string, error) {
 
 // editPrompt opens the prompt in the person's own editor.
 func (m *model) editPrompt() tea.Cmd {
-	cmd := m.external(m.prompt.expanded(), ".md", func(text string, err error) tea.Msg {
+	cmd := m.external(m.prompt.Expanded(), ".md", func(text string, err error) tea.Msg {
 		return editedMsg{strings.TrimRight(text, "\n"), err}
 	})
 	if cmd == nil {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"ml-intern/internal/tui/edit"
 )
 
 // A history is the prompts that were said before, in a file that only its
@@ -50,7 +52,7 @@ func (h *history) load() {
 	for lines.Scan() {
 		var text string
 		if json.Unmarshal(lines.Bytes(), &text) == nil && text != "" {
-			old = append(old, typed(text))
+			old = append(old, edit.Typed(text))
 		}
 	}
 	if len(old) > 2*keptPrompts || len(data) > largestHistory {

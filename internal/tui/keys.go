@@ -7,6 +7,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ml-intern/internal/chat"
+	"ml-intern/internal/tui/edit"
+	"ml-intern/internal/tui/find"
 )
 
 // twice is how long after the first a key counts as pressed twice.
@@ -80,11 +82,11 @@ func (m *model) promptKey(k tea.KeyPressMsg) tea.Cmd {
 	if cmd, done := m.actKey(key); done {
 		return cmd
 	}
-	if m.older(key, true) || m.prompt.edit(key, m.promptWidth()) || m.older(key, false) {
+	if m.older(key, true) || m.prompt.Key(key, m.promptWidth()) || m.older(key, false) {
 		return m.complete()
 	}
 	if k.Text != "" && !strings.HasPrefix(key, "alt+") {
-		m.prompt.insert(k.Text)
+		m.prompt.Insert(k.Text)
 		return m.complete()
 	}
 	return nil
@@ -98,13 +100,13 @@ func (m *model) menuKey(key string) (cmd tea.Cmd, done bool) {
 	case "down", "ctrl+n":
 		m.menu.move(1)
 	case "esc":
-		m.menu.shut, _, _ = m.prompt.word()
+		m.menu.shut, _, _ = wordAt(&m.prompt)
 		m.menu.found = nil
 	case "tab":
 		m.menu.take(&m.prompt, m.commands)
 		return m.complete(), true
 	case "enter":
-		if word, _, sort := m.prompt.word(); sort == '/' && word == m.menu.chosen() || m.menu.take(&m.prompt, m.commands) {
+		if word, _, sort := wordAt(&m.prompt); sort == '/' && word == m.menu.chosen() || m.menu.take(&m.prompt, m.commands) {
 			return m.send(), true
 		}
 		return m.complete(), true
@@ -159,14 +161,14 @@ func (m *model) tab() {
 		m.ask.away, m.ask.last = false, m.c.now.Add(-calm)
 	case m.rec.at >= 0:
 		m.rec.toggle(&m.c, m.rec.at, m.seen)
-	case m.prompt.empty():
+	case m.prompt.Empty():
 		m.rec.toggle(&m.c, m.rec.latest(), m.seen)
 	}
 }
 
 // emptyKey obeys keys that mean something else in a prompt with text.
 func (m *model) emptyKey(key string) (cmd tea.Cmd, done bool) {
-	if !m.prompt.empty() {
+	if !m.prompt.Empty() {
 		return nil, false
 	}
 	switch {
@@ -195,7 +197,7 @@ func (m *model) actKey(key string) (cmd tea.Cmd, done bool) {
 	case "enter":
 		return m.send(), true
 	case "ctrl+s":
-		return m.steer(), true
+		m.steer()
 	case "esc":
 		return m.escape(), true
 	case "ctrl+c":
@@ -214,12 +216,12 @@ func (m *model) actKey(key string) (cmd tea.Cmd, done bool) {
 // the history gave.
 func (m *model) older(key string, again bool) bool {
 	by := map[string]int{"up": -1, "ctrl+p": -1, "down": 1, "ctrl+n": 1}[key]
-	if by == 0 || again && !m.hist.shows(m.prompt.text) {
+	if by == 0 || again && !m.hist.shows(m.prompt.Text) {
 		return false
 	}
-	text, ok := m.hist.move(by, m.prompt.text)
+	text, ok := m.hist.move(by, m.prompt.Text)
 	if ok {
-		m.prompt.set(text)
+		m.prompt.Set(text)
 	}
 	return ok
 }
@@ -236,7 +238,7 @@ func (m *model) later(f func() tea.Msg) {
 // send gives the prompt to the conversation, which keeps it for later if a
 // turn works.
 func (m *model) send() tea.Cmd {
-	text := strings.TrimSpace(m.prompt.expanded())
+	text := strings.TrimSpace(m.prompt.Expanded())
 	if text == "" {
 		if m.state.Held {
 			m.later(func() tea.Msg { m.talk.Say(""); return nil })
@@ -253,10 +255,10 @@ func (m *model) send() tea.Cmd {
 
 // steer says the prompt to the turn at work, or with an empty prompt the last
 // one that waits.
-func (m *model) steer() tea.Cmd {
-	text := strings.TrimSpace(m.prompt.expanded())
+func (m *model) steer() {
+	text := strings.TrimSpace(m.prompt.Expanded())
 	if text == "" && len(m.state.Queue) == 0 {
-		return nil
+		return
 	}
 	if text != "" {
 		m.taken()
@@ -270,14 +272,13 @@ func (m *model) steer() tea.Cmd {
 		}
 		return nil
 	})
-	return nil
 }
 
 // taken empties the prompt and remembers it.
 func (m *model) taken() {
 	m.hist.load()
-	m.hist.add(m.prompt.expanded())
-	m.prompt.clear()
+	m.hist.add(m.prompt.Expanded())
+	m.prompt.Clear()
 	m.menu = menu{}
 	m.rec.away, m.rec.at = false, -1
 }
@@ -294,9 +295,9 @@ func (m *model) escape() tea.Cmd {
 		m.rec.at = -1
 	case m.rec.away:
 		m.rec.away = false
-	case m.prompt.empty():
+	case m.prompt.Empty():
 	case m.c.now.Sub(m.lastEsc) < twice:
-		m.prompt.set("") // undo brings it back
+		m.prompt.Set("") // undo brings it back
 		m.lastEsc = time.Time{}
 		return nil
 	default:
@@ -312,7 +313,7 @@ func (m *model) interrupt() tea.Cmd {
 		return m.leave()
 	}
 	m.lastC = m.c.now
-	m.prompt.set("")
+	m.prompt.Set("")
 	m.menu = menu{}
 	m.hint("Ctrl+C again quits")
 	return nil
@@ -333,27 +334,27 @@ func (m *model) paste(text string) tea.Cmd {
 	switch p := m.panel.(type) {
 	case nil:
 	case *picker:
-		p.filter.insert(cleanLine(cutBytes(text, 200)))
-		p.found, p.at = fuzzy(p.all, p.filter.text), 0
+		p.filter.Insert(cleanLine(cutBytes(text, 200)))
+		p.found, p.at = fuzzy(p.all, p.filter.Text), 0
 		return nil
 	default:
 		return nil
 	}
 	if q := m.ask; q != nil && !q.away {
 		if q.reason != nil {
-			q.reason.insert(cleanLine(text))
+			q.reason.Insert(cleanLine(text))
 			return nil
 		}
 		if q.editor != nil {
-			q.editor.text.insert(typed(text))
+			q.editor.text.Insert(edit.Typed(text))
 			return nil
 		}
 		q.last = m.c.now
 	}
-	if imageFile(m.state.Dir, text) {
+	if find.Image(m.state.Dir, text) {
 		m.hint("a picture is not sent: the model is told its path")
 	}
-	m.prompt.paste(text)
+	m.prompt.Paste(text)
 	return m.complete()
 }
 

@@ -61,10 +61,10 @@ func TestSendAndQueue(t *testing.T) {
 	s.state(chat.State{Phase: chat.Working, Queue: s.queue, Steers: []string{"now"}})
 	s.golden("queued-80x24")
 	s.press("up")
-	if s.m.prompt.text != "last" {
-		t.Errorf("took back %q", s.m.prompt.text)
+	if s.m.prompt.Text != "last" {
+		t.Errorf("took back %q", s.m.prompt.Text)
 	}
-	s.m.prompt.set("")
+	s.m.prompt.Set("")
 	s.press("ctrl+s") // what waits is said now
 	s.wantSaid("steer first")
 }
@@ -102,8 +102,8 @@ func TestStopAndLeave(t *testing.T) {
 	s = newStage(t, 80, 24)
 	s.write("draft")
 	s.press("ctrl+c")
-	if s.quit || !s.m.prompt.empty() {
-		t.Errorf("the first Ctrl+C: quit %v, prompt %q", s.quit, s.m.prompt.text)
+	if s.quit || !s.m.prompt.Empty() {
+		t.Errorf("the first Ctrl+C: quit %v, prompt %q", s.quit, s.m.prompt.Text)
 	}
 	s.pass(time.Minute)
 	s.press("ctrl+c")
@@ -118,15 +118,15 @@ func TestStopAndLeave(t *testing.T) {
 	s = newStage(t, 80, 24)
 	s.write("draft")
 	s.press("esc")
-	if s.m.prompt.empty() {
+	if s.m.prompt.Empty() {
 		t.Error("one Esc cleared the prompt")
 	}
 	s.press("esc")
-	if !s.m.prompt.empty() {
+	if !s.m.prompt.Empty() {
 		t.Error("Esc twice did not clear the prompt")
 	}
 	s.press("ctrl+_")
-	if s.m.prompt.text != "draft" {
+	if s.m.prompt.Text != "draft" {
 		t.Error("undo did not bring the prompt back")
 	}
 	s.press("ctrl+d")
@@ -148,8 +148,8 @@ func TestTypingApprovesNothing(t *testing.T) {
 	if *got != nil || s.m.ask.all[0].decision != nil {
 		t.Error("typing decided")
 	}
-	if s.m.prompt.text != strings.Repeat("y", 20) {
-		t.Errorf("what was typed is gone: %q", s.m.prompt.text)
+	if s.m.prompt.Text != strings.Repeat("y", 20) {
+		t.Errorf("what was typed is gone: %q", s.m.prompt.Text)
 	}
 
 	s = newStage(t, 80, 24)
@@ -158,8 +158,8 @@ func TestTypingApprovesNothing(t *testing.T) {
 	s.pass(time.Minute)
 	s.write("prompt, A")
 	s.send(tea.PasteMsg{Content: "y"})
-	if *got != nil || s.m.prompt.text != "half a prompt, Ay" {
-		t.Errorf("decided %v, prompt %q", *got, s.m.prompt.text)
+	if *got != nil || s.m.prompt.Text != "half a prompt, Ay" {
+		t.Errorf("decided %v, prompt %q", *got, s.m.prompt.Text)
 	}
 	s.golden("asked-while-typing-80x24")
 	s.press("tab", "A")
@@ -244,8 +244,8 @@ func TestMenu(t *testing.T) {
 	s.wantSaid("command /context")
 	s.write("/mod")
 	s.press("enter") // it takes an argument
-	if s.m.prompt.text != "/model " {
-		t.Errorf("prompt %q", s.m.prompt.text)
+	if s.m.prompt.Text != "/model " {
+		t.Errorf("prompt %q", s.m.prompt.Text)
 	}
 	s.write("openai/x")
 	s.press("enter")
@@ -286,7 +286,7 @@ func TestHelp(t *testing.T) {
 	s.golden("help-80x24")
 	s.press("esc")
 	s.write("why?")
-	if s.m.panel != nil || s.m.prompt.text != "why?" {
+	if s.m.panel != nil || s.m.prompt.Text != "why?" {
 		t.Error("? in a prompt is no key")
 	}
 }

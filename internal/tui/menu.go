@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"ml-intern/internal/chat"
+	"ml-intern/internal/tui/edit"
 	"ml-intern/internal/tui/style"
 )
 
@@ -22,10 +23,10 @@ type menu struct {
 // menuRows is how many choices are seen at once.
 const menuRows = 8
 
-// word is the word at the cursor and where it begins, if it can be completed.
-func (b *buffer) word() (text string, start int, sort byte) {
-	start = strings.LastIndexAny(b.text[:b.pos], " \n\t") + 1
-	text = b.text[start:b.pos]
+// wordAt is the word at the cursor and where it begins, if it can be completed.
+func wordAt(b *edit.Buffer) (text string, start int, sort byte) {
+	start = strings.LastIndexAny(b.Text[:b.Pos], " \n\t") + 1
+	text = b.Text[start:b.Pos]
 	switch {
 	case strings.HasPrefix(text, "/") && start == 0:
 		return text, start, '/'
@@ -36,8 +37,8 @@ func (b *buffer) word() (text string, start int, sort byte) {
 }
 
 // look finds what fits the word at the cursor.
-func (m *menu) look(b *buffer, commands []chat.Command, files, repos []string) {
-	word, start, sort := b.word()
+func (m *menu) look(b *edit.Buffer, commands []chat.Command, files, repos []string) {
+	word, start, sort := wordAt(b)
 	if sort == 0 || word == m.shut {
 		m.found, m.at = nil, 0
 		if sort == 0 {
@@ -67,7 +68,7 @@ func (m *menu) look(b *buffer, commands []chat.Command, files, repos []string) {
 		m.found = nil // there is nothing to add
 	}
 	m.at = max(slices.IndexFunc(m.found, func(c choice) bool { return c.id == before }), 0)
-	if before == "" || b.pos-start == 1 {
+	if before == "" || b.Pos-start == 1 {
 		m.at = 0
 	}
 }
@@ -89,7 +90,7 @@ func (m *menu) move(by int) {
 
 // take puts the choice in place of the word. A command that takes arguments
 // and a folder leave the person in the middle of it.
-func (m *menu) take(b *buffer, commands []chat.Command) (whole bool) {
+func (m *menu) take(b *edit.Buffer, commands []chat.Command) (whole bool) {
 	id := m.chosen()
 	if id == "" {
 		return false
@@ -102,10 +103,11 @@ func (m *menu) take(b *buffer, commands []chat.Command) (whole bool) {
 	if strings.HasSuffix(id, "/") {
 		after = ""
 	}
-	b.remember()
-	end := b.pos
-	b.text = b.text[:m.start] + id + after + strings.TrimPrefix(b.text[end:], " ")
-	b.pos = m.start + len(id) + len(after)
+	end := b.Pos
+	if strings.HasPrefix(b.Text[end:], " ") && after != "" {
+		end++
+	}
+	b.Replace(m.start, end, id+after)
 	m.found, m.at = nil, 0
 	return whole
 }

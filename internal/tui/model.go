@@ -8,6 +8,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ml-intern/internal/chat"
+	"ml-intern/internal/tui/edit"
+	"ml-intern/internal/tui/find"
 	"ml-intern/internal/tui/style"
 )
 
@@ -46,7 +48,7 @@ type model struct {
 	look     string // "dark", "light" or "none" if the person chose; "auto" else
 	lookFile string
 
-	prompt   buffer
+	prompt   edit.Buffer
 	top      int // first row of the prompt that is seen
 	hist     history
 	menu     menu
@@ -159,10 +161,10 @@ func (m *model) answer(msg tea.Msg) tea.Cmd {
 		return m.result(msg)
 	case unqueuedMsg:
 		if msg.text != "" {
-			if !m.prompt.empty() {
-				msg.text += "\n" + m.prompt.text
+			if !m.prompt.Empty() {
+				msg.text += "\n" + m.prompt.Text
 			}
-			m.prompt.set(msg.text)
+			m.prompt.Set(msg.text)
 		}
 	case filesMsg:
 		m.files = msg.files
@@ -171,8 +173,8 @@ func (m *model) answer(msg tea.Msg) tea.Cmd {
 		if msg.err != nil {
 			m.say("the editor: " + msg.err.Error())
 		} else {
-			m.prompt.set("")
-			m.prompt.paste(msg.text)
+			m.prompt.Set("")
+			m.prompt.Paste(msg.text)
 		}
 	case jobsMsg:
 		return msg.panel.take(m, msg)
@@ -255,7 +257,7 @@ func (m *model) nextAsk() {
 	}
 	m.ask = newQuestion(m.asks[0], m.c.now)
 	m.asks = m.asks[1:]
-	m.ask.away = !m.prompt.empty() || m.panel != nil
+	m.ask.away = !m.prompt.Empty() || m.panel != nil
 }
 
 // opened shows another session.
@@ -354,13 +356,13 @@ func (m *model) openPanel(name, text string) tea.Cmd {
 
 // complete looks for what fits the word at the cursor.
 func (m *model) complete() tea.Cmd {
-	_, _, sort := m.prompt.word()
+	_, _, sort := wordAt(&m.prompt)
 	var walk tea.Cmd
 	if sort == '@' {
 		if !m.walked {
 			m.walked = true
 			ctx, dir := m.ctx, m.state.Dir
-			walk = func() tea.Msg { return filesMsg{listFiles(ctx, dir)} }
+			walk = func() tea.Msg { return filesMsg{find.Files(ctx, dir)} }
 		}
 		if n := len(m.rec.items); m.known == nil || m.knownAt != n {
 			m.known, m.knownAt = m.rec.repos(), n
@@ -373,8 +375,10 @@ func (m *model) complete() tea.Cmd {
 // themes is the list of looks.
 func (m *model) themes() panel {
 	all := []choice{
-		{"auto", "auto", "as the terminal says it is"}, {"dark", "dark", "light letters on dark"},
-		{"light", "light", "dark letters on light"}, {"none", "none", "no colours"},
+		{"auto", "auto", "as the terminal says it is"},
+		{"dark", "dark", "light letters on dark"},
+		{"light", "light", "dark letters on light"},
+		{"none", "none", "no colours"},
 	}
 	i := max(slices.IndexFunc(all, func(c choice) bool { return c.id == m.look }), 0)
 	return &themePicker{picker: *newPicker("theme", "", all), before: m.look, first: i}

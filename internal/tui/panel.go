@@ -3,6 +3,7 @@ package tui
 import (
 	tea "charm.land/bubbletea/v2"
 
+	"ml-intern/internal/tui/edit"
 	"ml-intern/internal/tui/style"
 )
 
@@ -37,7 +38,6 @@ type reader struct {
 	title string
 	text  string // Markdown
 	top   int
-	rows  int // that there were
 	shown *drawing
 }
 
@@ -97,7 +97,7 @@ type picker struct {
 	then   string // the command that the choice is given to
 	all    []choice
 	found  []choice
-	filter buffer
+	filter edit.Buffer
 	at     int
 }
 
@@ -123,12 +123,12 @@ func (p *picker) key(m *model, k tea.KeyPressMsg) (bool, tea.Cmd) {
 		}
 		return false, m.command(p.then + " " + p.found[p.at].id)
 	default:
-		before := p.filter.text
-		if !p.filter.edit(key, 1000) && k.Text != "" {
-			p.filter.insert(k.Text)
+		before := p.filter.Text
+		if !p.filter.Key(key, 1000) && k.Text != "" {
+			p.filter.Insert(k.Text)
 		}
-		if p.filter.text != before {
-			p.found, p.at = fuzzy(p.all, p.filter.text), 0
+		if p.filter.Text != before {
+			p.found, p.at = fuzzy(p.all, p.filter.Text), 0
 		}
 	}
 	p.at = max(min(p.at, len(p.found)-1), 0)
@@ -137,8 +137,8 @@ func (p *picker) key(m *model, k tea.KeyPressMsg) (bool, tea.Cmd) {
 
 func (p *picker) lines(c *canvas, height int) ([]string, *place) {
 	out := []string{c.heading(p.title, "type to filter · Enter choose · Esc leave")}
-	out = append(out, c.draw(accent("❯ "), plain(p.filter.text)))
-	x, _ := p.filter.cursor(1000)
+	out = append(out, c.draw(accent("❯ "), plain(p.filter.Text)))
+	x, _ := p.filter.Cursor(1000)
 	rows := min(max(height-2, 1), len(p.found))
 	first := min(max(p.at-rows/2, 0), len(p.found)-rows)
 	width := 0

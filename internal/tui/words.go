@@ -5,10 +5,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/clipperhouse/displaywidth"
 
+	"ml-intern/internal/tui/edit"
 	"ml-intern/internal/tui/style"
 )
 
@@ -25,20 +25,6 @@ func clean(text string) string {
 // cleanLine is clean for what must stay in one line.
 func cleanLine(text string) string {
 	return strings.Join(strings.Fields(clean(text)), " ")
-}
-
-// typed is what a person pasted: kept as it is but for control characters.
-func typed(text string) string {
-	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\r\n", "\n"), "�")
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\r':
-			return '\n'
-		case r == '\n' || r == '\t' || !unicode.IsControl(r):
-			return r
-		}
-		return -1
-	}, text)
 }
 
 // cells is how wide the text is on the screen.
@@ -60,15 +46,6 @@ func cutLeft(s string, width int) string {
 			return ""
 		}
 		s = "…" + strings.TrimPrefix(s, "…")[len(g.Value()):]
-	}
-	return s
-}
-
-// thousands writes 1234 as 1,234.
-func thousands(n int) string {
-	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
 	}
 	return s
 }
@@ -112,16 +89,10 @@ func seconds(d time.Duration) string {
 	return span(d)
 }
 
-// firstLine is the first line of the text that is not empty.
-func firstLine(text string) string {
-	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
-	return strings.TrimRight(line, " ")
-}
-
 // plural is "1 line", "2 lines".
 func plural(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}
-	return thousands(n) + " " + what + "s"
+	return edit.Thousands(n) + " " + what + "s"
 }

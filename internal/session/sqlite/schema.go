@@ -5,9 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -160,8 +162,17 @@ func advise(path string, err error) error {
 		return fmt.Errorf("%w; nothing was changed: move it away, or set ML_INTERN_HOME to another folder", err)
 	}
 	e, ok := errors.AsType[*sqlite.Error](err)
-	if !ok {
+	switch {
+	case ok:
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w; change the permissions, or set ML_INTERN_HOME to a folder that can be written", err)
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("%w; make room, or set ML_INTERN_HOME to a folder on another disk", err)
+	default:
 		return err
+	}
+	if e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE { // the file beside the log cannot grow
+		return fmt.Errorf("the disk of %s is full: %w; make room: all that was saved before is there", path, err)
 	}
 	switch e.Code() & 0xff { // the rest of the code is detail
 	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
@@ -170,6 +181,8 @@ func advise(path string, err error) error {
 		return fmt.Errorf("another process has kept %s locked for %s: %w", path, patience, err)
 	case sqlite3.SQLITE_FULL:
 		return fmt.Errorf("the disk of %s is full: %w; nothing of this was saved, all that was saved before is there", path, err)
+	case sqlite3.SQLITE_IOERR:
+		return fmt.Errorf("the disk of %s fails: %w; nothing of this was saved", path, err)
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
 		return fmt.Errorf("%s or its folder cannot be written: %w; change the permissions, or set ML_INTERN_HOME to another folder", path, err)
 	}

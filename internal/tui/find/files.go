@@ -1,4 +1,9 @@
-package tui
+// Package find names the files of a workspace for who types, by the rules of
+// .gitignore.
+//
+// Its one rule: it starts no program and looks at a bounded number of files. It
+// owns nothing.
+package find
 
 import (
 	"context"
@@ -20,9 +25,9 @@ const (
 	largestRules = 64 << 10
 )
 
-// listFiles names the files of a folder and what is below it, without what git
+// Files names the files of a folder and what is below it, without what git
 // would ignore. No program is run: a folder's git may be anybody's.
-func listFiles(ctx context.Context, dir string) []string {
+func Files(ctx context.Context, dir string) []string {
 	ctx, cancel := context.WithTimeout(ctx, longestWalk)
 	defer cancel()
 	root, err := os.OpenRoot(dir)
@@ -70,7 +75,7 @@ func readRules(root fs.FS, dir string) []ignoreRule {
 	if err != nil {
 		return nil
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was only read
 	data := make([]byte, largestRules)
 	n, _ := f.Read(data)
 	var rules []ignoreRule
@@ -123,8 +128,8 @@ func ignored(rules map[string][]ignoreRule, name string, isDir bool) bool {
 	return hidden
 }
 
-// imageFile reports whether the text is the name of a picture that is there.
-func imageFile(dir, text string) bool {
+// Image reports whether the text is the name of a picture that is there.
+func Image(dir, text string) bool {
 	text = strings.Trim(strings.TrimSpace(text), `'"`)
 	if len(text) > 1000 || strings.Contains(text, "\n") {
 		return false
