@@ -1,8 +1,8 @@
 // Package diff draws unified diffs: numbers of lines, colours, and the words
 // that changed in a line.
 //
-// Its one rule: every line of the diff is shown, also of one that is broken or
-// none at all. It owns nothing and knows no files.
+// Its one rule: every line that a diff adds, removes or keeps is shown, and all
+// of one that is broken or none at all. It owns nothing and knows no files.
 package diff
 
 import (
@@ -40,6 +40,7 @@ type drawer struct {
 	gutter         int
 	minus, plus    []string // changed lines that are not drawn yet
 	added, removed int
+	head           head
 }
 
 func (d *drawer) read(text string) {
@@ -55,6 +56,8 @@ func (d *drawer) read(text string) {
 		d.outside(l)
 	}
 	d.flush()
+	d.named()
+	d.named()
 }
 
 // inHunk takes a line that the hunk counts; false if it is none.
@@ -81,30 +84,42 @@ func (d *drawer) inHunk(l string) bool {
 
 // outside takes a line between hunks.
 func (d *drawer) outside(l string) {
-	if m := hunkPattern.FindStringSubmatch(l); m != nil {
+	switch m := hunkPattern.FindStringSubmatch(l); {
+	case m != nil:
+		d.named()
 		d.hunk(m)
-		return
-	}
-	switch {
-	case strings.HasPrefix(l, "+++ "):
-		d.add(style.Line{{Text: strings.TrimPrefix(file(l), "b/"), Style: style.Style{Role: style.Heading, Attr: style.Bold}}})
-	case strings.HasPrefix(l, "--- "):
-		if file(l) == "/dev/null" {
-			d.add(style.Line{style.Of(style.Muted, "new file")})
-		} else {
-			d.add(style.Line{style.Of(style.Muted, "was "+strings.TrimPrefix(file(l), "a/"))})
-		}
+	case strings.HasPrefix(l, "diff --git ") || strings.HasPrefix(l, "--- ") && d.head.was:
+		d.named()
+		d.head.take(l)
+	case d.head.take(l):
 	case strings.HasPrefix(l, "\\"):
 		d.note(l)
 	default:
+		d.named()
 		d.add(style.Line{style.Of(style.Muted, style.Tabs(l))})
 	}
 }
 
-// file is the name in a head, without the time that may follow it.
-func file(l string) string {
-	name, _, _ := strings.Cut(l[4:], "\t")
-	return name
+// named draws the lines before the first hunk of a file as one. If they are no
+// such lines they are drawn as they are.
+func (d *drawer) named() {
+	h := d.head
+	d.head = head{}
+	name, note := h.name()
+	if name == "" {
+		for _, l := range h.lines {
+			d.add(style.Line{style.Of(style.Muted, style.Tabs(l))})
+		}
+		return
+	}
+	if len(d.out) > 0 {
+		d.add(nil)
+	}
+	l := style.Line{{Text: name, Style: style.Style{Role: style.Heading, Attr: style.Bold}}}
+	if note != "" {
+		l = append(l, style.Of(style.Muted, "  "+note))
+	}
+	d.add(l)
 }
 
 func (d *drawer) note(l string) {

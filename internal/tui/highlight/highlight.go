@@ -211,15 +211,11 @@ func (c *cursor) string(prefix string) bool {
 		if q.char && !char(after) {
 			continue
 		}
-		escape := q.escape
-		if strings.ContainsAny(prefix, "rR") && c.lang.raw {
-			escape = 0
-		}
 		role := style.String
 		if c.lang.keys && c.key(len(prefix)+len(q.open), q) {
 			role = style.Function
 		}
-		c.open(len(prefix)+len(q.open), q.close, role, escape, q.many)
+		c.open(len(prefix)+len(q.open), q.close, role, q.escape, q.many)
 		return true
 	}
 	return false
@@ -289,7 +285,7 @@ func (c *cursor) sign() bool {
 	case '[':
 		if c.lang.sections && strings.TrimSpace(c.text[:c.at]) == "" {
 			if end, found := until(text, "]", 0); found {
-				c.take(end, style.Keyword)
+				c.take(end+len(text[end:])-len(strings.TrimLeft(text[end:], "]")), style.Keyword)
 				return true
 			}
 		}

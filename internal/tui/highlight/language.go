@@ -24,7 +24,6 @@ type language struct {
 	keys         bool   // names before these signs are styled
 	fold         bool   // upper and lower case are the same
 	spaced       bool   // a comment needs a space before it, a key one after it
-	raw          bool   // r"…" has no escapes
 	dollar       bool   // $NAME is a variable
 	at           bool   // @name is a decorator
 	hash         bool   // #name at the start of a line is for the preprocessor
@@ -42,8 +41,10 @@ func known(name string) *language {
 		return python()
 	case "go", "golang":
 		return golang()
-	case "bash", "sh", "shell", "zsh", "console", "shellscript", "shell-session", "sbatch", "slurm":
-		return bash()
+	case "bash", "sh", "shell", "zsh", "shellscript", "sbatch", "slurm":
+		return bash(true)
+	case "console", "shell-session", "terminal": // what a program says is no code: a quote in it ends with its line
+		return bash(false)
 	case "json", "jsonl", "jsonc", "json5", "ipynb", "ndjson":
 		return json()
 	case "yaml", "yml":
@@ -82,7 +83,6 @@ func python() *language {
 	return &language{
 		line:     []string{"#"},
 		prefixes: " r b f u t br rb fr rf tr rt ",
-		raw:      true,
 		at:       true,
 		quotes:   append(quotes('\\', true, `"""`, "'''"), quotes('\\', false, `"`, "'")...),
 		keywords: "and as assert async await break class continue def del elif else except finally for from global if import in is lambda match case nonlocal not or pass raise return try while with yield type",
@@ -103,14 +103,14 @@ func golang() *language {
 	}
 }
 
-func bash() *language {
+func bash(many bool) *language {
 	return &language{
 		line:      []string{"#"},
 		spaced:    true,
 		dollar:    true,
 		flags:     true,
 		letters:   "-",
-		quotes:    append(quotes('\\', true, `"`), quotes(0, true, "'")...),
+		quotes:    append(quotes('\\', many, `"`), quotes(0, many, "'")...),
 		keywords:  "if then else elif fi case esac for select while until do done in function time return break continue export local readonly declare unset set source exec eval trap",
 		kinds:     "cd echo printf read test sudo git pip uv python python3 docker curl make srun sbatch squeue torchrun accelerate huggingface-cli hf",
 		constants: "true false",

@@ -58,9 +58,9 @@ func (d *drawer) piece(p piece) []style.Line {
 		for l := range strings.SplitSeq(p.text, "\n") {
 			lines = append(lines, d.preformatted(style.Line{style.Of(style.Code, style.Tabs(l))})...)
 		}
-	case table:
-		lines = d.blocks(p)
-	case item:
+	case letters:
+		lines = style.Wrap([]style.Span{style.Of(style.Text, p.text)}, d.width)
+	case table, item:
 		lines = d.blocks(p)
 	case itemMore:
 		lines = d.itemMore(p)

@@ -59,7 +59,7 @@ func (b *block) span(n ast.Node, s style.Style) []style.Span {
 }
 
 func spans(text string, s style.Style) []style.Span {
-	return []style.Span{{Text: style.Clean(text), Style: s}}
+	return []style.Span{{Text: strings.ReplaceAll(style.Clean(text), "\t", " "), Style: s}}
 }
 
 func linked(s style.Style, address string) style.Style {

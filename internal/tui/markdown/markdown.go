@@ -124,7 +124,7 @@ func (r *Renderer) Lines() []string {
 	open, draw := r.split, r.draw
 	if tail := clean(r.partial); tail != "" && open.undecided(tail) {
 		open.finish()
-		open.done = append(open.done, piece{kind: verbatim, text: tail})
+		open.done = append(open.done, piece{kind: letters, text: tail})
 	} else {
 		for l := range strings.SplitSeq(tail, "\n") {
 			if l != "" {
@@ -141,7 +141,9 @@ func (r *Renderer) Lines() []string {
 func (r *Renderer) add(lines []string, d *drawer, pieces []piece) []string {
 	for _, p := range pieces {
 		for _, l := range d.piece(p) {
-			lines = append(lines, r.theme.Line(l))
+			for _, l := range style.Cut(l, r.width) { // for what is nested deeper than there is room
+				lines = append(lines, r.theme.Line(l))
+			}
 		}
 	}
 	return lines

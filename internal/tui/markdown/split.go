@@ -23,6 +23,7 @@ const (
 	code                 // one line of code
 	codeEnd
 	verbatim // lines that mean what they are: formulas, HTML
+	letters  // nobody knows yet what they will be
 )
 
 // A piece is text that no later text changes.

@@ -7,6 +7,7 @@ package plot
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -36,6 +37,7 @@ const (
 // its highest and its lowest value, and the axis.
 func Braille(points []Point, width, height int, o Options) []string {
 	width, height = max(width, leastWidth), max(height, leastHeight)
+	o.Name, o.X = style.Flat(o.Name), style.Flat(o.X)
 	r, any := rangeOf(points, o.Log)
 	if !any {
 		return o.Theme.Lines([]style.Line{style.Truncate(style.Line{style.Of(style.Text, o.Name+" "), style.Of(style.Muted, "no numbers yet")}, width)})
@@ -47,10 +49,14 @@ func Braille(points []Point, width, height int, o Options) []string {
 	c.curve(points, r)
 	for y, cells := range c.rows() {
 		label := ""
-		switch y {
-		case 0:
+		switch {
+		case r.lowY == r.highY:
+			if strings.Trim(cells, " ") != "" {
+				label = low
+			}
+		case y == 0:
 			label = high
-		case height - 3:
+		case y == height-3:
 			label = low
 		}
 		lines = append(lines, style.Line{
@@ -65,25 +71,29 @@ func Braille(points []Point, width, height int, o Options) []string {
 // Spark draws values in one line; what is no number is a hole.
 func Spark(values []float64, width int) string { return sparkline.Draw(values, width) }
 
-// head names the metric and says its last, lowest and highest value.
+// head names the metric and says its last value. A long name loses its begin.
 func head(points []Point, r bounds, o Options, width int) style.Line {
 	last := points[len(points)-1].Y
 	role := style.Text
 	if !finite(last) {
 		role = style.Bad
 	}
-	l := style.Line{{Text: o.Name, Style: style.Style{Attr: style.Bold}}}
-	if o.Name != "" {
-		l = append(l, style.Of(style.Text, "  "))
-	}
-	l = append(l, style.Of(role, Number(last)), style.Of(style.Muted, fmt.Sprintf("  min %s  max %s", Number(r.lowY), Number(r.highY))))
+	l := style.Line{style.Of(role, Number(last))}
 	if r.log {
 		l = append(l, style.Of(style.Muted, "  log"))
 	}
 	if r.bad > 0 {
 		l = append(l, style.Of(style.Bad, fmt.Sprintf("  %d NaN/Inf", r.bad)))
 	}
-	return style.Truncate(l, width)
+	name := style.Line{{Text: o.Name, Style: style.Style{Attr: style.Bold}}}
+	if o.Name == "" {
+		return style.Truncate(l, width)
+	}
+	if room := max(width-l.Width()-2, 4); name.Width() > room {
+		cut := style.Cut(name, name.Width()-room+1)
+		name = append(style.Line{{Text: "…", Style: name[0].Style}}, slices.Concat(cut[1:]...)...)
+	}
+	return style.Truncate(append(append(name, style.Of(style.Text, "  ")), l...), width)
 }
 
 // axis is the line below the curve: where it begins and where it ends.
@@ -113,6 +123,8 @@ func Number(v float64) string {
 		return "NaN"
 	case math.IsInf(v, 1):
 		return "Inf"
+	case v == 0:
+		return "0" // of either sign
 	case v == math.Trunc(v) && size < 1e7:
 		return strconv.FormatFloat(v, 'f', -1, 64)
 	case size >= 1e5 || size < 1e-3:

@@ -37,8 +37,8 @@ func Clean(text string) string {
 	return b.String()
 }
 
-// flat is Clean for what must stay on one line.
-func flat(text string) string {
+// Flat is Clean for what must stay on one line.
+func Flat(text string) string {
 	if harmless(text) && !strings.ContainsAny(text, "\n\t") {
 		return text
 	}

@@ -76,15 +76,6 @@ func (l Line) Plain() string {
 	return b.String()
 }
 
-// Width is how many cells the line takes.
-func (l Line) Width() int {
-	n := 0
-	for _, s := range l {
-		n += Width(s.Text)
-	}
-	return n
-}
-
 // With returns the line with the attributes added to all of it.
 func (l Line) With(a Attr) Line {
 	out := make(Line, len(l))

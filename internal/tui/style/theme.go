@@ -71,19 +71,27 @@ func (t Theme) Lines(lines []Line) []string {
 // sees, and what could control the terminal is left out.
 func (t Theme) Line(l Line) string {
 	var b strings.Builder
+	for n := len(l); n > 0 && !shows(l[n-1].Style) && strings.Trim(l[n-1].Text, " ") == ""; n-- {
+		l = l[:n-1]
+	}
 	for i := 0; i < len(l); {
 		text, s := l[i].Text, l[i].Style
 		for i++; i < len(l) && (l[i].Style == s || l[i].Text == ""); i++ {
 			text += l[i].Text
 		}
-		if i == len(l) && s.Attr&(Underline|Strike|Reverse) == 0 && s.Role != Added && s.Role != Removed {
+		if i == len(l) && !shows(s) {
 			text = strings.TrimRight(text, " ")
 		}
 		if text != "" {
-			t.span(&b, flat(text), s)
+			t.span(&b, Flat(text), s)
 		}
 	}
 	return b.String()
+}
+
+// shows reports whether a space has a look.
+func shows(s Style) bool {
+	return s.Attr&(Underline|Strike|Reverse) != 0 || s.Role == Added || s.Role == Removed
 }
 
 func (t Theme) span(b *strings.Builder, text string, s Style) {
@@ -136,7 +144,7 @@ func tag(b *strings.Builder, text string, s Style) {
 		}
 	}
 	if s.Link != "" {
-		names = append(names, "to:"+flat(s.Link))
+		names = append(names, "to:"+Flat(s.Link))
 	}
 	if len(names) == 0 {
 		b.WriteString(text)

@@ -10,178 +10,211 @@ import (
 // however many runes it is made of, none for a mark on the letter before it.
 func Width(text string) int { return displaywidth.String(text) }
 
+// Width is how many cells the line takes.
+func (l Line) Width() int {
+	if len(l) == 1 {
+		return Width(l[0].Text)
+	}
+	return Width(l.Plain())
+}
+
+// A joined is the text of spans in one, as letters may be made of runes of two
+// spans. Such a letter belongs to the first of them.
+type joined struct {
+	text  string
+	spans []Span
+	ends  []int // of each span in the text
+}
+
+func join(spans []Span) joined {
+	j := joined{spans: spans, ends: make([]int, len(spans))}
+	if len(spans) == 1 {
+		j.text = spaced(spans[0].Text)
+		j.ends[0] = len(j.text)
+		return j
+	}
+	var b strings.Builder
+	for i, s := range spans {
+		b.WriteString(spaced(s.Text))
+		j.ends[i] = b.Len()
+	}
+	j.text = b.String()
+	for i, end := range j.ends {
+		if i > 0 && end < j.ends[i-1] {
+			j.ends[i] = j.ends[i-1]
+		}
+		if end = j.ends[i]; end > 0 && end < len(j.text) && j.text[end] >= 0x80 {
+			j.ends[i] = j.whole(i)
+		}
+	}
+	return j
+}
+
+// spaced is clean, with spaces for tabs, whose width nobody knows.
+func spaced(text string) string { return strings.ReplaceAll(Clean(text), "\t", " ") }
+
+// whole moves the end of a span behind the letter that it would cut.
+func (j joined) whole(i int) int {
+	at := 0
+	if i > 0 {
+		at = j.ends[i-1]
+	}
+	g := displaywidth.StringGraphemes(j.text[at:])
+	for at < j.ends[i] && g.Next() {
+		at += len(g.Value())
+	}
+	return max(at, j.ends[i])
+}
+
+// slice is a part of the text as a line.
+func (j joined) slice(from, to int) Line {
+	var l Line
+	start := 0
+	for i, end := range j.ends {
+		if a, b := max(start, from), min(end, to); a < b {
+			l = append(l, Span{j.text[a:b], j.spans[i].Style})
+		}
+		if start = end; start >= to {
+			break
+		}
+	}
+	return l
+}
+
 // Wrap breaks spans between words into lines of at most width cells. A word
 // that is longer is cut. An end of line in the text is one in the result.
 func Wrap(spans []Span, width int) []Line {
-	w := wrapper{width: max(width, 1)}
-	for _, s := range spans {
-		w.add(s)
+	w := wrapper{joined: join(spans), width: max(width, 1)}
+	for at := 0; at < len(w.text); {
+		switch c := w.text[at]; {
+		case c == '\n':
+			w.end()
+			at++
+			w.from, w.to = at, at
+		case c == ' ' && !w.marked(at):
+			at++
+			w.gap++
+		default:
+			end, cells := w.word(at)
+			w.put(at, end, cells)
+			at = end
+		}
 	}
-	w.flush()
-	if len(w.line) > 0 || len(w.lines) == 0 {
+	if w.to > w.from || len(w.lines) == 0 {
 		w.end()
 	}
 	return w.lines
 }
 
-// A wrapper holds the line that grows, the spaces after it and the word that
-// comes next, which may be made of several spans.
+// A wrapper holds the line that grows: the text from from to to.
 type wrapper struct {
-	width         int
-	lines         []Line
-	line, gap     Line
-	word          Line
-	lineW, gapW   int
-	wordW         int
-	wideWord, any bool
+	joined
+	width    int
+	lines    []Line
+	from, to int
+	cells    int // of the line
+	gap      int // spaces after it
 }
 
-func (w *wrapper) add(s Span) {
-	text := Clean(s.Text)
-	for text != "" {
+// marked reports whether a mark stands on the letter.
+func (w *wrapper) marked(at int) bool {
+	if at+1 == len(w.text) || w.text[at+1] < 0x80 {
+		return false
+	}
+	g := displaywidth.StringGraphemes(w.text[at:])
+	return g.Next() && len(g.Value()) > 1
+}
+
+// word returns where the word ends, and its width. Lines may break before and
+// after every wide letter, but not before a sign that closes something.
+func (w *wrapper) word(at int) (end, cells int) {
+	wide := false
+	for end = at; end < len(w.text) && (end == at || w.text[end] > ' '); {
 		n := 0
-		for n < len(text) && text[n] > ' ' && text[n] < 0x7f {
+		for !wide && end+n+1 < len(w.text) && w.text[end+n] > ' ' && w.text[end+n] < 0x7f && w.text[end+n+1] < 0x80 {
 			n++
 		}
 		if n > 0 {
-			n = w.ascii(text, n, s.Style)
-			text = text[n:]
+			end, cells = end+n, cells+n
 			continue
 		}
-		switch text[0] {
-		case '\n':
-			w.flush()
-			w.end()
-			text = text[1:]
-		case ' ', '\t':
-			w.flush()
-			w.gap = append(w.gap, Span{" ", s.Style})
-			w.gapW++
-			text = text[1:]
-		default:
-			g := displaywidth.StringGraphemes(text)
-			g.Next()
-			w.grapheme(Span{g.Value(), s.Style}, g.Width())
-			text = text[len(g.Value()):]
+		g := displaywidth.StringGraphemes(w.text[end:])
+		g.Next()
+		letter := g.Width() > 1
+		closing := strings.Contains("、。，．！？：；）」』】》〉〕］｝”’…", g.Value())
+		if end > at && (letter || wide) && !closing && g.Width() > 0 {
+			return end, cells
 		}
+		wide = letter || closing && wide
+		end, cells = end+len(g.Value()), cells+g.Width()
 	}
+	return end, cells
 }
 
-// ascii takes n letters, but not the last if a mark above ASCII follows it.
-func (w *wrapper) ascii(text string, n int, s Style) int {
-	if n < len(text) && text[n] >= 0x80 {
-		if n--; n == 0 {
-			g := displaywidth.StringGraphemes(text)
-			g.Next()
-			w.grapheme(Span{g.Value(), s}, g.Width())
-			return len(g.Value())
-		}
-	}
-	if w.wideWord {
-		w.flush()
-	}
-	w.word = append(w.word, Span{text[:n], s})
-	w.wordW += n
-	return n
-}
-
-func (w *wrapper) grapheme(s Span, width int) {
-	wide := width > 1
-	closing := strings.Contains("、。，．！？：；）」』】》〉〕］｝”’…", s.Text)
-	if (wide || w.wideWord) && !closing && width > 0 {
-		w.flush()
-	}
-	w.wideWord = wide || closing && w.wideWord
-	w.word = append(w.word, s)
-	w.wordW += width
-}
-
-// flush puts the word on the line, or on the next.
-func (w *wrapper) flush() {
-	if len(w.word) == 0 {
-		return
-	}
+// put adds a word to the line, or to the next.
+func (w *wrapper) put(at, end, cells int) {
 	switch {
-	case w.lineW+w.gapW+w.wordW <= w.width:
-		w.line = append(append(w.line, w.gap...), w.word...)
-		w.lineW += w.gapW + w.wordW
-	case w.wordW <= w.width:
-		if w.lineW > 0 {
+	case w.cells+w.gap+cells <= w.width:
+		w.cells += w.gap + cells
+	case cells <= w.width:
+		if w.to > w.from {
 			w.end()
 		}
-		w.line, w.lineW = append(w.line, w.word...), w.wordW
+		w.from, w.cells = at, cells
 	default:
-		w.long()
+		w.long(at, end)
 	}
-	w.gap, w.gapW = w.gap[:0], 0
-	w.word, w.wordW, w.wideWord = w.word[:0], 0, false
+	w.to, w.gap = end, 0
 }
 
 // long cuts a word that fits on no line. It begins on the line there is if
 // that has room for a good part.
-func (w *wrapper) long() {
-	if w.lineW > 0 && w.width-w.lineW-w.gapW < w.width/2 {
-		w.end()
-	} else if w.lineW > 0 {
-		w.line, w.lineW = append(w.line, w.gap...), w.lineW+w.gapW
-	}
-	for _, l := range cut(w.word, w.width, w.width-w.lineW) {
-		if w.any {
+func (w *wrapper) long(at, end int) {
+	room := w.width - w.cells - w.gap
+	if room < w.width/2 || room < 2 {
+		if w.to > w.from {
 			w.end()
 		}
-		w.line, w.lineW, w.any = append(w.line, l...), l.Width(), true
+		w.from, room = at, w.width
 	}
-	w.any = false
+	for {
+		n, cells := fits(w.text[at:end], room)
+		w.to, w.cells = at+n, w.width-room+cells
+		if at += n; at >= end {
+			return
+		}
+		w.end()
+		w.from, room = at, w.width
+	}
 }
 
 func (w *wrapper) end() {
-	w.lines = append(w.lines, w.line)
-	w.line, w.lineW = nil, 0
-	w.gap, w.gapW = w.gap[:0], 0
+	w.lines = append(w.lines, w.slice(w.from, w.to))
+	w.cells, w.gap = 0, 0
 }
 
 // Cut breaks a line wherever width cells are full, between any two letters.
 func Cut(l Line, width int) []Line {
-	width = max(width, 1)
-	return cut(l, width, width)
-}
-
-// cut has room for less on the first line. A letter that is wider than the
-// width gets a line of its own.
-func cut(l Line, width, room int) []Line {
-	if l.Width() <= room {
+	if width = max(width, 1); l.Width() <= width {
 		return []Line{l}
 	}
-	lines, line := []Line(nil), Line(nil)
-	for _, s := range l {
-		rest := s.Text
-		for rest != "" {
-			n, w := fits(rest, room)
-			if n == 0 && (len(line) > 0 || len(lines) == 0 && room < width) {
-				lines, line, room = append(lines, line), nil, width
-				continue
-			}
-			if n == 0 {
-				g := displaywidth.StringGraphemes(rest)
-				g.Next()
-				n, w = len(g.Value()), g.Width()
-			}
-			line = append(line, Span{rest[:n], s.Style})
-			rest, room = rest[n:], room-w
-		}
-	}
-	if len(line) > 0 || len(lines) == 0 {
-		lines = append(lines, line)
+	j := join(l)
+	var lines []Line
+	for at := 0; at < len(j.text); {
+		n, _ := fits(j.text[at:], width)
+		lines = append(lines, j.slice(at, at+n))
+		at += n
 	}
 	return lines
 }
 
-// fits returns how many bytes of text fit in room cells, and their width.
+// fits returns how many bytes of text fit in room cells, and their width; one
+// letter fits always.
 func fits(text string, room int) (n, width int) {
 	g := displaywidth.StringGraphemes(text)
 	for g.Next() {
 		w := g.Width()
-		if width+w > room {
+		if n > 0 && width+w > room {
 			return n, width
 		}
 		n, width = n+len(g.Value()), width+w
@@ -197,19 +230,17 @@ func Truncate(l Line, width int) Line {
 	if width < 1 {
 		return nil
 	}
-	first := Cut(l, max(width-1, 1))[0]
-	if width == 1 || first.Width() > width-1 {
-		first = nil
+	first := Line{}
+	if width > 1 {
+		if first = Cut(l, width-1)[0]; first.Width() > width-1 {
+			first = nil
+		}
 	}
-	return first.Indent().with("…", l)
-}
-
-func (l Line) with(text string, like Line) Line {
-	s := like[0].Style
-	if len(l) > 0 {
-		s = l[len(l)-1].Style
+	dots := Span{Text: "…"}
+	if len(first) > 0 {
+		dots.Style = first[len(first)-1].Style
 	}
-	return append(l, Span{text, s})
+	return append(first[:len(first):len(first)], dots)
 }
 
 // Pad fills a line with spaces up to width cells: behind it, before it if
