@@ -36,7 +36,7 @@ func localJobs(cfg *config.Config, granted *openings) (local.Backend, error) {
 	}
 	rules := jobRules(cfg)
 	return local.Backend{
-		Dir: filepath.Join(cfg.Paths.State, "jobs"), Shim: []string{exe, ShimCommand}, Env: commandEnv(cfg, rules != nil), Secret: jobSecret(cfg),
+		Dir: filepath.Join(cfg.Paths.State, "jobs"), Shim: []string{exe, ShimCommand}, Env: commandEnv(cfg, rules != nil), Secret: secretHere(cfg),
 		Rules: rules, Way: jobWay(cfg, granted), HubToken: hubToken(cfg), Cell: []string{exe, ConfinedCommand}, NvidiaSMI: apart(cfg, nvidiaSMI),
 	}, nil
 }
@@ -65,6 +65,19 @@ func jobSecret(cfg *config.Config) func(string) (string, bool) {
 			}
 		}
 		return value, value != ""
+	}
+}
+
+// secretHere is that for jobs of this machine, which alone reach the embedded Hub:
+// its token is the one of the Hub that was chosen.
+func secretHere(cfg *config.Config) func(string) (string, bool) {
+	elsewhere := jobSecret(cfg)
+	return func(name string) (string, bool) {
+		if name != "HF_TOKEN" || !slices.Contains(cfg.JobSecrets, name) || (&App{cfg: cfg}).hubChoice() != LocalHub {
+			return elsewhere(name)
+		}
+		key, err := hubKey(cfg)
+		return key, err == nil
 	}
 }
 

@@ -151,7 +151,7 @@ func (l *lineChat) busy() bool {
 func (l *lineChat) close() error {
 	close(l.ended)
 	done := make(chan error, 1)
-	go func() { done <- l.Chat.Close() }()
+	go func() { done <- l.Close() }()
 	for u := range l.Updates() {
 		l.show(u)
 	}
@@ -389,7 +389,7 @@ func (l *lineChat) happened(ev session.Event) {
 	}
 	if ev.Live() || ev.Seq > 0 {
 		l.endLine()
-		_ = l.progress.event(ev) // it cannot fail
+		_ = l.event(ev) // it cannot fail
 	}
 }
 
