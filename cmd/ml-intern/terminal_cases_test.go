@@ -25,9 +25,9 @@ func TestTerminalFirstRun(t *testing.T) {
 	onScreens(t, func(p *pane) {
 		p.start()
 		p.says("clear; ml-intern")
-		p.golden("first-run", p.see(`❯`))
+		p.golden("first-run", p.see(`/login`))
 		p.says("hello")
-		p.golden("first-run-no-model", p.see(`demo`))
+		p.golden("first-run-no-model", p.see(`next: hello`))
 		p.leaves()
 	})
 }

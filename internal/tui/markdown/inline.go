@@ -84,16 +84,15 @@ func (b *block) link(words []style.Span, address string, s style.Style) []style.
 	return append(words, spans(" ("+address+")", s)...)
 }
 
+// text keeps the ends of lines: models do not break lines to fit a width, so
+// where they do they mean it.
 func (b *block) text(n *ast.Text, s style.Style) []style.Span {
 	value := string(n.Segment.Value(b.source))
 	if !n.IsRaw() {
 		value = unescape(value)
 	}
-	switch {
-	case n.HardLineBreak():
+	if n.HardLineBreak() || n.SoftLineBreak() {
 		value = strings.TrimRight(value, " ") + "\n"
-	case n.SoftLineBreak():
-		value += " "
 	}
 	return spans(value, s)
 }

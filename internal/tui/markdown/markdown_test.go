@@ -117,14 +117,14 @@ func TestOpenBlocks(t *testing.T) {
 		"text\n```py\nx = 1":      "text||  x = 1",
 		"# Head":                  "Head",
 		"| a | b |":               "| a | b |",
-		"| a | b |\n|--":          "| a | b | |--",
+		"| a | b |\n|--":          "| a | b |||--",
 		"| a | b |\n|--|--|":      "a │ b",
 		"1. a\n2. b":              "1. a|2. b",
 		"1. a\n1. b\n\n   c":      "1. a|2. b||   c",
 		"3) a\n3) b":              "3) a|4) b",
 		"":                        "",
 		"\n\n\n":                  "",
-		"a\r\nb\r\n\r\nc":         "a b||c",
+		"a\r\nb\r\n\r\nc":         "a|b||c",
 		"[x]: https://x.org\n\na": "a",
 	} {
 		if got := strings.Join(Render(source, 40, style.Theme{}), "|"); got != want {
