@@ -82,6 +82,11 @@ test-clock: .go-there setup
 test-faults: test-clock
 	@go test ./cmd/ml-intern -count=1 -timeout 20m -run 'TestJobFaults|TestKilledAnywhere|TestFaults' -v
 
+# Runs the full screen in a real terminal, tmux, which it installs if it is missing, as root on Debian; about two minutes.
+.PHONY: test-tui
+test-tui: .go-there
+	@scripts/test-tui
+
 bench: build
 	@scripts/bench
 

@@ -36,6 +36,7 @@ type Config struct {
 	Idle          time.Duration // how long it may pause in a reply; 0 for the default
 	BillTo        string        // organization that pays on the Hugging Face router
 	ResearchModel string        // id of the model of sub-agents; "" for a cheaper one if there is one, "same" for the session's own
+	Mouse         bool          // the wheel scrolls the full-screen chat
 	Collect       bool          // what a session makes on the Hub goes into a collection there
 	Models        map[string]ModelFacts
 	Services      Services

@@ -59,6 +59,7 @@ func settings() []setting {
 		{"first_byte_timeout", "how long a model may keep one waiting for the first byte, such as 120s", free, func(c *Config) any { return &c.FirstByte }, nil},
 		{"idle_timeout", "how long a model may pause in a reply, such as 60s", free, func(c *Config) any { return &c.Idle }, nil},
 		{"research_model", "id of the model for sub-agents that do research; same for the session's own; a cheaper one of the same provider if not set", free, func(c *Config) any { return &c.ResearchModel }, nil},
+		{"mouse", "true to have the wheel scroll the full-screen chat; selecting text then needs Shift", free, func(c *Config) any { return &c.Mouse }, nil},
 		{"hub_collection", "true to keep what a session makes on the Hub in a private collection there", never, func(c *Config) any { return &c.Collect }, nil},
 		{"bill_to", "organization that pays on the Hugging Face router", never, func(c *Config) any { return &c.BillTo }, nil},
 		{"models", "facts of models by id: context_window, max_output, price, efforts, images", never, func(c *Config) any { return &c.Models }, nil},
