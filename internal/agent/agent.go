@@ -68,6 +68,11 @@ type Agent struct {
 	// session.AfterTurn. Nil keeps nothing.
 	Checkpoint func(ctx context.Context, when string) (session.Checkpointed, error)
 
+	// Refresh brings Tools up to date, which may change between two turns only:
+	// begins says that one begins now, and not that one goes on. It returns what
+	// a person should know. Nil means that they never change.
+	Refresh func(ctx context.Context, begins bool) []session.Notice
+
 	// Wake returns when there is something to look at in what a turn waits for,
 	// or with the error that ended ctx. It shows how things stand meanwhile, and
 	// may do so from several goroutines. Nil means that nobody waits here.
@@ -152,6 +157,10 @@ func (t turn) run(ctx context.Context, prompt string) error {
 	if err := t.tellRedacted(ctx); err != nil {
 		return err
 	}
+	if err := t.refresh(ctx, prompt != ""); err != nil {
+		return err
+	}
+	t.overhead, t.overheadMost = t.Agent.overhead()
 	if err := t.atPrompt(ctx); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"os"
 	"path/filepath"
@@ -49,6 +50,8 @@ type App struct {
 	keys  keys
 	web   *outside
 
+	closers []io.Closer // of the sessions
+
 	recording *replay.Writer // nil unless model traffic is recorded
 }
 
@@ -72,7 +75,11 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 
 // Close ends what New and the sessions opened.
 func (a *App) Close() error {
-	err := errors.Join(a.hub.Close(), a.store.Close())
+	var err error
+	for _, c := range a.closers {
+		err = errors.Join(err, c.Close())
+	}
+	err = errors.Join(err, a.hub.Close(), a.store.Close())
 	if a.cells != nil {
 		err = errors.Join(err, a.cells.Close())
 	}
@@ -274,6 +281,9 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 	}
 	router.Redact = redactor.Text
 	ag.Tools = router
+	if !a.cfg.ReplayTools {
+		a.withServers(ctx, ag)
+	}
 	return ag, nil
 }
 

@@ -46,6 +46,7 @@ func Doctor(ctx context.Context, cfg *config.Config) []Check {
 		accountCheck(cfg),
 		servicesCheck(cfg),
 		searchCheck(cfg),
+		mcpCheck(cfg),
 	}
 	return append(append(checks, confinementChecks(ctx)...), gpuCheck(ctx, cfg))
 }

@@ -34,6 +34,7 @@ func (a *App) research(parent *agent.Agent, opened session.Opened) tool.Tool {
 		}
 		router.Redact = parent.Redact
 		sub := *parent
+		sub.Refresh = nil // its tools are the same all the time
 		if sub.Models, err = a.subModels(parent.Models); err != nil {
 			return nil, err
 		}
