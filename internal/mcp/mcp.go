@@ -174,7 +174,7 @@ func (s *Set) Reports(ctx context.Context) []Report {
 			r.Names = append(r.Names, f.spec.Name)
 		}
 		if states[i].err != nil {
-			r.Error, r.Notices = states[i].err.Error(), nil
+			r.Error, r.Notices = strings.TrimPrefix(states[i].err.Error(), errDown.Error()+": "), nil
 		}
 		reports[i] = r
 	}
