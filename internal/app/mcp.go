@@ -205,4 +205,3 @@ func mcpCheck(cfg *config.Config) Check {
 	c.Detail = strings.Join(parts, ", ") + "; ml-intern mcp ls asks them"
 	return c
 }
-

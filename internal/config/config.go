@@ -48,10 +48,10 @@ type Config struct {
 	MCP           map[string]MCPServer // of the person's file, by name
 	ProjectMCP    map[string]MCPServer // of a trusted folder's files
 	MCPToolsKB    int                  // what the tools of all servers may take of every request
-	NoCache       bool   // the cache of the web is neither read nor written
-	Unconfined    bool   // commands run without confinement; of the flag alone
-	Record        string // file that model traffic is written to
-	ReplayTools   bool   // calls are answered from the recording that the model plays
+	NoCache       bool                 // the cache of the web is neither read nor written
+	Unconfined    bool                 // commands run without confinement; of the flag alone
+	Record        string               // file that model traffic is written to
+	ReplayTools   bool                 // calls are answered from the recording that the model plays
 	Quiet         bool
 	Verbose       bool
 

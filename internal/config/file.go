@@ -302,21 +302,8 @@ func (c *Config) decode(to any, node ast.Node) error {
 		return c.hooks(to, node)
 	case *Network:
 		return c.network(to, node)
-	case *map[string]MCPServer:
-		return c.mcpServers(to, node)
-	case *firm:
-		text, err := written(node)
-		if err == nil {
-			text, err = c.expandFrom(text, c.ofProcess)
-		}
-		*to = firm(text)
-		return err
-	case *firmList:
-		return c.firmList(to, node)
-	case *map[string]string:
-		return c.texts(to, node)
 	}
-	return fmt.Errorf("has a type that is not known: %T", to)
+	return c.decodeMCP(to, node)
 }
 
 func (c *Config) list(to *[]string, node ast.Node) error {

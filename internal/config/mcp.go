@@ -54,6 +54,26 @@ type (
 	firmList []string
 )
 
+// decodeMCP is decode for what only servers have.
+func (c *Config) decodeMCP(to any, node ast.Node) error {
+	switch to := to.(type) {
+	case *map[string]MCPServer:
+		return c.mcpServers(to, node)
+	case *firm:
+		text, err := written(node)
+		if err == nil {
+			text, err = c.expandFrom(text, c.ofProcess)
+		}
+		*to = firm(text)
+		return err
+	case *firmList:
+		return c.firmList(to, node)
+	case *map[string]string:
+		return c.texts(to, node)
+	}
+	return fmt.Errorf("has a type that is not known: %T", to)
+}
+
 func (c *Config) ofProcess(name string) string {
 	for _, kv := range slices.Backward(c.process) {
 		if key, value, ok := strings.Cut(kv, "="); ok && key == name {

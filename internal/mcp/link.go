@@ -64,6 +64,16 @@ func (c *conn) alive() bool {
 // errDown means that the server was not asked at all.
 var errDown = errors.New("the server does not run")
 
+// A restError says that a server is left alone for a while, and why.
+type restError struct {
+	why  error
+	wait time.Duration
+}
+
+func (e restError) Error() string {
+	return fmt.Sprintf("%v; it is tried again in %v", e.why, e.wait.Round(time.Second))
+}
+
 // connect returns the connection, and makes it if there is none. After a
 // failure it waits before it tries again, longer every time.
 func (l *link) connect(ctx context.Context) (*conn, error) {
@@ -84,7 +94,7 @@ func (l *link) connectHeld(ctx context.Context) (*conn, error) {
 		l.lost(ctx, c)
 	}
 	if wait, err := l.resting(); err != nil {
-		return nil, fmt.Errorf("%w: %w; it is tried again in %v", errDown, err, wait.Round(time.Second))
+		return nil, fmt.Errorf("%w: %w", errDown, restError{err, wait})
 	}
 	if l.server.Check != nil {
 		if err := l.server.Check(); err != nil {

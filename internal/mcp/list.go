@@ -64,6 +64,9 @@ func (l *link) state(err error) state {
 	defer l.mu.Unlock()
 	st := state{tools: l.tools, notices: l.notices, err: err}
 	if err != nil {
+		if rest, ok := errors.AsType[restError](err); ok { // a person is told the same only once
+			err = rest.why
+		}
 		text := strings.TrimPrefix(err.Error(), errDown.Error()+": ")
 		st.notices = []string{"no tools of it: " + plain(text, 500)}
 		if len(l.tools) > 0 {

@@ -18,7 +18,7 @@ import (
 type web struct {
 	link *link
 	url  *url.URL
-	away http.RoundTripper // to other hosts
+	away http.RoundTripper  // to other hosts
 	own  oauth2.TokenSource // of the person's login; nil if there is none
 
 	ctx  context.Context // of all requests; ends with stop
