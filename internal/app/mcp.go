@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"ml-intern/internal/agent"
 	"ml-intern/internal/config"
@@ -50,6 +51,9 @@ func mcpServer(cfg *config.Config, name string, s config.MCPServer, trusted func
 		if !filepath.IsAbs(out.Dir) {
 			out.Dir = filepath.Join(cfg.Dir, out.Dir)
 		}
+	}
+	if strings.ContainsRune(out.Command, filepath.Separator) && !filepath.IsAbs(out.Command) {
+		out.Command = filepath.Join(out.Dir, out.Command)
 	}
 	out.Env = sandbox.Environ(cfg.ProcessEnviron())
 	for _, key := range slices.Sorted(maps.Keys(s.Env)) {
@@ -100,11 +104,11 @@ func fromOthers(cfg *config.Config, s mcp.Server) error {
 
 // mcpOptions are what all servers have in common.
 func mcpOptions(cfg *config.Config) mcp.Options {
-	own := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: 256 << 10}
+	own := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 256 << 10}
 	return mcp.Options{
 		Version: Version(), MaxText: cfg.MCPToolsKB << 10, Mark: tools.FromOutside, Own: own, Logins: mcpLogins(cfg),
 		Other: func(host string) http.RoundTripper {
-			return &http.Transport{DialContext: fetch.PublicDialer(append(slices.Clone(cfg.Services.Private), host)...), MaxResponseHeaderBytes: 256 << 10}
+			return &http.Transport{DialContext: fetch.PublicDialer(append(slices.Clone(cfg.Services.Private), host)...), IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 256 << 10}
 		},
 	}
 }

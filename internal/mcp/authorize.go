@@ -43,7 +43,7 @@ func Login(ctx context.Context, server Server, options Options, show func(addres
 		return 0, err
 	}
 	transport := &sdk.StreamableClientTransport{Endpoint: server.URL, HTTPClient: w.client(), MaxRetries: 2, MaxEventSize: maxMessage, OAuthHandler: handler, DisableStandaloneSSE: true}
-	session, err := l.greet(ctx, transport)
+	session, err := l.greet(ctx, transport, usual)
 	if err != nil {
 		return 0, loginError(ctx, w, err)
 	}

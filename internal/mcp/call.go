@@ -98,8 +98,8 @@ func (l *link) explain(ctx context.Context, c *conn, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return fmt.Errorf("%w; whether it did its work is unknown", cause)
 	}
-	if answer, ok := errors.AsType[*jsonrpc.Error](err); ok && !strings.HasPrefix(answer.Message, rejected) {
-		return errors.New("it says: " + answer.Message)
+	if words, ok := answer(err); ok {
+		return errors.New("it says: " + words)
 	}
 	if why := c.cut(); why != nil {
 		return fmt.Errorf("%w; whether it did its work is unknown", why)
@@ -116,6 +116,15 @@ func (l *link) explain(ctx context.Context, c *conn, err error) error {
 	}
 	_, words, _ := strings.Cut(err.Error(), rejected+": ") // else the library's own story of what it did
 	return errors.New(cmp.Or(words, err.Error()))
+}
+
+// answer is the error that the server itself answered with.
+func answer(err error) (words string, ok bool) {
+	e, ok := errors.AsType[*jsonrpc.Error](err)
+	if !ok || strings.HasPrefix(e.Message, rejected) {
+		return "", false
+	}
+	return e.Message, true
 }
 
 // rejected is what the library says of a request that was not answered as the

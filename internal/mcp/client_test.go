@@ -71,6 +71,7 @@ func TestCalls(t *testing.T) {
 		fails      bool
 	}{
 		{"plain", `echo {"a":"b"}`, false},
+		{"modern", `echo {"a":"b"}`, false},
 		{"noise", `echo {"a":"b"}`, false},
 		{"hangs", "no answer in 500ms; whether it did its work is unknown", true},
 		{"dies", "the server is gone: it ended with exit status 11: segmentation fault", true},

@@ -78,7 +78,15 @@ func (s *raw) run() {
 
 func (s *raw) answer(r request) {
 	switch r.Method {
+	case "server/discover":
+		if s.kind == "modern" {
+			s.line(`{"jsonrpc":"2.0","id":%s,"result":{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"ttlMs":0,"cacheScope":"private"}}`, r.ID)
+		}
 	case "initialize":
+		if s.kind == "modern" {
+			s.line(`{"jsonrpc":"2.0","id":%s,"error":{"code":-32601,"message":"no such method"}}`, r.ID)
+			return
+		}
 		s.line(`{"jsonrpc":"2.0","id":%s,"result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{"listChanged":true}},"serverInfo":{"name":"raw\u001b[31m","version":"1"}}}`, r.ID)
 	case "tools/list":
 		s.line(`{"jsonrpc":"2.0","id":%s,"result":{"tools":[%s]}}`, r.ID, s.tools())

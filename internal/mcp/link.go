@@ -146,6 +146,7 @@ const steady = time.Minute
 // lost takes note that the connection has ended.
 func (l *link) lost(ctx context.Context, c *conn) {
 	c.stop()
+	c.end()
 	err := c.cause(ctx)
 	l.mu.Lock()
 	if l.conn != c {
@@ -192,8 +193,20 @@ func (l *link) resting() (time.Duration, error) {
 	return 0, nil
 }
 
-// dial makes a connection.
+// dial makes a connection. A server that does not know how it is greeted is
+// greeted anew.
 func (l *link) dial(ctx context.Context) (*conn, error) {
+	c, err := l.dialAs(ctx, usual)
+	if _, ok := answer(err); ok {
+		c, err = l.dialAs(ctx, newest)
+	}
+	if words, ok := answer(err); ok {
+		err = errors.New("it says: " + words)
+	}
+	return c, err
+}
+
+func (l *link) dialAs(ctx context.Context, version string) (*conn, error) {
 	c := &conn{since: time.Now(), dead: make(chan struct{})}
 	var transport sdk.Transport
 	if l.server.Command != "" {
@@ -209,14 +222,15 @@ func (l *link) dial(ctx context.Context) (*conn, error) {
 		}
 		transport, c.stop, c.cause, c.cut = w.transport(), w.stop, w.cause, w.cut
 	}
-	session, err := await(ctx, c.stop, func() (*sdk.ClientSession, error) { return l.greet(ctx, transport) })
+	session, err := await(ctx, c.stop, func() (*sdk.ClientSession, error) { return l.greet(ctx, transport, version) })
 	if err != nil {
 		timeout := context.Cause(ctx)
 		c.stop()
+		_, answered := answer(err)
 		if timeout != nil {
 			return nil, timeout
 		}
-		if why := c.cause(ctx); why != nil {
+		if why := c.cause(ctx); why != nil && !answered {
 			err = why
 		}
 		return nil, err
@@ -229,14 +243,17 @@ func (l *link) dial(ctx context.Context) (*conn, error) {
 	return c, nil
 }
 
-// spoken is the version of the protocol that is asked for first: nearly every
-// server knows it, and one that does not says so at once, while an older one may
-// never answer to what newer versions begin with.
-const spoken = "2025-11-25"
+// Versions of the protocol that are asked for. Nearly every server knows the
+// usual one, and one that does not says so at once, while an older one may never
+// answer to what newer versions begin with.
+const (
+	usual  = "2025-11-25"
+	newest = "" // that the library knows
+)
 
 // greet opens a session. It offers the server nothing: no model, no questions to
 // the person, no folders.
-func (l *link) greet(ctx context.Context, transport sdk.Transport) (*sdk.ClientSession, error) {
+func (l *link) greet(ctx context.Context, transport sdk.Transport, version string) (*sdk.ClientSession, error) {
 	client := sdk.NewClient(&sdk.Implementation{Name: "ml-intern", Version: l.options.Version}, &sdk.ClientOptions{
 		Capabilities:           &sdk.ClientCapabilities{},
 		ToolListChangedHandler: func(context.Context, *sdk.ToolListChangedRequest) { l.changed.Store(true) },
@@ -244,7 +261,7 @@ func (l *link) greet(ctx context.Context, transport sdk.Transport) (*sdk.ClientS
 			l.progress(r.Params)
 		},
 	})
-	return client.Connect(ctx, transport, &sdk.ClientSessionOptions{ProtocolVersion: spoken})
+	return client.Connect(ctx, transport, &sdk.ClientSessionOptions{ProtocolVersion: version})
 }
 
 // await runs what should end with ctx. If it does not, because a server that
@@ -267,8 +284,8 @@ func await[T any](ctx context.Context, stop func(), do func() (T, error)) (T, er
 	select {
 	case o := <-done:
 		return o.value, o.err
-	case <-time.After(grace):
-		stop()
+	case <-time.After(grace / 4):
+		go stop() // which takes as long as the program does; nobody waits for that
 	}
 	var none T
 	return none, context.Cause(ctx)
@@ -293,6 +310,11 @@ func (l *link) close() {
 	if c == nil {
 		return
 	}
+	c.end()
+}
+
+// end says goodbye if that is heard, and ends the connection.
+func (c *conn) end() {
 	ended := make(chan struct{})
 	go func() {
 		_ = c.session.Close() // it may have ended
