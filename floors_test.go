@@ -19,8 +19,10 @@ llm:
 config:
 ledger:
 secret:
+instruction:
 hook:
 confine:
+caches:
 fetch:
 hfdocs:         fetch
 github:         fetch
@@ -59,8 +61,9 @@ llm/catalog:    llm config
 tool:           llm
 approval/shell:
 approval:       llm tool approval/shell
-session:        llm tool ledger approval
+session:        llm tool ledger approval instruction
 session/sqlite: session llm
+session/export: llm approval session hub/hubserver/web
 sandbox:        hub confine
 sandbox/remote: sandbox
 sandbox/space:  hub sandbox sandbox/remote
@@ -69,7 +72,7 @@ job:            hub ledger
 job/series:
 job/report:     job
 job/watch:      job job/series job/report
-job/local:      job hub sandbox confine
+job/local:      job hub sandbox confine egress
 job/ssh:        job sandbox secret
 job/slurm:      job sandbox
 job/ray:        job sandbox secret
@@ -81,8 +84,8 @@ experiment:     job
 mcp:            llm tool
 agent:          llm tool session approval ledger hook
 tools:          llm tool secret egress sandbox dataset dataset/format job job/preflight job/watch job/report job/series experiment hub hub/card hub/cache fetch webpage websearch hfdocs github paper
-app:            egress llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval hook sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools sandbox/remote sandbox/space sandbox/hubspaces checkpoint secret llm/redact confine mcp
-cli:            llm tool job session approval agent app config ledger
+app:            caches instruction session/export egress llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval hook sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools sandbox/remote sandbox/space sandbox/hubspaces checkpoint secret llm/redact confine mcp
+cli:            caches llm tool job session approval agent app config ledger
 cmd/ml-intern:  config cli app
 `
 

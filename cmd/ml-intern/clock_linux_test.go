@@ -128,7 +128,7 @@ func sites(l *lab, exe string) map[string]func() site {
 }
 
 // cache is a folder of a cache that commands and jobs write.
-func (l *lab) cache() string { return filepath.Join(l.dir, ".cache", "torch") }
+func (l *lab) cache() string { return filepath.Join(l.dir, "home", "state", "caches", "torch") }
 
 // finish ends the endless job.
 func (l *lab) finish(s site) {

@@ -80,17 +80,6 @@ func demoCommand(std cli.Streams) *cobra.Command {
 	return c
 }
 
-func sessionsCommand(std cli.Streams) *cobra.Command {
-	return group("sessions", "list, show, copy, bring back and remove sessions",
-		command("ls", "list the sessions, latest first", 0, func(cmd *cobra.Command, cfg *config.Config, _ []string) error {
-			return cli.ListSessions(cmd.Context(), cfg, std)
-		}),
-		showCommand(std), forkCommand(std),
-		command("rm ID", "remove a session, and what only it kept: long results and checkpoints", 1, func(cmd *cobra.Command, cfg *config.Config, args []string) error {
-			return cli.RemoveSession(cmd.Context(), cfg, args[0], std)
-		}))
-}
-
 func forkCommand(std cli.Streams) *cobra.Command {
 	var f cli.RewindFlags
 	var files, conversation, both bool

@@ -317,7 +317,7 @@ func newCloud(t *testing.T, exe string, fault func(*cloud, http.ResponseWriter, 
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fault(c, w, r, proxy) }))
 	t.Cleanup(s.Close)
-	c.cache = filepath.Join(dir, ".cache", "torch")
+	c.cache = filepath.Join(dir, "state", "caches", "torch")
 	c.URL = s.URL
 	return c
 }

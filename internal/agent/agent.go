@@ -73,6 +73,11 @@ type Agent struct {
 	// a person should know. Nil means that they never change.
 	Refresh func(ctx context.Context, begins bool) []session.Notice
 
+	// News is what has changed in the files with instructions since the session
+	// began, for the model, and what is left out of them, for the person; "" for
+	// nothing. Nil means that nobody looks.
+	News func(s *session.Session) (news, notice string)
+
 	// Wake returns when there is something to look at in what a turn waits for,
 	// or with the error that ended ctx. It shows how things stand meanwhile, and
 	// may do so from several goroutines. Nil means that nobody waits here.
@@ -153,6 +158,9 @@ func (t turn) run(ctx context.Context, prompt string) error {
 		if err := t.begin(ctx, prompt); err != nil {
 			return err
 		}
+	}
+	if err := t.tellInstructions(ctx); err != nil {
+		return err
 	}
 	if err := t.tellRedacted(ctx); err != nil {
 		return err

@@ -31,8 +31,8 @@ const ResearchTool = "research"
 const atOnce = 4
 
 type question struct {
-	Task    string `json:"task" jsonschema:"what to find out, with all that the sub-agent must know: it sees nothing else of this conversation"`
-	Context string `json:"context,omitempty" jsonschema:"what is known already"`
+	Task    string `json:"task" jsonschema:"with all that it must know: it sees nothing of this conversation"`
+	Context string `json:"context,omitempty" jsonschema:"known already"`
 }
 
 // Tool is the tool that asks a sub-agent.
@@ -79,6 +79,7 @@ func (r *Researcher) open(ctx context.Context, child string, in question, model 
 	}
 	opened := r.Opened
 	opened.ID, opened.Parent, opened.Model = child, r.Opened.ID, model
+	opened.Instructions = nil // its parent has them
 	prompt := in.Task
 	if in.Context != "" {
 		prompt = "Known already: " + in.Context + "\n\n" + in.Task

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"cmp"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -30,9 +29,8 @@ func apart(cfg *config.Config, name string) string {
 
 // writtenByCommands are the folders that commands may write.
 func writtenByCommands(cfg *config.Config) []string {
-	home := cmp.Or(cfg.Getenv("HOME"), cfg.Getenv("USERPROFILE"), cfg.Paths.State)
 	var all []string
-	for _, dir := range append(caches(cfg, home), cfg.Dir, filepath.Join(cfg.Paths.State, "tmp")) {
+	for _, dir := range []string{cachesOf(cfg).Dir, cfg.Dir, filepath.Join(cfg.Paths.State, "tmp")} {
 		if real, err := filepath.EvalSymlinks(dir); err == nil && real != dir {
 			all = append(all, real)
 		}

@@ -22,7 +22,7 @@ func TestApart(t *testing.T) {
 		}
 		return path
 	}
-	evil, cached, good := put("w/.venv/bin/smi"), put("home/.cache/uv/smi"), put("usr/smi")
+	evil, cached, good := put("w/.venv/bin/smi"), put("ours/state/caches/uv/smi"), put("usr/smi")
 	if err := os.MkdirAll(filepath.Join(dir, "linked"), 0o700); err != nil {
 		t.Fatal(err)
 	}

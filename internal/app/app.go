@@ -15,12 +15,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"ml-intern/internal/agent"
 	"ml-intern/internal/config"
 	"ml-intern/internal/confine"
 	"ml-intern/internal/hub/login"
+	"ml-intern/internal/instruction"
 	"ml-intern/internal/job"
 	"ml-intern/internal/job/local"
 	"ml-intern/internal/job/watch"
@@ -40,15 +42,18 @@ const ShimCommand = "job-shim"
 
 // App is the program for one configuration. Close it.
 type App struct {
-	cfg   *config.Config
-	store *sqlite.Store
-	here  local.Backend
-	jobs  *job.Set // here is one of them
-	hub   *localHub
-	cells *confine.Cells // of the session's commands; nil for none
-	gate  *gate          // their way out
-	keys  keys
-	web   *outside
+	cfg     *config.Config
+	store   *sqlite.Store
+	here    local.Backend
+	jobs    *job.Set // here is one of them
+	hub     *localHub
+	cells   *confine.Cells // of the session's commands; nil for none
+	gate    *gate          // their way out
+	granted *openings      // beside what all may reach
+
+	cachesMade, downloaded atomic.Bool // see readyCaches
+	keys                   keys
+	web                    *outside
 
 	closers []io.Closer // of the sessions
 
@@ -61,11 +66,12 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	here, err := localJobs(cfg)
+	granted := &openings{}
+	here, err := localJobs(cfg, granted)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	a := &App{cfg: cfg, store: store, here: here, web: newOutside(cfg), hub: &localHub{dir: hubDir(cfg), jobs: hubJobsOf(cfg, here)}}
+	a := &App{cfg: cfg, store: store, here: here, granted: granted, web: newOutside(cfg), hub: &localHub{dir: hubDir(cfg), serves: granted.serves, jobs: hubJobsOf(cfg, here)}}
 	a.web.papers.HubToken = a.paperToken
 	if a.jobs, err = computes(cfg, here, a.payingHub((*login.Keyring).Local)); err != nil {
 		return nil, errors.Join(err, store.Close())
@@ -93,10 +99,11 @@ func (a *App) Close() error {
 // and takes its lease. Run it with an empty prompt. What is wrong with the
 // configuration is found before anything is saved.
 func (a *App) Start(ctx context.Context, prompt string) (*Conversation, error) {
-	if err := chooseModel(a.cfg); err != nil {
+	if err := chooseModel(ctx, a.cfg); err != nil {
 		return nil, err
 	}
 	opened := session.Opened{ID: newID(), Dir: a.cfg.Dir, Model: a.cfg.Model, Hub: a.hubChoice(), Version: Version()}
+	opened.Instructions, _ = a.instructions()
 	if err := a.record(opened.ID, prompt); err != nil {
 		return nil, err
 	}
@@ -177,47 +184,6 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 	return &Conversation{s, ag, release}, nil
 }
 
-// find completes a beginning of a session id.
-func (a *App) find(ctx context.Context, prefix string) (string, error) {
-	for _, err := range a.store.Load(ctx, prefix, 0) {
-		return prefix, err // it is the whole id
-	}
-	sessions, err := a.store.List(ctx)
-	if err != nil {
-		return "", fmt.Errorf("list sessions: %w", err)
-	}
-	var found []string
-	for _, s := range sessions {
-		if s.ID == prefix {
-			return prefix, nil
-		}
-		if strings.HasPrefix(s.ID, prefix) && s.Parent == "" {
-			found = append(found, s.ID)
-		}
-	}
-	switch len(found) {
-	case 1:
-		return found[0], nil
-	case 0:
-		return "", fmt.Errorf("session %q: %w; ml-intern sessions ls shows all", prefix, session.ErrNotFound)
-	}
-	return "", fmt.Errorf("%w: %d sessions begin with %q: %s", ErrUsage, len(found), prefix, strings.Join(found, ", "))
-}
-
-// Latest is the id of the newest session in the workspace or a folder below.
-func (a *App) Latest(ctx context.Context) (string, error) {
-	sessions, err := a.store.List(ctx)
-	if err != nil {
-		return "", fmt.Errorf("list sessions: %w", err)
-	}
-	for _, s := range sessions {
-		if rel, err := filepath.Rel(a.cfg.Dir, s.Dir); err == nil && filepath.IsLocal(rel) && s.Parent == "" {
-			return s.ID, nil
-		}
-	}
-	return "", fmt.Errorf("%w: no session was started in %s; ml-intern sessions ls shows all", session.ErrNotFound, a.cfg.Dir)
-}
-
 // A Conversation is a session with the agent that works on it. Close it.
 type Conversation struct {
 	Session *session.Session
@@ -245,7 +211,8 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 		return nil, err
 	}
 	ag := &agent.Agent{
-		System:   agent.System(a.cfg.Dir, a.cfg.SystemAppend),
+		System:   agent.System(a.cfg.Dir, a.cfg.SystemAppend) + instruction.Text(opened.Instructions),
+		News:     a.news,
 		Models:   models,
 		Effort:   a.cfg.Effort,
 		Policy:   judge,
@@ -318,7 +285,7 @@ func (a *App) tools(ctx context.Context, id string, research tool.Tool, checks c
 	uploads := filepath.Join(a.cfg.Paths.State, "uploads")
 	list := append(a.readers(), a.scheduling(ctx, checks)...)
 	if a.cells != nil {
-		list = append(list, tools.Grant(sb, a.grant))
+		list = append(list, tools.Grant(sb, func() bool { return len(confine.GPUs()) > 0 }, a.grant))
 	}
 	return tool.NewRouter(a.withSandboxes(ctx, id, append([]tool.Tool{
 		tools.Plan(),
@@ -329,7 +296,7 @@ func (a *App) tools(ctx context.Context, id string, research tool.Tool, checks c
 		tools.JobHardware(a.jobs),
 		tools.JobWait(waiting, sb),
 		tools.JobLogs(a.jobs),
-		tools.JobMetrics(&watch.Metrics{Backend: a.jobs, Getenv: a.cfg.Getenv, Dashboard: a.dashboard}, checks.progressed),
+		tools.JobMetrics(&watch.Metrics{Backend: a.jobs, Getenv: commandGetenv(a.cfg, a.here.Rules != nil), Dashboard: a.dashboard}, checks.progressed),
 		tools.JobCancel(a.jobs),
 		tools.CompareRuns(a.jobs, sb),
 		kept.collect(tools.Publish(remote, sb, a.jobs, tools.Provenance{Session: id, Version: Version(), Memory: uploads})),
@@ -355,12 +322,12 @@ func (a *App) readers() []tool.Tool {
 
 func (a *App) sandbox() sandbox.Local {
 	sb := sandbox.Local{
-		Dir: a.cfg.Dir, Env: sandbox.Environ(a.cfg.Environ()), Vault: a.vault(a.cfg.Dir), Cells: a.cells,
+		Dir: a.cfg.Dir, Env: sandbox.Environ(commandEnv(a.cfg, a.cells != nil)), Vault: a.vault(a.cfg.Dir), Cells: a.cells,
 		Hidden: hidden(a.cfg), Shown: shown(a.cfg), Locked: confine.ProjectNames(),
 	}
 	if a.cells != nil {
 		sb.Shown = append(sb.Shown, a.cells.Rules().Temp)
-		sb.Refused = a.gate.refused
+		sb.Refused, sb.Ready = a.gate.refused, a.readyCaches
 	}
 	return sb
 }
@@ -410,18 +377,6 @@ func safeName(id string) string {
 		return '_'
 	}, id)
 	return clean[:min(len(clean), 100)]
-}
-
-// Sessions lists the sessions, latest first.
-func (a *App) Sessions(ctx context.Context) ([]session.Summary, error) { return a.store.List(ctx) }
-
-// Log loads a session to look at, without taking its lease.
-func (a *App) Log(ctx context.Context, id string) (*session.Session, error) {
-	id, err := a.find(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return session.Open(ctx, a.store, id)
 }
 
 // RunningJobs lists the ids of a session's jobs that have not ended. With an

@@ -64,7 +64,7 @@ func probe(ctx context.Context, s catalog.Server) ModelLine {
 	line := ModelLine{ID: s.Prefix + "/NAME", State: "silent", Price: &llm.Price{}, Note: "nothing at " + s.BaseURL + "; set " + s.Variable}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	data, err := get(ctx, strings.TrimSuffix(strings.TrimRight(s.BaseURL, "/"), "/v1")+"/v1/models", s.APIKey)
+	names, err := modelsOf(ctx, s)
 	if err != nil {
 		if s.Set {
 			line.Note = err.Error()
@@ -72,11 +72,7 @@ func probe(ctx context.Context, s catalog.Server) ModelLine {
 		return line
 	}
 	line.State, line.Note = "answers", s.BaseURL
-	if routes, err := catalog.ParseRoutes(data); err == nil {
-		names := make([]string, 0, len(routes.Data))
-		for _, m := range routes.Data {
-			names = append(names, s.Prefix+"/"+m.ID)
-		}
+	if len(names) > 0 {
 		if more := len(names) - maxNames; more > 0 {
 			names = append(names[:maxNames], fmt.Sprintf("and %d more", more))
 		}

@@ -110,14 +110,11 @@ func (a *App) Delete(ctx context.Context, id string) (string, error) {
 		return id, err
 	}
 	defer func() { _ = release() }() // nothing is left that it protects
-	list, err := a.store.List(ctx)
+	family, err := a.family(ctx, id)
 	if err != nil {
 		return id, err
 	}
-	for _, s := range list {
-		if s.ID != id && s.Parent != id {
-			continue
-		}
+	for _, s := range family {
 		if err := errors.Join(a.forget(ctx, s), os.RemoveAll(filepath.Join(a.cfg.Paths.State, "results", s.ID))); err != nil {
 			return id, fmt.Errorf("remove session %s: %w", s.ID, err)
 		}

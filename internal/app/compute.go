@@ -29,14 +29,15 @@ import (
 const nvidiaSMI = "nvidia-smi"
 
 // localJobs are the jobs of this machine.
-func localJobs(cfg *config.Config) (local.Backend, error) {
+func localJobs(cfg *config.Config, granted *openings) (local.Backend, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return local.Backend{}, fmt.Errorf("find this program: %w", err)
 	}
+	rules := jobRules(cfg)
 	return local.Backend{
-		Dir: filepath.Join(cfg.Paths.State, "jobs"), Shim: []string{exe, ShimCommand}, Env: cfg.Environ(), Secret: jobSecret(cfg),
-		Rules: jobRules(cfg), Cell: []string{exe, ConfinedCommand}, NvidiaSMI: apart(cfg, nvidiaSMI),
+		Dir: filepath.Join(cfg.Paths.State, "jobs"), Shim: []string{exe, ShimCommand}, Env: commandEnv(cfg, rules != nil), Secret: jobSecret(cfg),
+		Rules: rules, Way: jobWay(cfg, granted), HubToken: hubToken(cfg), Cell: []string{exe, ConfinedCommand}, NvidiaSMI: apart(cfg, nvidiaSMI),
 	}, nil
 }
 
@@ -280,8 +281,7 @@ func (a *App) dashboard(space string) (address, token string) {
 	if t, ok := a.keyring(publicHub).Find(); ok {
 		token = t.Value
 	}
-	host := strings.ToLower(strings.NewReplacer("/", "-", ".", "-", "_", "-").Replace(space))
-	return "https://" + host + ".hf.space", token
+	return "https://" + spaceHost(space), token
 }
 
 // scheduling is the tool for scheduled jobs, nil without an account on a Hub

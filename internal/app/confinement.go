@@ -43,15 +43,17 @@ func confined(cfg *config.Config, out *gate) (*confine.Cells, error) {
 	return confine.New(rules, exe, ConfinedCommand), nil
 }
 
-// jobRules are those of jobs on this machine. They outlive the agent, and so
-// would have no proxy: they have the network.
+// jobRules are those of jobs on this machine. They outlive the agent, so their
+// proxy is their shim's: see jobWay.
 func jobRules(cfg *config.Config) func(dir string) (*confine.Rules, error) {
 	if cfg.Unconfined || runtime.GOOS != "linux" {
 		return nil
 	}
 	return func(dir string) (*confine.Rules, error) {
 		rules, err := confinement(cfg, dir)
-		rules.Network = true
+		_ = cachesOf(cfg).Make() // a job fetches itself what it does not find
+		rules.Network = cfg.Network.Jobs == config.JobsAll
+		rules.GPUs = true      // a job that asks for none gets none
 		rules = rules.Settle() // it may be long before the job begins
 		return &rules, err
 	}
@@ -62,24 +64,33 @@ func (a *App) heldJobs() string {
 	if a.here.Rules == nil {
 		return ""
 	}
-	return "jobs write only the workspace, caches and /tmp, do not read keys, and reach the network"
+	const held = "jobs write only the workspace, caches and /tmp, do not read keys, and reach "
+	switch a.cfg.Network.Jobs {
+	case config.JobsAll:
+		return held + "the network"
+	case config.JobsOff:
+		return held + "no network"
+	}
+	return held + "the hosts that commands reach"
 }
 
 // confinement is what commands may do in the workspace dir.
 func confinement(cfg *config.Config, dir string) (confine.Rules, error) {
 	temp, err := temporary(cfg, dir)
+	if err == nil {
+		err = os.MkdirAll(cachesOf(cfg).Dir, 0o700)
+	}
 	if err != nil {
 		return confine.Rules{}, err
 	}
-	home := cmp.Or(cfg.Getenv("HOME"), cfg.Getenv("USERPROFILE"), cfg.Paths.State) // without a home, caches of our own
+	home := cmp.Or(cfg.Getenv("HOME"), cfg.Getenv("USERPROFILE"), cfg.Paths.State)
 	r := confine.Rules{
-		Writable:  append([]string{dir}, caches(cfg, home)...),
+		Writable:  []string{dir, cachesOf(cfg).Dir},
 		Hidden:    append(hidden(cfg), cfg.Paths.Data, cfg.Paths.Cache),
 		Protected: slices.Concat(confine.ProjectPaths(dir), confine.ProjectPaths(home), startFolders(home)),
-		Readable:  append(shown(cfg), programs(cfg)...),
+		Readable:  slices.Concat(shown(cfg), programs(cfg), cachesOf(cfg).Sources()),
 		Temp:      temp,
 		Aside:     filepath.Join(cfg.Paths.State, "aside"),
-		Devices:   confine.GPUs(),
 		Limits:    confine.Reasonable(),
 	}
 	if repository := confine.Repository(dir); repository != "" {
@@ -89,29 +100,6 @@ func confinement(cfg *config.Config, dir string) (confine.Rules, error) {
 		r.Hidden = slices.DeleteFunc(r.Hidden, func(p string) bool { return p == filepath.Join(cfg.Dir, ".env") })
 	}
 	return r, nil
-}
-
-// caches are the folders beyond the workspace that commands write: what the
-// tools of the trade keep for the next time. Those that nearly every command
-// needs are made, for a command could not.
-func caches(cfg *config.Config, home string) []string {
-	cache := cmp.Or(cfg.Getenv("XDG_CACHE_HOME"), filepath.Join(home, ".cache"))
-	hf := hubHome(cfg, home)
-	dirs := []string{
-		cmp.Or(cfg.Getenv("UV_CACHE_DIR"), filepath.Join(cache, "uv")),
-		cmp.Or(cfg.Getenv("PIP_CACHE_DIR"), filepath.Join(cache, "pip")),
-		cmp.Or(cfg.Getenv("HF_HUB_CACHE"), filepath.Join(hf, "hub")),
-		filepath.Join(hf, "datasets"), filepath.Join(hf, "modules"), filepath.Join(hf, "assets"), filepath.Join(hf, "xet"),
-		cmp.Or(cfg.Getenv("TORCH_HOME"), filepath.Join(cache, "torch")),
-		filepath.Join(cache, "matplotlib"),
-	}
-	for _, dir := range dirs {
-		_ = os.MkdirAll(dir, 0o755) // without it a command has no cache
-	}
-	for _, name := range []string{"torch_extensions", "vllm", "numba", "wandb", "trackio"} {
-		dirs = append(dirs, filepath.Join(cache, name))
-	}
-	return append(dirs, filepath.Join(home, ".triton"), filepath.Join(home, ".nv"))
 }
 
 // programs are the folders of programs below the machine's temporary folders,
@@ -148,11 +136,6 @@ func belowTemp(dir string) bool {
 // workspace that is the home or above it.
 func startFolders(home string) []string {
 	return []string{filepath.Join(home, ".config"), filepath.Join(home, ".local", "bin"), filepath.Join(home, ".local", "lib"), filepath.Join(home, ".local", "share", "systemd")}
-}
-
-func hubHome(cfg *config.Config, home string) string {
-	cache := cmp.Or(cfg.Getenv("XDG_CACHE_HOME"), filepath.Join(home, ".cache"))
-	return cmp.Or(cfg.Getenv("HF_HOME"), filepath.Join(cache, "huggingface"))
 }
 
 // How long a file stays in the folder that commands see as /tmp, and how long

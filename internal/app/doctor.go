@@ -40,11 +40,12 @@ func Doctor(ctx context.Context, cfg *config.Config) []Check {
 		program(ctx, cfg, "git", "git", "install git: not needed yet, code checkpoints will want it"),
 		{Name: "machine", State: stateOK, Detail: fmt.Sprintf("%d cores, %s of memory available", runtime.NumCPU(), memory())},
 		policyCheck(cfg),
-		modelCheck(cfg),
+		modelCheck(ctx, cfg),
 		researchCheck(cfg),
 		hubCheck(cfg),
 		accountCheck(cfg),
 		servicesCheck(cfg),
+		cachesCheck(cfg),
 		searchCheck(cfg),
 		mcpCheck(cfg),
 	}
@@ -91,8 +92,9 @@ func memory() string {
 	return "an unknown amount"
 }
 
-// modelCheck names the models for which something is set, never a value.
-func modelCheck(cfg *config.Config) Check {
+// modelCheck says which model is taken, and names the variables that are set,
+// never a value.
+func modelCheck(ctx context.Context, cfg *config.Config) Check {
 	var set []string
 	for _, name := range []string{
 		"ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL", "HF_TOKEN", "HF_ROUTER_BASE_URL", "OPENROUTER_API_KEY", "OLLAMA_HOST",
@@ -102,13 +104,23 @@ func modelCheck(cfg *config.Config) Check {
 			set = append(set, name)
 		}
 	}
-	if len(set) == 0 {
-		return Check{
-			"model", stateNote, "no key and no address is set; " + catalog.Builtin + " works without",
-			"set ANTHROPIC_API_KEY, OPENAI_API_KEY, HF_TOKEN, OPENROUTER_API_KEY or the address of a local server such as OLLAMA_BASE_URL",
-		}
+	here := Look(ctx, cfg)
+	c := Check{Name: "model", State: stateOK, Detail: here.Model + ": " + here.Why}
+	if here.Model == "" {
+		c.State, c.Detail = stateNote, "no key is set; "+catalog.Builtin+" works without"
+		c.Mend = "set ANTHROPIC_API_KEY, OPENAI_API_KEY, HF_TOKEN or OPENROUTER_API_KEY, or start a server such as Ollama"
 	}
-	return Check{Name: "model", State: stateOK, Detail: "set: " + strings.Join(set, ", ")}
+	if n := len(here.Local); n > 1 {
+		c.Detail = fmt.Sprintf("no key is set; servers of this machine have %d models, such as %s at %s", n, here.Local[0].ID, here.Local[0].Where)
+		c.Mend = "name one: --model " + here.Local[0].ID
+	}
+	for _, address := range here.Silent {
+		c.Detail += "; nothing answers at " + address
+	}
+	if len(set) > 0 {
+		c.Detail += "; set: " + strings.Join(set, ", ")
+	}
+	return c
 }
 
 func hubCheck(cfg *config.Config) Check {

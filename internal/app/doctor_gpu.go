@@ -37,7 +37,7 @@ func gpuCheck(ctx context.Context, cfg *config.Config) Check {
 	defer cancel()
 	text, err := insideOnce(ctx, cfg, gpuTest)
 	seen := strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' }), "; ")
-	c := Check{Name: "gpu", State: stateOK, Detail: fmt.Sprintf("inside the confinement, with %s: %s", strings.Join(nodes, " "), seen)}
+	c := Check{Name: "gpu", State: stateOK, Detail: fmt.Sprintf("for jobs that ask for one, and for commands when it was granted; inside the confinement, with %s: %s", strings.Join(nodes, " "), seen)}
 	switch {
 	case err != nil:
 		c.State, c.Detail, c.Mend = stateNote, "not tried: "+err.Error(), "commands run once the confinement does"
@@ -58,6 +58,7 @@ func insideOnce(ctx context.Context, cfg *config.Config, line string) (string, e
 	if err != nil {
 		return "", err
 	}
+	rules.GPUs = true
 	cells := confine.New(rules, exe, ConfinedCommand)
 	defer func() { _ = cells.Close() }() // nothing runs in them any more
 	r, w, err := os.Pipe()

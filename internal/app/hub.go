@@ -76,6 +76,7 @@ func (a *App) hubClient(ctx context.Context) (*hub.Client, error) {
 // shared is the cache of downloads that Python programs share. Offline it asks
 // nobody.
 func (a *App) shared(ctx context.Context) (*cache.Cache, error) {
+	a.downloaded.Store(true)
 	client, err := a.hubClient(ctx)
 	if errors.Is(err, errOffline) {
 		client, err = &hub.Client{}, nil
@@ -85,8 +86,9 @@ func (a *App) shared(ctx context.Context) (*cache.Cache, error) {
 
 // A localHub is the embedded Hub of this process.
 type localHub struct {
-	dir  string
-	jobs hubserver.Jobs
+	dir    string
+	jobs   hubserver.Jobs
+	serves func(net.Addr) // is told where; may be nil
 
 	mu     sync.Mutex
 	url    string
@@ -117,6 +119,9 @@ func (l *localHub) start(ctx context.Context) (string, error) {
 	l.server = &http.Server{Handler: store, ReadHeaderTimeout: 10 * time.Second}
 	go func() { l.done <- l.server.Serve(ln) }() // Close waits for it
 	l.url = "http://" + ln.Addr().String()
+	if l.serves != nil {
+		l.serves(ln.Addr())
+	}
 	return l.url, nil
 }
 

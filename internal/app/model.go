@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -20,22 +21,16 @@ import (
 )
 
 // ErrNoModel says that no model was named and none could be chosen.
-var ErrNoModel = errors.New(`no model is set, and no key to choose one by. One of these is enough:
-  ANTHROPIC_API_KEY or OPENAI_API_KEY   a key of the maker
-  HF_TOKEN                              the Hugging Face router, with many open models
-  OPENROUTER_API_KEY                    OpenRouter
-  --model ollama/NAME                   a server on this machine: ollama, vllm, lm_studio or llamacpp
-Without any, ml-intern demo and --model ` + catalog.Builtin + ` do the whole job by rules`)
+var ErrNoModel = errors.New("no model is set")
 
-// chooseModel names the model of a new session: the configured one, or one of
-// the first provider that has a key.
-func chooseModel(cfg *config.Config) error {
-	if cfg.Model == "" {
-		cfg.Model = catalog.Default(withToken(cfg))
+// chooseModel names the model of a new session: the configured one, one of the
+// first provider that has a key, or the only one of this machine's servers.
+func chooseModel(ctx context.Context, cfg *config.Config) error {
+	s := Look(ctx, cfg)
+	if s.Model == "" {
+		return s.NoModel()
 	}
-	if cfg.Model == "" {
-		return fmt.Errorf("%w: %w", ErrUsage, ErrNoModel)
-	}
+	cfg.Model = s.Model
 	return nil
 }
 

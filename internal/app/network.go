@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -28,18 +29,26 @@ type gate struct {
 // Hub where the chosen one is embedded: nobody's token is needed there.
 func (a *App) newGate(ctx context.Context) *gate {
 	get := processEnv(a.cfg)
+	allow, private := reachable(a.cfg)
 	p := &egress.Proxy{
-		Allow: append(egress.DefaultHosts(), a.cfg.Network.Allow...), Deny: a.cfg.Network.Deny, Private: a.cfg.Network.Private,
+		Allow: allow, Deny: a.cfg.Network.Deny, Private: private,
 		Upstream: egress.UpstreamProxy(get("HTTP_PROXY"), get("HTTPS_PROXY"), get("NO_PROXY")),
 		Advice:   "ask the person for this one host with the tool grant",
-	}
-	for _, index := range indexes(get) {
-		p.Allow, p.Private = append(p.Allow, index), append(p.Private, hostOf(index))
 	}
 	if choice := a.hubChoice(); choice != LocalHub && !offline(a.cfg) {
 		p.Hub, p.Token = choice, a.keyring(choice).Token
 	}
 	return &gate{ctx, p}
+}
+
+// reachable are the hosts that commands may reach, and which of those may be
+// private.
+func reachable(cfg *config.Config) (allow, private []string) {
+	allow, private = append(egress.DefaultHosts(), cfg.Network.Allow...), slices.Clone(cfg.Network.Private)
+	for _, index := range indexes(processEnv(cfg)) {
+		allow, private = append(allow, index), append(private, hostOf(index))
+	}
+	return allow, private
 }
 
 // serve is the proxy of one cell.
@@ -113,7 +122,7 @@ func hostOf(authority string) string {
 	return authority
 }
 
-// grant opens paths and hosts that a person gave, for the rest of the session.
+// grant opens what a person gave, or a rule of theirs, for the rest of the session.
 func (a *App) grant(g tool.Grants) error {
 	if a.cells == nil {
 		return nil // nothing is closed
@@ -122,7 +131,11 @@ func (a *App) grant(g tool.Grants) error {
 		if err := a.gate.proxy.Grant(host); err != nil {
 			return err
 		}
+		a.granted.add(host) // for the jobs of this session
 	}
 	a.cells.Open(g.Paths...)
+	if g.GPU {
+		a.cells.OpenGPUs()
+	}
 	return nil
 }

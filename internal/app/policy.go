@@ -44,7 +44,7 @@ func judged(rules []config.Rule) []approval.Rule {
 	all := make([]approval.Rule, len(rules))
 	for i, u := range rules {
 		all[i] = approval.Rule{
-			Verdict: u.Verdict, Tool: u.Tool, Effect: tool.Effect(u.Effect), Path: u.Path, Host: u.Host, Repo: u.Repo,
+			Verdict: u.Verdict, Tool: u.Tool, Effect: tool.Effect(u.Effect), Path: u.Path, Host: u.Host, Repo: u.Repo, Device: u.Device,
 			Command: u.Command, Exact: u.Exact, CostOver: u.CostOver, CostUnder: u.CostUnder, Reason: u.Reason,
 		}
 	}
@@ -57,7 +57,7 @@ func remember(cfg *config.Config) func([]approval.Rule) (string, error) {
 		all := make([]config.Rule, len(rules))
 		for i, u := range rules {
 			all[i] = config.Rule{
-				Verdict: u.Verdict, Tool: u.Tool, Effect: string(u.Effect), Path: u.Path, Host: u.Host, Repo: u.Repo,
+				Verdict: u.Verdict, Tool: u.Tool, Effect: string(u.Effect), Path: u.Path, Host: u.Host, Repo: u.Repo, Device: u.Device,
 				Command: u.Command, Exact: u.Exact, CostOver: u.CostOver, CostUnder: u.CostUnder, Reason: u.Reason,
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,8 +36,9 @@ func (a *App) checks() checks {
 	}}}
 }
 
-// Check looks at a job that would run as quoted.
-func (c checks) Check(ctx context.Context, spec job.Spec, q job.Quote, waivers map[string]string) (preflight.Report, error) {
+// Check looks at jobs that would run as quoted: one, or those of a sweep.
+func (c checks) Check(ctx context.Context, specs []job.Spec, q job.Quote, waivers map[string]string) (preflight.Report, error) {
+	spec := specs[0]
 	mayRead := func(name string) error { return c.mayRead(filepath.Join(spec.Dir, name)) }
 	if err := mayRead(spec.Script); err != nil {
 		return preflight.Report{}, err
@@ -44,7 +46,7 @@ func (c checks) Check(ctx context.Context, spec job.Spec, q job.Quote, waivers m
 	packages := filepath.Join(c.cfg.Paths.Cache, "packages")
 	python := preflight.Interpreter{Wall: c.wall(ctx, packages)}
 	r := preflight.Request{
-		Spec: spec, Offer: q.Offer, Jobs: q.Jobs, Waivers: waivers, Remote: !c.sees(q.Backend),
+		Spec: spec, Others: specs[1:], Offer: q.Offer, Jobs: q.Jobs, Waivers: waivers, Remote: !c.sees(q.Backend),
 		Python: python, Earlier: c.history, MayRead: mayRead,
 	}
 	if !r.Remote {
@@ -88,6 +90,7 @@ func (c checks) wall(ctx context.Context, dir string) preflight.Wall {
 			rules.Bare, err = confine.Bare(ctx, c.here.Cell...)
 		}
 		if err == nil {
+			rules.GPUs = false // no check uses one
 			err = os.MkdirAll(dir, 0o700)
 		}
 		if err != nil {
@@ -98,13 +101,38 @@ func (c checks) wall(ctx context.Context, dir string) preflight.Wall {
 			return nil, fmt.Errorf("confine a check: %w", err)
 		}
 		rules.Writable = append(slices.DeleteFunc(slices.Clone(rules.Writable), func(p string) bool { return p == real || p == c.cfg.Dir }), dir)
-		file, err := writeRules(c.cfg.Paths.State, rules)
+		way, err := c.wayOut(ctx, rules, cmd)
 		if err != nil {
 			return nil, err
 		}
+		file, err := writeRules(c.cfg.Paths.State, rules)
+		if err != nil {
+			way.Close()
+			return nil, err
+		}
+		cmd.Env = cachesOf(c.cfg).Environ(cmd.Env)
 		rules.Behind(cmd, c.here.Cell, file)
-		return func() { _ = os.Remove(file) }, nil // what stays is small, and no secret
+		return func() { way.Close(); _ = os.Remove(file) }, nil // what stays is small, and no secret
 	}
+}
+
+// wayOut lets what a check runs reach what commands reach, by their proxy.
+func (c checks) wayOut(ctx context.Context, rules *confine.Rules, cmd *exec.Cmd) (*confine.Way, error) {
+	if rules.Bare && !rules.Network && c.cfg.Network.Jobs == "" { // as for jobs
+		rules.Network = true
+	}
+	if rules.Network || c.cfg.Network.Jobs == config.JobsOff {
+		return &confine.Way{}, nil
+	}
+	way, err := rules.Way(3 + len(cmd.ExtraFiles))
+	if err != nil {
+		return nil, err
+	}
+	if way.Inside != nil {
+		cmd.ExtraFiles = append(cmd.ExtraFiles, way.Inside)
+	}
+	way.Serve(nil, func(l net.Listener) { _ = c.gate.proxy.Serve(ctx, l) }, nil) // one that does not serve lets nobody out
+	return way, nil
 }
 
 // writeRules writes rules to a new file.

@@ -25,7 +25,7 @@ func hidden(cfg *config.Config) []string {
 // shown are the folders of the state that the model is told of.
 func shown(cfg *config.Config) []string {
 	var all []string
-	for _, name := range []string{"results", "jobs", "computes", "kept"} {
+	for _, name := range []string{"results", "jobs", "computes", "kept", "caches"} {
 		all = append(all, filepath.Join(cfg.Paths.State, name))
 	}
 	return all

@@ -10,6 +10,7 @@ import (
 
 	"ml-intern/internal/agent"
 	"ml-intern/internal/config"
+	"ml-intern/internal/instruction"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/llm/catalog"
 	"ml-intern/internal/llm/redact"
@@ -34,11 +35,11 @@ func (a *App) research(parent *agent.Agent, opened session.Opened) tool.Tool {
 		}
 		router.Redact = parent.Redact
 		sub := *parent
-		sub.Refresh = nil // its tools are the same all the time
+		sub.News, sub.Refresh = nil, nil // it goes by what its parent began with, and its tools stay the same
 		if sub.Models, err = a.subModels(parent.Models); err != nil {
 			return nil, err
 		}
-		sub.System, sub.Tools, sub.Policy = agent.SubAgent(a.cfg.Dir), router, agent.ReadOnly{Policy: parent.Policy}
+		sub.System, sub.Tools, sub.Policy = agent.SubAgent(a.cfg.Dir)+instruction.Text(opened.Instructions), router, agent.ReadOnly{Policy: parent.Policy}
 		sub.MaxSteps, sub.Spill = min(parent.MaxSteps, subSteps), a.spill(id)
 		return &sub, nil
 	}

@@ -142,6 +142,11 @@ func historyOf(events []session.Event) ([]checkpoint.Point, error) {
 			return nil, fmt.Errorf("read event %d: %w", ev.Seq, err)
 		}
 		points[i] = checkpoint.Point{Kind: ev.Checkpointed.When, ID: id}
+		if target := ev.Checkpointed.Target; target != "" {
+			if points[i].Target, err = checkpoint.ParseHash(target); err != nil {
+				return nil, fmt.Errorf("read event %d: %w", ev.Seq, err)
+			}
+		}
 	}
 	return points, nil
 }
@@ -196,20 +201,22 @@ func (r *Rewind) files(ctx context.Context, force bool) (undo int64, after sessi
 	if refused := r.Refused(); len(refused) > 0 && !force {
 		return 0, after, fmt.Errorf("%w: %d files, such as %s; nothing was changed", ErrRefused, len(refused), refused[0].Path)
 	}
-	before, err := r.record(ctx, session.BeforeWrite)
+	before, err := r.record(ctx, session.BeforeWrite, r.Point.Checkpointed.ID)
 	if err != nil {
 		return 0, after, fmt.Errorf("keep the files of now, so that this can be undone: %w; nothing was changed", err)
 	}
 	err = r.plan.Apply(ctx, force)
-	after, errAfter := r.record(context.WithoutCancel(ctx), session.AfterTurn)
+	after, errAfter := r.record(context.WithoutCancel(ctx), session.AfterTurn, "")
 	return before.Seq, after, errors.Join(err, errAfter)
 }
 
-// record makes a checkpoint and says so in the session's log.
-func (r *Rewind) record(ctx context.Context, when string) (session.Event, error) {
+// record makes a checkpoint and says so in the session's log, with what is to be
+// brought back then.
+func (r *Rewind) record(ctx context.Context, when, target string) (session.Event, error) {
 	made, err := keep(ctx, r.store, r.Session.ID, when)
 	if err != nil {
 		return session.Event{}, err
 	}
+	made.Target = target
 	return r.Session.Record(context.WithoutCancel(ctx), session.Event{Checkpointed: &made})
 }

@@ -41,7 +41,8 @@ func ServeHub(ctx context.Context, cfg *config.Config, opts ServeOptions, ready 
 	if err != nil {
 		return err
 	}
-	here, err := localJobs(cfg)
+	granted := &openings{}
+	here, err := localJobs(cfg, granted)
 	if err != nil {
 		return err
 	}
@@ -64,6 +65,7 @@ func ServeHub(ctx context.Context, cfg *config.Config, opts ServeOptions, ready 
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", opts.Addr, err)
 	}
+	granted.serves(ln.Addr())
 	if opts.AddrFile != "" {
 		if err := os.WriteFile(opts.AddrFile, []byte(ln.Addr().String()+"\n"), 0o644); err != nil {
 			return errors.Join(fmt.Errorf("write address file: %w", err), ln.Close())

@@ -106,7 +106,7 @@ func (m Mode) Decide(r Request) Decision {
 // auto allows everything but what nobody could take back.
 func auto(r Request) Decision {
 	switch {
-	case !r.Impact.Grants.IsZero():
+	case len(r.Impact.Grants.Paths)+len(r.Impact.Grants.Hosts) > 0: // a GPU holds nothing of the person's, and leads nowhere
 		return Decision{Verdict: Deny, Reason: asksFor(r.Impact.Grants) + ", which only a person can give: run with --approve ask at a terminal"}
 	case r.Impact.Deletes:
 		return Decision{Verdict: Deny, Reason: "with --approve auto nothing is deleted beyond the workspace; a person must do that, or run with --approve ask at a terminal"}

@@ -19,6 +19,7 @@ const (
 	aPath
 	aHost
 	aRepo
+	aDevice
 	aSecret
 	aVariable // that is set for commands
 	isUnknown // nobody can tell what it runs
@@ -58,6 +59,9 @@ func (p Ruled) parts(r Request) []part {
 	}
 	must(aPath, "", i.Grants.Paths...)
 	must(aHost, "", i.Grants.Hosts...)
+	if i.Grants.GPU {
+		must(aDevice, "", GPU)
+	}
 	alone := len(all) == 0
 	for _, name := range i.Paths {
 		name = p.plain(name)
@@ -209,8 +213,10 @@ func (p part) narrowest(r Request) (u Rule, ok bool) {
 		u.Host = p.text
 	case aRepo:
 		u.Repo = plainRepo(p.text)
+	case aDevice:
+		u.Device = p.text
 	default:
 		return u, false
 	}
-	return u, !p.final && !isPattern(u.Path+u.Host+u.Repo) && (len(u.Command) > 0 || u.Path+u.Host+u.Repo != "")
+	return u, !p.final && !isPattern(u.object()) && (len(u.Command) > 0 || u.object() != "")
 }

@@ -25,7 +25,7 @@ func drawRule(t *rapid.T) approval.Rule {
 	if rapid.Bool().Draw(t, "has effect") {
 		u.Effect = rapid.SampledFrom(approval.Effects()).Draw(t, "effect")
 	}
-	switch rapid.IntRange(0, 4).Draw(t, "about") {
+	switch rapid.IntRange(0, 5).Draw(t, "about") {
 	case 1:
 		u.Path = rapid.SampledFrom(paths).Draw(t, "path")
 	case 2:
@@ -35,6 +35,8 @@ func drawRule(t *rapid.T) approval.Rule {
 		u.Exact = rapid.Bool().Draw(t, "exact")
 	case 4:
 		u.Host = rapid.SampledFrom([]string{"a.example", "*.example"}).Draw(t, "host")
+	case 5:
+		u.Device = approval.GPU
 	}
 	switch rapid.IntRange(0, 3).Draw(t, "cost") {
 	case 1:
@@ -69,7 +71,7 @@ func drawLine(t *rapid.T, depth int) string {
 func drawRequest(t *rapid.T) approval.Request {
 	i := tool.Impact{Effect: rapid.SampledFrom(approval.Effects()[:5]).Draw(t, "effect")}
 	name := rapid.SampledFrom(tools[1:4]).Draw(t, "tool")
-	switch rapid.IntRange(0, 3).Draw(t, "about") {
+	switch rapid.IntRange(0, 4).Draw(t, "about") {
 	case 0:
 		i.Shell = drawLine(t, 2)
 	case 1:
@@ -79,6 +81,8 @@ func drawRequest(t *rapid.T) approval.Request {
 		i.Deletes, i.Public, i.Recurring = rapid.Bool().Draw(t, "deletes"), rapid.Bool().Draw(t, "public"), rapid.Bool().Draw(t, "recurring")
 	case 3:
 		i.Hosts = []string{"a.example"}
+	case 4:
+		i.Grants.GPU = true
 	}
 	if rapid.Bool().Draw(t, "outside") {
 		i.Outside = "outside"
@@ -180,7 +184,7 @@ func TestRulesProperties(t *testing.T) {
 		mode, own, r := rapid.SampledFrom(approval.Modes()).Draw(t, "mode"), drawRules(t, "own"), drawRequest(t)
 		d := ruled(mode, own, nil, false).Decide(r)
 		for _, u := range d.Remember {
-			if u.Path+u.Host+u.Repo == "" && !u.Exact || u.Verdict != approval.Allow {
+			if u.Path+u.Host+u.Repo+u.Device == "" && !u.Exact || u.Verdict != approval.Allow {
 				t.Fatalf("it would remember %s", u)
 			}
 			if r.Impact.CostUSD > 0 && (u.CostUnder == nil || *u.CostUnder > r.Impact.CostUSD) {

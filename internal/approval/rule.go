@@ -24,8 +24,12 @@ func Effects() []tool.Effect {
 	return []tool.Effect{tool.Reads, tool.Writes, tool.Executes, tool.Spends, tool.Publishes, Deletes, Public, Recurring}
 }
 
+// GPU is the device that a rule may name: the accelerators of this machine, for
+// commands.
+const GPU = "gpu"
+
 // A Rule says what becomes of the calls that it covers. It covers those that
-// meet all its conditions. Of Path, Host, Repo and Command at most one is set:
+// meet all its conditions. Of Path, Host, Repo, Device and Command at most one is set:
 // it is what the rule is about.
 type Rule struct {
 	Verdict string      `json:"verdict"`
@@ -35,6 +39,7 @@ type Rule struct {
 	Path    string   `json:"path,omitempty"`    // pattern; ** stands for any folders
 	Host    string   `json:"host,omitempty"`    // name, or *.name for what is below it
 	Repo    string   `json:"repo,omitempty"`    // OWNER/NAME, or a pattern
+	Device  string   `json:"device,omitempty"`  // GPU
 	Command []string `json:"command,omitempty"` // first words
 	Exact   bool     `json:"exact,omitempty"`   // Command is all words
 
@@ -58,6 +63,7 @@ func (u Rule) String() string {
 	add("path", u.Path)
 	add("host", u.Host)
 	add("repo", u.Repo)
+	add("device", u.Device)
 	if len(u.Command) > 0 {
 		add("command", fmt.Sprintf("%q", strings.Join(u.Command, " ")))
 		if u.Exact {
@@ -90,8 +96,11 @@ func compare(a, b Rule) int {
 	return cmp.Compare(a.String(), b.String())
 }
 
+// object is what the rule is about, "" if that is a command or nothing.
+func (u Rule) object() string { return u.Path + u.Host + u.Repo + u.Device }
+
 func (u Rule) rank() [5]int {
-	object := u.Path + u.Host + u.Repo
+	object := u.object()
 	kind, length := 0, len(object)
 	switch {
 	case len(u.Command) > 0:
@@ -163,7 +172,7 @@ func (u Rule) covers(p part, r Request) bool {
 // namesAll reports whether the rule says exactly what it allows, as it must of
 // what nobody can take back.
 func (u Rule) namesAll(p part) bool {
-	object := u.Path + u.Host + u.Repo
+	object := u.object()
 	about := object != "" && !isPattern(object) || u.Exact || p.kind == wholeCall
 	return u.Effect == p.effect && u.Tool != "" && !isPattern(u.Tool) && about
 }
@@ -180,6 +189,8 @@ func (u Rule) about(p part, allows bool) bool {
 		return p.kind == aHost && matchHost(u.Host, p.text)
 	case u.Repo != "":
 		return p.kind == aRepo && matchRepo(u.Repo, p.text, !allows)
+	case u.Device != "":
+		return p.kind == aDevice && u.Device == p.text
 	case len(u.Command) > 0 && allows:
 		return p.kind == aCommand && begins(p.words, u.Command, u.Exact)
 	case len(u.Command) > 0:

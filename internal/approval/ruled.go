@@ -196,5 +196,5 @@ func WithHook(d Decision, r Request, hook Decision) Decision {
 
 // asksFor says in words what a call asks for beyond confinement.
 func asksFor(g tool.Grants) string {
-	return "it asks to reach " + strings.Join(slices.Concat(g.Paths, g.Hosts), ", ") + ", beyond confinement"
+	return "it asks to reach " + strings.Join(g.Names(), ", ") + ", beyond confinement"
 }

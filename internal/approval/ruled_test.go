@@ -29,6 +29,8 @@ func rule(text string) approval.Rule {
 			u.Host = value
 		case "repo":
 			u.Repo = value
+		case "device":
+			u.Device = value
 		case "command":
 			u.Command = strings.Fields(value)
 		case "exact":
@@ -162,6 +164,7 @@ func TestRules(t *testing.T) {
 	secret := request("job_submit", tool.Impact{Effect: tool.Executes, Outside: "it is given HF_TOKEN", Argv: []string{"python", "t.py"}, Secrets: []string{"HF_TOKEN"}})
 	fetch := request("web_fetch", tool.Impact{Effect: tool.Reads, Hosts: []string{"a.example:443"}})
 	grant := request("ask_grant", tool.Impact{Effect: tool.Reads, Grants: tool.Grants{Hosts: []string{"a.example"}}})
+	gpu := request("grant", tool.Impact{Effect: tool.Executes, Grants: tool.Grants{GPU: true}})
 	tests := []struct {
 		name  string
 		mode  approval.Mode
@@ -206,6 +209,12 @@ func TestRules(t *testing.T) {
 		{"another host", approval.Auto, "deny host=*.b.example", fetch, "allow"},
 		{"a grant in auto", approval.Auto, "", grant, "deny"},
 		{"a grant in ask", approval.AskFirst, "", grant, "ask"},
+		{"a GPU in auto", approval.Auto, "", gpu, "allow"},
+		{"a GPU denied in auto", approval.Auto, "deny device=gpu", gpu, "deny"},
+		{"a GPU in ask", approval.AskFirst, "", gpu, "ask"},
+		{"a GPU by rule", approval.Strict, "allow device=gpu", gpu, "allow"},
+		{"a GPU by a rule about hosts", approval.AskFirst, "allow host=*", gpu, "ask"},
+		{"a GPU in plan", approval.Plan, "allow device=gpu", gpu, "deny"},
 		{"a grant by rule", approval.Auto, "allow host=a.example", grant, "allow"},
 	}
 	for _, tt := range tests {

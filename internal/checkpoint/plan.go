@@ -13,6 +13,10 @@ import (
 type Point struct {
 	Kind string
 	ID   Hash
+
+	// Target is, of a Before, the checkpoint that was to be brought back then:
+	// what is as it has it, the session did. Zero before a turn.
+	Target Hash
 }
 
 // What becomes of a path.
@@ -138,6 +142,7 @@ func (s Store) current(ctx context.Context, also map[string]entry) (map[string]e
 // A history is what is known of the time since a checkpoint.
 type history struct {
 	left   map[string]entry // as the last turn left it; nil if that is not known
+	target map[string]entry // what a rewind that was cut off has in part put there; nil if none was
 	theirs map[string]entry // what others made of files between turns
 	own    map[string]bool  // of those the ones that they made themselves, and no turn changed
 }
@@ -154,23 +159,43 @@ func (s Store) history(ps *packs, points []Point, want map[string]entry) (histor
 			if after, err = s.flat(ps, p.ID); err != nil {
 				return h, err
 			}
-			h.compare(before, after, want, points[i].Kind == Before && p.Kind == After)
+			h.compare(before, after, want, s.target(ps, points[i]), points[i].Kind == Before && p.Kind == After)
 		}
 		before = after
 	}
-	if points[len(points)-1].Kind == After {
+	last := points[len(points)-1]
+	h.target = s.target(ps, last)
+	if last.Kind == After || h.target != nil {
 		h.left = before
 	}
 	return h, nil
 }
 
-// compare notes what others changed, or that a turn changed what was theirs.
-func (h history) compare(before, after, want map[string]entry, turn bool) {
+// target is what a rewind was to bring back; nil if none was, or if that
+// checkpoint is not there any more.
+func (s Store) target(ps *packs, p Point) map[string]entry {
+	if p.Target == (Hash{}) {
+		return nil
+	}
+	target, err := s.flat(ps, p.Target)
+	if err != nil {
+		return nil
+	}
+	return target
+}
+
+// compare notes what others changed, or that a turn, or a rewind to a target,
+// changed what was theirs.
+func (h history) compare(before, after, want, target map[string]entry, turn bool) {
 	for path := range union(before, after) {
 		a, b := before[path], after[path]
+		ours := turn
+		if target != nil {
+			ours = same(b, target[path])
+		}
 		switch {
 		case same(a, b) || a.kind == LeftOut || b.kind == LeftOut:
-		case turn:
+		case ours:
 			delete(h.own, path)
 		case b.kind != 0 && !same(b, want[path]):
 			h.theirs[path], h.own[path] = b, a.kind == 0
@@ -281,6 +306,8 @@ func (h history) judge(path, do string, now entry) (what, refused string) {
 	switch {
 	case h.left == nil:
 		return do, "the last turn was cut off: what it changed is not known"
+	case h.target[path].kind != 0 && same(now, h.target[path]):
+		return do, "" // a rewind that was cut off has put it there
 	case do == Delete && h.left[path].kind == 0:
 		return Keep, ""
 	case !same(now, h.left[path]):

@@ -24,32 +24,6 @@ func with(ctx context.Context, cfg *config.Config, do func(*app.App) error) (err
 	return do(a)
 }
 
-// ListSessions prints the sessions, latest first.
-func ListSessions(ctx context.Context, cfg *config.Config, std Streams) error {
-	return with(ctx, cfg, func(a *app.App) error {
-		list, err := a.Sessions(ctx)
-		if err != nil {
-			return err
-		}
-		if cfg.Output == "json" {
-			return printList(std.Out, list)
-		}
-		if len(list) == 0 {
-			fmt.Fprintln(std.Err, "no sessions yet")
-			return nil
-		}
-		w := tabwriter.NewWriter(std.Out, 0, 8, 2, ' ', 0)
-		fmt.Fprintln(w, "ID\tWHEN\tSTEPS\tSTATE\tFOLDER\tPROMPT")
-		for _, s := range list {
-			if s.Parent != "" {
-				continue // a sub-agent's; its parent's log names it
-			}
-			fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\n", s.ID, s.Updated.Local().Format(time.DateTime), s.Steps, s.State, s.Dir, shorten(s.Title, 60))
-		}
-		return w.Flush()
-	})
-}
-
 // ShowSession prints a session's log for people, or its events as JSON lines.
 func ShowSession(ctx context.Context, cfg *config.Config, id string, std Streams) error {
 	return with(ctx, cfg, func(a *app.App) error {
@@ -150,6 +124,8 @@ func (p *printerOf) event(ev session.Event) {
 	switch {
 	case ev.Prompt != nil:
 		p.line("%s  prompt   %s", clock, indent(ev.Prompt.Text))
+	case ev.Renamed != nil:
+		p.line("%s  renamed  %s", clock, ev.Renamed.Title)
 	case ev.Note != nil:
 		p.line("%s  note     %s", clock, indent(ev.Note.Text))
 	case ev.Reply != nil:

@@ -131,18 +131,6 @@ func tellRewound(cfg *config.Config, r *app.Rewind, done app.Rewound, std Stream
 	return err
 }
 
-// RemoveSession removes a session and what only it kept.
-func RemoveSession(ctx context.Context, cfg *config.Config, id string, std Streams) error {
-	return with(ctx, cfg, func(a *app.App) error {
-		id, err := a.Delete(ctx, id)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(std.Err, "removed session %s\n", id)
-		return nil
-	})
-}
-
 // showPoints lists where the files of a session can be brought back to.
 func showPoints(p *printerOf, points []app.RewindPoint) error {
 	if len(points) == 0 {

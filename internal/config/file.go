@@ -434,34 +434,13 @@ func (c *Config) expandFrom(s string, getenv func(string) string) (string, error
 
 // nearest names the key that was probably meant.
 func nearest(key string, all []setting) string {
-	best, distance := "", 4
-	for _, s := range all {
-		if d := EditDistance(key, s.key); d < distance && d < len(key) {
-			best, distance = s.key, d
-		}
+	keys := make([]string, len(all))
+	for i, s := range all {
+		keys[i] = s.key
 	}
+	best := Nearest(key, keys)
 	if best == "" {
 		return "; ml-intern config schema lists them"
 	}
 	return fmt.Sprintf("; did you mean %s?", best)
-}
-
-// EditDistance is the Levenshtein distance of two words, in bytes.
-func EditDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }

@@ -15,7 +15,15 @@ type Network struct {
 	Allow   []string `json:"allow,omitempty"`
 	Deny    []string `json:"deny,omitempty"`
 	Private []string `json:"private,omitempty"` // of what is allowed, what may lead to a private address
+	Jobs    string   `json:"jobs,omitempty"`    // what jobs of this machine may reach: see JobsAllowed; "" is that where it can be kept
 }
+
+// What jobs of this machine may reach.
+const (
+	JobsAllowed = "allowed" // what commands may
+	JobsAll     = "all"     // the network of the machine
+	JobsOff     = "off"     // nothing
+)
 
 // reachable is an entry of allow and deny: NAME, *.SUFFIX or an address, with a
 // port or not.
@@ -42,10 +50,17 @@ func (c *Config) networkKey(n *Network, key string, value ast.Node, project bool
 	lists := map[string]*[]string{"allow": &n.Allow, "deny": &n.Deny, "private": &n.Private}
 	to, known := lists[key]
 	switch {
-	case !known:
-		return errors.New("is no key of network; the keys are allow, deny and private")
+	case !known && key != "jobs":
+		return errors.New("is no key of network; the keys are allow, deny, private and jobs")
 	case project && key != "deny":
 		return fmt.Errorf("may not be set by a project's file: put it into %s", c.File())
+	case key == "jobs":
+		text, err := c.text(value)
+		if err == nil && !slices.Contains([]string{JobsAllowed, JobsAll, JobsOff}, text) {
+			err = fmt.Errorf("must be %s, %s or %s, not %q", JobsAllowed, JobsAll, JobsOff, text)
+		}
+		n.Jobs = text
+		return err
 	}
 	var list []string
 	if err := c.list(&list, value); err != nil {
@@ -69,5 +84,5 @@ func (c *Config) networkKey(n *Network, key string, value ast.Node, project bool
 
 func networkSchema() map[string]any {
 	hosts := map[string]any{"type": "array", "items": map[string]any{"type": "string"}}
-	return map[string]any{"type": "object", "additionalProperties": false, "properties": map[string]any{"allow": hosts, "deny": hosts, "private": hosts}}
+	return map[string]any{"type": "object", "additionalProperties": false, "properties": map[string]any{"allow": hosts, "deny": hosts, "private": hosts, "jobs": map[string]any{"enum": []string{JobsAllowed, JobsAll, JobsOff}}}}
 }

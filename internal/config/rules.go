@@ -25,6 +25,7 @@ type Rule struct {
 	Path      string   `json:"path,omitempty"`
 	Host      string   `json:"host,omitempty"`
 	Repo      string   `json:"repo,omitempty"`
+	Device    string   `json:"device,omitempty"`
 	Command   []string `json:"command,omitempty"`
 	Exact     bool     `json:"exact,omitempty"`
 	CostOver  *float64 `json:"cost_over,omitempty"`
@@ -39,7 +40,7 @@ func effects() []string {
 }
 
 func ruleKeys() []string {
-	return []string{"verdict", "tool", "effect", "path", "host", "repo", "command", "exact", "cost_over", "cost_under", "reason"}
+	return []string{"verdict", "tool", "effect", "path", "host", "repo", "device", "command", "exact", "cost_over", "cost_under", "reason"}
 }
 
 // rules reads the key rules. Its texts are taken as they stand: a ${VAR} in
@@ -90,7 +91,7 @@ func (c *Config) items(node ast.Node, visit func(item ast.Node, line int) error)
 }
 
 func (c *Config) ruleKey(u *Rule, key string, value ast.Node) error {
-	texts := map[string]*string{"verdict": &u.Verdict, "tool": &u.Tool, "effect": &u.Effect, "path": &u.Path, "host": &u.Host, "repo": &u.Repo, "reason": &u.Reason}
+	texts := map[string]*string{"verdict": &u.Verdict, "tool": &u.Tool, "effect": &u.Effect, "path": &u.Path, "host": &u.Host, "repo": &u.Repo, "device": &u.Device, "reason": &u.Reason}
 	if to, ok := texts[key]; ok {
 		text, err := written(value)
 		if err == nil && strings.TrimSpace(text) == "" {
@@ -145,7 +146,7 @@ func command(to *[]string, node ast.Node) error {
 // check finds rules that say nothing, or two things.
 func (u Rule) check() error {
 	about := 0
-	for _, s := range []string{u.Path, u.Host, u.Repo, strings.Join(u.Command, " ")} {
+	for _, s := range []string{u.Path, u.Host, u.Repo, u.Device, strings.Join(u.Command, " ")} {
 		if s != "" {
 			about++
 		}
@@ -158,7 +159,9 @@ func (u Rule) check() error {
 	case u.Effect != "" && !slices.Contains(effects(), u.Effect):
 		return fmt.Errorf("have no effect %q; the effects are %s", u.Effect, strings.Join(effects(), ", "))
 	case about > 1:
-		return errors.New("are about one thing each: a path, a host, a repo or a command")
+		return errors.New("are about one thing each: a path, a host, a repo, a device or a command")
+	case u.Device != "" && u.Device != "gpu":
+		return fmt.Errorf("have no device %q; the device is gpu", u.Device)
 	case u.Exact && len(u.Command) == 0:
 		return errors.New("have exact only with a command")
 	case u.Path != "" && !doublestar.ValidatePattern(filepath.ToSlash(u.Path)):
@@ -166,7 +169,7 @@ func (u Rule) check() error {
 	case toolErr != nil || repoErr != nil:
 		return errors.New("have no such pattern: a * stands for anything, and a [ needs its ]")
 	case u.Verdict == "allow" && about == 0 && u.Tool == "" && u.Effect == "":
-		return errors.New("that allow must say what: a tool, an effect, a path, a host, a repo or a command")
+		return errors.New("that allow must say what: a tool, an effect, a path, a host, a repo, a device or a command")
 	}
 	return nil
 }
@@ -250,7 +253,7 @@ func rulesSchema() map[string]any {
 		"type": "object", "additionalProperties": false, "required": []string{"verdict"},
 		"properties": map[string]any{
 			"verdict": map[string]any{"enum": verdicts()}, "tool": text, "effect": map[string]any{"enum": effects()},
-			"path": text, "host": text, "repo": text, "exact": map[string]any{"type": "boolean"},
+			"path": text, "host": text, "repo": text, "device": map[string]any{"enum": []string{"gpu"}}, "exact": map[string]any{"type": "boolean"},
 			"command":   map[string]any{"oneOf": []any{text, map[string]any{"type": "array", "items": map[string]any{"type": "string"}, "minItems": 1}}},
 			"cost_over": usd, "cost_under": usd, "reason": text,
 		},

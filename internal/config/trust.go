@@ -60,6 +60,13 @@ func (c *Config) trustOf(dir string) (Trust, error) {
 	return Trusted, nil
 }
 
+// Trusts reports whether what lies in .ml-intern of the folder counts. What
+// cannot be looked at does not.
+func (c *Config) Trusts(dir string) bool {
+	state, err := c.trustOf(dir)
+	return err == nil && state == Trusted
+}
+
 // StillTrusted fails if the folder brings something else than what the person
 // trusted.
 func (c *Config) StillTrusted(dir string) error {

@@ -30,13 +30,12 @@ func Bare(ctx context.Context, program ...string) (bool, error) {
 // Enter lets the process that attr starts put up walls by Become. It is for
 // programs that outlive the one who starts them, and keep their place among its
 // processes: the walls are those of a cell but for the view of processes, which
-// they see and cannot touch, and with the network of the machine. Without
-// namespaces there is nothing to let.
+// they see and cannot touch. Without namespaces there is nothing to let.
 func (r Rules) Enter(attr *syscall.SysProcAttr) {
 	if r.Bare {
 		return
 	}
-	in := namespaces(Rules{Network: true}, []string{layerProcesses})
+	in := namespaces(Rules{Network: r.Network}, []string{layerProcesses})
 	attr.Cloneflags |= in.Cloneflags
 	attr.UidMappings, attr.GidMappings = in.UidMappings, in.GidMappings
 	attr.GidMappingsEnableSetgroups, attr.AmbientCaps = in.GidMappingsEnableSetgroups, in.AmbientCaps
@@ -50,15 +49,17 @@ func Become(rules Rules, argv []string) error {
 	if err := wear(); err != nil {
 		return err
 	}
-	rules.Network = true
 	rules = rules.real()
+	if rules.Bare && !rules.Network {
+		return fmt.Errorf("%w: without namespaces nothing keeps a program of its own from the network", ErrUnavailable)
+	}
 	if rules.Bare {
 		if err := rules.holdsBare(); err != nil {
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 	}
 	rules = rules.withSockets()
-	h := &helper{setup: setup{Rules: rules, Off: []string{layerProcesses}, Landlock: landlockVersion(), Bare: rules.Bare, Stays: true}}
+	h := &helper{setup: setup{Rules: rules, Off: []string{layerProcesses}, Landlock: landlockVersion(), Proxy: rules.Exit > 0, Bare: rules.Bare, Stays: true}}
 	least := landlockLeast
 	if rules.Bare {
 		least = landlockBare
@@ -73,8 +74,13 @@ func Become(rules Rules, argv []string) error {
 	if dir, err = filepath.EvalSymlinks(dir); err != nil {
 		return fmt.Errorf("find the working folder: %w", err)
 	}
-	if _, err = h.prepare(); err != nil {
+	listeners, err := h.prepare()
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	proxy, err := handOut(rules.Exit, listeners)
+	if err != nil {
+		return fmt.Errorf("open the way out: %w", err)
 	}
 	if err := os.Chdir(dir); err != nil { // what was the folder is covered now
 		return fmt.Errorf("go to the working folder: %w", err)
@@ -92,6 +98,9 @@ func Become(rules Rules, argv []string) error {
 	env := insideEnviron(os.Environ())
 	if rules.Bare {
 		env = rules.bareEnviron(os.Environ())
+	}
+	if proxy != "" {
+		env = rules.withProxy(env, proxy)
 	}
 	return errors.Join(errors.New("start the program"), syscall.Exec(path, argv, env))
 }

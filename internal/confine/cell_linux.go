@@ -120,8 +120,15 @@ func namespaces(rules Rules, off []string) *syscall.SysProcAttr {
 	attr.UidMappings, attr.GidMappings = identity("/proc/self/uid_map", os.Geteuid()), identity("/proc/self/gid_map", os.Getegid())
 	// Starting a program takes these from all users but 0. No command gets them.
 	attr.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_SETPCAP}
-	attr.GidMappingsEnableSetgroups = os.Geteuid() == 0
+	attr.GidMappingsEnableSetgroups = os.Geteuid() == 0 && setsGroups()
 	return attr
+}
+
+// setsGroups reports whether the namespace that this process is in lets root of
+// one below set its groups: what is denied once stays so below.
+func setsGroups() bool {
+	said, err := os.ReadFile("/proc/self/setgroups")
+	return err == nil && strings.TrimSpace(string(said)) == "allow"
 }
 
 // identity maps each id to itself: all that there are for root, else one.

@@ -60,6 +60,13 @@ func (c *Cells) Open(paths ...string) {
 	}
 }
 
+// OpenGPUs gives commands the GPUs of this machine from now on.
+func (c *Cells) OpenGPUs() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rules.GPUs = true
+}
+
 func (c *Cells) formNow() form {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -32,7 +32,8 @@ type Rules struct {
 	Readable  []string // below something hidden, or new since the cell was made
 	Protected []string // below something writable, and not to be changed
 	Temp      string   // the folder that commands see as /tmp; must exist
-	Devices   []string // device nodes beyond null, zero, full, random and urandom
+	GPUs      bool     // the accelerators of this machine too
+	Devices   []string // device nodes beyond null, zero, full, random and urandom; those of GPUs are added
 	Limits    Limits
 
 	// Aside is a folder that keeps what a command made in a protected place, and
@@ -43,7 +44,8 @@ type Rules struct {
 	// link that a command puts in their place later leads nowhere.
 	Settled bool `json:",omitempty"`
 
-	// Network leaves commands the network of this machine.
+	// Network leaves commands the network of this machine. Without it and without
+	// Serve or Exit they have none.
 	Network bool
 
 	// Bare says that there are no namespaces; Become and Watch need to be told.
@@ -56,7 +58,13 @@ type Rules struct {
 
 	// Address names variables that commands find the proxy's own address in, as
 	// a URL: what it is besides a proxy.
-	Address []string `json:"-"`
+	Address []string `json:",omitempty"`
+
+	// Exit is the descriptor on which Become hands out the listener of the proxy,
+	// and those of Bridges: ports of its own loopback that lead to the same ones of
+	// the machine's. 0 for no way out. Rules.Way sets both.
+	Exit    int   `json:",omitempty"`
+	Bridges []int `json:",omitempty"`
 }
 
 // Limits of one command; 0 leaves what this process has.

@@ -2,6 +2,7 @@ package confine
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -61,10 +62,19 @@ var refusals = []struct {
 	},
 }
 
+// noGPU is what programs print that find none.
+var noGPU = []string{
+	"No CUDA GPUs are available", "Found no NVIDIA driver", "no CUDA-capable device", "NVIDIA-SMI has failed", "libcuda.so.1",
+	"No HIP GPUs are available", "/dev/kfd", "Unable to determine the device handle for GPU",
+}
+
 // Explain says what a failed command's output has to do with the walls: a
 // sentence or none.
 func (c *Cells) Explain(output string) []string {
 	end := output[max(0, len(output)-explained):]
+	if !c.Rules().GPUs && len(GPUs()) > 0 && slices.ContainsFunc(noGPU, func(words string) bool { return strings.Contains(end, words) }) {
+		return []string{"The sandbox gives commands no GPU until it is asked for: use the tool grant with gpu, or submit a job whose hardware has one."}
+	}
 	for _, r := range refusals {
 		for _, words := range r.words {
 			if !strings.Contains(end, words) {

@@ -14,7 +14,7 @@ import (
 // the folders around what is hidden. While that is the same, so is a cell.
 func (r Rules) look() string {
 	var b strings.Builder
-	for _, paths := range [][]string{r.Writable, r.Hidden, r.Readable, r.Protected} {
+	for _, paths := range [][]string{r.Writable, r.Hidden, r.Readable, r.Protected, r.Devices} {
 		for _, p := range paths {
 			var st unix.Stat_t
 			if unix.Lstat(p, &st) != nil {

@@ -175,21 +175,25 @@ func (h *helper) closeDescriptors() error {
 	return nil
 }
 
-// listen makes the listener of the proxy.
+// listen makes the listener of the proxy, and those of bridges.
 func (h *helper) listen() ([]*os.File, error) {
 	if !h.setup.Proxy {
 		return nil, nil
 	}
-	l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		return nil, fmt.Errorf("listen for commands: %w", err)
+	var all []*os.File
+	for _, port := range append([]int{0}, h.setup.Rules.Bridges...) {
+		l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+		if err != nil {
+			return nil, fmt.Errorf("listen for commands: %w", err)
+		}
+		f, err := l.File()
+		err = errors.Join(err, l.Close()) // its copy goes out
+		if err != nil {
+			return nil, fmt.Errorf("listen for commands: %w", err)
+		}
+		all = append(all, f)
 	}
-	defer func() { _ = l.Close() }() // its copy goes out
-	f, err := l.File()
-	if err != nil {
-		return nil, fmt.Errorf("listen for commands: %w", err)
-	}
-	return []*os.File{f}, nil
+	return all, nil
 }
 
 // run starts the command, waits for it and ends all that is left of it.

@@ -1,6 +1,9 @@
 package confine
 
-import "path/filepath"
+import (
+	"path/filepath"
+	"slices"
+)
 
 // machineHidden are what no command needs of a machine: sockets of its
 // services, secrets of its administration, its kernel's inside.
@@ -20,6 +23,11 @@ func (r Rules) machine() Rules {
 	r.Readable = append(append([]string(nil), r.Readable...), machineReadable...)
 	if resolver, err := filepath.EvalSymlinks("/etc/resolv.conf"); err == nil && r.Network {
 		r.Readable = append(r.Readable, resolver)
+	}
+	if r.GPUs { // those that are there now: the driver makes some when it is first used
+		r.Devices = slices.Concat(r.Devices, GPUs())
+		slices.Sort(r.Devices)
+		r.Devices = slices.Compact(r.Devices)
 	}
 	return r
 }

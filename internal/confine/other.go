@@ -5,6 +5,8 @@ package confine
 import (
 	"context"
 	"errors"
+	"net"
+	"os"
 	"syscall"
 )
 
@@ -24,6 +26,18 @@ func (Rules) Enter(*syscall.SysProcAttr) {}
 
 // Become refuses.
 func Become(Rules, []string) error { return ErrUnavailable }
+
+// A Way does not exist here.
+type Way struct{ Inside *os.File }
+
+// Way refuses.
+func (*Rules) Way(int, ...int) (*Way, error) { return nil, ErrUnavailable }
+
+// Serve does nothing here.
+func (*Way) Serve([]int, func(net.Listener), func(net.Listener, int)) {}
+
+// Close does nothing here.
+func (*Way) Close() {}
 
 // GPUs are reached without leave here.
 func GPUs() []string { return nil }

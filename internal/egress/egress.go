@@ -58,8 +58,9 @@ type Proxy struct {
 	// Dial connects to a host in place of the guarded way, for tests.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-	Advice string      // ends the sentence of a refused host; "" for the usual
-	Log    func(Event) // is told of each request when it has ended; may be nil
+	Advice string        // ends the sentence of a refused host; "" for the usual
+	Log    func(Event)   // is told of each request when it has ended; may be nil
+	Told   func(Refusal) // is told of each refusal; may be nil
 
 	once    sync.Once
 	rules   *rules

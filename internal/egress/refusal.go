@@ -50,8 +50,12 @@ func (p *Proxy) remember(method, host, text string) {
 	if len(p.memory.all) == remembered {
 		p.memory.all = slices.Delete(p.memory.all, 0, 1)
 	}
-	p.memory.all = append(p.memory.all, Refusal{time.Now(), method, host, text})
+	r := Refusal{time.Now(), method, host, text}
+	p.memory.all = append(p.memory.all, r)
 	p.memory.mu.Unlock()
+	if p.Told != nil {
+		p.Told(r)
+	}
 	p.log(Event{Method: method, Host: host, Verdict: Refused})
 }
 

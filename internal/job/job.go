@@ -96,6 +96,9 @@ func (s Spec) Check() error {
 	case len(s.Command) > 0 && s.Command[0] == "":
 		return errors.New("the job's command names no program")
 	}
+	if err := CheckPython(s.Python); err != nil {
+		return err
+	}
 	for _, text := range append(append([]string{s.Script, s.Dir}, s.Command...), s.Args...) {
 		if strings.ContainsRune(text, 0) {
 			return fmt.Errorf("%q holds a NUL byte, which no argument can", text)

@@ -26,6 +26,9 @@ type Local struct {
 	// Refused says what commands were refused on the network since a time; may be nil.
 	Refused func(since time.Time) []string
 
+	// Ready is called before each command; may be nil.
+	Ready func()
+
 	Hidden []string // absolute paths of files and folders that may be neither read nor written
 	Shown  []string // folders below hidden ones that may be read
 	Locked []string // paths in the workspace, with slashes, that may be read and not written
@@ -55,6 +58,9 @@ func (l Local) Exec(ctx context.Context, cmd Command) (Output, error) {
 }
 
 func (l Local) run(ctx context.Context, cmd Command) (Output, error) {
+	if l.Ready != nil {
+		l.Ready()
+	}
 	if cmd.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, cmd.Timeout, errTimeout)
@@ -159,6 +165,9 @@ func readable(err error, path string) error {
 // WriteFile implements Sandbox. It goes through os.Root, so that no symbolic
 // link leads out of the workspace, and keeps the mode of a file that exists.
 func (l Local) WriteFile(ctx context.Context, path string, data []byte) (Kept, error) {
+	if err := whole(path); err != nil {
+		return Kept{}, fmt.Errorf("write %q: %w", path, err)
+	}
 	abs, _ := l.Resolve(path)
 	rel, err := filepath.Rel(l.Dir, abs)
 	if err != nil || !filepath.IsLocal(rel) {

@@ -18,6 +18,9 @@ var ErrPrivate = errors.New("it is private")
 // it is open, so that no link, and no link that changes meanwhile, leads to what
 // is private.
 func (l Local) Open(path string) (*os.File, error) {
+	if err := whole(path); err != nil {
+		return nil, fmt.Errorf("read %q: %w", path, err)
+	}
 	abs, _ := l.Resolve(path)
 	if err := l.private(abs); err != nil { // also if nothing is there
 		return nil, fmt.Errorf("read %s: %w", path, err)
@@ -31,6 +34,14 @@ func (l Local) Open(path string) (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// whole refuses a path with a NUL, which ends it for the system only.
+func whole(path string) error {
+	if strings.ContainsRune(path, 0) {
+		return errors.New("a path holds no NUL")
+	}
+	return nil
 }
 
 func (l Local) open(f *os.File, path string) error {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -170,5 +171,39 @@ func TestLinksThatChange(t *testing.T) {
 		if names, err := filepath.Glob(filepath.Join(dir, "pwned*")); err != nil || len(names) > 0 {
 			t.Errorf("%s was written: %s", dir, strings.Join(names, ", "))
 		}
+	}
+}
+
+// What this process has open, and what has no name any more, is read through no
+// link of the kernel.
+func TestOpenFilesAreNotRead(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("there is no /proc")
+	}
+	l, home := den(t)
+	path := filepath.Join(home, "gone")
+	write(t, path, "KEY")
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	fd := strconv.Itoa(int(f.Fd()))
+	link(t, "/proc/self/fd", filepath.Join(l.Dir, "fds"))
+	for _, p := range []string{"/dev/fd/" + fd, "fds/" + fd, "/proc/self/fd/" + fd, "notes.txt\x00", "a\x00/../notes.txt"} {
+		if data, err := l.ReadFile(t.Context(), p, 100); err == nil {
+			t.Errorf("%q holds %q", p, data)
+		}
+	}
+	if _, err := l.WriteFile(t.Context(), "a\x00/../b", []byte("x")); err == nil {
+		t.Error("a path with a NUL was written")
+	}
+	link(t, "notes.txt", filepath.Join(l.Dir, "plain"))
+	if data, err := l.ReadFile(t.Context(), "plain", 100); err != nil || string(data) != "mine" {
+		t.Errorf("through a plain link: %q, %v", data, err)
 	}
 }

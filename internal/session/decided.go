@@ -22,6 +22,7 @@ func (s *Session) Grants() tool.Grants {
 	for d := range s.allowed() {
 		all.Paths = append(all.Paths, d.Grants.Paths...)
 		all.Hosts = append(all.Hosts, d.Grants.Hosts...)
+		all.GPU = all.GPU || d.Grants.GPU
 	}
 	slices.Sort(all.Paths)
 	slices.Sort(all.Hosts)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ml-intern/internal/approval"
+	"ml-intern/internal/instruction"
 	"ml-intern/internal/ledger"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/tool"
@@ -42,6 +43,7 @@ type Event struct {
 	Failed   *Failed    `json:"failed,omitempty"`   // the turn ended without an answer
 
 	Checkpointed *Checkpointed `json:"checkpointed,omitempty"` // the workspace's files were kept as they are
+	Renamed      *Renamed      `json:"renamed,omitempty"`      // the person gave the session a title
 }
 
 // Opened says where a session lives and with what it began.
@@ -52,11 +54,18 @@ type Opened struct {
 	Hub     string `json:"hub"`              // URL, or "local"
 	Version string `json:"version"`          // of ml-intern
 	Parent  string `json:"parent,omitempty"` // the session that this one works for, as a sub-agent
+
+	Instructions []instruction.File `json:"instructions,omitempty"` // as they were when it began: they stay in what the model reads first
 }
 
 // Prompt is what the person said.
 type Prompt struct {
 	Text string `json:"text"`
+}
+
+// Renamed is the title that the person gave the session.
+type Renamed struct {
+	Title string `json:"title"`
 }
 
 // Note is a word of the program to the model, from the named guard.
@@ -168,8 +177,9 @@ const (
 // differs between one AfterTurn and the next BeforeWrite is not the session's
 // doing.
 type Checkpointed struct {
-	When    string         `json:"when"` // BeforeWrite or AfterTurn
-	ID      string         `json:"id"`   // the same as another one's when nothing had changed
+	When    string         `json:"when"`             // BeforeWrite or AfterTurn
+	ID      string         `json:"id"`               // the same as another one's when nothing had changed
+	Target  string         `json:"target,omitempty"` // of a BeforeWrite: the checkpoint whose files were to be brought back, "" before a turn's call
 	Files   int            `json:"files"`
 	Bytes   int64          `json:"bytes"`
 	Large   int            `json:"large,omitempty"`    // files held by a clone or a second name
@@ -217,4 +227,6 @@ func (e Event) Live() bool { return e.Chunk != nil || e.Log != nil }
 
 // Aside reports whether the event is no part of the conversation: the model
 // is not told, and nothing waits for it.
-func (e Event) Aside() bool { return e.Notice != nil || e.Charged != nil || e.Checkpointed != nil }
+func (e Event) Aside() bool {
+	return e.Notice != nil || e.Charged != nil || e.Checkpointed != nil || e.Renamed != nil
+}

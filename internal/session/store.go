@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // Errors of a Store that callers act on.
@@ -43,7 +41,7 @@ type Store interface {
 type Summary struct {
 	ID      string    `json:"id"`
 	Dir     string    `json:"dir"`
-	Title   string    `json:"title"` // the first line of the first prompt
+	Title   string    `json:"title"` // what the person called it, else made of the first prompt
 	Model   string    `json:"model"`
 	Created time.Time `json:"created"`
 	Updated time.Time `json:"updated"`
@@ -58,7 +56,12 @@ func (s *Summary) Add(ev Event) {
 	if s.Created.IsZero() {
 		s.Created = ev.Time
 	}
-	s.Updated, s.Events = ev.Time, ev.Seq
+	s.Events = ev.Seq
+	if ev.Renamed != nil {
+		s.Title = ev.Renamed.Title
+		return // nothing was worked on
+	}
+	s.Updated = ev.Time
 	if !ev.Aside() {
 		s.State = "unfinished"
 	}
@@ -66,7 +69,7 @@ func (s *Summary) Add(ev Event) {
 	case ev.Opened != nil:
 		s.ID, s.Dir, s.Model, s.Parent = ev.Opened.ID, ev.Opened.Dir, ev.Opened.Model, ev.Opened.Parent
 	case ev.Prompt != nil && s.Title == "":
-		s.Title = title(ev.Prompt.Text)
+		s.Title = Title(ev.Prompt.Text)
 	case ev.Reply != nil:
 		s.Steps++
 		if answers(ev) {
@@ -75,14 +78,4 @@ func (s *Summary) Add(ev Event) {
 	case ev.Failed != nil:
 		s.State = "failed: " + ev.Failed.Reason
 	}
-}
-
-const maxTitle = 80 // characters
-
-func title(prompt string) string {
-	line, _, _ := strings.Cut(strings.TrimSpace(prompt), "\n")
-	if utf8.RuneCountInString(line) > maxTitle {
-		line = string([]rune(line)[:maxTitle-1]) + "…"
-	}
-	return line
 }

@@ -45,6 +45,9 @@ func (t *turn) add(ev Event) {
 		t.notices[ev.Notice.Kind] = true
 	case ev.Checkpointed != nil:
 		t.checkpoint, t.unsettled = ev.Checkpointed.When, ev.Checkpointed.When == BeforeWrite
+		if ev.Checkpointed.Target != "" {
+			t.checkpoint = "" // a rewind's, which is none for the turn's calls
+		}
 	case ev.Switched != nil:
 		t.model, t.compactions, t.refusals = ev.Switched.To, 0, 0
 	case ev.Compact != nil:

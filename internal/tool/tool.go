@@ -7,6 +7,7 @@ package tool
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"ml-intern/internal/llm"
@@ -49,10 +50,20 @@ type Impact struct {
 type Grants struct {
 	Paths []string `json:"paths,omitempty"` // absolute
 	Hosts []string `json:"hosts,omitempty"`
+	GPU   bool     `json:"gpu,omitempty"` // the accelerators of this machine
 }
 
 // IsZero reports whether nothing is granted.
-func (g Grants) IsZero() bool { return len(g.Paths) == 0 && len(g.Hosts) == 0 }
+func (g Grants) IsZero() bool { return len(g.Paths) == 0 && len(g.Hosts) == 0 && !g.GPU }
+
+// Names lists what is granted, in words.
+func (g Grants) Names() []string {
+	names := slices.Concat(g.Paths, g.Hosts)
+	if g.GPU {
+		names = append(names, "the GPUs of this machine")
+	}
+	return names
+}
 
 // A Spec describes a tool to the model and to the policy.
 type Spec struct {

@@ -26,8 +26,8 @@ const (
 // and if it goes well, what that returned is called.
 func Bash(sb executor, trying func(command string) (wentWell func())) tool.Tool {
 	type input struct {
-		Command  string `json:"command" jsonschema:"the shell line to run in the workspace"`
-		TimeoutS int    `json:"timeout_s,omitempty" jsonschema:"seconds before the command is killed: default 120, at most 600"`
+		Command  string `json:"command"`
+		TimeoutS int    `json:"timeout_s,omitempty" jsonschema:"default 120, at most 600"`
 	}
 	s := spec("bash", tool.Executes)
 	s.Impact = impact(tool.Executes, func(in input, i *tool.Impact) {

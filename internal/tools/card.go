@@ -16,15 +16,15 @@ import (
 // A CardText is what the model says about its model. The numbers of a card
 // are not its to give: they come from the job's metrics and the evaluation.
 type CardText struct {
-	Title   string   `json:"title" jsonschema:"a title for people"`
-	Summary string   `json:"summary" jsonschema:"what the model does and how it was made, in a few sentences, without numbers"`
-	Dataset string   `json:"dataset" jsonschema:"the data set: OWNER/NAME if it is on the Hub, else its name"`
-	Base    string   `json:"base_model,omitempty" jsonschema:"OWNER/NAME of the model that training began with"`
-	License string   `json:"license,omitempty" jsonschema:"a licence id of the Hub, such as mit"`
-	Task    string   `json:"task" jsonschema:"a task of the Hub, such as tabular-classification"`
-	Library string   `json:"library,omitempty" jsonschema:"a library id of the Hub, such as sklearn"`
+	Title   string   `json:"title"`
+	Summary string   `json:"summary" jsonschema:"what it does and how it was made, without numbers"`
+	Dataset string   `json:"dataset" jsonschema:"OWNER/NAME on the Hub, else its name"`
+	Base    string   `json:"base_model,omitempty" jsonschema:"OWNER/NAME that training began with"`
+	License string   `json:"license,omitempty"`
+	Task    string   `json:"task" jsonschema:"such as tabular-classification"`
+	Library string   `json:"library,omitempty"`
 	Tags    []string `json:"tags,omitempty"`
-	Limits  string   `json:"limits,omitempty" jsonschema:"Markdown: what the model is not good for, what is odd in the data"`
+	Limits  string   `json:"limits,omitempty"`
 }
 
 // Provenance says which session and program made something.

@@ -18,16 +18,16 @@ import (
 
 type docsInput struct {
 	Operation string `json:"operation"`
-	Library   string `json:"library,omitempty" jsonschema:"such as trl: for index, and to narrow a search"`
-	Query     string `json:"query,omitempty" jsonschema:"words: for search, index and api"`
-	Page      string `json:"page,omitempty" jsonschema:"for read: LIBRARY/PAGE such as trl/sft_trainer, or an address"`
-	Section   string `json:"section,omitempty" jsonschema:"for read: a heading"`
-	Version   string `json:"version,omitempty" jsonschema:"such as v0.24.0 or main; default the current release"`
-	Cursor    string `json:"cursor,omitempty" jsonschema:"for read: where the last part ended"`
-	Method    string `json:"method,omitempty" jsonschema:"for api: such as GET"`
-	Path      string `json:"path,omitempty" jsonschema:"for api: the path or a part of it"`
-	Tag       string `json:"tag,omitempty" jsonschema:"for api: a group of endpoints"`
-	Limit     int    `json:"limit,omitempty" jsonschema:"default 10, at most 50"`
+	Library   string `json:"library,omitempty" jsonschema:"such as trl"`
+	Query     string `json:"query,omitempty"`
+	Page      string `json:"page,omitempty" jsonschema:"trl/sft_trainer, or an address"`
+	Section   string `json:"section,omitempty"`
+	Version   string `json:"version,omitempty" jsonschema:"v0.24.0, main"`
+	Cursor    string `json:"cursor,omitempty" jsonschema:"read: where the last part ended"`
+	Method    string `json:"method,omitempty" jsonschema:"api: GET"`
+	Path      string `json:"path,omitempty" jsonschema:"api: a part of it"`
+	Tag       string `json:"tag,omitempty" jsonschema:"api: a group of endpoints"`
+	Limit     int    `json:"limit,omitempty"`
 }
 
 const (

@@ -32,9 +32,9 @@ const (
 // Read shows a text file with line numbers, or a picture.
 func Read(sb files) tool.Tool {
 	type input struct {
-		Path   string `json:"path" jsonschema:"the file, relative to the workspace or absolute"`
-		Offset int    `json:"offset,omitempty" jsonschema:"first line to show, from 1"`
-		Limit  int    `json:"limit,omitempty" jsonschema:"how many lines, 1000 at most"`
+		Path   string `json:"path" jsonschema:"relative to the workspace or absolute"`
+		Offset int    `json:"offset,omitempty" jsonschema:"first line, from 1"`
+		Limit  int    `json:"limit,omitempty" jsonschema:"lines, 1000 at most"`
 	}
 	s := spec("read", tool.Reads)
 	s.Impact = reading(sb, func(in input) string { return in.Path })
@@ -101,8 +101,8 @@ func numbered(text string, offset, limit int) (out string, shown, total int) {
 // Write replaces or creates a file of the workspace.
 func Write(sb files) tool.Tool {
 	type input struct {
-		Path    string `json:"path" jsonschema:"the file, inside the workspace"`
-		Content string `json:"content" jsonschema:"the whole new content"`
+		Path    string `json:"path"`
+		Content string `json:"content"`
 	}
 	s := spec("write", tool.Writes)
 	s.Impact = writing(sb, func(in input) string { return in.Path })
@@ -148,10 +148,10 @@ func fileArtifact(sb resolver, path, sum string) tool.Artifact {
 // Edit replaces text in a file of the workspace.
 func Edit(sb files) tool.Tool {
 	type input struct {
-		Path string `json:"path" jsonschema:"the file, inside the workspace"`
-		Old  string `json:"old" jsonschema:"the exact text to replace, with enough around it to be unique"`
-		New  string `json:"new" jsonschema:"the text in its place"`
-		All  bool   `json:"all,omitempty" jsonschema:"replace every occurrence"`
+		Path string `json:"path"`
+		Old  string `json:"old"`
+		New  string `json:"new"`
+		All  bool   `json:"all,omitempty"`
 	}
 	s := spec("edit", tool.Writes)
 	s.Impact = writing(sb, func(in input) string { return in.Path })

@@ -16,16 +16,16 @@ import (
 
 type githubInput struct {
 	Operation string `json:"operation"`
-	Repo      string `json:"repo,omitempty" jsonschema:"OWNER/NAME"`
-	Path      string `json:"path,omitempty" jsonschema:"for read: file or folder; or the address of its page, instead of repo"`
-	Ref       string `json:"ref,omitempty" jsonschema:"branch, tag or commit"`
-	Offset    int    `json:"offset,omitempty" jsonschema:"for read: first line, from 1"`
-	Limit     int    `json:"limit,omitempty" jsonschema:"lines (default 400, at most 1000), or how many to list (20, 100 at most)"`
-	Query     string `json:"query,omitempty" jsonschema:"words; for examples, such as sft trainer, all in the path"`
-	Owner     string `json:"owner,omitempty" jsonschema:"for searches and list_repos"`
-	Language  string `json:"language,omitempty" jsonschema:"for searches"`
-	Sort      string `json:"sort,omitempty" jsonschema:"for repositories: stars, forks, updated or best"`
-	Forks     bool   `json:"forks,omitempty" jsonschema:"forks too"`
+	Repo      string `json:"repo,omitempty"`
+	Path      string `json:"path,omitempty" jsonschema:"file or folder; or the address of its page, instead of repo"`
+	Ref       string `json:"ref,omitempty"`
+	Offset    int    `json:"offset,omitempty" jsonschema:"first line, from 1"`
+	Limit     int    `json:"limit,omitempty" jsonschema:"lines (1000 at most), or how many to list (100 at most)"`
+	Query     string `json:"query,omitempty" jsonschema:"words; of examples, all in the path"`
+	Owner     string `json:"owner,omitempty"`
+	Language  string `json:"language,omitempty"`
+	Sort      string `json:"sort,omitempty"`
+	Forks     bool   `json:"forks,omitempty"`
 }
 
 const (

@@ -13,12 +13,13 @@ import (
 	"ml-intern/internal/tool"
 )
 
-// Grant opens one path or one host to commands, for the rest of the session,
-// once a person has said yes: policy sees what is asked for as tool.Grants.
-func Grant(sb disk, open func(tool.Grants) error) tool.Tool {
+// Grant opens one path, one host or the GPUs to commands, for the rest of the
+// session, once policy or a person has said yes to the tool.Grants.
+func Grant(sb disk, hasGPU func() bool, open func(tool.Grants) error) tool.Tool {
 	type input struct {
 		Path string `json:"path,omitempty"`
 		Host string `json:"host,omitempty"`
+		GPU  bool   `json:"gpu,omitempty"`
 		Why  string `json:"why"`
 	}
 	grants := func(in input) (g tool.Grants) {
@@ -32,33 +33,37 @@ func Grant(sb disk, open func(tool.Grants) error) tool.Tool {
 		if in.Host != "" {
 			g.Hosts = []string{strings.ToLower(strings.TrimSpace(in.Host))}
 		}
+		g.GPU = in.GPU
 		return g
 	}
 	s := spec("grant", tool.Executes)
 	s.Resumable = true
 	s.Impact = impact(tool.Executes, func(in input, i *tool.Impact) {
-		if i.Grants = grants(in); refusal(sb, i.Grants) != nil {
+		if i.Grants = grants(in); refusal(sb, i.Grants, hasGPU) != nil {
 			i.Grants = tool.Grants{} // nobody need be asked about what is never opened
 		}
 		i.Object = shorten(in.Why, 200)
 	})
 	return tool.New(s, func(_ context.Context, in input, _ tool.Call) (tool.Output, error) {
 		g := grants(in)
-		if err := refusal(sb, g); err != nil {
+		if err := refusal(sb, g, hasGPU); err != nil {
 			return badArgs("%v", err), nil
 		}
 		if err := open(g); err != nil {
 			return tool.Output{}, err
 		}
-		text := "commands may use " + strings.Join(append(g.Paths, g.Hosts...), " and ") + " from now on"
+		text := "commands may use " + strings.Join(g.Names(), " and ") + " from now on"
 		return tool.Output{Text: text, Summary: text}, nil
 	})
 }
 
 // refusal says why something is never opened, whoever says yes.
-func refusal(sb disk, g tool.Grants) error {
-	if len(g.Paths)+len(g.Hosts) != 1 {
-		return fmt.Errorf("ask for one path or one host")
+func refusal(sb disk, g tool.Grants, hasGPU func() bool) error {
+	switch {
+	case len(g.Names()) != 1:
+		return fmt.Errorf("ask for one path, one host or gpu")
+	case g.GPU && !hasGPU():
+		return fmt.Errorf("this machine has no GPU that commands could be given (/dev/nvidia*, /dev/kfd, /dev/dri); job_hardware says where there is one")
 	}
 	for _, path := range g.Paths {
 		if err := sb.MayOpen(path); err != nil {

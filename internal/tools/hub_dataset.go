@@ -15,11 +15,11 @@ import (
 )
 
 type hubDatasetInput struct {
-	Dataset    string `json:"dataset" jsonschema:"OWNER/NAME"`
-	Config     string `json:"config,omitempty" jsonschema:"default the first"`
-	Split      string `json:"split,omitempty" jsonschema:"train, or default the first of the configuration"`
+	Dataset    string `json:"dataset"`
+	Config     string `json:"config,omitempty"`
+	Split      string `json:"split,omitempty" jsonschema:"default train, else the first"`
 	Rows       int    `json:"sample_rows,omitempty" jsonschema:"default 3, at most 10"`
-	Statistics bool   `json:"statistics,omitempty" jsonschema:"minimum, maximum, mean and counts of each column"`
+	Statistics bool   `json:"statistics,omitempty"`
 }
 
 // InspectHubDataset shows what a data set of the Hub holds, and which ways of

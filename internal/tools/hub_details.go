@@ -17,9 +17,9 @@ import (
 // RepoDetails describes a repository without downloading it.
 func RepoDetails(connect dialer) tool.Tool {
 	type input struct {
-		Repo     string `json:"repo_id" jsonschema:"OWNER/NAME"`
-		Type     string `json:"repo_type,omitempty" jsonschema:"model (default), dataset or space"`
-		Revision string `json:"revision,omitempty" jsonschema:"branch, tag or commit; default main"`
+		Repo     string `json:"repo_id"`
+		Type     string `json:"repo_type,omitempty"`
+		Revision string `json:"revision,omitempty"`
 	}
 	return tool.New(spec("hub_repo_details", tool.Reads), func(ctx context.Context, in input, _ tool.Call) (tool.Output, error) {
 		repo, err := repository(in.Repo, in.Type)

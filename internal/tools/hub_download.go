@@ -21,9 +21,9 @@ type cacher func(context.Context) (*cache.Cache, error)
 
 type downloadInput struct {
 	Repo     string   `json:"repo" jsonschema:"OWNER/NAME; datasets/OWNER/NAME for a data set"`
-	Dir      string   `json:"dir,omitempty" jsonschema:"workspace folder; else where transformers and datasets look"`
-	Revision string   `json:"revision,omitempty" jsonschema:"branch, tag or commit; default main"`
-	Files    []string `json:"files,omitempty" jsonschema:"only these; * stands for anything, folder/ for all in it"`
+	Dir      string   `json:"dir,omitempty" jsonschema:"workspace folder"`
+	Revision string   `json:"revision,omitempty"`
+	Files    []string `json:"files,omitempty" jsonschema:"only these; * is anything, folder/ all in it"`
 }
 
 // HubDownload fetches a repository, into the workspace or into the cache that

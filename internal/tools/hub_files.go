@@ -17,20 +17,20 @@ import (
 
 type hubFilesInput struct {
 	Operation string   `json:"operation"`
-	Repo      string   `json:"repo_id" jsonschema:"OWNER/NAME"`
-	Type      string   `json:"repo_type,omitempty" jsonschema:"model (default), dataset or space"`
-	Revision  string   `json:"revision,omitempty" jsonschema:"branch, tag, commit or refs/pr/N; default main"`
+	Repo      string   `json:"repo_id"`
+	Type      string   `json:"repo_type,omitempty"`
+	Revision  string   `json:"revision,omitempty" jsonschema:"branch, tag, commit or refs/pr/N"`
 	Path      string   `json:"path,omitempty" jsonschema:"list: a folder; read: the file; upload: where to put it"`
-	Recursive bool     `json:"recursive,omitempty" jsonschema:"list: all below it"`
+	Recursive bool     `json:"recursive,omitempty"`
 	Offset    int      `json:"offset,omitempty" jsonschema:"list: entries to skip; read: first line, from 1"`
 	Limit     int      `json:"limit,omitempty" jsonschema:"list: entries; read: lines"`
 	Content   *string  `json:"content,omitempty" jsonschema:"upload: the text"`
-	Source    string   `json:"source,omitempty" jsonschema:"upload: a file or folder of the workspace"`
-	Ignore    []string `json:"ignore,omitempty" jsonschema:"upload of a folder: leave these out, as in patterns"`
-	Patterns  []string `json:"patterns,omitempty" jsonschema:"delete: files; * stands for anything, folder/ for all in it"`
-	CreatePR  bool     `json:"create_pr,omitempty" jsonschema:"propose the change in a pull request"`
+	Source    string   `json:"source,omitempty" jsonschema:"upload: workspace file or folder"`
+	Ignore    []string `json:"ignore,omitempty" jsonschema:"upload: patterns to leave out"`
+	Patterns  []string `json:"patterns,omitempty" jsonschema:"delete: * is anything, folder/ all in it"`
+	CreatePR  bool     `json:"create_pr,omitempty"`
 	Message   string   `json:"commit_message,omitempty"`
-	Public    bool     `json:"public,omitempty" jsonschema:"the repository is public, and the person wants this there"`
+	Public    bool     `json:"public,omitempty" jsonschema:"the person wants this in public"`
 }
 
 // HubFiles lists, reads, uploads and deletes files of repositories. Memory is a

@@ -15,24 +15,24 @@ import (
 
 type hubGitInput struct {
 	Operation   string `json:"operation" jsonschema:"list_refs, list_commits, compare, create_branch, delete_branch, create_tag, delete_tag, list_prs, get_pr, create_pr, comment_pr, change_pr_status, close_pr, merge_pr, create_repo, update_repo or delete_repo"`
-	Repo        string `json:"repo_id" jsonschema:"OWNER/NAME"`
-	Type        string `json:"repo_type,omitempty" jsonschema:"model (default), dataset or space"`
+	Repo        string `json:"repo_id"`
+	Type        string `json:"repo_type,omitempty"`
 	Branch      string `json:"branch,omitempty"`
-	From        string `json:"from_rev,omitempty" jsonschema:"create_branch, compare: where to begin; default main"`
+	From        string `json:"from_rev,omitempty" jsonschema:"create_branch, compare: default main"`
 	Tag         string `json:"tag,omitempty"`
 	TagMessage  string `json:"tag_message,omitempty"`
-	Revision    string `json:"revision,omitempty" jsonschema:"create_tag, list_commits, compare: branch, tag or commit; default main"`
+	Revision    string `json:"revision,omitempty"`
 	Title       string `json:"title,omitempty"`
 	Description string `json:"description,omitempty"`
-	Num         int    `json:"pr_num,omitempty" jsonschema:"number of the pull request or discussion"`
+	Num         int    `json:"pr_num,omitempty"`
 	Comment     string `json:"comment,omitempty"`
-	Status      string `json:"status,omitempty" jsonschema:"list_prs: open (default), closed or all"`
+	Status      string `json:"status,omitempty" jsonschema:"open, closed or all"`
 	NewStatus   string `json:"new_status,omitempty" jsonschema:"open or closed"`
-	Private     *bool  `json:"private,omitempty" jsonschema:"create_repo: default true"`
-	Gated       any    `json:"gated,omitempty" jsonschema:"update_repo: auto, manual or false"`
-	Public      bool   `json:"public,omitempty" jsonschema:"for pull requests: the repository is public, and the person wants this there"`
-	Deletes     bool   `json:"deletes,omitempty" jsonschema:"merge_pr: the pull request deletes files, and the person wants it"`
-	SDK         string `json:"space_sdk,omitempty" jsonschema:"create_repo of a Space: gradio, docker or static"`
+	Private     *bool  `json:"private,omitempty"`
+	Gated       any    `json:"gated,omitempty" jsonschema:"auto, manual or false"`
+	Public      bool   `json:"public,omitempty" jsonschema:"the person wants this in public"`
+	Deletes     bool   `json:"deletes,omitempty" jsonschema:"the person wants the files gone"`
+	SDK         string `json:"space_sdk,omitempty" jsonschema:"gradio, docker or static"`
 }
 
 // A gitOperation is one thing that hf_repo_git does.

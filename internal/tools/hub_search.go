@@ -11,19 +11,19 @@ import (
 )
 
 type hubSearchInput struct {
-	Type       string   `json:"repo_type,omitempty" jsonschema:"model (default), dataset or space"`
+	Type       string   `json:"repo_type,omitempty" jsonschema:"model, dataset or space"`
 	Query      string   `json:"query,omitempty" jsonschema:"words in the name"`
 	Author     string   `json:"author,omitempty"`
-	Task       string   `json:"task,omitempty" jsonschema:"such as text-generation"`
-	Library    string   `json:"library,omitempty" jsonschema:"such as transformers or peft"`
+	Task       string   `json:"task,omitempty"`
+	Library    string   `json:"library,omitempty"`
 	License    string   `json:"license,omitempty"`
 	Language   []string `json:"language,omitempty"`
-	Base       string   `json:"base_model,omitempty" jsonschema:"models made from OWNER/NAME"`
-	Datasets   []string `json:"datasets,omitempty" jsonschema:"models trained with OWNER/NAME"`
-	Tags       []string `json:"tags,omitempty" jsonschema:"other tags, which all must be there"`
+	Base       string   `json:"base_model,omitempty" jsonschema:"made from OWNER/NAME"`
+	Datasets   []string `json:"datasets,omitempty" jsonschema:"trained with OWNER/NAME"`
+	Tags       []string `json:"tags,omitempty" jsonschema:"all must be there"`
 	Parameters string   `json:"num_parameters,omitempty" jsonschema:"such as min:1B,max:9B"`
-	Sort       string   `json:"sort,omitempty" jsonschema:"downloads (default), likes, trendingScore, lastModified or createdAt"`
-	Limit      int      `json:"limit,omitempty" jsonschema:"default 10, at most 50"`
+	Sort       string   `json:"sort,omitempty" jsonschema:"downloads, likes, trendingScore, lastModified or createdAt"`
+	Limit      int      `json:"limit,omitempty"`
 }
 
 // HubSearch finds models, data sets and Spaces.

@@ -13,8 +13,8 @@ import (
 // InspectDataset profiles a tabular file.
 func InspectDataset(sb disk) tool.Tool {
 	type input struct {
-		Path   string `json:"path" jsonschema:"a CSV, TSV, JSONL, JSON or Parquet file, possibly gzipped"`
-		Target string `json:"target,omitempty" jsonschema:"the column to predict, if it is known"`
+		Path   string `json:"path" jsonschema:"CSV, TSV, JSONL, JSON or Parquet, maybe gzipped"`
+		Target string `json:"target,omitempty"`
 	}
 	s := spec("inspect_dataset", tool.Reads)
 	s.Impact = reading(sb, func(in input) string { return in.Path })

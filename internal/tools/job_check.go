@@ -23,7 +23,7 @@ func JobCheck(p pricer, c checker, dir string) tool.Tool {
 			return tool.Output{}, fmt.Errorf("%s could not be sent: %w", in.Name, err)
 		}
 		q.Jobs = len(specs)
-		report, err := c.Check(ctx, specs[0], q, in.Waivers)
+		report, err := c.Check(ctx, specs, q, in.Waivers)
 		if err != nil {
 			return tool.Output{}, err
 		}

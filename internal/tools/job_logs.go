@@ -14,8 +14,8 @@ import (
 // JobLogs shows what a job printed: in short, or from a cursor on.
 func JobLogs(backend job.Backend) tool.Tool {
 	type input struct {
-		Job  string `json:"job" jsonschema:"id of the job"`
-		From *int64 `json:"from,omitempty" jsonschema:"cursor from which to read on; without it beginning, errors and end are shown"`
+		Job  string `json:"job"`
+		From *int64 `json:"from,omitempty"`
 	}
 	return tool.New(spec("job_logs", tool.Reads), func(ctx context.Context, in input, _ tool.Call) (tool.Output, error) {
 		status, err := backend.Status(ctx, in.Job)
@@ -60,8 +60,27 @@ func readOn(ctx context.Context, backend job.Backend, status job.Status, from in
 		text.WriteString(line.Text + "\n")
 		res.Next = line.Next
 	}
+	if text.Len() == 0 {
+		var err error
+		if res.Next, err = cursorWithin(ctx, backend, status.ID, from); err != nil {
+			return tool.Output{}, err
+		}
+	}
 	res.Text = text.String()
 	return object(res, fmt.Sprintf("%d bytes of the log of %s", text.Len(), status.ID))
+}
+
+// cursorWithin is a cursor from which nothing could be read, or the log's end if
+// it is behind that.
+func cursorWithin(ctx context.Context, backend job.Backend, id string, from int64) (int64, error) {
+	end := int64(0)
+	for line, err := range backend.Logs(ctx, id, -1) {
+		if err != nil {
+			return 0, fmt.Errorf("read log of job %s: %w", id, err)
+		}
+		end = line.Next
+	}
+	return min(max(from, 0), end), nil
 }
 
 // measurer is the part of watch.Metrics that JobMetrics uses.
@@ -73,7 +92,7 @@ type measurer interface {
 // something, progressed is told.
 func JobMetrics(m measurer, progressed func(id string)) tool.Tool {
 	type input struct {
-		Job string `json:"job" jsonschema:"id of the job"`
+		Job string `json:"job"`
 	}
 	return tool.New(spec("job_metrics", tool.Reads), func(ctx context.Context, in input, _ tool.Call) (tool.Output, error) {
 		r, err := m.Read(ctx, in.Job)

@@ -23,9 +23,9 @@ type Scheduler interface {
 
 type scheduleInput struct {
 	Operation string         `json:"operation" jsonschema:"create, list, suspend, resume, run or delete"`
-	When      string         `json:"when,omitempty" jsonschema:"create: @hourly, @daily, @weekly, @monthly, @yearly, or five cron fields in UTC"`
-	Job       map[string]any `json:"job,omitempty" jsonschema:"create: an object with the arguments of job_submit"`
-	ID        string         `json:"id,omitempty" jsonschema:"of a scheduled job, for the other operations"`
+	When      string         `json:"when,omitempty" jsonschema:"create: @daily and the like, or five cron fields in UTC"`
+	Job       map[string]any `json:"job,omitempty" jsonschema:"create: arguments of job_submit"`
+	ID        string         `json:"id,omitempty" jsonschema:"for the other operations"`
 }
 
 // spec is the job to be scheduled on the named backend.
@@ -136,7 +136,7 @@ func schedule(ctx context.Context, s Scheduler, backend string, quote func(job.S
 		return tool.Output{}, err
 	}
 	spec = q.Bind(spec)
-	report, err := c.Check(ctx, spec, q, j.Waivers)
+	report, err := c.Check(ctx, []job.Spec{spec}, q, j.Waivers)
 	if err != nil {
 		return tool.Output{}, err
 	}

@@ -32,6 +32,14 @@ func (p *submission) open(specs []job.Spec) {
 	}
 }
 
+func (p *submission) specs() []job.Spec {
+	specs := make([]job.Spec, len(p.members))
+	for i, m := range p.members {
+		specs[i] = m.spec
+	}
+	return specs
+}
+
 // quote prices the jobs and binds them to that, or says why they may not cost
 // what they may cost. What they differ in changes no price.
 func (p *submission) quote(ctx context.Context) error {
@@ -126,10 +134,7 @@ func (p *submission) send(ctx context.Context) error {
 
 // submit sends the jobs once.
 func (p *submission) submit(ctx context.Context) error {
-	specs := make([]job.Spec, len(p.members))
-	for i, m := range p.members {
-		specs[i] = m.spec
-	}
+	specs := p.specs()
 	var statuses []job.Status
 	var err error
 	if len(p.in.Sweep) > 0 {

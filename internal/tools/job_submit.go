@@ -22,9 +22,9 @@ type desk interface {
 	Find(ctx context.Context, label string) (job.Status, error)
 }
 
-// A checker looks at jobs before they are sent.
+// A checker looks at jobs before they are sent: one, or those of a sweep.
 type checker interface {
-	Check(ctx context.Context, spec job.Spec, q job.Quote, waivers map[string]string) (preflight.Report, error)
+	Check(ctx context.Context, specs []job.Spec, q job.Quote, waivers map[string]string) (preflight.Report, error)
 
 	// Submitted is told of each job that was accepted.
 	Submitted(spec job.Spec, id string)
@@ -33,33 +33,33 @@ type checker interface {
 // A jobInput is a job as the model asks for it.
 type jobInput struct {
 	Name    string            `json:"name" jsonschema:"for people: forest-200"`
-	Script  string            `json:"script,omitempty" jsonschema:"Python file; its PEP 723 header names what it needs"`
+	Script  string            `json:"script,omitempty" jsonschema:"Python file with a PEP 723 header"`
 	Command []string          `json:"command,omitempty" jsonschema:"program and arguments, instead of script"`
-	Args    []string          `json:"args,omitempty" jsonschema:"of the script"`
-	Env     map[string]string `json:"env,omitempty" jsonschema:"besides OUTPUT_DIR and JOB_ID"`
-	Secrets []string          `json:"secrets,omitempty" jsonschema:"names of variables whose values it gets: HF_TOKEN"`
+	Args    []string          `json:"args,omitempty"`
+	Env     map[string]string `json:"env,omitempty"`
+	Secrets []string          `json:"secrets,omitempty" jsonschema:"names of variables it gets: HF_TOKEN"`
 
-	Backend     string `json:"backend,omitempty" jsonschema:"of job_hardware; else this machine or the configured one"`
-	Flavor      string `json:"flavor,omitempty" jsonschema:"of job_hardware, or give cpus, gpus and so on"`
+	Backend     string `json:"backend,omitempty" jsonschema:"of job_hardware; else the configured one"`
+	Flavor      string `json:"flavor,omitempty" jsonschema:"of job_hardware, or give cpus, gpus …"`
 	CPUs        int    `json:"cpus,omitempty"`
 	MemoryMB    int64  `json:"memory_mb,omitempty"`
 	GPUs        int    `json:"gpus,omitempty"`
-	GPU         string `json:"gpu,omitempty" jsonschema:"type, such as A100"`
-	GPUMemoryMB int64  `json:"gpu_memory_mb,omitempty" jsonschema:"of each GPU at least"`
-	TimeLimitS  int    `json:"time_limit_s,omitempty" jsonschema:"else the backend's default, often an hour"`
+	GPU         string `json:"gpu,omitempty"`
+	GPUMemoryMB int64  `json:"gpu_memory_mb,omitempty"`
+	TimeLimitS  int    `json:"time_limit_s,omitempty" jsonschema:"default often an hour"`
 
-	Python       string   `json:"python,omitempty" jsonschema:"version"`
-	Dependencies []string `json:"dependencies,omitempty" jsonschema:"requirements besides the script's"`
-	Image        string   `json:"image,omitempty" jsonschema:"container image"`
+	Python       string   `json:"python,omitempty"`
+	Dependencies []string `json:"dependencies,omitempty"`
+	Image        string   `json:"image,omitempty"`
 
-	Inputs  []string `json:"inputs,omitempty" jsonschema:"read: hf://TYPE/ID or paths of the workspace"`
-	Outputs []string `json:"outputs,omitempty" jsonschema:"left: hf://TYPE/ID or paths in OUTPUT_DIR"`
+	Inputs  []string `json:"inputs,omitempty" jsonschema:"hf://TYPE/ID or workspace paths"`
+	Outputs []string `json:"outputs,omitempty" jsonschema:"hf://TYPE/ID or paths in OUTPUT_DIR"`
 	Retries int      `json:"retries,omitempty" jsonschema:"after the machine was taken away"`
-	Resume  string   `json:"checkpoint,omitempty" jsonschema:"where a retry goes on: hf://TYPE/ID or path in OUTPUT_DIR"`
+	Resume  string   `json:"checkpoint,omitempty" jsonschema:"where a retry goes on, likewise"`
 
-	Sweep []map[string]string `json:"sweep,omitempty" jsonschema:"a job each: {LR: 1e-4} adds to env, {--lr: 1e-4} to args"`
+	Sweep []map[string]string `json:"sweep,omitempty" jsonschema:"a job each: {LR: 1e-4} for env, {--lr: 1e-4} for args"`
 
-	Waivers map[string]string `json:"waivers,omitempty" jsonschema:"code of a warning to reason for going on"`
+	Waivers map[string]string `json:"waivers,omitempty" jsonschema:"warning code: why to go on"`
 }
 
 func (in jobInput) spec(dir, label string) job.Spec {
@@ -205,7 +205,7 @@ func JobSubmit(d desk, quote func(job.Spec) (job.Quote, error), c checker, confi
 		if quoteErr != nil {
 			return tool.Output{}, fmt.Errorf("%s was not sent: %w", in.Name, quoteErr)
 		}
-		report, err := c.Check(ctx, p.members[0].spec, p.q, in.Waivers)
+		report, err := c.Check(ctx, p.specs(), p.q, in.Waivers)
 		if err != nil {
 			return tool.Output{}, err
 		}

@@ -218,7 +218,7 @@ func setOf(b job.Backend) *job.Set {
 // unchecked lets every job pass.
 type unchecked struct{}
 
-func (unchecked) Check(context.Context, job.Spec, job.Quote, map[string]string) (preflight.Report, error) {
+func (unchecked) Check(context.Context, []job.Spec, job.Quote, map[string]string) (preflight.Report, error) {
 	return preflight.Report{}, nil
 }
 func (unchecked) Submitted(job.Spec, string) {}

@@ -76,8 +76,8 @@ func (w *Waiting) Wake(ctx context.Context, ids []string, until time.Time, log f
 // costs no model calls: what takes longer than its patience ends the turn.
 func JobWait(w *Waiting, sb files) tool.Tool {
 	type input struct {
-		Jobs     []string `json:"jobs" jsonschema:"ids of the jobs"`
-		TimeoutS int      `json:"timeout_s,omitempty" jsonschema:"seconds to wait at most"`
+		Jobs     []string `json:"jobs"`
+		TimeoutS int      `json:"timeout_s,omitempty"`
 	}
 	type result struct {
 		Jobs   []jobReport `json:"jobs"`
@@ -88,6 +88,7 @@ func JobWait(w *Waiting, sb files) tool.Tool {
 		if len(in.Jobs) == 0 {
 			return tool.Output{}, errors.New("name at least one job")
 		}
+		in.Jobs = distinct(in.Jobs)
 		for _, id := range in.Jobs {
 			if _, err := w.Keeper.Spec(ctx, id); errors.Is(err, job.ErrNotFound) {
 				return tool.Output{}, fmt.Errorf("job %s: %w", id, err)
@@ -133,6 +134,17 @@ func JobWait(w *Waiting, sb files) tool.Tool {
 		out.Saved = func() { _ = w.Watcher.Heard(events...) } // else they are said again
 		return out, err
 	})
+}
+
+// distinct are the ids in their order, each once.
+func distinct(ids []string) []string {
+	var all []string
+	for _, id := range ids {
+		if !slices.Contains(all, id) {
+			all = append(all, id)
+		}
+	}
+	return all
 }
 
 // latest is when a call that began then has waited long enough; zero for never.

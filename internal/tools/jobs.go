@@ -90,7 +90,7 @@ type canceler interface {
 // JobCancel stops a job.
 func JobCancel(backend canceler) tool.Tool {
 	type input struct {
-		Job string `json:"job" jsonschema:"id of the job"`
+		Job string `json:"job"`
 	}
 	type result struct {
 		Job   string    `json:"job"`
@@ -115,8 +115,8 @@ func JobCancel(backend canceler) tool.Tool {
 // CompareRuns compares finished jobs on one metric, from their metrics files.
 func CompareRuns(backend job.Backend, sb files) tool.Tool {
 	type input struct {
-		Jobs   []string `json:"jobs" jsonschema:"ids of the jobs to compare"`
-		Metric string   `json:"metric" jsonschema:"a metric that every job wrote to its metrics.json"`
+		Jobs   []string `json:"jobs"`
+		Metric string   `json:"metric"`
 	}
 	type result struct {
 		ChosenJob string            `json:"chosen_job"`

@@ -135,6 +135,15 @@ func TestJobs(t *testing.T) {
 			t.Errorf("job_logs says %s", out.Text)
 		}
 	}
+	for _, from := range []int{9, 10, 1_000_000} { // the log has 9 bytes
+		if out := call(t, tools.JobLogs(b), args{"job": good, "from": from}); !strings.Contains(out.Text, `"text":""`) || !strings.Contains(out.Text, `"next":9,`) {
+			t.Errorf("from %d on job_logs says %s", from, out.Text)
+		}
+	}
+	out = call(t, wait, args{"jobs": []string{good, other, good, good}})
+	if n := strings.Count(out.Text, `"job":"`+good+`"`); n != 1 || len(out.Facts) != 2 || strings.Index(out.Text, good) > strings.Index(out.Text, other) {
+		t.Errorf("a job that is named three times is told %d times: %s", n, out.Text)
+	}
 }
 
 func TestJobsRefuse(t *testing.T) {

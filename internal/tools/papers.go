@@ -12,20 +12,20 @@ import (
 
 type papersInput struct {
 	Operation    string   `json:"operation"`
-	ID           string   `json:"arxiv_id,omitempty" jsonschema:"such as 2305.18290, with a version or not; or an address"`
+	ID           string   `json:"arxiv_id,omitempty" jsonschema:"2305.18290, or an address"`
 	Query        string   `json:"query,omitempty"`
-	Section      string   `json:"section,omitempty" jsonschema:"an id of the contents, a title, abstract, references or all"`
-	Offset       int      `json:"offset,omitempty" jsonschema:"where to go on"`
-	Limit        int      `json:"limit,omitempty" jsonschema:"default 10, at most 50"`
+	Section      string   `json:"section,omitempty" jsonschema:"id or title in the contents, abstract, references or all"`
+	Offset       int      `json:"offset,omitempty"`
+	Limit        int      `json:"limit,omitempty"`
 	Date         string   `json:"date,omitempty" jsonschema:"YYYY-MM-DD, YYYY-MM or YYYY-Www"`
-	From         string   `json:"date_from,omitempty" jsonschema:"YYYY, YYYY-MM or YYYY-MM-DD"`
+	From         string   `json:"date_from,omitempty" jsonschema:"YYYY, YYYY-MM or with day"`
 	To           string   `json:"date_to,omitempty"`
-	Categories   []string `json:"categories,omitempty" jsonschema:"of arXiv, such as cs.CL"`
+	Categories   []string `json:"categories,omitempty"`
 	MinCitations int      `json:"min_citations,omitempty"`
-	Sort         string   `json:"sort_by,omitempty" jsonschema:"search: relevance (default), date, citations; linked: downloads, likes, trending"`
+	Sort         string   `json:"sort_by,omitempty" jsonschema:"relevance, date, citations; linked: downloads, likes, trending"`
 	Like         []string `json:"positive_ids,omitempty"`
 	Unlike       []string `json:"negative_ids,omitempty"`
-	Kinds        []string `json:"kinds,omitempty" jsonschema:"dataset, model, space, collection; default all"`
+	Kinds        []string `json:"kinds,omitempty" jsonschema:"dataset, model, space, collection"`
 }
 
 // papersTool is the tool's operations.

@@ -10,11 +10,11 @@ import (
 // Plan keeps the model's plan in the log, where people see it.
 func Plan() tool.Tool {
 	type item struct {
-		Text   string `json:"text" jsonschema:"what is to be done, in a few words"`
+		Text   string `json:"text"`
 		Status string `json:"status" jsonschema:"pending, doing, done or dropped"`
 	}
 	type input struct {
-		Items []item `json:"items" jsonschema:"the whole plan, in order"`
+		Items []item `json:"items"`
 	}
 	return tool.New(spec("plan", tool.Reads), func(_ context.Context, in input, _ tool.Call) (tool.Output, error) {
 		out := tool.Output{Plan: []tool.PlanItem{}}

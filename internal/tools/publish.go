@@ -30,9 +30,9 @@ type statuses interface {
 
 type publishInput struct {
 	Repo       string   `json:"repo" jsonschema:"NAME or OWNER/NAME"`
-	Private    *bool    `json:"private,omitempty" jsonschema:"default true; false only if the person asked for public"`
-	Job        string   `json:"job" jsonschema:"id of the job that made the model"`
-	Files      []string `json:"files" jsonschema:"workspace files, the exact training script among them"`
+	Private    *bool    `json:"private,omitempty" jsonschema:"default true"`
+	Job        string   `json:"job" jsonschema:"that made the model"`
+	Files      []string `json:"files" jsonschema:"workspace files, with the exact training script"`
 	Evaluation string   `json:"evaluation,omitempty" jsonschema:"an eval.json: metric, value, n, split, data_sha256, metrics"`
 	Card       CardText `json:"card"`
 }

@@ -20,12 +20,12 @@ import (
 var pythonAPIScript string
 
 type pythonAPIInput struct {
-	Name      string   `json:"name" jsonschema:"a module, class, function, method or value, such as trl.SFTConfig"`
-	Arguments []string `json:"arguments,omitempty" jsonschema:"names of arguments that you mean to pass"`
-	Match     string   `json:"match,omitempty" jsonschema:"words: only what has one of them is shown"`
-	Package   string   `json:"package,omitempty" jsonschema:"its name for pip, if not the module's: scikit-learn for sklearn"`
-	Python    string   `json:"python,omitempty" jsonschema:"an interpreter or environment folder; default that of the workspace"`
-	TimeoutS  int      `json:"timeout_s,omitempty" jsonschema:"default 120, at most 600"`
+	Name      string   `json:"name" jsonschema:"such as trl.SFTConfig"`
+	Arguments []string `json:"arguments,omitempty"`
+	Match     string   `json:"match,omitempty" jsonschema:"words: only what has one is shown"`
+	Package   string   `json:"package,omitempty" jsonschema:"for pip, if not the module's: scikit-learn"`
+	Python    string   `json:"python,omitempty" jsonschema:"interpreter or environment; default the workspace's"`
+	TimeoutS  int      `json:"timeout_s,omitempty"`
 }
 
 var (

@@ -62,9 +62,9 @@ type NewSandbox struct {
 const freeHardware = "cpu-basic"
 
 type sandboxInput struct {
-	Hardware string  `json:"hardware,omitempty" jsonschema:"cpu-basic (default, free), t4-small, a100-large …"`
-	Hours    float64 `json:"hours,omitempty" jsonschema:"default 1"`
-	SleepMin float64 `json:"sleep_min,omitempty" jsonschema:"idle, then its files are gone; default 15"`
+	Hardware string  `json:"hardware,omitempty" jsonschema:"cpu-basic (free), t4-small …"`
+	Hours    float64 `json:"hours,omitempty"`
+	SleepMin float64 `json:"sleep_min,omitempty" jsonschema:"idle; default 15"`
 }
 
 const (
@@ -177,7 +177,7 @@ func SandboxDelete(all Sandboxes) tool.Tool {
 }
 
 // sandboxProperty is what the schema of a tool has more that can work elsewhere.
-const sandboxProperty = `"properties":{"sandbox":{"type":"string","description":"of sandbox_create; else here"},`
+const sandboxProperty = `"properties":{"sandbox":{"type":"string"},`
 
 // InSandboxes is a tool of this machine that works in a sandbox as well, if a
 // call names one. There it is the tool that make returns.

@@ -16,8 +16,8 @@ import (
 
 type webFetchInput struct {
 	URL    string `json:"url"`
-	Cursor string `json:"cursor,omitempty" jsonschema:"where to go on, from an earlier part"`
-	Bytes  int    `json:"max_bytes,omitempty" jsonschema:"default 16000, at most 40000"`
+	Cursor string `json:"cursor,omitempty"`
+	Bytes  int    `json:"max_bytes,omitempty"`
 }
 
 // address is where the page is; a name alone is meant as one.

@@ -12,10 +12,10 @@ import (
 
 type webSearchInput struct {
 	Query   string   `json:"query"`
-	Only    []string `json:"allowed_domains,omitempty" jsonschema:"only these, such as docs.python.org"`
+	Only    []string `json:"allowed_domains,omitempty"`
 	Never   []string `json:"blocked_domains,omitempty"`
-	Since   string   `json:"since,omitempty" jsonschema:"day, week, month or year: only younger ones"`
-	Results int      `json:"max_results,omitempty" jsonschema:"default 8, at most 20"`
+	Since   string   `json:"since,omitempty" jsonschema:"day, week, month or year"`
+	Results int      `json:"max_results,omitempty"`
 	Page    int      `json:"page,omitempty"`
 }
 

@@ -29,7 +29,7 @@ func logCursor(t *testing.T, h harness) {
 	h.want(h.wait(s.ID), job.Succeeded, 0)
 	more := h.logs(s.ID, cursor)
 	if len(more) != 1 || more[0].Text != "three" {
-		t.Errorf("from the cursor on there is %v, want three", more)
+		t.Fatalf("from the cursor on there is %v, want three", more)
 	}
 	if again := h.logs(s.ID, first[0].Next); len(again) != 2 || again[0].Text != "two" {
 		t.Errorf("from the first cursor on there is %v", again)
@@ -42,6 +42,13 @@ func logCursor(t *testing.T, h harness) {
 	}
 	if beyond := h.logs(s.ID, 1e6); len(beyond) != 0 {
 		t.Errorf("beyond the end there is %v", beyond)
+	}
+	end := int64(0) // what is left to read from there is what comes next
+	for line := range h.Logs(h.ctx, s.ID, -1) {
+		end = line.Next
+	}
+	if end != more[0].Next {
+		t.Errorf("the log ends at %d, and its last line at %d", end, more[0].Next)
 	}
 	for line := range h.Logs(h.ctx, s.ID, 0) { // a reader may stop
 		if line.Text != "one" {

@@ -88,7 +88,7 @@ os.makedirs(".git/hooks"); open(".git/hooks/pre-commit", "w").write("x")
 	b.Shim = append(without, b.Shim...)
 	b.Cell = []string{"env", noRaceWait, self(), confine.ConfinedCommand}
 	b.Rules = func(dir string) (*confine.Rules, error) {
-		return &confine.Rules{Writable: []string{dir}, Hidden: []string{keys, b.Dir}, Protected: confine.ProjectPaths(dir), Temp: temp}, nil
+		return &confine.Rules{Writable: []string{dir}, Hidden: []string{keys, b.Dir}, Protected: confine.ProjectPaths(dir), Temp: temp, Network: true}, nil
 	}
 	ended, log := ran(t, b, job.Spec{Dir: dir, Script: "train.py"})
 	if ended.State != job.Succeeded || strings.Contains(log, "ESCAPED") || strings.Contains(log, "SECRET") || strings.Count(log, "kept:") != 6 ||

@@ -225,12 +225,14 @@ func (s *shim) uvOnce(ctx context.Context, held *os.File, output io.Writer, dir 
 	if s.record.Requirements.Python != "" {
 		args = append(args, "--python", s.record.Requirements.Python)
 	}
-	c, err := s.uvCommand(ctx, dir, args)
+	c, way, err := s.uvCommand(ctx, dir, args)
 	if err != nil {
 		return "", err
 	}
+	defer way.Close()
+	s.serve(ctx, way)
 	var said bytes.Buffer
-	c.ExtraFiles = []*os.File{held}
+	c.ExtraFiles = withWay(held, way)
 	c.Stdout = io.MultiWriter(output, &said)
 	c.Stderr = c.Stdout
 	c.Cancel = func() error {
@@ -268,7 +270,7 @@ const holdScript = `"$@" 3<&-; exit $?`
 // uvCommand is uv with the arguments. It runs what packages bring, when it
 // builds them or asks a python, so it is confined like the job, and writes
 // nothing but the environment and its cache.
-func (s *shim) uvCommand(ctx context.Context, dir string, args []string) (*exec.Cmd, error) {
+func (s *shim) uvCommand(ctx context.Context, dir string, args []string) (*exec.Cmd, *confine.Way, error) {
 	env := append(s.uvSettings(), "VIRTUAL_ENV="+dir)
 	for name, value := range s.given.Secrets {
 		if strings.HasPrefix(name, "UV_") { // as the password of an index; the rest is the job's only
@@ -279,26 +281,31 @@ func (s *shim) uvCommand(ctx context.Context, dir string, args []string) (*exec.
 	if s.record.Rules == nil {
 		c := exec.CommandContext(ctx, argv[0], argv[1:]...)
 		c.Dir, c.Env, c.SysProcAttr = string(s.folder), env, &syscall.SysProcAttr{Setsid: true}
-		return c, nil
+		return c, &confine.Way{}, nil
 	}
 	rules := *s.record.Rules
+	rules.GPUs = false
 	rules.Readable = append(slices.Clone(rules.Readable), s.folder.path(requirementsFile))
 	rules.Writable = append(slices.Clone(rules.Writable), dir)
 	if s.ownPythons {
 		pythons := filepath.Join(s.backend().Dir, pythonsDir)
 		if err := os.MkdirAll(pythons, 0o700); err != nil {
-			return nil, fmt.Errorf("make folder for Pythons: %w", err)
+			return nil, nil, fmt.Errorf("make folder for Pythons: %w", err)
 		}
 		rules.Writable, env = append(rules.Writable, pythons), append(env, "UV_PYTHON_INSTALL_DIR="+pythons)
 	}
-	argv, err := s.confined(uvRulesFile, rules, argv)
+	way, err := s.way(&rules)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	if argv, err = s.confined(uvRulesFile, rules, argv); err != nil {
+		way.Close()
+		return nil, nil, err
 	}
 	c := exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", holdScript, "sh"}, argv...)...)
 	c.Dir, c.Env, c.SysProcAttr = "/", confine.Wrapped(env), &syscall.SysProcAttr{Setsid: true}
 	rules.Enter(c.SysProcAttr)
-	return c, nil
+	return c, way, nil
 }
 
 // packages are the lines of uv's words that say what it installs, in order.

@@ -57,6 +57,7 @@ type record struct {
 
 	Rules *confine.Rules `json:"rules,omitempty"` // nil if the job is not confined
 	Cell  []string       `json:"cell,omitempty"`
+	Way   *Way           `json:"way,omitempty"`
 }
 
 // A start is started.json: it identifies the job's first process.

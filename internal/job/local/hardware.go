@@ -248,6 +248,17 @@ func (b Backend) inUse() (used grant, err error) {
 	return used, err
 }
 
+// asksGPU reports whether a job asked for a GPU, by its hardware or by the
+// variable that tells a library which of them to take.
+func asksGPU(n need, spec job.Spec) bool {
+	for _, name := range []string{"CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"} {
+		if spec.Env[name] != "" {
+			return true
+		}
+	}
+	return n.GPUs > 0
+}
+
 // need is what the spec's hardware comes to here. A flavor is all of it; a GPU
 // that the job was told by its environment to use is not kept for it alone.
 func (b Backend) need(m machine, spec job.Spec) (need, error) {

@@ -66,9 +66,16 @@ type Backend struct {
 
 	// Rules are those by which the jobs of a folder are confined, nil for not at
 	// all, and Cell the arguments that run this program as one that confines
-	// itself. With Rules nil no job is confined.
+	// itself. With Rules nil no job is confined. GPUs that they give are for those
+	// jobs that ask for one.
 	Rules func(dir string) (*confine.Rules, error)
 	Cell  []string
+
+	// Way says what a confined job may reach whose Rules leave it no network of
+	// the machine; nil, or a nil answer, for nothing. HubToken is the token for its
+	// Hub, which its shim keeps from it; may be nil.
+	Way      func(spec job.Spec) *Way
+	HubToken func() string
 
 	self string // the job that this process is the shim of
 }

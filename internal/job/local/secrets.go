@@ -63,15 +63,23 @@ func (b Backend) secrets(spec job.Spec) (map[string]string, error) {
 type handover struct {
 	Secrets map[string]string `json:"secrets,omitempty"`
 	Missing string            `json:"missing,omitempty"` // why there are none
+
+	HubToken string `json:"hub_token,omitempty"` // for the job's way out
 }
 
 // handover is what b can give to the shim of a job.
 func (b Backend) handover(spec job.Spec) handover {
+	var h handover
+	if b.HubToken != nil {
+		h.HubToken = b.HubToken()
+	}
 	values, err := b.secrets(spec)
 	if err != nil {
-		return handover{Missing: err.Error()}
+		h.Missing = err.Error()
+		return h
 	}
-	return handover{Secrets: values}
+	h.Secrets = values
+	return h
 }
 
 // receive reads the handover of the process that started this shim.

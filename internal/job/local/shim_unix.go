@@ -35,6 +35,8 @@ type shim struct {
 	began   time.Time // when the job's program was started
 	asleep  bool      // this process was asked to end: it starts nothing more
 
+	network network // the job's way out
+
 	ownPythons  bool   // uv installs Pythons among our state
 	environment string // folder of what the job requires, "" if it requires nothing
 }
@@ -113,7 +115,7 @@ func (s *shim) live(ctx context.Context, room *reserve) error {
 func (s *shim) backend() Backend {
 	return Backend{
 		Dir: filepath.Dir(filepath.Dir(string(s.folder))), Shim: s.record.Shim, self: s.record.ID,
-		Secret: func(string) (string, bool) { return "", false },
+		Secret: func(string) (string, bool) { return "", false }, HubToken: func() string { return s.given.HubToken },
 	}
 }
 
@@ -188,7 +190,14 @@ func (s *shim) execute(ctx context.Context) end {
 		w.Close()
 		return failed(err)
 	}
-	child, release, err := s.stage(w)
+	way, err := s.way(s.record.Rules)
+	if err != nil {
+		w.Close()
+		return failed(err)
+	}
+	defer way.Close()
+	s.serve(ctx, way)
+	child, release, err := s.stage(w, way)
 	w.Close()
 	if err != nil {
 		return failed(err)
@@ -216,7 +225,7 @@ func (s *shim) choose(ctx context.Context) (err error) {
 	if s.record.Rules.Bare, err = confine.Bare(ctx, s.record.Cell...); err != nil {
 		return fmt.Errorf("confine job: %w", err)
 	}
-	return nil
+	return s.chooseNetwork()
 }
 
 // shield returns what puts back what a confined job may not change.
@@ -289,7 +298,7 @@ const stageScript = `read -r go <&3 && exec 3<&- && exec "$@"`
 
 // stage starts the process that will become the job's program and records it.
 // Nothing of the job runs before release.
-func (s *shim) stage(output *os.File) (child *exec.Cmd, release func() error, err error) {
+func (s *shim) stage(output *os.File, way *confine.Way) (child *exec.Cmd, release func() error, err error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, nil, fmt.Errorf("open pipe: %w", err)
@@ -304,7 +313,7 @@ func (s *shim) stage(output *os.File) (child *exec.Cmd, release func() error, er
 	if s.record.Rules != nil { // the shell on the way is not behind walls
 		child.Env = append(confine.Wrapped(child.Env), s.mark())
 	}
-	child.Stdout, child.Stderr, child.ExtraFiles = output, output, []*os.File{r}
+	child.Stdout, child.Stderr, child.ExtraFiles = output, output, withWay(r, way)
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if s.record.Rules != nil {
 		s.record.Rules.Enter(child.SysProcAttr)
@@ -414,6 +423,7 @@ func (s *shim) explain(e end) end {
 	if e.State != job.Failed || e.ExitCode < 0 {
 		return e
 	}
+	e.Reason += s.network.refused()
 	var last string
 	for line, err := range s.folder.log().lines(-lastBytes) {
 		if err != nil {

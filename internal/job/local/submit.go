@@ -136,7 +136,11 @@ func (b Backend) prepare(ctx context.Context, f folder, id string, spec job.Spec
 		if rec.Rules, err = b.Rules(spec.Dir); err != nil {
 			return err
 		}
+		rec.Rules.GPUs = rec.Rules.GPUs && asksGPU(wants, spec)
 		rec.Cell = b.Cell
+		if b.Way != nil {
+			rec.Way = b.Way(spec)
+		}
 	}
 	if err := os.Mkdir(string(f), 0o700); err != nil {
 		return err

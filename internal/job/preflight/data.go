@@ -90,7 +90,7 @@ func (c *check) inspect(ctx context.Context, s *source) {
 	if s.revision != "" && s.revision != "main" {
 		return // the viewer knows the newest alone
 	}
-	of, err := c.Hub.Viewer(s.repo).Info(ctx, "")
+	of, err := c.datasetInfo(ctx, s.repo)
 	if err != nil || of.Partial && len(of.Configs) == 0 || len(of.Failed)+len(of.Pending) > 0 {
 		c.note(CodeUnchecked, "the columns of %s were not checked: the viewer does not have them%s", nameOf(s.repo), because(err))
 		return
@@ -106,6 +106,14 @@ func because(err error) string {
 		return ""
 	}
 	return ": " + brief(err.Error())
+}
+
+// datasetInfo is what the Hub's viewer knows of a data set.
+func (c *check) datasetInfo(ctx context.Context, repo hub.RepoID) (hub.DatasetInfo, error) {
+	if once, ok := c.Hub.(askedHub); ok {
+		return once.DatasetInfo(ctx, repo)
+	}
+	return c.Hub.Viewer(repo).Info(ctx, "")
 }
 
 // reachable says what is wrong with a repository that is read.

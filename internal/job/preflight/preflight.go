@@ -30,6 +30,7 @@ import (
 // Whoever is nil is not asked, and a note says so.
 type Request struct {
 	Spec    job.Spec
+	Others  []job.Spec        // the rest of a sweep, which differ from Spec in Args, Env and Name
 	Offer   job.Offer         // the hardware that it would get
 	Jobs    int               // that would start together, of which Spec is the first; 0 means 1
 	Waivers map[string]string // of warnings, by their code: the reason to go on
@@ -105,12 +106,13 @@ func (l Level) rank() int { return slices.Index([]Level{Error, Warning, Note}, l
 
 // A Finding is one thing that is wrong, or worth knowing.
 type Finding struct {
-	Code   string `json:"code"` // what was checked, one of the Code constants
-	Level  Level  `json:"level"`
-	Text   string `json:"text"` // a sentence
-	Fix    string `json:"fix,omitempty"`
-	Line   int    `json:"line,omitempty"`   // of the script, 0 if it is not about a line
-	Waiver string `json:"waiver,omitempty"` // of a warning: the recorded reason to go on
+	Code     string `json:"code"` // what was checked, one of the Code constants
+	Level    Level  `json:"level"`
+	Text     string `json:"text"` // a sentence
+	Fix      string `json:"fix,omitempty"`
+	Line     int    `json:"line,omitempty"`     // of the script, 0 if it is not about a line
+	Settings string `json:"settings,omitempty"` // jobs of a sweep that it is about, in words; all if empty
+	Waiver   string `json:"waiver,omitempty"`   // of a warning: the recorded reason to go on
 }
 
 // What is checked.
@@ -166,6 +168,9 @@ func (r Report) String() string {
 		if f.Line > 0 {
 			fmt.Fprintf(&b, " (line %d)", f.Line)
 		}
+		if f.Settings != "" {
+			fmt.Fprintf(&b, " (of %s)", f.Settings)
+		}
 		fmt.Fprintf(&b, ": %s\n", f.Text)
 		if f.Fix != "" {
 			fmt.Fprintf(&b, "  fix: %s\n", f.Fix)
@@ -192,21 +197,36 @@ const checkLimit = 2 * time.Minute
 // Check looks at everything at once. What could not be looked at is a note; an
 // error means that the spec is none, or that ctx has ended.
 func Check(ctx context.Context, r Request) (Report, error) {
-	if err := r.Spec.Check(); err != nil {
+	for _, spec := range append([]job.Spec{r.Spec}, r.Others...) {
+		if err := spec.Check(); err != nil {
+			return Report{}, fmt.Errorf("check job: %w", err)
+		}
+	}
+	if err := checkWaivers(r.Waivers); err != nil {
 		return Report{}, fmt.Errorf("check job: %w", err)
 	}
 	limited, cancel := context.WithTimeout(ctx, checkLimit)
 	defer cancel()
+	look := r.one
+	if len(r.Others) > 0 {
+		look = r.sweep
+	}
+	report := look(limited)
+	if err := ctx.Err(); err != nil {
+		return Report{}, fmt.Errorf("check job: %w", err)
+	}
+	report.Findings = settle(report.Findings, r.Waivers)
+	return report, nil
+}
+
+// one looks at one job.
+func (r Request) one(ctx context.Context) Report {
 	c := &check{Request: r}
 	if c.Files == nil {
 		c.Files, c.disk = os.DirFS(r.Spec.Dir), true
 	}
-	c.run(limited)
-	if err := ctx.Err(); err != nil {
-		return Report{}, fmt.Errorf("check job: %w", err)
-	}
-	c.report.Findings = settle(c.report.Findings, r.Waivers)
-	return c.report, nil
+	c.run(ctx)
+	return c.report
 }
 
 // check is one run of the checks.

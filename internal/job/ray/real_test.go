@@ -3,8 +3,10 @@
 package ray_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -166,6 +168,47 @@ func TestRealShared(t *testing.T) {
 	}
 }
 
+// TestRealGauges has a node with two GPUs that are not there, and a program that
+// calls itself nvidia-smi. Of a job that has one is told what that does, of
+// another only the disk.
+func TestRealGauges(t *testing.T) {
+	bin := t.TempDir()
+	smi := "#!/bin/sh\ncase $* in *utilization*) ;; *) exit 2 ;; esac\n" +
+		`echo "0, GPU-aa, NVIDIA A100-SXM4-80GB, 0, 512, 81920"` + "\n" + `echo "1, GPU-bb, NVIDIA A100-SXM4-80GB, 0, 512, 81920"` + "\n"
+	if err := os.WriteFile(filepath.Join(bin, "nvidia-smi"), []byte(smi), 0o755); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	c := startCluster(t, 2, "")
+	c.start("--address=127.0.0.1:"+strconv.Itoa(c.port), "--num-cpus=3", "--num-gpus=2")
+	b := c.backend(t)
+	c.offers(2)
+	spec := shell(t, "echo begun; sleep 300")
+	plain := submit(t, b, spec)
+	spec.GPUs = 1
+	with := submit(t, b, spec)
+	for _, id := range []string{plain.ID, with.ID} {
+		untilLogged(t, b, id, "begun")
+		c.until("it runs", func() bool { s, err := b.Status(t.Context(), id); return err == nil && s.State == job.Running })
+	}
+	want := []job.GPUGauge{{Name: "NVIDIA A100-SXM4-80GB", MemoryMB: 512, MemoryTotalMB: 81920}}
+	c.until("it has noted what its GPU does", func() bool {
+		m, err := b.Gauge(t.Context(), with.ID)
+		return err == nil && slices.Equal(m.GPUs, want) && m.DiskTotal > 0 && m.DiskFree <= m.DiskTotal
+	})
+	if m, err := b.Gauge(t.Context(), plain.ID); err != nil || m.GPUs != nil || m.DiskTotal <= 0 {
+		t.Errorf("the machine of the plain one is %+v, %v", m, err)
+	}
+	for _, id := range []string{plain.ID, with.ID} {
+		if err := b.Cancel(t.Context(), id); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := b.Gauge(t.Context(), with.ID); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("of one that is over: %v", err)
+	}
+}
+
 // TestRealDependencies has Ray make environments; it needs an index of packages.
 func TestRealDependencies(t *testing.T) {
 	c := startCluster(t, 2, "")
@@ -178,9 +221,9 @@ func TestRealDependencies(t *testing.T) {
 	good := submit(t, b, spec)
 	spec.Dependencies = []string{"no-such-package-of-ml-intern==1"}
 	bad := submit(t, b, spec)
-	spec.Dependencies, spec.Python = nil, "2.7"
+	spec.Dependencies, spec.Python = nil, "3.8"
 	old := submit(t, b, spec)
-	want(t, wait(t, b, old.ID), job.Failed, 127, "2.7")
+	want(t, wait(t, b, old.ID), job.Failed, 127, "3.8")
 	want(t, wait(t, b, good.ID), job.Succeeded, 0, "")
 	if log := text(t, b, good.ID); !strings.Contains(log, "imported six iniconfig\n") {
 		t.Errorf("the log is %q", log)

@@ -8,6 +8,7 @@ asked for into a folder among Ray's logs, whose files Ray's API hands out:
     log           its output in lines of ":OFFSET LENGTH=text", with "+" if its line has no end yet
     key.json      the public key for its secrets, for which it waits
     sealed.json   the secrets, sealed for that key; removed when they were read
+    gauge.json    how full its disk was and what its GPUs did, a minute ago at most, while it runs
     output        a link to OUTPUT_DIR
     results.json  the files in it, at the end with their hashes
     end.json      how it ended
@@ -27,12 +28,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 CONFIG = json.loads(json.loads(os.environ["RAY_JOB_CONFIG_JSON_ENV_VAR"])["metadata"]["ml_intern"])
 PLAIN_BYTES = 16 << 20  # of output that Ray's own log gets, for its dashboard
 LATE_BYTES = 256 << 10  # of the output's end that are kept when there is too much
 LATE_EVERY = 10.0  # seconds between looks at output past the bound
+GAUGE_EVERY = 60.0
+GAUGE_LIMIT = 10.0  # seconds that the driver's program may take
+GAUGE_BYTES = 16 << 10  # of what it says
 MOST_FILES = 20000
 CANCEL_GRACE = 1.5  # Ray kills after 3 seconds
 LIMIT_GRACE = 2.0
@@ -215,15 +220,18 @@ def python_fits(want):
         return True  # nobody here can tell
 
 
+OURS = set()  # processes below this one that are not the job's
+
+
 def descendants():
-    """All processes below this one, as far as the system tells; 0 reads as none."""
+    """All processes of the job, as far as the system tells; 0 reads as none."""
     below, parents = [], {}
     for name in os.listdir("/proc") if os.path.isdir("/proc/self") else []:
         if name.isdigit():
             try:
                 with open("/proc/%s/stat" % name, "rb") as f:
                     fields = f.read().rpartition(b")")[2].split()
-                if fields[0] not in (b"Z", b"X"):
+                if fields[0] not in (b"Z", b"X") and int(name) not in OURS:
                     parents.setdefault(int(fields[1]), []).append((int(name), int(fields[21])))
             except OSError:
                 pass
@@ -275,6 +283,62 @@ def proportional(pid, rss):
 
 def size(count):
     return "%.0f MB" % (count / (1 << 20)) if count < 1 << 30 else "%.1f GB" % (count / (1 << 30))
+
+
+class Gauge:
+    """Writes down once a minute how full the disk is and what the job's GPUs do. It never waits."""
+
+    def __init__(self, path, output):
+        self.path, self.output, self.due, self.child = path, output, 0.0, None
+        self.visible = os.environ.get("CUDA_VISIBLE_DEVICES", "") if CONFIG.get("gpus") else ""
+        self.smi = shutil.which("nvidia-smi") if self.visible else None
+
+    def step(self, now):
+        if self.child is None and now >= self.due:
+            self.due = now + GAUGE_EVERY
+            self.look(now)
+        elif self.child is not None and now > self.until:
+            self.end()
+            self.late = True
+
+    def look(self, now):
+        if not self.smi:
+            return self.write("")
+        try:
+            self.answer = tempfile.TemporaryFile()
+            self.child = subprocess.Popen([self.smi, CONFIG["gpu_query"], "--format=csv,noheader,nounits"],
+                                          stdin=subprocess.DEVNULL, stdout=self.answer, stderr=subprocess.DEVNULL)
+            OURS.add(self.child.pid)
+            self.until, self.late = now + GAUGE_LIMIT, False
+        except OSError:
+            self.child, self.smi = None, None
+
+    def reaped(self, pid):
+        """Reads what the driver's program has said, if that is the one that has ended."""
+        if self.child is None or pid != self.child.pid:
+            return
+        OURS.discard(pid)
+        self.child.returncode, self.child = 0, None  # it was collected
+        with self.answer:
+            self.answer.seek(0)
+            text = self.answer.read(GAUGE_BYTES).decode("utf-8", "replace")
+        self.write("" if self.late else text)
+
+    def write(self, gpus):
+        try:
+            disk = os.statvfs(self.output)
+            free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+            write_json(self.path, {"free": free, "total": total, "visible": self.visible, "gpus": gpus})
+        except OSError:
+            pass  # nothing is lost but this look
+
+    def end(self):
+        """Kills the driver's program: not by its own kill, which would collect it."""
+        if self.child is not None:
+            try:
+                os.kill(self.child.pid, signal.SIGKILL)
+            except OSError:
+                pass
 
 
 class Job:
@@ -355,6 +419,7 @@ class Job:
     def start(self, secrets):
         os.makedirs(self.output, exist_ok=True)
         os.symlink(self.output, self.path("output"))
+        self.gauge = Gauge(self.path("gauge.json"), self.output)
         package = os.getcwd()
         if not CONFIG.get("dir"):  # other jobs of the same package have the same folder
             shutil.copytree(package, self.work, symlinks=True)
@@ -411,6 +476,7 @@ class Job:
                 return code
             if pid == 0:
                 return code
+            self.gauge.reaped(pid)
             if pid == first:
                 code = 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
@@ -419,6 +485,7 @@ class Job:
         verdict, kill_at, listed, weighed = None, None, time.monotonic(), 0.0
         limit = CONFIG["memory_mb"] << 20
         while code is None:
+            self.gauge.step(time.monotonic())
             if open_:
                 open_ = self.pump(0.1)
             else:
@@ -444,6 +511,7 @@ class Job:
             if now - listed > 10:
                 listed = now
                 self.list_results(False)
+        self.gauge.end()
         self.clear(child.pid)
         until = time.monotonic() + 2
         while open_ and time.monotonic() < until:

@@ -204,3 +204,45 @@ func TestBlocks(t *testing.T) {
 		t.Errorf("a file that is not there: %v", err)
 	}
 }
+
+// TestGaugeInShim has a driver's program that answers, one that hangs, and none:
+// the shim waits for none of them, and none counts as the job's.
+func TestGaugeInShim(t *testing.T) {
+	dir := t.TempDir()
+	smi := filepath.Join(dir, "nvidia-smi")
+	if err := os.WriteFile(smi, []byte("#!/bin/sh\necho '0, GPU-aa, A100, 0, 1, 2'\n[ ! -e \"$0.hangs\" ] || exec sleep 100\n"), 0o700); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
+	out := inShim(t, `
+dir = sys.stdin.read()
+os.environ.update(PATH=dir + ":" + os.environ["PATH"], CUDA_VISIBLE_DEVICES="0")
+CONFIG.update(gpus=1, gpu_query="--query-gpu=x")
+def look(now, late=False):
+    g = Gauge(dir + "/gauge.json", dir)
+    g.step(now)
+    if g.child:
+        print(descendants())
+    if late:
+        g.step(now + 11)
+    while g.child:
+        g.reaped(os.wait()[0])
+    g.step(now + 1)
+    with open(dir + "/gauge.json") as f:
+        said = json.load(f)
+    print(said["visible"], repr(said["gpus"]), 0 < said["free"] <= said["total"], OURS, g.child)
+look(100.0)
+open(dir + "/nvidia-smi.hangs", "w").close()
+look(100.0, late=True)
+os.remove(dir + "/nvidia-smi")
+os.environ["PATH"] = dir
+look(100.0)`, dir)
+	want := `[]
+0 '0, GPU-aa, A100, 0, 1, 2\n' True set() None
+[]
+0 '' True set() None
+0 '' True set() None
+`
+	if out != want {
+		t.Errorf("it says\n%s, want\n%s", out, want)
+	}
+}

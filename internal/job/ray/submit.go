@@ -34,6 +34,8 @@ type shimConfig struct {
 	LimitS     float64           `json:"limit_s"`
 	Limit      string            `json:"limit"`
 	MemoryMB   int64             `json:"memory_mb"`
+	GPUs       float64           `json:"gpus,omitempty"`      // that it is given
+	GPUQuery   string            `json:"gpu_query,omitempty"` // what nvidia-smi is asked then
 	LogBytes   int64             `json:"log_bytes"`
 	Dir        string            `json:"dir,omitempty"`    // where it runs, if not in a copy of the package
 	Output     string            `json:"output,omitempty"` // OUTPUT_DIR, if it is to be in Dir
@@ -210,6 +212,9 @@ func (b Backend) draft(ctx context.Context, spec job.Spec) (draft, error) {
 		Argv: append(append([]string{}, spec.Command...), spec.Args...), Env: spec.Env,
 		Secrets: spec.Secrets, Python: python(spec, p.script), Checkpoint: spec.Checkpoint,
 		LimitS: spec.TimeLimit.Seconds(), Limit: spec.TimeLimit.String(), MemoryMB: spec.MemoryMB, LogBytes: logBytes,
+	}
+	if d.request.GPUs > 0 {
+		d.config.GPUs, d.config.GPUQuery = d.request.GPUs, job.GPUQuery
 	}
 	if spec.Script != "" {
 		d.config.Script = path.Clean(filepath.ToSlash(spec.Script))

@@ -29,6 +29,7 @@ const (
 	DeviceAssert Cause = "device_assert"
 	Dependencies Cause = "dependencies"
 	Network      Cause = "network"
+	Refused      Cause = "network_refused"
 	FileMissing  Cause = "file_missing"
 	Syntax       Cause = "syntax"
 	Diverged     Cause = "diverged"
@@ -67,6 +68,7 @@ type rule struct {
 
 // rules are tried in order; the first that matches a line is its cause.
 var rules = []rule{
+	{cause: Refused, match: regexp.MustCompile(`^[^\[].*(?:Error|Exception|failed|refused).*the sandbox may not reach ([\w.*-]+:\d+)`), sentence: "the job may not reach $1: jobs of this machine reach the hosts that commands reach"},
 	{cause: GPUMemory, match: regexp.MustCompile(`CUDA out of memory|CUDA error: out of memory|OutOfMemoryError: CUDA|CUBLAS_STATUS_ALLOC_FAILED|HIP out of memory|MPS backend out of memory|RESOURCE_EXHAUSTED: (?:Out of memory|.*OOM)|OOM when allocating tensor`), say: sayGPUMemory},
 	{cause: HostMemory, match: regexp.MustCompile(`\bMemoryError\b|oom[-_]kill|Out of memory: Killed process|annot allocate memory|can't allocate memory|bad_alloc|is killed by signal: Killed|Unable to allocate .+ for an array`), sentence: "the machine's memory was not enough"},
 	{cause: DiskFull, match: regexp.MustCompile(`No space left on device|\[Errno 28\]|Disk quota exceeded|\[Errno 122\]|disk is full|PytorchStreamWriter failed writing`), say: sayDisk},

@@ -172,6 +172,7 @@ var fixes = map[Cause][]string{
 	DeviceAssert: {"check labels and token ids against the model's sizes; run once with CUDA_LAUNCH_BLOCKING=1 to see the place"},
 	Dependencies: {"loosen or pin the versions that the output names"},
 	Network:      {"submit it again: what was downloaded is kept where the job's cache outlives it"},
+	Refused:      {"ask the person for this one host with the tool grant, then submit again", "take what is needed from the Hub or a package index"},
 	FileMissing:  {"check the path as it is where the job runs: local paths are not there on other machines"},
 	Syntax:       {"correct the script"},
 	Signal:       {"ask for more memory if nobody stopped it", "look at the machine's own log"},

@@ -56,6 +56,14 @@ func TestCauses(t *testing.T) {
 		cause  Cause
 		say    string
 	}{
+		"a host that the sandbox refuses": {
+			log:   "[network: the sandbox may not reach a.example:443; ask the person]\n" + frames + "requests.exceptions.ProxyError: HTTPSConnectionPool(host='b.example', port=443): Max retries exceeded with url: /x (Caused by ProxyError('Unable to connect to proxy', OSError('Tunnel connection failed: 403 the sandbox may not reach b.example:443; ask the person')))\n",
+			cause: Refused, say: "the job may not reach b.example:443: jobs of this machine reach the hosts that commands reach",
+		},
+		"another failure after a refusal": {
+			log:   "[network: the sandbox may not reach telemetry.example:443; ask the person]\n" + frames + "ValueError: labels are missing\n",
+			cause: Exception, say: "the script ended with ValueError: labels are missing",
+		},
 		"cuda oom": {
 			log:   frames + "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.15 GiB of which 512.00 MiB is free. Process 1 has 78.64 GiB memory in use.\n",
 			cause: GPUMemory, say: "the GPU's memory was not enough: 2.00 GiB more were asked for and 512.00 MiB were free of 79.15 GiB",

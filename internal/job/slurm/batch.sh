@@ -9,6 +9,8 @@ mli_now() { date +%s.%N; }
 # mli_end CODE HOW WHY...: nothing follows but a next attempt.
 mli_end() {
 	[ "$2" = asked ] || rm -f "$mli_state"/secrets.*
+	[ -z "$mli_gauger" ] || kill -KILL -- "-$mli_gauger" 2>/dev/null
+	rm -f "$mli_state"/gauge*
 	mli_note end "$mli_attempt" "$(mli_now)" "$@"
 	exit "$1"
 }
@@ -28,7 +30,22 @@ mli_reveal() {
 	done <"$mli_state/secrets.${MLI_PAD%%:*}"
 }
 
-mli_umask=$(umask)
+# Writes down once a minute what the GPUs do that Slurm has given the job: only
+# here can that be seen, and a step of Slurm for each look would be too much.
+mli_gauges() {
+	local mli_bounded=''
+	unset MLI_PAD
+	type -P timeout >/dev/null && mli_bounded='timeout 10'
+	while [ -d "$mli_state" ]; do
+		{
+			echo "look $(date +%s) $CUDA_VISIBLE_DEVICES"
+			$mli_bounded nvidia-smi "$mli_query" --format=csv,noheader,nounits | head -n 64 | sed 's/^/gpu /'
+		} | head -c 16384 >"$mli_state/gauge.new" && mv -f "$mli_state/gauge.new" "$mli_state/gauge"
+		sleep 60
+	done
+}
+
+mli_umask=$(umask) mli_gauger=''
 umask 077
 [ -d "$mli_state" ] || { echo "$mli_state is not seen on this node, or was removed: nothing is run" >&2; exit 98; }
 
@@ -81,6 +98,14 @@ mli_run() {
 	echo "$mli_code" >"$mli_state/code.$mli_attempt"
 	exit "$mli_code"
 }
+
+if [ "$mli_gpus" -gt 0 ] && type -P nvidia-smi >/dev/null; then
+	set -m # a process group of its own
+	mli_gauges </dev/null >/dev/null 2>&1 &
+	mli_gauger=$!
+	disown
+	set +m
+fi
 
 exec 3>>"$mli_state/log"
 mli_masked=''

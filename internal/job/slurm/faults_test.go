@@ -45,6 +45,7 @@ func TestFaults(t *testing.T) {
 		{"SentTwice", sentTwice},
 		{"Refused", refused},
 		{"GPUs", gpus},
+		{"Gauges", gauges},
 		{"Array", array},
 		{"ArrayBySSH", arrayBySSH},
 		{"ControllerRestarted", controllerRestarted},

@@ -3,6 +3,7 @@ package slurm
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -32,7 +33,7 @@ const partitionMark = "ml-intern: next"
 func (b *Backend) Offers(ctx context.Context) ([]job.Offer, error) {
 	parts, err := b.partitions(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("ask slurm what it has: %w", err)
+		return nil, fmt.Errorf("list its partitions: %w", err)
 	}
 	offers := make([]job.Offer, len(parts))
 	for i, p := range parts {
@@ -49,7 +50,7 @@ func (b *Backend) partitions(ctx context.Context) ([]partition, error) {
 		out, err := b.run(ctx, "set -e\n"+b.program("scontrol")+" -o show partition\n"+mark+
 			b.program("scontrol")+" -d -o show node\n"+mark+b.program("squeue")+" -h -t PENDING -o %P")
 		if err != nil {
-			return nil, err
+			return nil, b.plainly(err)
 		}
 		answers := strings.SplitN(out, partitionMark+"\n", 3)
 		if len(answers) < 3 {
@@ -58,6 +59,28 @@ func (b *Backend) partitions(ctx context.Context) ([]partition, error) {
 		parts := parsePartitions(answers[0], answers[1], answers[2])
 		return b.priced(parts), nil
 	})
+}
+
+// plainly says in plain words what Slurm's programs say of a cluster that is not
+// there, or not now.
+func (b *Backend) plainly(err error) error {
+	var r *refusal
+	if !errors.As(err, &r) {
+		return err
+	}
+	where := "here"
+	if b.Host != "" {
+		where = "on " + b.Host
+	}
+	switch said := r.complaint; {
+	case r.code == 127:
+		return fmt.Errorf("there is no scontrol %s: Slurm's programs are not installed, or not on the PATH", where)
+	case strings.Contains(said, "configuration source") || strings.Contains(said, "fetch_config") || strings.Contains(said, "slurm.conf"):
+		return fmt.Errorf("Slurm's programs are %s, and no cluster: there is no slurm.conf that names one, and none was found in the network", where)
+	case strings.Contains(said, "contact slurm controller") || strings.Contains(said, "onnection refused") || strings.Contains(said, "connect failure"):
+		return errors.New("the cluster's controller (slurmctld) does not answer; its jobs go on meanwhile")
+	}
+	return err
 }
 
 // priced leaves what jobs may use, with what only the configuration knows.

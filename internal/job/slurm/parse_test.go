@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -59,6 +61,44 @@ func TestRun(t *testing.T) {
 	}
 	if got, err := b.run(t.Context(), "kill -9 $$"); !errors.Is(err, errNoAnswer) {
 		t.Errorf("a shell that is killed says %q, %v", got, err)
+	}
+}
+
+// Where Slurm's programs are and no cluster is, that is said in plain words.
+func TestNoCluster(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]string{
+		"scontrol: fatal: Could not establish a configuration source":                       "Slurm's programs are here, and no cluster",
+		"slurm_load_partitions error: Unable to contact slurm controller (connect failure)": "does not answer",
+		"scontrol: it is late": "scontrol: it is late",
+	} {
+		bin := t.TempDir()
+		for _, name := range []string{"scontrol", "squeue"} {
+			if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\necho '"+said+"' >&2\nexit 1\n"), 0o700); err != nil { //nolint:gosec // a program
+				t.Fatal(err)
+			}
+		}
+		b := &Backend{Dir: t.TempDir(), Bin: bin}
+		if _, err := b.Offers(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", said, err)
+		}
+	}
+	b := &Backend{Dir: t.TempDir(), Bin: t.TempDir()}
+	if _, err := b.Offers(t.Context()); err == nil || !strings.Contains(err.Error(), "not installed") {
+		t.Errorf("without programs: %v", err)
+	}
+}
+
+// What a job has noted of its GPUs counts while it is new, and only for those
+// that the job was given.
+func TestParseGauges(t *testing.T) {
+	t.Parallel()
+	all := parseGauges("1000300\na/gauge:look 1000250 1,GPU-cc\na/gauge:gpu 0, GPU-aa, A100, 5, 1, 2\na/gauge:gpu 1, GPU-bb, A100, [N/A], 3, 4\n" +
+		"a/gauge:gpu 2, GPU-ccdd, A100, 50, [N/A], 6\na/gauge:gpu torn\nb/gauge:look 999000 0\nb/gauge:gpu 0, GPU-aa, A100, 0, 1, 2\n" +
+		"c/gauge:look 1000301\nc/gauge:gpu 0, GPU-aa, A100, 0, 1, 2\nd/gauge:gpu 0, GPU-aa, A100, 0, 1, 2\ngarbage\n")
+	want := []job.GPUGauge{{Name: "A100", Busy: 1, MemoryMB: 3, MemoryTotalMB: 4}, {Name: "A100", Busy: 0.5, MemoryTotalMB: 6}}
+	if len(all) != 1 || !slices.Equal(all["a"], want) {
+		t.Errorf("got %+v", all)
 	}
 }
 

@@ -128,8 +128,8 @@ func (b *Backend) batch(rec job.Record, p plan) string {
 		"mli_id=" + quote(rec.ID) + "\n" +
 		"mli_dir=" + dir + "\n" +
 		"mli_output=" + output + "\n" +
-		fmt.Sprintf("mli_retries=%d mli_cpus=%d\n", spec.Retries, max(spec.CPUs, 1)) +
-		"mli_python=" + quote(b.python()) + "\n" +
+		fmt.Sprintf("mli_retries=%d mli_cpus=%d mli_gpus=%d\n", spec.Retries, max(spec.CPUs, 1), p.gpus) +
+		"mli_python=" + quote(b.python()) + " mli_query=" + quote(job.GPUQuery) + "\n" +
 		"mli_secrets=" + quote(strings.Join(slices.Sorted(maps.Keys(p.secrets)), " ")) + "\n" +
 		"mli_setup() {\n:\n" + b.Setup + "\n}\n" +
 		"mli_environ() {\n:\n" + environ(spec) + "}\n" +

@@ -23,6 +23,7 @@
 //	history    a line for the start and the end of each attempt: a job that
 //	           lost its node may run again
 //	output/    by ssh: its results
+//	gauge      what its GPUs did a minute ago at most, while it runs
 //	code.N and masked.N, for a moment, what two of its processes tell it
 //
 // The folder of an array is there too, with a batch.sh that leads each task to
@@ -55,6 +56,7 @@ const (
 	scriptDir    = "script"
 	workDir      = "work"
 	outputDir    = "output"
+	gaugeFile    = "gauge"
 )
 
 const defaultTimeLimit = time.Hour
@@ -94,6 +96,7 @@ type Backend struct {
 	live   live
 	doubts doubts
 	disks  sync.Map // folder to *cached[job.Gauge]
+	gauges cached[map[string][]job.GPUGauge]
 }
 
 var (

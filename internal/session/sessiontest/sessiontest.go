@@ -409,7 +409,7 @@ func everyKind() []session.Event {
 		}, Full: odd, Seconds: 0.1}},
 		{Result: &session.Result{CallID: "2", Output: tool.Output{Text: strings.Repeat("5 MB of text… ", 5<<20/16)}}},
 		{Checkpointed: &session.Checkpointed{
-			When: session.AfterTurn, ID: odd, Files: 1, Bytes: 1 << 40, Large: 2, Unheld: 3, LeftOut: map[string]int{odd: 4}, Seconds: 0.1,
+			When: session.AfterTurn, ID: odd, Target: odd, Files: 1, Bytes: 1 << 40, Large: 2, Unheld: 3, LeftOut: map[string]int{odd: 4}, Seconds: 0.1,
 		}},
 		{Cleared: &session.Cleared{Results: []session.ClearedResult{{CallID: odd, Text: odd}}}},
 		{Compact: &session.Compact{

@@ -5,9 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -49,6 +51,39 @@ func steps() []string {
 			updated INTEGER NOT NULL, -- nanoseconds since 1970
 			summary TEXT NOT NULL     -- JSON, kept by session.Summary.Add
 		) WITHOUT ROWID;`,
+		`CREATE TABLE texts ( -- what sessions are found by; see session.Event.Findable
+			id      INTEGER PRIMARY KEY,
+			session TEXT NOT NULL,
+			owner   TEXT NOT NULL, -- the session, or the one that it works for
+			kind    TEXT NOT NULL,
+			text    TEXT NOT NULL
+		);
+		CREATE INDEX texts_session ON texts (session);
+		CREATE INDEX texts_artifact ON texts (owner) WHERE kind = 'artifact';
+		CREATE VIRTUAL TABLE words USING fts5 (text, content = 'texts', content_rowid = 'id', tokenize = 'trigram');
+		CREATE TRIGGER texts_added AFTER INSERT ON texts BEGIN
+			INSERT INTO words (rowid, text) VALUES (new.id, new.text);
+		END;
+		CREATE TRIGGER texts_removed AFTER DELETE ON texts BEGIN
+			INSERT INTO words (words, rowid, text) VALUES ('delete', old.id, old.text);
+		END;
+		CREATE INDEX sessions_latest ON sessions (updated DESC, id DESC) WHERE json_extract(summary, '$.parent') IS NULL;
+		INSERT INTO texts (session, owner, kind, text)
+			SELECT session, session, 'prompt', substr(json_extract(json, '$.prompt.text'), 1, 32768) FROM events
+			WHERE json GLOB '{"seq":*,"time":"*","prompt":{*' AND json_valid(json);
+		INSERT INTO texts (session, owner, kind, text)
+			SELECT session, session, 'answer', substr(t, 1, 32768) FROM (
+				SELECT session, (SELECT group_concat(json_extract(value, '$.text'), '') FROM json_each(events.json, '$.reply.message.parts')) AS t FROM events
+				WHERE json GLOB '{"seq":*,"time":"*","reply":{*' AND json_valid(json) AND instr(json, '"call":{') = 0)
+			WHERE t <> '';
+		INSERT INTO texts (session, owner, kind, text)
+			SELECT session, session, 'artifact', a FROM (
+				SELECT session, (SELECT group_concat(coalesce(json_extract(value, '$.url'), '') || char(10) || coalesce(json_extract(value, '$.path'), ''), char(10))
+					FROM json_each(events.json, '$.result.artifacts')) AS a FROM events
+				WHERE json GLOB '{"seq":*,"time":"*","result":{*' AND json_valid(json) AND instr(json, '"artifacts":[') > 0)
+			WHERE a <> '';
+		UPDATE texts SET owner = (SELECT json_extract(summary, '$.parent') FROM sessions WHERE id = session)
+			WHERE session IN (SELECT id FROM sessions WHERE json_extract(summary, '$.parent') IS NOT NULL);`,
 	}
 }
 
@@ -127,8 +162,17 @@ func advise(path string, err error) error {
 		return fmt.Errorf("%w; nothing was changed: move it away, or set ML_INTERN_HOME to another folder", err)
 	}
 	e, ok := errors.AsType[*sqlite.Error](err)
-	if !ok {
+	switch {
+	case ok:
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w; change the permissions, or set ML_INTERN_HOME to a folder that can be written", err)
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("%w; make room, or set ML_INTERN_HOME to a folder on another disk", err)
+	default:
 		return err
+	}
+	if e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE { // the file beside the log cannot grow
+		return fmt.Errorf("the disk of %s is full: %w; make room: all that was saved before is there", path, err)
 	}
 	switch e.Code() & 0xff { // the rest of the code is detail
 	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
@@ -137,6 +181,8 @@ func advise(path string, err error) error {
 		return fmt.Errorf("another process has kept %s locked for %s: %w", path, patience, err)
 	case sqlite3.SQLITE_FULL:
 		return fmt.Errorf("the disk of %s is full: %w; nothing of this was saved, all that was saved before is there", path, err)
+	case sqlite3.SQLITE_IOERR:
+		return fmt.Errorf("the disk of %s fails: %w; nothing of this was saved", path, err)
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
 		return fmt.Errorf("%s or its folder cannot be written: %w; change the permissions, or set ML_INTERN_HOME to another folder", path, err)
 	}

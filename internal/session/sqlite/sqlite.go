@@ -49,10 +49,10 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	}
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make folder for sessions: %w", err)
+		return nil, fmt.Errorf("make folder for sessions: %w", advise(path, err))
 	}
 	if err := createPrivate(path); err != nil {
-		return nil, fmt.Errorf("open sessions: %w", err)
+		return nil, fmt.Errorf("open sessions: %w", advise(path, err))
 	}
 	db, err := sql.Open("sqlite", dsn(path))
 	if err != nil {

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -163,6 +164,10 @@ func (w writer) commit(ctx context.Context, queue []*batch) {
 	}
 }
 
+// addText is not prepared: it would read the index of words, which a store that
+// is only read can do without.
+const addText = "INSERT INTO texts (session, owner, kind, text) VALUES (?, ?, ?, ?)"
+
 // append writes the events, or fails with ErrConflict before it writes any.
 func (w writer) append(ctx context.Context, b *batch) error {
 	summary, err := w.load(ctx, b.id)
@@ -179,6 +184,11 @@ func (w writer) append(ctx context.Context, b *batch) error {
 			return err
 		}
 		summary.Add(ev)
+		if kind, text := ev.Findable(); text != "" {
+			if _, err := w.conn.ExecContext(ctx, addText, b.id, cmp.Or(summary.Parent, b.id), kind, text); err != nil {
+				return err
+			}
+		}
 	}
 	text, err := json.Marshal(summary)
 	if err != nil {
@@ -213,7 +223,11 @@ func (w writer) delete(ctx context.Context, id string) error {
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, session.ErrNotFound)
 		}
-		_, err = w.conn.ExecContext(ctx, "DELETE FROM events WHERE session = ?", id)
-		return err
+		for _, table := range []string{"events", "texts"} {
+			if _, err = w.conn.ExecContext(ctx, "DELETE FROM "+table+" WHERE session = ?", id); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }

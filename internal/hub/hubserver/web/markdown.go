@@ -21,7 +21,8 @@ import (
 // from outside, and some texts take a parser of Markdown very long.
 const maxNest = 24
 
-// A Markdown renders text of one place in a repository.
+// A Markdown renders text of one place in a repository. The zero Markdown
+// renders text of nowhere: relative links and pictures are their words.
 type Markdown struct {
 	Repo   string // /me/x
 	Rev    string
@@ -199,7 +200,7 @@ func outside(to string) string {
 // it names none.
 func (m Markdown) inside(to, action string) string {
 	u, err := url.Parse(strings.TrimSpace(to))
-	if err != nil || u.Scheme != "" || u.Host != "" || u.Opaque != "" || u.Path == "" {
+	if err != nil || m.Repo == "" || u.Scheme != "" || u.Host != "" || u.Opaque != "" || u.Path == "" {
 		return ""
 	}
 	name := strings.TrimPrefix(path.Clean("/"+path.Join(m.Folder, u.Path)), "/")

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"ml-intern/internal/llm"
+	"ml-intern/internal/llm/llmtest"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// What the model reads first may have so many tokens, by our own estimate.
+const (
+	maxPromptTokens = 3000 // of the system prompt
+	maxFirstTokens  = 6000 // with all tools that a session has without an account
+)
+
+// A firstRequest is what a provider got first, whatever its wire.
+type firstRequest struct {
+	system string
+	tools  []llm.ToolSpec
+}
+
+// ask runs the program once and returns the first request.
+func ask(t *testing.T, home, dir string, args, env []string) firstRequest {
+	t.Helper()
+	s := llmtest.NewServer(llmtest.Turn{Text: "done"}, llmtest.Turn{Text: "done"})
+	defer s.Close()
+	cmd := exec.CommandContext(t.Context(), program(t), append(args, "--cwd", dir)...)
+	cmd.Env = append([]string{
+		"ML_INTERN_HOME=" + home, "HOME=" + home, "PATH=" + os.Getenv("PATH"), "OPENAI_BASE_URL=" + s.URL, "OPENAI_API_KEY=k",
+		"ANTHROPIC_BASE_URL=" + s.URL, "ANTHROPIC_API_KEY=k", "HF_ROUTER_BASE_URL=" + s.URL, "HF_ENDPOINT=" + s.URL,
+	}, env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", args, err, out)
+	}
+	return readRequest(t, s.Seen()[0].Body)
+}
+
+func readRequest(t *testing.T, body []byte) (r firstRequest) {
+	t.Helper()
+	var req struct {
+		System   []struct{ Text string }
+		Messages []struct {
+			Role    string
+			Content json.RawMessage
+		}
+		Tools []struct {
+			Name, Description string
+			Schema            json.RawMessage `json:"input_schema"`
+			Function          struct {
+				Name, Description string
+				Parameters        json.RawMessage
+			}
+		}
+	}
+	if err := json.Unmarshal(body, &req); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range req.System {
+		r.system += part.Text
+	}
+	if r.system == "" && req.Messages[0].Role == "system" {
+		if json.Unmarshal(req.Messages[0].Content, &r.system) != nil { // in parts
+			var parts []struct{ Text string }
+			if err := json.Unmarshal(req.Messages[0].Content, &parts); err != nil {
+				t.Fatal(err)
+			}
+			r.system = parts[0].Text
+		}
+	}
+	for _, tool := range req.Tools {
+		spec := llm.ToolSpec{Name: tool.Name, Description: tool.Description, Schema: tool.Schema}
+		if f := tool.Function; f.Name != "" {
+			spec = llm.ToolSpec{Name: f.Name, Description: f.Description, Schema: f.Parameters}
+		}
+		r.tools = append(r.tools, spec)
+	}
+	return r
+}
+
+// tokens are those of the system prompt, and of all.
+func (r firstRequest) tokens() (prompt, all int) {
+	prompt = llm.EstimateTokens(r.system)
+	all = prompt
+	for _, s := range r.tools {
+		all += llm.EstimateTokens(s.Name) + llm.EstimateTokens(s.Description) + llm.EstimateTokens(string(s.Schema)) + 16
+	}
+	return prompt, all
+}
+
+// The system prompt is the same in every mode and for every family of models, so
+// that a session which goes on in another way repeats the same beginning.
+func TestSystemPrompt(t *testing.T) {
+	t.Parallel()
+	home, dir := t.TempDir(), t.TempDir()
+	golden := filepath.Join("testdata", "prompt", "system.golden")
+	want, _ := os.ReadFile(golden)
+	tools := ""
+	for _, model := range []string{"openai/gpt-x", "anthropic/claude-x", "hf/Qwen/Qwen3-8B", "deepseek-ai/DeepSeek-V3"} {
+		for _, mode := range []string{"plan", "ask", "strict", "auto"} {
+			r := ask(t, home, dir, []string{"--model", model, "--approve", mode, "go on, please"}, []string{"HF_TOKEN=hf_" + strings.Repeat("x", 34)})
+			got := strings.ReplaceAll(r.system, dir, "DIR")
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				want = []byte(got)
+			}
+			if got != string(want) {
+				t.Fatalf("%s, %s: the system prompt is not that of %s (-update writes it):\n%s", model, mode, golden, got)
+			}
+			names := ""
+			for _, s := range r.tools {
+				names += s.Name + " "
+			}
+			if tools == "" {
+				tools = names
+			}
+			if names != tools {
+				t.Errorf("%s, %s: tools %s", model, mode, names)
+			}
+		}
+	}
+	for _, must := range []string{"<username>/ml-intern-<8-char-id>", "sees no path of this machine", "run it small"} {
+		if !strings.Contains(string(want), must) {
+			t.Errorf("the system prompt lacks %q", must)
+		}
+	}
+}
+
+// What every request begins with is short.
+func TestPromptIsShort(t *testing.T) {
+	t.Parallel()
+	for name, env := range map[string][]string{"without an account": nil, "with one": {"HF_TOKEN=hf_" + strings.Repeat("x", 34)}} {
+		dir := t.TempDir()
+		r := ask(t, t.TempDir(), dir, []string{"--model", "openai/gpt-x", "go on, please"}, env)
+		r.system = strings.ReplaceAll(r.system, dir, "/home/me/project")
+		prompt, all := r.tokens()
+		t.Logf("%s: %d tokens, with %d tools %d", name, prompt, len(r.tools), all)
+		if prompt > maxPromptTokens || all > maxFirstTokens {
+			t.Errorf("%s: %d tokens, with tools %d: at most %d and %d", name, prompt, all, maxPromptTokens, maxFirstTokens)
+		}
+	}
+}
+
+// A session with instructions begins the same when it goes on.
+func TestPromptStaysInASession(t *testing.T) {
+	t.Parallel()
+	home, dir := t.TempDir(), t.TempDir()
+	file := filepath.Join(dir, "AGENTS.md")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("first rule")
+	model := []string{"--model", "openai/gpt-x"}
+	before := ask(t, home, dir, append(model, "go on, please"), nil)
+	again := ask(t, home, dir, append(model, "another session, please"), nil)
+	write("second rule")
+	after := ask(t, home, dir, append(model, "--continue", "--approve", "plan", "go on, please"), nil)
+	if before.system != after.system || before.system != again.system || !strings.Contains(before.system, "first rule") {
+		t.Errorf("the beginning has changed:\n%s\n%s\n%s", before.system, again.system, after.system)
+	}
+}

@@ -1,0 +1,155 @@
+package local_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"ml-intern/internal/confine"
+	"ml-intern/internal/job"
+	"ml-intern/internal/job/local"
+)
+
+// confinedBackend runs confined jobs that reach what the way says.
+func confinedBackend(t *testing.T, way *local.Way) (local.Backend, string) {
+	t.Helper()
+	dir, temp := t.TempDir(), t.TempDir()
+	b := newBackend(t)
+	b.Cell = []string{"env", noRaceWait, self(), confine.ConfinedCommand}
+	b.Rules = func(dir string) (*confine.Rules, error) {
+		return &confine.Rules{Writable: []string{dir}, Hidden: []string{b.Dir}, Temp: temp}, nil
+	}
+	b.Way = func(job.Spec) *local.Way { return way }
+	b.HubToken = func() string { return "hf_reading" }
+	return b, dir
+}
+
+// A seen server remembers who asked it for what.
+type seen struct {
+	*httptest.Server
+	mu  sync.Mutex
+	all []string
+}
+
+func watched(t *testing.T) *seen {
+	t.Helper()
+	s := &seen{}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		s.all = append(s.all, r.Method+" "+r.URL.Path+" "+r.Header.Get("Authorization"))
+		s.mu.Unlock()
+		fmt.Fprint(w, `{"answer": "here"}`)
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func (s *seen) port() string { return s.URL[strings.LastIndex(s.URL, ":")+1:] }
+
+func (s *seen) asked() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.all, "\n")
+}
+
+const askAround = `
+import json, os, socket, sys, threading, urllib.request
+def ask(url, data=None):
+    try: return urllib.request.urlopen(urllib.request.Request(url, data=data), timeout=20).read().decode()
+    except Exception as e: return "refused: %s" % e
+def connect(port):
+    try: socket.create_connection(("127.0.0.1", int(port)), timeout=5); return "ESCAPED"
+    except OSError as e: return "kept: %s" % e
+`
+
+// A job reaches what its way says and nothing else: the Hub with a token that it
+// does not see, a bridge, its own loopback. What it was refused is in its log and
+// in why it failed.
+func TestJobNetwork(t *testing.T) {
+	t.Parallel()
+	hub, bridged, other := watched(t), watched(t), watched(t)
+	var port int
+	fmt.Sscan(bridged.port(), &port)
+	b, dir := confinedBackend(t, &local.Way{Hub: hub.URL, Bridges: []int{port}, Allow: []string{"pypi.org"}})
+	script := askAround + `
+print("hub:", ask(os.environ["HF_ENDPOINT"] + "/api/models/me/private"))
+print("writes:", ask(os.environ["HF_ENDPOINT"] + "/api/repos/create", b"{}"))
+print("bridge:", ask("http://127.0.0.1:` + bridged.port() + `/through"))
+print("other:", connect(` + other.port() + `), ask("http://127.0.0.1:` + other.port() + `/direct"))
+print("host:", ask("https://elsewhere.example/x"))
+print("address:", ask("http://93.184.216.34/x"))
+s = socket.create_server(("127.0.0.1", 0)) # as the processes of a training do
+threading.Thread(target=lambda: s.accept()[0].sendall(b"rank 0"), daemon=True).start()
+print("own:", socket.create_connection(s.getsockname()).recv(10).decode())
+try: socket.getaddrinfo("pypi.org", 443); print("ESCAPED by name")
+except OSError: pass
+print("token:", [v for v in os.environ.values() if "hf_" + "reading" in v])
+sys.exit(3)
+`
+	if err := os.WriteFile(filepath.Join(dir, "train.py"), []byte(script), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ended, text := ran(t, b, job.Spec{Dir: dir, Script: "train.py"})
+	for _, want := range []string{
+		`hub: {"answer": "here"}`, "writes: refused: ", `bridge: {"answer": "here"}`, "other: kept: ", "host: refused: ", "address: refused: ", "own: rank 0", "token: []",
+		"[network: the sandbox may not reach elsewhere.example:443",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing", want)
+		}
+	}
+	if ended.State != job.Failed || ended.ExitCode != 3 || strings.Contains(text, "ESCAPED") || !strings.Contains(ended.Reason, "of the network: ") {
+		t.Errorf("%s: %s\n%s", ended.State, ended.Reason, text)
+	}
+	if got := hub.asked(); got != "GET /api/models/me/private Bearer hf_reading" {
+		t.Errorf("the Hub was asked %q", got)
+	}
+	if got := bridged.asked(); got != "GET /through " || other.asked() != "" {
+		t.Errorf("the bridge was asked %q, the other one %q", got, other.asked())
+	}
+	kept, err := exec.Command("grep", "-r", "hf_reading", b.Dir).Output()
+	if len(kept) > 0 {
+		t.Errorf("the token is on disk: %s, %v", kept, err)
+	}
+}
+
+// A job that reaches nothing has its own loopback and no more.
+func TestJobWithoutNetwork(t *testing.T) {
+	t.Parallel()
+	other := watched(t)
+	b, dir := confinedBackend(t, nil)
+	if err := os.WriteFile(filepath.Join(dir, "train.py"), []byte(askAround+`
+print(connect(`+other.port()+`), [n for n in os.environ if "PROXY" in n.upper()])
+`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ended, text := ran(t, b, job.Spec{Dir: dir, Script: "train.py"})
+	if ended.State != job.Succeeded || !strings.Contains(text, "kept: ") || !strings.Contains(text, "[]") || other.asked() != "" {
+		t.Errorf("%s: %s\n%s", ended.State, ended.Reason, text)
+	}
+}
+
+// Where the kernel gives no namespaces a job is refused, or has the network and
+// says so, as its person has it.
+func TestJobNetworkBare(t *testing.T) {
+	t.Parallel()
+	without := []string{"unshare", "--user", "--map-root-user", "sh", "-c", `echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"`, "sh"}
+	if err := exec.Command(without[0], append(without[1:], "true")...).Run(); err != nil {
+		t.Skipf("no way here to take namespaces away: %v", err)
+	}
+	for _, must := range []bool{false, true} {
+		b, dir := confinedBackend(t, &local.Way{Must: must})
+		b.Shim = append(without, b.Shim...)
+		ended, text := ran(t, b, job.Spec{Dir: dir, Command: []string{"echo", "it ran"}})
+		if must && (ended.State != job.Failed || !strings.Contains(ended.Reason, "network.jobs: all")) ||
+			!must && (ended.State != job.Succeeded || !strings.Contains(text, "all of the machine's network") || !strings.Contains(text, "it ran")) {
+			t.Errorf("must be kept %v: %s: %s\n%s", must, ended.State, ended.Reason, text)
+		}
+	}
+}
