@@ -60,7 +60,7 @@ func served(t *testing.T, home, dir string, args ...string) *sdk.ClientSession {
 	return session
 }
 
-func ask(t *testing.T, s *sdk.ClientSession, name string, args map[string]any) (text string, isError bool) {
+func callTool(t *testing.T, s *sdk.ClientSession, name string, args map[string]any) (text string, isError bool) {
 	t.Helper()
 	r, err := s.CallTool(t.Context(), &sdk.CallToolParams{Name: name, Arguments: args})
 	if err != nil {
@@ -110,19 +110,19 @@ func TestMCPServer(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 { // side by side
 		wg.Go(func() {
-			if text, bad := ask(t, s, "inspect_dataset", map[string]any{"path": "data.csv"}); bad || !strings.Contains(text, "label") {
+			if text, bad := callTool(t, s, "inspect_dataset", map[string]any{"path": "data.csv"}); bad || !strings.Contains(text, "label") {
 				t.Errorf("%.300s", text)
 			}
 		})
 	}
 	wg.Wait()
-	if text, bad := ask(t, s, "job_check", map[string]any{"name": "x", "script": "train.py"}); bad || !strings.Contains(text, "Nothing was started") {
+	if text, bad := callTool(t, s, "job_check", map[string]any{"name": "x", "script": "train.py"}); bad || !strings.Contains(text, "Nothing was started") {
 		t.Errorf("%.500s", text)
 	}
-	if text, bad := ask(t, s, "job_submit", map[string]any{"name": "x", "scripts": "train.py"}); !bad || !strings.Contains(text, `"scripts" is not an argument`) {
+	if text, bad := callTool(t, s, "job_submit", map[string]any{"name": "x", "scripts": "train.py"}); !bad || !strings.Contains(text, `"scripts" is not an argument`) {
 		t.Errorf("%.500s", text)
 	}
-	submitted, bad := ask(t, s, "job_submit", map[string]any{"name": "x", "script": "train.py"})
+	submitted, bad := callTool(t, s, "job_submit", map[string]any{"name": "x", "script": "train.py"})
 	var job struct {
 		ID string `json:"job"`
 	}
@@ -130,7 +130,7 @@ func TestMCPServer(t *testing.T) {
 		t.Fatalf("%.500s", submitted)
 	}
 	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
-		if text, _ := ask(t, s, "job_logs", map[string]any{"job": job.ID}); strings.Contains(text, "trained") {
+		if text, _ := callTool(t, s, "job_logs", map[string]any{"job": job.ID}); strings.Contains(text, "trained") {
 			break
 		} else if time.Now().After(deadline) {
 			t.Fatalf("%.500s", text)
@@ -154,14 +154,14 @@ func TestMCPServerAsksNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := served(t, home, dir, "--approve", "ask")
-	if text, bad := ask(t, s, "job_submit", map[string]any{"name": "x", "script": "t.py"}); !bad || !strings.Contains(text, "a person would have to allow it, and nobody can be asked here") {
+	if text, bad := callTool(t, s, "job_submit", map[string]any{"name": "x", "script": "t.py"}); !bad || !strings.Contains(text, "a person would have to allow it, and nobody can be asked here") {
 		t.Errorf("%.500s", text)
 	}
-	if text, bad := ask(t, s, "hub_search", map[string]any{"query": "x"}); bad {
+	if text, bad := callTool(t, s, "hub_search", map[string]any{"query": "x"}); bad {
 		t.Errorf("%.500s", text)
 	}
 	plan := served(t, home, dir, "--approve", "plan")
-	if text, bad := ask(t, plan, "job_submit", map[string]any{"name": "x", "script": "t.py"}); !bad || !strings.Contains(text, "in plan mode only reading is allowed") {
+	if text, bad := callTool(t, plan, "job_submit", map[string]any{"name": "x", "script": "t.py"}); !bad || !strings.Contains(text, "in plan mode only reading is allowed") {
 		t.Errorf("%.500s", text)
 	}
 }
@@ -178,7 +178,7 @@ func TestMCPServerStops(t *testing.T) {
 	if err == nil {
 		t.Skip("it was answered in time")
 	}
-	if text, bad := ask(t, s, "hub_search", map[string]any{"query": "x"}); bad || time.Since(start) > 20*time.Second {
+	if text, bad := callTool(t, s, "hub_search", map[string]any{"query": "x"}); bad || time.Since(start) > 20*time.Second {
 		t.Errorf("after %v: %.300s", time.Since(start), text)
 	}
 }
