@@ -5,6 +5,8 @@ import (
 	"io"
 	"math"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -63,7 +65,8 @@ type flags struct {
 	config.Config
 	cli.RunOptions
 
-	silent bool // what of the configuration is ignored is not said
+	forms  []string // of output that the command has; nil for all
+	silent bool     // what of the configuration is ignored is not said
 }
 
 func (f *flags) add(fs *pflag.FlagSet) {
@@ -102,6 +105,12 @@ func (f *flags) config(cmd *cobra.Command) (*config.Config, error) {
 		}
 	}
 	f.over(cfg, cmd.Flags())
+	if cmd.Flags().Changed("output") && f.forms != nil && !slices.Contains(f.forms, f.Output) && cmd.Name() != "show" { // which has the events
+		return nil, fmt.Errorf("%w: there is no output format %q here%s; the formats are %s", app.ErrUsage, f.Output, config.DidYouMean(config.Nearest(f.Output, f.forms)), strings.Join(f.forms, ", "))
+	}
+	if err := cfg.CheckWords(); err != nil {
+		return nil, fmt.Errorf("%w: %w", app.ErrUsage, err)
+	}
 	if math.IsNaN(cfg.MaxCost) || math.IsInf(cfg.MaxCost, 0) {
 		return nil, fmt.Errorf("%w: --max-cost must be a number of US dollars; 0 is no cap", app.ErrUsage)
 	}
@@ -171,7 +180,11 @@ func runPrompt(cmd *cobra.Command, f *flags, args []string, std cli.Streams) err
 	case len(args) == 0 && !going:
 		return fmt.Errorf("%w: run needs a prompt", app.ErrUsage)
 	case len(args) > 1:
-		return fmt.Errorf("%w: the prompt must be one argument: put it in quotes", app.ErrUsage)
+		hint := ""
+		if cmd.Name() != "run" && !strings.ContainsAny(args[0], " \n\t") {
+			hint = nearestCommand(cmd, args[0])
+		}
+		return fmt.Errorf("%w: the prompt must be one argument: put it in quotes%s", app.ErrUsage, hint)
 	case opts.Fork && !going:
 		return fmt.Errorf("%w: --fork goes with --resume ID or --continue", app.ErrUsage)
 	case len(args) == 1:
@@ -230,18 +243,39 @@ func readPrompt(cmd *cobra.Command, arg string, stdin io.Reader) (string, error)
 	return arg, nil
 }
 
-// flagError names the nearest flag to one that does not exist.
+// nearestCommand names the command that may be meant, "" if none is near.
+func nearestCommand(cmd *cobra.Command, word string) string {
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(append(names, c.Name()), c.Aliases...)
+		}
+	}
+	return config.DidYouMean(config.Nearest(word, names))
+}
+
+// wrongValue is what the flags' package says of a value of another type.
+var wrongValue = regexp.MustCompile(`(?s)^invalid argument "(.*)" for "(?:-., )?(--[a-z-]+)" flag: .*$`)
+
+// flagError says what is wrong with a flag, and names the nearest one to one that
+// does not exist.
 func flagError(cmd *cobra.Command, err error) error {
 	text := err.Error()
 	if name, ok := strings.CutPrefix(text, "unknown flag: --"); ok {
-		best, distance := "", 3
-		cmd.Flags().VisitAll(func(f *pflag.Flag) {
-			if d := config.EditDistance(name, f.Name); d < distance {
-				best, distance = f.Name, d
-			}
-		})
-		if best != "" {
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		if best := config.Nearest(name, names); best != "" {
 			text += "; did you mean --" + best + "?"
+		}
+	}
+	if m := wrongValue.FindStringSubmatch(text); m != nil {
+		f := cmd.Flags().Lookup(m[2][2:])
+		takes := map[string]string{
+			"int": "a whole number", "int64": "a whole number", "float64": "a number", "bool": "true or false",
+			"duration": "a duration such as 90m or 2h30m", "stringSlice": "words with commas between them",
+		}
+		if f != nil && takes[f.Value.Type()] != "" {
+			text = fmt.Sprintf("%s takes %s, not %q", m[2], takes[f.Value.Type()], m[1])
 		}
 	}
 	return fmt.Errorf("%w: %s", app.ErrUsage, text)

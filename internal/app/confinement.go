@@ -89,6 +89,7 @@ func confinement(cfg *config.Config, dir string) (confine.Rules, error) {
 		Hidden:    append(hidden(cfg), cfg.Paths.Data, cfg.Paths.Cache),
 		Protected: slices.Concat(confine.ProjectPaths(dir), confine.ProjectPaths(home), startFolders(home)),
 		Readable:  slices.Concat(shown(cfg), programs(cfg), cachesOf(cfg).Sources()),
+		Trees:     []string{dir},
 		Temp:      temp,
 		Aside:     filepath.Join(cfg.Paths.State, "aside"),
 		Limits:    confine.Reasonable(),

@@ -7,6 +7,9 @@ import "ml-intern/internal/secret"
 // the Hubs, and those of logins at MCP servers.
 func (a *App) secrets() []string {
 	all := append(a.cfg.Secrets(), accountSecrets(a.cfg, publicHub, a.hubChoice())...)
+	if key, err := hubKey(a.cfg); err == nil { // else the Hub does not start either
+		all = append(all, key)
+	}
 	return append(all, mcpLogins(a.cfg).Secrets()...)
 }
 

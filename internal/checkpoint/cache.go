@@ -38,15 +38,16 @@ func (c *cached) is(key uint64, st stat) bool {
 // A cache is what the last walk found, and which trees it had. It vouches that
 // all of it is in the store: who removes from there removes the cache, too.
 //
-//	file  magic 8, packs' names hashed 32, files 8, trees 8, then records and trees, CRC-32 4
+//	file  magic 8, packs' names hashed 32, files 8, trees 8, then records, trees and listings, CRC-32 4
 type cache struct {
-	files []cached
-	trees []Hash // sorted
-	slots []uint32
+	files    []cached
+	trees    []Hash             // sorted
+	listings map[uint64]listing // by the key of their paths
+	slots    []uint32
 }
 
 const (
-	cacheMagic  = "mlicach1"
+	cacheMagic  = "mlicach2"
 	cacheHeader = 8 + sha256.Size + 8 + 8
 	cacheRecord = 5*8 + sha256.Size
 )
@@ -64,7 +65,7 @@ func loadCache(path string, packs []string) *cache {
 	}
 	body, sum := data[:len(data)-4], binary.LittleEndian.Uint32(data[len(data)-4:])
 	files, trees := binary.LittleEndian.Uint64(data[40:]), binary.LittleEndian.Uint64(data[48:])
-	if most := uint64(len(data)); files > most || trees > most || files*cacheRecord+trees*sha256.Size != uint64(len(body)-cacheHeader) {
+	if most := uint64(len(data)); files > most || trees > most || files*cacheRecord+trees*sha256.Size > uint64(len(body)-cacheHeader) {
 		return none
 	}
 	if crc32.Checksum(body, castagnoli()) != sum {
@@ -80,6 +81,10 @@ func loadCache(path string, packs []string) *cache {
 	for i := range c.trees {
 		c.trees[i] = Hash(rest)
 		rest = rest[sha256.Size:]
+	}
+	var ok bool
+	if c.listings, ok = decodeListings(rest); !ok {
+		return none
 	}
 	c.fill()
 	return c
@@ -129,6 +134,8 @@ func (c *cache) only(there map[Hash]bool) *cache {
 	return &cache{
 		files: slices.DeleteFunc(c.files, func(f cached) bool { return !there[f.hash] }),
 		trees: slices.DeleteFunc(c.trees, func(h Hash) bool { return !there[h] }),
+
+		listings: c.listings, // they are of the workspace, not of the store
 	}
 }
 
@@ -157,17 +164,19 @@ func (c *cache) save(path string, packs []string) error {
 	for i := range c.trees {
 		data = append(data, c.trees[i][:]...)
 	}
+	data = append(data, c.encoded()...)
 	data = binary.LittleEndian.AppendUint32(data, crc32.Checksum(data, castagnoli()))
 	return replaceFile(path, data)
 }
 
 // A recorder collects what will be the next cache, if that is not the same.
 type recorder struct {
-	mu    sync.Mutex
-	hits  [][]uint32 // places in the cache before
-	files [][]cached
-	trees []Hash
-	news  bool // something is not in the cache before
+	mu       sync.Mutex
+	hits     [][]uint32 // places in the cache before
+	files    [][]cached
+	trees    []Hash
+	listings []listing
+	news     bool // something is not in the cache before
 }
 
 func (r *recorder) add(hits []uint32, files []cached) {
@@ -190,7 +199,10 @@ func (r *recorder) cache(before *cache) *cache {
 	for i := range r.hits {
 		n += len(r.hits[i]) + len(r.files[i])
 	}
-	c := &cache{trees: r.trees, files: make([]cached, 0, n)}
+	c := &cache{trees: r.trees, files: make([]cached, 0, n), listings: make(map[uint64]listing, len(r.listings))}
+	for _, l := range r.listings {
+		c.listings[l.key] = l
+	}
 	for i := range r.hits {
 		for _, hit := range r.hits[i] {
 			c.files = append(c.files, before.files[hit])

@@ -102,3 +102,24 @@ func FuzzTree(f *testing.F) {
 		}
 	})
 }
+
+func FuzzListings(f *testing.F) {
+	one := listing{key: 1, ino: 2, mtime: 3, ctime: 4, names: "a\x00b\x00"}
+	f.Add(one.encode(nil))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		all, ok := decodeListings(data)
+		if !ok {
+			return
+		}
+		again, ok := decodeListings((&cache{listings: all}).encoded())
+		if !ok || len(again) != len(all) {
+			t.Errorf("%d listings, and again %d", len(all), len(again))
+		}
+		for key, l := range all {
+			if again[key] != l || key != l.key {
+				t.Errorf("%+v became %+v", l, again[key])
+			}
+			l.each()
+		}
+	})
+}

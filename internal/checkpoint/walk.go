@@ -47,6 +47,7 @@ type walker struct {
 	record  recorder
 	pack    *packer
 	dev     uint64
+	times   bool // those of folders tell whether their names have changed
 	buffers sync.Pool
 	slots   chan struct{} // of the folders that are read beside others
 
@@ -88,7 +89,7 @@ func (w *walker) walk(ctx context.Context) (*tree, Hash, error) {
 	if err != nil {
 		return nil, Hash{}, err
 	}
-	w.dev = self.dev
+	w.dev, w.times = self.dev, root.telling()
 	t, _, err := w.folder(ctx, root, spot{ignore: ignoredAbove(w.store.Dir)})
 	if err != nil {
 		return nil, Hash{}, err
@@ -99,7 +100,7 @@ func (w *walker) walk(ctx context.Context) (*tree, Hash, error) {
 
 // folder reads one folder and those below, or says why it is left out.
 func (w *walker) folder(ctx context.Context, dir folder, at spot) (*tree, string, error) {
-	names, err := w.list(dir)
+	names, err := w.list(dir, at)
 	if err != nil {
 		return nil, reasonUnreadable, short(err)
 	}
@@ -119,17 +120,6 @@ func (w *walker) folder(ctx context.Context, dir folder, at spot) (*tree, string
 		return nil, "", err
 	}
 	return t, "", w.below(ctx, dir, at, t, subs, only)
-}
-
-// list names what is in a folder.
-func (w *walker) list(dir folder) ([]string, error) {
-	buf, ok := w.buffers.Get().(*[]byte)
-	if !ok {
-		b := make([]byte, 32<<10)
-		buf = &b
-	}
-	defer w.buffers.Put(buf)
-	return dir.names(*buf)
 }
 
 // readIgnore reads the folder's .gitignore. In a repository of its own nothing

@@ -68,7 +68,7 @@ func (f faults) until(id string, state job.State) job.Status {
 func (f faults) started(label string) {
 	f.Helper()
 	for {
-		if _, err := os.Stat(f.trace(label)); err == nil {
+		if info, err := os.Stat(f.trace(label)); err == nil && info.Size() > 0 { // the shell makes it before it writes
 			return
 		}
 		if f.ctx.Err() != nil {
