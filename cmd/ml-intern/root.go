@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"ml-intern/internal/app"
 	"ml-intern/internal/cli"
@@ -27,6 +26,7 @@ publishes the model to a Hugging Face Hub.
 
   ml-intern demo                    the whole job on this machine: no key, no account
   ml-intern --model ID "PROMPT"     one prompt; "-" reads it from standard input
+  ml-intern                         chat, on a terminal; --plain line by line
   ml-intern --continue              go on where the latest session of this folder stopped`
 )
 
@@ -47,6 +47,7 @@ func newRoot(std cli.Streams) *cobra.Command {
 	root.SetErr(std.Err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return flagError(cmd, err) })
 	f.add(root.Flags())
+	root.Flags().BoolVar(&f.plain, "plain", false, "chat line by line: nothing moves and nothing is colored")
 	run := &cobra.Command{
 		Use:   "run [flags] PROMPT",
 		Short: "answer one prompt",
@@ -65,6 +66,7 @@ type flags struct {
 	config.Config
 	cli.RunOptions
 
+	plain  bool     // chat line by line
 	forms  []string // of output that the command has; nil for all
 	silent bool     // what of the configuration is ignored is not said
 }
@@ -73,13 +75,13 @@ func (f *flags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.Model, "model", "", "model `ID`, such as anthropic/NAME, openai/NAME, ollama/NAME or builtin/baseline")
 	fs.StringSliceVar(&f.Fallback, "fallback", nil, "model `ID` that takes over when the one before is out of reach or credit; may be repeated")
 	fs.StringVar(&f.Effort, "effort", "", "how hard the model thinks: none, minimal, low, medium, high, xhigh or max")
-	fs.StringVar(&f.Approve, "approve", "", "what may run without asking: plan, strict, ask or auto (default auto)")
+	fs.StringVar(&f.Approve, "approve", "", "what may run without asking: plan, strict, ask or auto (default auto, in a chat ask)")
 	fs.StringVar(&f.Output, "output", "", "text, json, stream-json or events (default text)")
 	fs.StringVar(&f.Resume, "resume", "", "go on with the session `ID`")
 	fs.BoolVar(&f.Continue, "continue", false, "go on with the latest session of this folder")
 	fs.BoolVar(&f.Fork, "fork", false, "with --resume or --continue: work on a copy of the session")
 	fs.IntVar(&f.MaxSteps, "max-steps", config.DefaultMaxSteps, "model calls a turn may take")
-	fs.Float64Var(&f.MaxCost, "max-cost", config.DefaultMaxCost, "US dollars the session may cost; 0 for no cap")
+	fs.Float64Var(&f.MaxCost, "max-cost", config.DefaultMaxCost, "US dollars the session may cost; 0 for no cap, as in a chat")
 	fs.IntVar(&f.MaxTokens, "max-tokens", config.DefaultMaxTokens, "tokens the session may take of models whose price is unknown")
 	fs.DurationVar(&f.TimeBudget, "time-budget", 0, "stop after this `DURATION`, such as 90m (default none)")
 	fs.StringVar(&f.Dir, "cwd", "", "work in the folder `DIR`")
@@ -175,6 +177,10 @@ func runPrompt(cmd *cobra.Command, f *flags, args []string, std cli.Streams) err
 	opts := f.RunOptions
 	going := opts.Continue || opts.Resume != ""
 	switch {
+	case len(args) == 0 && cmd.Name() != "run" && (f.plain || onTerminal(std)):
+		return openChat(cmd, f, std)
+	case f.plain:
+		return fmt.Errorf("%w: --plain is for a chat: leave the prompt out", app.ErrUsage)
 	case len(args) == 0 && !going && cmd.Name() != "run":
 		return bare(cmd, std)
 	case len(args) == 0 && !going:
@@ -206,9 +212,6 @@ func bare(cmd *cobra.Command, std cli.Streams) error {
 	cmd.SetOut(std.Err)
 	if err := cmd.Help(); err != nil {
 		return err
-	}
-	if term.IsTerminal(int(os.Stdin.Fd())) {
-		return fmt.Errorf("%w: this version has no chat yet; give it a prompt", app.ErrUsage)
 	}
 	return fmt.Errorf("%w: no prompt, and no terminal to chat on", app.ErrUsage)
 }

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -42,14 +43,15 @@ const ShimCommand = "job-shim"
 
 // App is the program for one configuration. Close it.
 type App struct {
-	cfg     *config.Config
-	store   *sqlite.Store
-	here    local.Backend
-	jobs    *job.Set // here is one of them
-	hub     *localHub
-	cells   *confine.Cells // of the session's commands; nil for none
-	gate    *gate          // their way out
-	granted *openings      // beside what all may reach
+	cfg       *config.Config
+	store     *sqlite.Store
+	here      local.Backend
+	jobs      *job.Set // here is one of them
+	hub       *localHub
+	cells     *confine.Cells // of the session's commands; nil for none
+	gate      *gate          // their way out; nil until a session, or the person, needs commands
+	confining sync.Mutex
+	granted   *openings // beside what all may reach
 
 	cachesMade, downloaded atomic.Bool // see readyCaches
 	keys                   keys
@@ -58,6 +60,7 @@ type App struct {
 	closers []io.Closer // of the sessions
 
 	recording *replay.Writer // nil unless model traffic is recorded
+	player    replay.Player  // nil unless a recording is the model
 }
 
 // New opens the store and names the parts; nothing that needs a network.
@@ -99,12 +102,18 @@ func (a *App) Close() error {
 // and takes its lease. Run it with an empty prompt. What is wrong with the
 // configuration is found before anything is saved.
 func (a *App) Start(ctx context.Context, prompt string) (*Conversation, error) {
+	return a.Begin(ctx, session.Prompt{Text: prompt})
+}
+
+// Begin is Start for a prompt with what the person gives the model to read with
+// it.
+func (a *App) Begin(ctx context.Context, prompt session.Prompt) (*Conversation, error) {
 	if err := chooseModel(ctx, a.cfg); err != nil {
 		return nil, err
 	}
 	opened := session.Opened{ID: newID(), Dir: a.cfg.Dir, Model: a.cfg.Model, Hub: a.hubChoice(), Version: Version()}
 	opened.Instructions, _ = a.instructions()
-	if err := a.record(opened.ID, prompt); err != nil {
+	if err := a.record(opened.ID, prompt.Text); err != nil {
 		return nil, err
 	}
 	renewLogin(ctx, a.cfg, append([]string{cmp.Or(a.cfg.Model, opened.Model)}, a.cfg.Fallback...)...)
@@ -121,11 +130,12 @@ func (a *App) Start(ctx context.Context, prompt string) (*Conversation, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := session.New(ctx, a.store, opened, ag.Redact(prompt))
+	prompt.Text, prompt.Context = ag.Redact(prompt.Text), ag.Redact(prompt.Context)
+	s, err := session.Begin(ctx, a.store, opened, prompt)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("begin session: %w", err), release())
 	}
-	return &Conversation{s, ag, release}, nil
+	return &Conversation{Session: s, Agent: ag, app: a, release: release}, nil
 }
 
 // newID is a session id that sorts by time: 20261123-015013-k3f9.
@@ -134,8 +144,8 @@ func newID() string {
 }
 
 // Resume opens a session that exists, to give it the prompt, and takes its lease. The id may be a
-// unique beginning of one. The session's own workspace, model and Hub hold
-// unless the command line names others.
+// unique beginning of one. The session's own workspace and Hub, its model, and
+// what the person chose in it, hold unless the command line names others.
 func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, error) {
 	id, err := a.find(ctx, id)
 	if err != nil {
@@ -150,9 +160,7 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 		return nil, errors.Join(err, release())
 	}
 	opened := s.Opened()
-	if !a.cfg.IsFlag("model") {
-		a.cfg.Model = opened.Model
-	}
+	a.chosen(opened, s.Chosen())
 	if !a.cfg.IsFlag("hub") {
 		a.cfg.Hub = opened.Hub
 	}
@@ -181,13 +189,14 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 		return nil, errors.Join(err, release())
 	}
 	ag.Ledger.Spend(bill.Cost)
-	return &Conversation{s, ag, release}, nil
+	return &Conversation{Session: s, Agent: ag, app: a, release: release}, nil
 }
 
 // A Conversation is a session with the agent that works on it. Close it.
 type Conversation struct {
 	Session *session.Session
 	Agent   *agent.Agent
+	app     *App
 	release func() error
 }
 
@@ -206,8 +215,8 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 	if err != nil {
 		return nil, err
 	}
-	judge, err := policy(a.cfg)
-	if err != nil {
+	judge := &switched{}
+	if err := judge.to(a.cfg, a.cfg.Approve); err != nil {
 		return nil, err
 	}
 	ag := &agent.Agent{
@@ -228,13 +237,15 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 		Charges:  a.charges,
 		Redact:   redactor.Text,
 	}
-	a.gate = a.newGate(ctx)
-	if a.cells, err = confined(a.cfg, a.gate); err != nil {
+	if err := a.confine(ctx); err != nil {
 		return nil, err
 	}
 	checks := a.checks()
 	waiting := tools.NewWaiting(a.watcher(opened.ID), a.keeper(), checks.progressed)
 	ag.Wake = wake(waiting)
+	if a.player != nil { // what was said to a turn at work is said again
+		ag.Inbox = func() []session.Event { return steers(a.player.Steers()) }
+	}
 	router, err := a.tools(ctx, opened.ID, a.research(ag, opened), checks, waiting)
 	if err != nil {
 		return nil, err

@@ -43,6 +43,18 @@ func confined(cfg *config.Config, out *gate) (*confine.Cells, error) {
 	return confine.New(rules, exe, ConfinedCommand), nil
 }
 
+// confine makes the cells of this session and their way out, if they are not
+// there.
+func (a *App) confine(ctx context.Context) (err error) {
+	a.confining.Lock()
+	defer a.confining.Unlock()
+	if a.gate == nil {
+		a.gate = a.newGate(ctx)
+		a.cells, err = confined(a.cfg, a.gate)
+	}
+	return err
+}
+
 // jobRules are those of jobs on this machine. They outlive the agent, so their
 // proxy is their shim's: see jobWay.
 func jobRules(cfg *config.Config) func(dir string) (*confine.Rules, error) {
