@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -11,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"ml-intern/internal/agent"
@@ -118,14 +118,14 @@ func mcpLogins(cfg *config.Config) mcp.Logins {
 }
 
 // withServers gives the agent the tools of the MCP servers, which are looked at
-// again when a turn begins. The servers end with the App.
+// again when a turn begins. The servers end with the conversation.
 func (a *App) withServers(ctx context.Context, ag *agent.Agent) {
 	servers := mcpServers(a.cfg)
 	if len(servers) == 0 {
 		return
 	}
 	set := mcp.NewSet(servers, mcpOptions(a.cfg))
-	a.closers = append(a.closers, set)
+	a.servers.add(ag, set)
 	look := func(ctx context.Context) []session.Notice {
 		found, notices := set.Tools(ctx)
 		ag.Tools.Extend(found)
@@ -146,11 +146,46 @@ func (a *App) withServers(ctx context.Context, ag *agent.Agent) {
 	}
 }
 
+// servers are those that run, by the agent that has their tools.
+type servers struct {
+	mu  sync.Mutex
+	all map[*agent.Agent]*mcp.Set
+}
+
+func (s *servers) add(ag *agent.Agent, set *mcp.Set) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == nil {
+		s.all = make(map[*agent.Agent]*mcp.Set)
+	}
+	s.all[ag] = set
+}
+
+// close ends those of one agent, if it has any.
+func (s *servers) close(ag *agent.Agent) {
+	s.mu.Lock()
+	set := s.all[ag]
+	delete(s.all, ag)
+	s.mu.Unlock()
+	if set != nil {
+		set.Close()
+	}
+}
+
+func (s *servers) closeAll() {
+	s.mu.Lock()
+	agents := slices.Collect(maps.Keys(s.all))
+	s.mu.Unlock()
+	for _, ag := range agents {
+		s.close(ag)
+	}
+}
+
 // MCPServers starts all servers of the configuration and says how each is.
 func (a *App) MCPServers(ctx context.Context) ([]mcp.Report, error) {
 	set := mcp.NewSet(mcpServers(a.cfg), mcpOptions(a.cfg))
-	reports := set.Reports(ctx)
-	return reports, errors.Join(context.Cause(ctx), set.Close())
+	defer set.Close()
+	return set.Reports(ctx), context.Cause(ctx)
 }
 
 // LoginMCP logs the person in to a server of the configuration and returns how

@@ -29,7 +29,7 @@ func options() mcp.Options {
 func set(t *testing.T, servers ...mcp.Server) *mcp.Set {
 	t.Helper()
 	s := mcp.NewSet(servers, options())
-	t.Cleanup(func() { _ = s.Close() })
+	t.Cleanup(s.Close)
 	return s
 }
 

@@ -182,11 +182,10 @@ func (s *Set) Reports(ctx context.Context) []Report {
 }
 
 // Close ends all connections and programs.
-func (s *Set) Close() error {
+func (s *Set) Close() {
 	var wg sync.WaitGroup
 	for _, l := range s.links {
 		wg.Go(l.close)
 	}
 	wg.Wait()
-	return nil
 }
