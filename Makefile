@@ -32,6 +32,11 @@ lint: .go-there
 test-interop: build setup
 	@scripts/test-interop
 
+# The real programs on the other side of our protocols, from npm; one minute.
+.PHONY: test-doors
+test-doors: .go-there
+	@scripts/test-doors
+
 # Compiles llama.cpp the first time, about five minutes.
 test-llama: .go-there
 	@scripts/test-llama

@@ -66,6 +66,8 @@ func settings() []setting {
 		{"network", "hosts that confined commands may reach beside the usual ones (allow), not at all (deny), and of those allowed, those that may be private (private); what jobs of this machine may reach (jobs)", partly, func(c *Config) any { return &c.Network }, nil},
 		{"services", "addresses and keys of what is read outside, search engines, private hosts, requests a second, timeout, cache", partly, func(c *Config) any { return &c.Services }, nil},
 		{"rules", "what is allowed, asked about or denied, by tool, effect, path, host, repo, command and cost", partly, func(c *Config) any { return &c.Rules }, func(c *Config) any { return &c.ProjectRules }},
+		{"mcp", "MCP servers by name: command with args, env and cwd, or url with headers; tools, timeout, start_timeout, disabled, client_id, client_secret, callback_port", never, func(c *Config) any { return &c.MCP }, func(c *Config) any { return &c.ProjectMCP }},
+		{"mcp_tools_kb", "what the descriptions of all tools of MCP servers may take of every request, in KB", tighten, func(c *Config) any { return &c.MCPToolsKB }, nil},
 		{"hooks", "programs to run before and after tools, prompts and stops: event, matcher, command, timeout", partly, func(c *Config) any { return &c.Hooks }, func(c *Config) any { return &c.ProjectHooks }},
 	}
 }
