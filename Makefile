@@ -62,6 +62,11 @@ test-ray: .go-there
 test-escape: .go-there
 	@scripts/test-escape
 
+# Runs the walls without namespaces in a real container; needs root, podman and runc.
+.PHONY: test-container
+test-container: .go-there
+	@scripts/test-container
+
 # The same of a real Ray; about two minutes.
 .PHONY: test-ray-short
 test-ray-short: .go-there setup

@@ -32,6 +32,7 @@ func onHub(use, short string, most int, do action) *cobra.Command {
 	}
 	c.Flags().StringVar(&f.Hub, "hub", "", "the Hub's `URL` (default HF_ENDPOINT, else huggingface.co)")
 	c.Flags().StringVar(&f.Output, "output", "", "text or json (default text)")
+	f.forms = []string{"text", "json"}
 	return c
 }
 

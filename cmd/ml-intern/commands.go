@@ -29,6 +29,7 @@ func command(use, short string, n int, do action) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&f.Output, "output", "", "text or json (default text)")
+	f.forms = []string{"text", "json"}
 	return c
 }
 
@@ -47,7 +48,7 @@ func exactly(n int) cobra.PositionalArgs {
 func group(use, short string, children ...*cobra.Command) *cobra.Command {
 	c := &cobra.Command{Use: use, Short: short, Args: func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return fmt.Errorf("%w: there is no command %q in %s", app.ErrUsage, args[0], cmd.CommandPath())
+			return fmt.Errorf("%w: there is no command %q in %s%s", app.ErrUsage, args[0], cmd.CommandPath(), nearestCommand(cmd, args[0]))
 		}
 		return nil
 	}}
@@ -173,6 +174,9 @@ func removeFlags(c *cobra.Command, o *cli.RemoveOptions) {
 func hubCommand(std cli.Streams) *cobra.Command {
 	var opts app.ServeOptions
 	serve := command("serve", "serve a Hub-compatible server from a folder", 0, func(cmd *cobra.Command, cfg *config.Config, _ []string) error {
+		if opts.PartSize < 0 {
+			return fmt.Errorf("%w: --part-size cannot be negative", app.ErrUsage)
+		}
 		if opts.Auth {
 			opts.Token = cfg.Getenv("HF_TOKEN")
 		}
@@ -234,7 +238,7 @@ func replayCommand(std cli.Streams) *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if tools != "live" && tools != "recorded" {
-				return fmt.Errorf("%w: --tools is live or recorded, not %q", app.ErrUsage, tools)
+				return fmt.Errorf("%w: --tools is live or recorded, not %q%s", app.ErrUsage, tools, config.DidYouMean(config.Nearest(tools, []string{"live", "recorded"})))
 			}
 			cfg, err := f.config(cmd)
 			if err != nil {

@@ -5,12 +5,13 @@ import (
 	"io"
 	"math"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"ml-intern/internal/app"
 	"ml-intern/internal/cli"
@@ -25,6 +26,7 @@ publishes the model to a Hugging Face Hub.
 
   ml-intern demo                    the whole job on this machine: no key, no account
   ml-intern --model ID "PROMPT"     one prompt; "-" reads it from standard input
+  ml-intern                         chat, on a terminal; --plain line by line
   ml-intern --continue              go on where the latest session of this folder stopped`
 )
 
@@ -45,6 +47,7 @@ func newRoot(std cli.Streams) *cobra.Command {
 	root.SetErr(std.Err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return flagError(cmd, err) })
 	f.add(root.Flags())
+	root.Flags().BoolVar(&f.plain, "plain", false, "chat line by line: nothing moves and nothing is colored")
 	run := &cobra.Command{
 		Use:   "run [flags] PROMPT",
 		Short: "answer one prompt",
@@ -63,20 +66,22 @@ type flags struct {
 	config.Config
 	cli.RunOptions
 
-	silent bool // what of the configuration is ignored is not said
+	plain  bool     // chat line by line
+	forms  []string // of output that the command has; nil for all
+	silent bool     // what of the configuration is ignored is not said
 }
 
 func (f *flags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.Model, "model", "", "model `ID`, such as anthropic/NAME, openai/NAME, ollama/NAME or builtin/baseline")
 	fs.StringSliceVar(&f.Fallback, "fallback", nil, "model `ID` that takes over when the one before is out of reach or credit; may be repeated")
 	fs.StringVar(&f.Effort, "effort", "", "how hard the model thinks: none, minimal, low, medium, high, xhigh or max")
-	fs.StringVar(&f.Approve, "approve", "", "what may run without asking: plan, strict, ask or auto (default auto)")
+	fs.StringVar(&f.Approve, "approve", "", "what may run without asking: plan, strict, ask or auto (default auto, in a chat ask)")
 	fs.StringVar(&f.Output, "output", "", "text, json, stream-json or events (default text)")
 	fs.StringVar(&f.Resume, "resume", "", "go on with the session `ID`")
 	fs.BoolVar(&f.Continue, "continue", false, "go on with the latest session of this folder")
 	fs.BoolVar(&f.Fork, "fork", false, "with --resume or --continue: work on a copy of the session")
 	fs.IntVar(&f.MaxSteps, "max-steps", config.DefaultMaxSteps, "model calls a turn may take")
-	fs.Float64Var(&f.MaxCost, "max-cost", config.DefaultMaxCost, "US dollars the session may cost; 0 for no cap")
+	fs.Float64Var(&f.MaxCost, "max-cost", config.DefaultMaxCost, "US dollars the session may cost; 0 for no cap, as in a chat")
 	fs.IntVar(&f.MaxTokens, "max-tokens", config.DefaultMaxTokens, "tokens the session may take of models whose price is unknown")
 	fs.DurationVar(&f.TimeBudget, "time-budget", 0, "stop after this `DURATION`, such as 90m (default none)")
 	fs.StringVar(&f.Dir, "cwd", "", "work in the folder `DIR`")
@@ -102,6 +107,12 @@ func (f *flags) config(cmd *cobra.Command) (*config.Config, error) {
 		}
 	}
 	f.over(cfg, cmd.Flags())
+	if cmd.Flags().Changed("output") && f.forms != nil && !slices.Contains(f.forms, f.Output) && cmd.Name() != "show" { // which has the events
+		return nil, fmt.Errorf("%w: there is no output format %q here%s; the formats are %s", app.ErrUsage, f.Output, config.DidYouMean(config.Nearest(f.Output, f.forms)), strings.Join(f.forms, ", "))
+	}
+	if err := cfg.CheckWords(); err != nil {
+		return nil, fmt.Errorf("%w: %w", app.ErrUsage, err)
+	}
 	if math.IsNaN(cfg.MaxCost) || math.IsInf(cfg.MaxCost, 0) {
 		return nil, fmt.Errorf("%w: --max-cost must be a number of US dollars; 0 is no cap", app.ErrUsage)
 	}
@@ -166,12 +177,20 @@ func runPrompt(cmd *cobra.Command, f *flags, args []string, std cli.Streams) err
 	opts := f.RunOptions
 	going := opts.Continue || opts.Resume != ""
 	switch {
+	case len(args) == 0 && cmd.Name() != "run" && (f.plain || onTerminal(std)):
+		return openChat(cmd, f, std)
+	case f.plain:
+		return fmt.Errorf("%w: --plain is for a chat: leave the prompt out", app.ErrUsage)
 	case len(args) == 0 && !going && cmd.Name() != "run":
 		return bare(cmd, std)
 	case len(args) == 0 && !going:
 		return fmt.Errorf("%w: run needs a prompt", app.ErrUsage)
 	case len(args) > 1:
-		return fmt.Errorf("%w: the prompt must be one argument: put it in quotes", app.ErrUsage)
+		hint := ""
+		if cmd.Name() != "run" && !strings.ContainsAny(args[0], " \n\t") {
+			hint = nearestCommand(cmd, args[0])
+		}
+		return fmt.Errorf("%w: the prompt must be one argument: put it in quotes%s", app.ErrUsage, hint)
 	case opts.Fork && !going:
 		return fmt.Errorf("%w: --fork goes with --resume ID or --continue", app.ErrUsage)
 	case len(args) == 1:
@@ -193,9 +212,6 @@ func bare(cmd *cobra.Command, std cli.Streams) error {
 	cmd.SetOut(std.Err)
 	if err := cmd.Help(); err != nil {
 		return err
-	}
-	if term.IsTerminal(int(os.Stdin.Fd())) {
-		return fmt.Errorf("%w: this version has no chat yet; give it a prompt", app.ErrUsage)
 	}
 	return fmt.Errorf("%w: no prompt, and no terminal to chat on", app.ErrUsage)
 }
@@ -230,18 +246,39 @@ func readPrompt(cmd *cobra.Command, arg string, stdin io.Reader) (string, error)
 	return arg, nil
 }
 
-// flagError names the nearest flag to one that does not exist.
+// nearestCommand names the command that may be meant, "" if none is near.
+func nearestCommand(cmd *cobra.Command, word string) string {
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(append(names, c.Name()), c.Aliases...)
+		}
+	}
+	return config.DidYouMean(config.Nearest(word, names))
+}
+
+// wrongValue is what the flags' package says of a value of another type.
+var wrongValue = regexp.MustCompile(`(?s)^invalid argument "(.*)" for "(?:-., )?(--[a-z-]+)" flag: .*$`)
+
+// flagError says what is wrong with a flag, and names the nearest one to one that
+// does not exist.
 func flagError(cmd *cobra.Command, err error) error {
 	text := err.Error()
 	if name, ok := strings.CutPrefix(text, "unknown flag: --"); ok {
-		best, distance := "", 3
-		cmd.Flags().VisitAll(func(f *pflag.Flag) {
-			if d := config.EditDistance(name, f.Name); d < distance {
-				best, distance = f.Name, d
-			}
-		})
-		if best != "" {
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		if best := config.Nearest(name, names); best != "" {
 			text += "; did you mean --" + best + "?"
+		}
+	}
+	if m := wrongValue.FindStringSubmatch(text); m != nil {
+		f := cmd.Flags().Lookup(m[2][2:])
+		takes := map[string]string{
+			"int": "a whole number", "int64": "a whole number", "float64": "a number", "bool": "true or false",
+			"duration": "a duration such as 90m or 2h30m", "stringSlice": "words with commas between them",
+		}
+		if f != nil && takes[f.Value.Type()] != "" {
+			text = fmt.Sprintf("%s takes %s, not %q", m[2], takes[f.Value.Type()], m[1])
 		}
 	}
 	return fmt.Errorf("%w: %s", app.ErrUsage, text)

@@ -40,6 +40,7 @@ func (t turn) settle(ctx context.Context) error {
 // crash or a stop leaves behind: those that repeat nothing are finished, the
 // others are never run again. It returns the calls that have not started.
 func (t turn) resume(ctx context.Context) (fresh []session.PendingCall, err error) {
+	t.tellChanged() // of what began before
 	var again []llm.ToolCall
 	for _, call := range t.session.Pending() {
 		switch {
@@ -126,6 +127,7 @@ func (t turn) chargeJobs(ctx context.Context) error {
 // unknown, and its worst case is on the bill; of a call that leaves something
 // to be found by its label, until that is found or is nowhere.
 func (t turn) drop(ctx context.Context, call session.PendingCall, text string) error {
+	text += changedWords(call)
 	out := tool.Output{Text: text, IsError: true, Summary: text, CostUSD: call.Worst}
 	if call.Worst > 0 && t.Tools.Resumable(call.ToolCall) {
 		out.CostUSD, out.Charges = 0, []tool.Charge{{Label: t.label(call.ID), USD: call.Worst}}

@@ -68,6 +68,12 @@ type Agent struct {
 	// session.AfterTurn. Nil keeps nothing.
 	Checkpoint func(ctx context.Context, when string) (session.Checkpointed, error)
 
+	// Inbox says what was said and set since, a steering Prompt or a Chose each,
+	// in order. It is asked before each model call, and once more before a turn
+	// ends with an answer. What it says is delivered when it is seen as an event.
+	// Nil means that nobody speaks to a turn at work.
+	Inbox func() []session.Event
+
 	// News is what has changed in the files with instructions since the session
 	// began, for the model, and what is left out of them, for the person; "" for
 	// nothing. Nil means that nobody looks.
@@ -85,11 +91,16 @@ type Agent struct {
 // or an error: then Session.Waiting says what it waits for, and Run goes on when
 // that is there. See RunToAnswer.
 func (a *Agent) Run(ctx context.Context, s *session.Session, prompt string) iter.Seq2[session.Event, error] {
+	return a.RunPrompt(ctx, s, session.Prompt{Text: prompt})
+}
+
+// RunPrompt is Run for a prompt with what the person gives the model to read
+// with it.
+func (a *Agent) RunPrompt(ctx context.Context, s *session.Session, prompt session.Prompt) iter.Seq2[session.Event, error] {
 	return func(yield func(session.Event, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		t := turn{Agent: a, session: s, yield: yield, holds: make(map[string]hold), said: make(map[string]string)}
-		t.overhead, t.overheadMost = a.overhead()
+		t := a.newTurn(s, yield)
 		err := t.run(ctx, prompt)
 		t.releaseRest()
 		err = t.checkpointAfter(ctx, err)
@@ -120,6 +131,14 @@ type turn struct {
 	said  map[string]string // by call id: what hooks said of a call
 
 	overhead, overheadMost int // tokens of system prompt and tools, about and at most
+
+	asked bool // a person asked for the summary
+}
+
+func (a *Agent) newTurn(s *session.Session, yield func(session.Event, error) bool) turn {
+	t := turn{Agent: a, session: s, yield: yield, holds: make(map[string]hold), said: make(map[string]string)}
+	t.overhead, t.overheadMost = a.overhead()
+	return t
 }
 
 // A hold is what was set aside for a call.
@@ -142,11 +161,11 @@ func (a *Agent) overhead() (tokens, most int) {
 }
 
 // run is the loop.
-func (t turn) run(ctx context.Context, prompt string) error {
+func (t turn) run(ctx context.Context, prompt session.Prompt) error {
 	if err := t.chargeJobs(ctx); err != nil {
 		return err
 	}
-	if prompt != "" {
+	if prompt.Text != "" {
 		if err := t.checkpointLate(ctx); err != nil {
 			return err
 		}
@@ -166,6 +185,9 @@ func (t turn) run(ctx context.Context, prompt string) error {
 	before := t.session.Steps()
 	for {
 		if err := t.settle(ctx); err != nil {
+			return err
+		}
+		if err := t.hear(ctx); err != nil {
 			return err
 		}
 		if len(t.session.Waiting()) > 0 {
@@ -204,7 +226,7 @@ func (t turn) stops(ctx context.Context, before int) (goOn bool, err error) {
 }
 
 // begin records the prompt, after settling what an earlier turn left behind.
-func (t turn) begin(ctx context.Context, prompt string) error {
+func (t turn) begin(ctx context.Context, prompt session.Prompt) error {
 	for _, call := range t.session.Pending() {
 		text := interrupted + "the person stopped this turn and said something else"
 		if call.Waits != nil {
@@ -214,7 +236,34 @@ func (t turn) begin(ctx context.Context, prompt string) error {
 			return err
 		}
 	}
-	return t.emit(ctx, session.Event{Prompt: &session.Prompt{Text: t.redacted(prompt)}})
+	prompt.Text, prompt.Context = t.redacted(prompt.Text), t.redacted(prompt.Context)
+	return t.emit(ctx, session.Event{Prompt: &prompt})
+}
+
+// hear delivers what was said and set since the last step. Words of the person
+// end a wait, as a prompt does.
+func (t turn) hear(ctx context.Context) error {
+	if t.Inbox == nil {
+		return nil
+	}
+	for _, ev := range t.Inbox() {
+		if ev.Prompt == nil {
+			if err := t.emit(ctx, ev); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := t.begin(ctx, *ev.Prompt); err != nil {
+			return err
+		}
+		if err := t.tellRedacted(ctx); err != nil {
+			return err
+		}
+		if err := t.atPrompt(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // think makes one model call. When the provider says that the transcript is

@@ -2,8 +2,10 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"ml-intern/internal/approval"
@@ -39,8 +41,12 @@ func (t turn) authorize(ctx context.Context, calls []session.PendingCall) ([]llm
 	if err := t.askPerson(ctx, open, verdicts); err != nil {
 		return nil, err
 	}
+	for _, req := range open { // as the person may have changed them
+		judged[req.Call.ID] = req.Impact
+	}
+	t.tellChanged()
 	var allowed []llm.ToolCall
-	for _, call := range calls {
+	for _, call := range t.fresh(calls) {
 		d := verdicts[call.ID]
 		if d.Verdict == approval.Allow {
 			if err := t.setAside(call.ID, judged[call.ID].CostUSD); err != nil {
@@ -82,7 +88,8 @@ func (t turn) judge(ctx context.Context, req approval.Request, before string) (a
 }
 
 // askPerson puts the open questions to a person, all at once, and records the
-// answers.
+// answers. A call whose arguments they changed is judged anew, and takes the
+// place of the one that was asked about.
 func (t turn) askPerson(ctx context.Context, open []approval.Request, verdicts map[string]approval.Decision) error {
 	if len(open) == 0 {
 		return nil
@@ -105,18 +112,74 @@ func (t turn) askPerson(ctx context.Context, open []approval.Request, verdicts m
 		if d.Verdict != approval.Allow && d.Reason == "" {
 			d.Reason = "a person said no"
 		}
+		by := "person"
+		if d.Verdict != approval.Allow || d.Args == open[i].Call.Args {
+			d.Args = ""
+		}
+		if d.Args != "" {
+			if open[i], d, err = t.rejudge(ctx, open[i], d); err != nil {
+				return err
+			}
+			if d.Verdict == approval.Deny {
+				by = "policy"
+			}
+		}
 		verdicts[open[i].Call.ID] = d
-		if err := t.decided(ctx, open[i], d); err != nil {
+		if err := t.decided(ctx, open[i], d, by); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// rejudge is what rules, mode and hooks say of a call that a person allowed with
+// other arguments: what they refuse stays refused.
+func (t turn) rejudge(ctx context.Context, req approval.Request, d approval.Decision) (approval.Request, approval.Decision, error) {
+	d.Args = t.redacted(d.Args)
+	changed, by, err := t.Changed(req, d.Args)
+	if err == nil && by.Verdict != approval.Deny {
+		by, err = t.beforeTool(ctx, changed, by)
+		if err != nil {
+			return req, d, err
+		}
+	}
+	if err != nil {
+		by = approval.Decision{Verdict: approval.Deny, Reason: err.Error()}
+	}
+	changed.Remember = by.Remember
+	if by.Verdict == approval.Deny {
+		d.Verdict, d.Reason, d.For = approval.Deny, "a person changed the arguments, and as they are now: "+by.Reason, approval.Once
+	}
+	return changed, d, nil
+}
+
+// Changed is a request with other arguments, and what the policy says of it.
+func (a *Agent) Changed(req approval.Request, args string) (approval.Request, approval.Decision, error) {
+	if !json.Valid([]byte(args)) {
+		return req, approval.Decision{}, errors.New("the arguments are not JSON")
+	}
+	req.Call.Args = args
+	req.Impact = a.Tools.Impact(req.Call)
+	return req, a.Policy.Decide(req), nil
+}
+
+// fresh are the calls as the log has them now.
+func (t turn) fresh(calls []session.PendingCall) []session.PendingCall {
+	now := slices.Clone(calls)
+	for i := range now {
+		for _, p := range t.session.Pending() {
+			if p.ID == now[i].ID {
+				now[i] = p
+			}
+		}
+	}
+	return now
+}
+
 // decided records a person's answer. A yes for always is written into their
 // file as well; if that fails, it holds for the session.
-func (t turn) decided(ctx context.Context, req approval.Request, d approval.Decision) error {
-	ev := session.Decided{CallID: req.Call.ID, Verdict: d.Verdict, By: "person", Reason: d.Reason}
+func (t turn) decided(ctx context.Context, req approval.Request, d approval.Decision, by string) error {
+	ev := session.Decided{CallID: req.Call.ID, Verdict: d.Verdict, By: by, Reason: d.Reason, Args: d.Args}
 	if d.Verdict == approval.Allow {
 		ev.Grants = req.Impact.Grants
 		if len(req.Remember) > 0 && d.For != approval.Once {

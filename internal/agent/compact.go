@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"strings"
 
@@ -48,6 +49,40 @@ func (t turn) compact(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// ErrShort says that a conversation has nothing to summarize.
+var ErrShort = errors.New("the conversation is too short to be summarized")
+
+// Compact summarizes the older half of the transcript now: between two turns,
+// because the person asks for it.
+func (a *Agent) Compact(ctx context.Context, s *session.Session) iter.Seq2[session.Event, error] {
+	return func(yield func(session.Event, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		t := a.newTurn(s, yield)
+		t.asked = true
+		s.UseModel(t.model().Info().ID)
+		if err := t.summarize(ctx, max((t.tokens()-t.overhead)/2, leastRoom), 0); err != nil && !errors.Is(err, errStopped) {
+			yield(session.Event{}, err)
+		}
+	}
+}
+
+// Tokens is about the size of the session's next request.
+func (a *Agent) Tokens(s *session.Session) int {
+	n, whole := s.Tokens()
+	if !whole {
+		more, _ := a.overhead()
+		n += more
+	}
+	return n
+}
+
+// Overhead is about what every request holds besides the messages, in tokens.
+func (a *Agent) Overhead() int {
+	n, _ := a.overhead()
+	return n
 }
 
 // room is how many tokens the messages may take before they are compacted: the
@@ -133,8 +168,15 @@ func (t turn) summarize(ctx context.Context, room, refused int) error {
 		room /= 2 // the first attempt was not enough
 	}
 	messages := t.session.Messages()
-	keep := keepFrom(messages, int(keepShare*float64(room)))
-	event := session.Compact{Keep: keep, Refused: refused, Longest: longest(messages, keep, int(verbatimShare*float64(room)))}
+	verbatim := int(keepShare * float64(room))
+	if t.asked { // also what is far from filling the window
+		verbatim = min(verbatim, (t.tokens()-t.overhead)/4)
+	}
+	keep := keepFrom(messages, verbatim)
+	if t.asked && keep <= 1 {
+		return ErrShort
+	}
+	event := session.Compact{Keep: keep, Refused: refused, Asked: t.asked, Longest: longest(messages, keep, int(verbatimShare*float64(room)))}
 	state := t.session.State()
 	event.Decisions, event.Questions = state.Decisions, state.Questions
 	limit := int(summaryShare * float64(room)) // tokens

@@ -10,7 +10,7 @@ import (
 )
 
 // RunToAnswer is Run for a caller that stays until there is an answer: when a
-// turn ends waiting, it waits, with no model call, and goes on. It needs Wake.
+// turn ends waiting, it sleeps and goes on. It needs Wake.
 func (a *Agent) RunToAnswer(ctx context.Context, s *session.Session, prompt string) iter.Seq2[session.Event, error] {
 	return func(yield func(session.Event, error) bool) {
 		for {
@@ -19,20 +19,32 @@ func (a *Agent) RunToAnswer(ctx context.Context, s *session.Session, prompt stri
 					return
 				}
 			}
-			waits := s.Waiting()
-			if len(waits) == 0 {
+			if len(s.Waiting()) == 0 {
 				return
 			}
-			err := a.sleep(ctx, s, waits, yield)
-			if errors.Is(err, errStopped) {
-				return
-			}
-			if err != nil {
-				yield(a.failed(ctx, s, interruption(ctx, err)))
-				return
+			for ev, err := range a.Sleep(ctx, s) {
+				if !yield(ev, err) || err != nil {
+					return
+				}
 			}
 			prompt = ""
 		}
+	}
+}
+
+// ErrSpoken is the cause with which a caller ends the context of Sleep when the
+// person has said something: the turn that waits has not failed.
+var ErrSpoken = errors.New("the person spoke")
+
+// Sleep shows how things stand until there is something to look at in what the
+// session waits for, with no model call. Then Run goes on. It needs Wake.
+func (a *Agent) Sleep(ctx context.Context, s *session.Session) iter.Seq2[session.Event, error] {
+	return func(yield func(session.Event, error) bool) {
+		err := a.sleep(ctx, s, s.Waiting(), yield)
+		if err == nil || errors.Is(err, errStopped) || errors.Is(context.Cause(ctx), ErrSpoken) {
+			return
+		}
+		yield(a.failed(ctx, s, interruption(ctx, err)))
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -41,20 +42,22 @@ const ShimCommand = "job-shim"
 
 // App is the program for one configuration. Close it.
 type App struct {
-	cfg     *config.Config
-	store   *sqlite.Store
-	here    local.Backend
-	jobs    *job.Set // here is one of them
-	hub     *localHub
-	cells   *confine.Cells // of the session's commands; nil for none
-	gate    *gate          // their way out
-	granted *openings      // beside what all may reach
+	cfg       *config.Config
+	store     *sqlite.Store
+	here      local.Backend
+	jobs      *job.Set // here is one of them
+	hub       *localHub
+	cells     *confine.Cells // of the session's commands; nil for none
+	gate      *gate          // their way out; nil until a session, or the person, needs commands
+	confining sync.Mutex
+	granted   *openings // beside what all may reach
 
 	cachesMade, downloaded atomic.Bool // see readyCaches
 	keys                   keys
 	web                    *outside
 
 	recording *replay.Writer // nil unless model traffic is recorded
+	player    replay.Player  // nil unless a recording is the model
 }
 
 // New opens the store and names the parts; nothing that needs a network.
@@ -68,7 +71,7 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	a := &App{cfg: cfg, store: store, here: here, granted: granted, web: newOutside(cfg), hub: &localHub{dir: hubDir(cfg), serves: granted.serves, jobs: hubJobsOf(cfg, here)}}
+	a := &App{cfg: cfg, store: store, here: here, granted: granted, web: newOutside(cfg), hub: &localHub{cfg: cfg, dir: hubDir(cfg), serves: granted.serves, jobs: hubJobsOf(cfg, here)}}
 	a.web.papers.HubToken = a.paperToken
 	if a.jobs, err = computes(cfg, here, a.payingHub((*login.Keyring).Local)); err != nil {
 		return nil, errors.Join(err, store.Close())
@@ -92,12 +95,18 @@ func (a *App) Close() error {
 // and takes its lease. Run it with an empty prompt. What is wrong with the
 // configuration is found before anything is saved.
 func (a *App) Start(ctx context.Context, prompt string) (*Conversation, error) {
+	return a.Begin(ctx, session.Prompt{Text: prompt})
+}
+
+// Begin is Start for a prompt with what the person gives the model to read with
+// it.
+func (a *App) Begin(ctx context.Context, prompt session.Prompt) (*Conversation, error) {
 	if err := chooseModel(ctx, a.cfg); err != nil {
 		return nil, err
 	}
 	opened := session.Opened{ID: newID(), Dir: a.cfg.Dir, Model: a.cfg.Model, Hub: a.hubChoice(), Version: Version()}
 	opened.Instructions, _ = a.instructions()
-	if err := a.record(opened.ID, prompt); err != nil {
+	if err := a.record(opened.ID, prompt.Text); err != nil {
 		return nil, err
 	}
 	renewLogin(ctx, a.cfg, append([]string{cmp.Or(a.cfg.Model, opened.Model)}, a.cfg.Fallback...)...)
@@ -114,11 +123,12 @@ func (a *App) Start(ctx context.Context, prompt string) (*Conversation, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := session.New(ctx, a.store, opened, ag.Redact(prompt))
+	prompt.Text, prompt.Context = ag.Redact(prompt.Text), ag.Redact(prompt.Context)
+	s, err := session.Begin(ctx, a.store, opened, prompt)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("begin session: %w", err), release())
 	}
-	return &Conversation{s, ag, release}, nil
+	return &Conversation{Session: s, Agent: ag, app: a, release: release}, nil
 }
 
 // newID is a session id that sorts by time: 20261123-015013-k3f9.
@@ -127,8 +137,8 @@ func newID() string {
 }
 
 // Resume opens a session that exists, to give it the prompt, and takes its lease. The id may be a
-// unique beginning of one. The session's own workspace, model and Hub hold
-// unless the command line names others.
+// unique beginning of one. The session's own workspace and Hub, its model, and
+// what the person chose in it, hold unless the command line names others.
 func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, error) {
 	id, err := a.find(ctx, id)
 	if err != nil {
@@ -143,9 +153,7 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 		return nil, errors.Join(err, release())
 	}
 	opened := s.Opened()
-	if !a.cfg.IsFlag("model") {
-		a.cfg.Model = opened.Model
-	}
+	a.chosen(opened, s.Chosen())
 	if !a.cfg.IsFlag("hub") {
 		a.cfg.Hub = opened.Hub
 	}
@@ -174,13 +182,14 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 		return nil, errors.Join(err, release())
 	}
 	ag.Ledger.Spend(bill.Cost)
-	return &Conversation{s, ag, release}, nil
+	return &Conversation{Session: s, Agent: ag, app: a, release: release}, nil
 }
 
 // A Conversation is a session with the agent that works on it. Close it.
 type Conversation struct {
 	Session *session.Session
 	Agent   *agent.Agent
+	app     *App
 	release func() error
 }
 
@@ -199,8 +208,8 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 	if err != nil {
 		return nil, err
 	}
-	judge, err := policy(a.cfg)
-	if err != nil {
+	judge := &switched{}
+	if err := judge.to(a.cfg, a.cfg.Approve); err != nil {
 		return nil, err
 	}
 	ag := &agent.Agent{
@@ -221,13 +230,15 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 		Charges:  a.charges,
 		Redact:   redactor.Text,
 	}
-	a.gate = a.newGate(ctx)
-	if a.cells, err = confined(a.cfg, a.gate); err != nil {
+	if err := a.confine(ctx); err != nil {
 		return nil, err
 	}
 	checks := a.checks()
 	waiting := tools.NewWaiting(a.watcher(opened.ID), a.keeper(), checks.progressed)
 	ag.Wake = wake(waiting)
+	if a.player != nil { // what was said to a turn at work is said again
+		ag.Inbox = func() []session.Event { return steers(a.player.Steers()) }
+	}
 	router, err := a.tools(ctx, opened.ID, a.research(ag, opened), checks, waiting)
 	if err != nil {
 		return nil, err

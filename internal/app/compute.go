@@ -36,7 +36,7 @@ func localJobs(cfg *config.Config, granted *openings) (local.Backend, error) {
 	}
 	rules := jobRules(cfg)
 	return local.Backend{
-		Dir: filepath.Join(cfg.Paths.State, "jobs"), Shim: []string{exe, ShimCommand}, Env: commandEnv(cfg, rules != nil), Secret: jobSecret(cfg),
+		Dir: filepath.Join(cfg.Paths.State, "jobs"), Shim: []string{exe, ShimCommand}, Env: commandEnv(cfg, rules != nil), Secret: secretHere(cfg),
 		Rules: rules, Way: jobWay(cfg, granted), HubToken: hubToken(cfg), Cell: []string{exe, ConfinedCommand}, NvidiaSMI: apart(cfg, nvidiaSMI),
 	}, nil
 }
@@ -68,6 +68,19 @@ func jobSecret(cfg *config.Config) func(string) (string, bool) {
 	}
 }
 
+// secretHere is that for jobs of this machine, which alone reach the embedded Hub:
+// its token is the one of the Hub that was chosen.
+func secretHere(cfg *config.Config) func(string) (string, bool) {
+	elsewhere := jobSecret(cfg)
+	return func(name string) (string, bool) {
+		if name != "HF_TOKEN" || !slices.Contains(cfg.JobSecrets, name) || (&App{cfg: cfg}).hubChoice() != LocalHub {
+			return elsewhere(name)
+		}
+		key, err := hubKey(cfg)
+		return key, err == nil
+	}
+}
+
 // hubCompute is the name of the account's own jobs on the Hub.
 const hubCompute = "hf"
 
@@ -91,8 +104,8 @@ func computes(cfg *config.Config, here job.Backend, remote *hub.Client) (*job.Se
 	}
 	at := slices.Index(names, cfg.Compute)
 	if at < 0 {
-		return nil, fmt.Errorf("%w: there is no compute backend %q; there are: %s; others are set up under computes in %s",
-			ErrUsage, cfg.Compute, strings.Join(names, ", "), cfg.File())
+		return nil, fmt.Errorf("%w: there is no compute backend %q%s; there are: %s; others are set up under computes in %s",
+			ErrUsage, cfg.Compute, config.DidYouMean(config.Nearest(cfg.Compute, names)), strings.Join(names, ", "), cfg.File())
 	}
 	set := &job.Set{}
 	set.Add(cfg.Compute, all[cfg.Compute])

@@ -43,6 +43,18 @@ func confined(cfg *config.Config, out *gate) (*confine.Cells, error) {
 	return confine.New(rules, exe, ConfinedCommand), nil
 }
 
+// confine makes the cells of this session and their way out, if they are not
+// there.
+func (a *App) confine(ctx context.Context) (err error) {
+	a.confining.Lock()
+	defer a.confining.Unlock()
+	if a.gate == nil {
+		a.gate = a.newGate(ctx)
+		a.cells, err = confined(a.cfg, a.gate)
+	}
+	return err
+}
+
 // jobRules are those of jobs on this machine. They outlive the agent, so their
 // proxy is their shim's: see jobWay.
 func jobRules(cfg *config.Config) func(dir string) (*confine.Rules, error) {
@@ -89,6 +101,7 @@ func confinement(cfg *config.Config, dir string) (confine.Rules, error) {
 		Hidden:    append(hidden(cfg), cfg.Paths.Data, cfg.Paths.Cache),
 		Protected: slices.Concat(confine.ProjectPaths(dir), confine.ProjectPaths(home), startFolders(home)),
 		Readable:  slices.Concat(shown(cfg), programs(cfg), cachesOf(cfg).Sources()),
+		Trees:     []string{dir},
 		Temp:      temp,
 		Aside:     filepath.Join(cfg.Paths.State, "aside"),
 		Limits:    confine.Reasonable(),

@@ -2,15 +2,20 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"ml-intern/internal/config"
+	"ml-intern/internal/durable"
 	"ml-intern/internal/hub"
 	"ml-intern/internal/hub/cache"
 	"ml-intern/internal/hub/hubserver"
@@ -70,7 +75,7 @@ func (a *App) hubClient(ctx context.Context) (*hub.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the local Hub: %w", err)
 	}
-	return &hub.Client{BaseURL: url}, nil
+	return &hub.Client{BaseURL: url, Token: a.hub.key}, nil
 }
 
 // shared is the cache of downloads that Python programs share. Offline it asks
@@ -84,14 +89,52 @@ func (a *App) shared(ctx context.Context) (*cache.Cache, error) {
 	return cache.FromEnv(a.cfg.Getenv, client), err
 }
 
-// A localHub is the embedded Hub of this process.
+// hubKey is the token of the embedded Hubs of this person's runs, which is made
+// when it is first asked for. Jobs outlive a run, so that it stays the same.
+func hubKey(cfg *config.Config) (string, error) {
+	file := filepath.Join(cfg.Paths.State, "hub-key")
+	for range 2 {
+		data, err := os.ReadFile(file)
+		if key := strings.TrimSpace(string(data)); err == nil && key != "" {
+			return key, nil
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("read the embedded Hub's token: %w", err)
+		}
+		fresh := file + "-" + rand.Text()
+		err = os.MkdirAll(filepath.Dir(file), 0o700)
+		if err == nil {
+			err = durable.Replace(fresh, []byte("hf_"+rand.Text()+"\n"))
+		}
+		if err != nil {
+			return "", fmt.Errorf("make the embedded Hub's token: %w", err)
+		}
+		err = os.Link(fresh, file) // of two runs that make one, the first one's counts
+		if err = errors.Join(ignoring(err, fs.ErrExist), os.Remove(fresh)); err != nil {
+			return "", fmt.Errorf("make the embedded Hub's token: %w", err)
+		}
+	}
+	return "", fmt.Errorf("make the embedded Hub's token: %s is empty", file)
+}
+
+func ignoring(err, known error) error {
+	if errors.Is(err, known) {
+		return nil
+	}
+	return err
+}
+
+// A localHub is the embedded Hub of this process. Other users of the machine reach
+// it too, so it takes a token.
 type localHub struct {
+	cfg    *config.Config
 	dir    string
 	jobs   hubserver.Jobs
 	serves func(net.Addr) // is told where; may be nil
 
 	mu     sync.Mutex
 	url    string
+	key    string // its token
 	server *http.Server
 	store  *hubserver.Server
 	done   chan error
@@ -103,10 +146,17 @@ func (l *localHub) start(ctx context.Context) (string, error) {
 	if l.url != "" {
 		return l.url, nil
 	}
-	store, err := hubserver.Open(hubserver.Options{Dir: l.dir, Jobs: l.jobs})
+	key, err := hubKey(l.cfg)
 	if err != nil {
 		return "", err
 	}
+	store, err := hubserver.Open(hubserver.Options{
+		Dir: l.dir, Jobs: l.jobs, Auth: true, Tokens: map[string]hubserver.Account{key: {Name: "me", All: true}},
+	})
+	if err != nil {
+		return "", err
+	}
+	l.key = key
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", DefaultHubAddr)
 	if err != nil { // taken, by `ml-intern hub serve` perhaps: the folder can be shared

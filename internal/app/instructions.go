@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"ml-intern/internal/agent"
@@ -33,4 +34,26 @@ func (a *App) instructions() (files []instruction.File, notes []string) {
 func (a *App) news(s *session.Session) (news, notice string) {
 	files, notes := a.instructions()
 	return instruction.News(s.Opened().Instructions, files, agent.ToldInstructions(s)), strings.Join(notes, "; ")
+}
+
+// An InstructionFile is a file with instructions, as a list shows it.
+type InstructionFile struct {
+	Path  string
+	Bytes int // that count; 0 if it is not there
+}
+
+// InstructionFiles lists the files with instructions that count in the
+// workspace, and where the person's own and the workspace's would be. The notes
+// say what is left out.
+func (a *App) InstructionFiles() (all []InstructionFile, notes []string) {
+	files, notes := a.instructions()
+	for _, f := range files {
+		all = append(all, InstructionFile{f.Path, len(f.Text)})
+	}
+	for _, path := range []string{filepath.Join(a.cfg.Dir, "AGENTS.md"), ownInstructions(a.cfg)} {
+		if !slices.ContainsFunc(all, func(f InstructionFile) bool { return f.Path == path }) {
+			all = append(all, InstructionFile{Path: path})
+		}
+	}
+	return all, notes
 }

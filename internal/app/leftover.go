@@ -33,7 +33,7 @@ func (a *App) LeftoversOf(ctx context.Context, ids []string) ([]Leftover, error)
 	for i, id := range ids {
 		status, err := a.jobs.Status(ctx, id)
 		if err != nil {
-			return nil, fmt.Errorf("job %s: %w", id, err)
+			return nil, a.JobError(ctx, id, fmt.Errorf("job %s: %w", id, err))
 		}
 		all[i] = a.leftover(ctx, status)
 	}

@@ -53,6 +53,9 @@ func (a *App) models(fallback string) ([]llm.Model, error) {
 		if slices.ContainsFunc(all, func(o llm.Model) bool { return o.Info().ID == id }) {
 			continue
 		}
+		if p, ok := m.(replay.Player); ok {
+			a.player = p
+		}
 		if a.recording != nil {
 			m = replay.Record(m, a.recording)
 		}

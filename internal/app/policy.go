@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"ml-intern/internal/agent"
 	"ml-intern/internal/approval"
@@ -13,8 +14,8 @@ import (
 )
 
 // policy is the chosen mode with the rules of the configuration over it.
-func policy(cfg *config.Config) (approval.Policy, error) {
-	mode, err := approval.ParseMode(cfg.Approve)
+func policy(cfg *config.Config, name string) (approval.Policy, error) {
+	mode, err := approval.ParseMode(name)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
@@ -30,6 +31,42 @@ func policy(cfg *config.Config) (approval.Policy, error) {
 		Mode: mode, Own: judged(cfg.Rules), Project: judged(cfg.ProjectRules), Trusted: cfg.Trust == config.Trusted,
 		Dir: cfg.Dir, Real: real, Home: home, Guarded: guarded(cfg),
 	}), nil
+}
+
+// switched is a policy whose mode a person may change while a turn works.
+type switched struct {
+	mu   sync.Mutex
+	mode string
+	now  approval.Policy
+}
+
+// Decide implements approval.Policy.
+func (s *switched) Decide(r approval.Request) approval.Decision {
+	_, now := s.get()
+	return now.Decide(r)
+}
+
+func (s *switched) String() string {
+	_, now := s.get()
+	return fmt.Sprint(now)
+}
+
+func (s *switched) get() (mode string, now approval.Policy) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mode, s.now
+}
+
+// to goes over to the mode, with the rules of the configuration.
+func (s *switched) to(cfg *config.Config, mode string) error {
+	now, err := policy(cfg, mode)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mode, s.now = mode, now
+	return nil
 }
 
 // guarded are the places that decide what is allowed, or whose programs run by

@@ -118,9 +118,6 @@ func (c checks) wall(ctx context.Context, dir string) preflight.Wall {
 
 // wayOut lets what a check runs reach what commands reach, by their proxy.
 func (c checks) wayOut(ctx context.Context, rules *confine.Rules, cmd *exec.Cmd) (*confine.Way, error) {
-	if rules.Bare && !rules.Network && c.cfg.Network.Jobs == "" { // as for jobs
-		rules.Network = true
-	}
 	if rules.Network || c.cfg.Network.Jobs == config.JobsOff {
 		return &confine.Way{}, nil
 	}

@@ -6,7 +6,11 @@ import "ml-intern/internal/secret"
 // configuration, of the environment and of .env, and the tokens of the
 // accounts on the Hubs.
 func (a *App) secrets() []string {
-	return append(a.cfg.Secrets(), accountSecrets(a.cfg, publicHub, a.hubChoice())...)
+	all := append(a.cfg.Secrets(), accountSecrets(a.cfg, publicHub, a.hubChoice())...)
+	if key, err := hubKey(a.cfg); err == nil { // else the Hub does not start either
+		all = append(all, key)
+	}
+	return all
 }
 
 // redactor takes secrets out of what is saved, shown or sent to a model. It is

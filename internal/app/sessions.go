@@ -58,17 +58,9 @@ func (a *App) find(ctx context.Context, prefix string) (string, error) {
 func (a *App) unknownSession(ctx context.Context, id string) error {
 	hint := ""
 	if ids, _, err := a.store.IDs(ctx, ""); err == nil { // else the list would fail too
-		hint = didYouMean(config.Nearest(id, ids))
+		hint = config.DidYouMean(config.Nearest(id, ids))
 	}
 	return fmt.Errorf("%w: session %q: %w%s; ml-intern sessions ls shows all", ErrUsage, id, session.ErrNotFound, hint)
-}
-
-// didYouMean names what is nearest to what does not exist.
-func didYouMean(nearest string) string {
-	if nearest == "" {
-		return ""
-	}
-	return "; did you mean " + nearest + "?"
 }
 
 // Log loads a session to look at, without taking its lease.
@@ -122,7 +114,7 @@ func CheckFormat(format string) error {
 		return nil
 	}
 	return fmt.Errorf("%w: there is no format %q%s; the formats are %s", ErrUsage, format,
-		didYouMean(config.Nearest(format, export.Formats())), strings.Join(export.Formats(), ", "))
+		config.DidYouMean(config.Nearest(format, export.Formats())), strings.Join(export.Formats(), ", "))
 }
 
 // Export writes a session with its sub-agents', without secrets.

@@ -46,6 +46,7 @@ type Decision struct {
 	For      string // Once, Session or Always: what a person's yes is for
 	ByRule   bool   // from a Policy: a rule or a hook asks, not the mode
 	Remember []Rule // from a Policy that asks: what would have allowed it
+	Args     string // from a person's yes: the arguments to run the call with; "" for those of the model
 }
 
 // A Policy judges requests by rules alone.

@@ -87,7 +87,7 @@ func (c Caches) Make() error {
 	}
 	defer root.Close()
 	for _, p := range places { // some programs make no folder, and one that a command broke is its own loss
-		_ = root.MkdirAll(filepath.FromSlash(p[1]), 0o755)
+		_ = root.MkdirAll(filepath.FromSlash(p[1]), 0o700)
 	}
 	left := maxLinks
 	for _, seed := range []func(*os.Root, *int) error{c.linkHub, c.linkTorch, c.linkSettings} {

@@ -39,7 +39,7 @@ func (c Caches) linkHub(root *os.Root, left *int) error {
 
 func (c Caches) linkRepo(root *os.Root, name string, left *int) error {
 	here := filepath.Join(filepath.FromSlash(hubDir), name)
-	if err := root.MkdirAll(here, 0o755); err != nil {
+	if err := root.MkdirAll(here, 0o700); err != nil {
 		return err
 	}
 	repo, err := root.OpenRoot(here)
@@ -67,7 +67,7 @@ func copyTree(root *os.Root, dir, from string, left *int, add func(root *os.Root
 	if err != nil {
 		return err
 	}
-	if err := root.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := root.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	there, err := root.OpenRoot(dir)
@@ -124,7 +124,7 @@ func copyRef(root *os.Root, name, source string) error {
 	if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) { // never through a link
 		return err
 	}
-	return root.WriteFile(name, data, 0o644)
+	return root.WriteFile(name, data, 0o600)
 }
 
 // linkTorch links the weights that torch.hub has fetched. Code that it fetched
@@ -133,7 +133,7 @@ func (c Caches) linkTorch(root *os.Root, left *int) error {
 	if c.Torch == "" {
 		return nil
 	}
-	if err := root.MkdirAll("torch/hub", 0o755); err != nil {
+	if err := root.MkdirAll("torch/hub", 0o700); err != nil {
 		return err
 	}
 	torch, err := root.OpenRoot("torch/hub")

@@ -38,34 +38,63 @@ func personAt(std Streams) (person, bool) {
 // Approve implements agent.Approver. No answer is a no.
 func (p person) Approve(ctx context.Context, reqs []approval.Request) ([]approval.Decision, error) {
 	answers := bufio.NewScanner(p.in)
-	decisions := make([]approval.Decision, len(reqs))
-	var given []string // rules that the person has just given
-	for i, r := range reqs {
-		if covered(r.Remember, given) {
-			decisions[i] = approval.Decision{Verdict: approval.Allow}
-			continue
-		}
-		fmt.Fprint(p.out, "\n"+question(r))
-		choice := "[y/N]"
-		if len(r.Remember) > 0 {
-			choice = "[y: this call / s: for this session / a: always / N]"
-			for _, u := range r.Remember {
-				fmt.Fprintf(p.out, "  s and a: %s\n", revealed(u.String()))
-			}
-		}
-		fmt.Fprintf(p.out, "  allow it? %s ", choice)
+	f := form{requests: reqs}
+	for !f.full() {
+		fmt.Fprint(p.out, f.text(false))
 		line, err := readLine(ctx, answers)
 		if err != nil {
 			return nil, err
 		}
-		decisions[i] = answer(line, len(r.Remember) > 0)
+		f.take(line)
+	}
+	return f.decisions, nil
+}
+
+// A form is requests that a person decides one after the other.
+type form struct {
+	requests  []approval.Request
+	decisions []approval.Decision
+	given     []string // rules that the person has just given
+}
+
+// full reports whether all is decided. What rules allow that were just given is.
+func (f *form) full() bool {
+	for len(f.decisions) < len(f.requests) && covered(f.now().Remember, f.given) {
+		f.decisions = append(f.decisions, approval.Decision{Verdict: approval.Allow})
+	}
+	return len(f.decisions) == len(f.requests)
+}
+
+// now is the request to be decided.
+func (f *form) now() approval.Request { return f.requests[len(f.decisions)] }
+
+// text asks about the request to be decided.
+func (f *form) text(editable bool) string {
+	r := f.now()
+	text := "\n" + question(r)
+	choice := "[y/N]"
+	if len(r.Remember) > 0 {
+		choice = "[y: this call / s: for this session / a: always / N]"
 		for _, u := range r.Remember {
-			if decisions[i].For != approval.Once {
-				given = append(given, u.String())
-			}
+			text += fmt.Sprintf("  s and a: %s\n", revealed(u.String()))
 		}
 	}
-	return decisions, nil
+	if editable {
+		choice = strings.TrimSuffix(choice, "]") + " / n REASON / e: change it]"
+	}
+	return text + fmt.Sprintf("  allow it? %s ", choice)
+}
+
+// take notes what the person said.
+func (f *form) take(line string) {
+	r := f.now()
+	d := answer(line, len(r.Remember) > 0)
+	for _, u := range r.Remember {
+		if d.For != approval.Once {
+			f.given = append(f.given, u.String())
+		}
+	}
+	f.decisions = append(f.decisions, d)
 }
 
 // covered reports whether rules that were given allow all that is asked for.
@@ -76,6 +105,10 @@ func covered(asked []approval.Rule, given []string) bool {
 // answer reads what the person said.
 func answer(line string, more bool) approval.Decision {
 	yes := approval.Decision{Verdict: approval.Allow}
+	word, reason, _ := strings.Cut(strings.TrimSpace(line), " ")
+	if reason != "" && (strings.EqualFold(word, "n") || strings.EqualFold(word, "no")) {
+		return approval.Decision{Verdict: approval.Deny, Reason: "a person said no: " + strings.TrimSpace(reason)}
+	}
 	switch strings.ToLower(strings.TrimSpace(line)) {
 	case "y", "yes":
 		return yes

@@ -63,7 +63,7 @@ func ListBackends(ctx context.Context, cfg *config.Config, std Streams) error {
 func JobLogs(ctx context.Context, cfg *config.Config, id string, std Streams) error {
 	return with(ctx, cfg, func(a *app.App) error {
 		if _, err := a.Jobs().Status(ctx, id); err != nil {
-			return fmt.Errorf("job %s: %w", id, err)
+			return a.JobError(ctx, id, fmt.Errorf("job %s: %w", id, err))
 		}
 		redact := a.Redact()
 		for line, err := range a.Jobs().Logs(ctx, id, 0) {
@@ -84,7 +84,7 @@ func WaitJob(ctx context.Context, cfg *config.Config, id string, std Streams) er
 	return with(ctx, cfg, func(a *app.App) error {
 		status, receipt, err := a.WaitJob(ctx, id, func(line string) { fmt.Fprintln(std.Err, line) })
 		if err != nil {
-			return err
+			return a.JobError(ctx, id, err)
 		}
 		fmt.Fprintf(std.Out, "%s %s exit %d in %.1f s, %d files in %s\n", id, status.State, status.ExitCode, status.Seconds(), len(receipt.Files), status.OutputDir)
 		if receipt.AtRisk != "" {
@@ -98,7 +98,7 @@ func WaitJob(ctx context.Context, cfg *config.Config, id string, std Streams) er
 func CancelJob(ctx context.Context, cfg *config.Config, id string, std Streams) error {
 	return with(ctx, cfg, func(a *app.App) error {
 		if err := a.Jobs().Cancel(ctx, id); err != nil {
-			return fmt.Errorf("cancel job %s: %w", id, err)
+			return a.JobError(ctx, id, fmt.Errorf("cancel job %s: %w", id, err))
 		}
 		status, err := a.Jobs().Status(ctx, id)
 		if err != nil {

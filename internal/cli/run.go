@@ -22,6 +22,10 @@ type Streams struct {
 	In  io.Reader
 	Out io.Writer // results
 	Err io.Writer // everything else
+
+	// Interrupts has a function called when the person presses Ctrl-C, in place of
+	// the end of the program, until restore is called. It may be nil.
+	Interrupts func(handle func()) (restore func())
 }
 
 // RunOptions say which session a prompt goes to.

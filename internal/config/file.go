@@ -213,14 +213,8 @@ func (c *Config) check() error {
 	case c.MaxCost < 0 || c.MaxTokens < 0 || c.TimeBudget < 0 || c.FirstByte < 0 || c.Idle < 0:
 		return errors.New("limits cannot be negative")
 	}
-	if !slices.Contains([]string{"", "none", "minimal", "low", "medium", "high", "xhigh", "max"}, c.Effort) {
-		return fmt.Errorf("there is no effort %q; the levels are none, minimal, low, medium, high, xhigh, max", c.Effort)
-	}
-	if !slices.Contains([]string{"plan", "strict", "ask", "auto"}, c.Approve) {
-		return fmt.Errorf("there is no approval mode %q; the modes are plan, strict, ask, auto", c.Approve)
-	}
-	if !slices.Contains([]string{"text", "json", "stream-json", "events"}, c.Output) {
-		return fmt.Errorf("there is no output format %q; the formats are text, json, stream-json, events", c.Output)
+	if err := c.CheckWords(); err != nil {
+		return err
 	}
 	for id, facts := range c.Models {
 		if p := facts.Price; p != nil && (p.Input < 0 || p.Output < 0 || p.CacheRead < 0 || p.CacheWrite < 0) || facts.ContextWindow < 0 || facts.MaxOutput < 0 {
@@ -362,7 +356,7 @@ func (c *Config) fact(key string, value ast.Node, line int, fields map[string]an
 			names = append(names, name)
 		}
 		slices.Sort(names)
-		return &lineError{line, fmt.Errorf("there is no key %q; the keys are %s", key, strings.Join(names, ", "))}
+		return &lineError{line, fmt.Errorf("there is no key %q%s; the keys are %s", key, DidYouMean(Nearest(key, names)), strings.Join(names, ", "))}
 	}
 	if err := c.decode(field, value); err != nil {
 		return &lineError{line, fmt.Errorf("%s %w", key, err)}
@@ -436,5 +430,5 @@ func nearest(key string, all []setting) string {
 	if best == "" {
 		return "; ml-intern config schema lists them"
 	}
-	return fmt.Sprintf("; did you mean %s?", best)
+	return DidYouMean(best)
 }

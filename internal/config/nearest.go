@@ -1,6 +1,42 @@
 package config
 
-import "strings"
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// CheckWords finds the word that is none of those that a setting may have, and
+// names the nearest one.
+func (c *Config) CheckWords() error {
+	for _, s := range []struct {
+		value, what, all string
+		words            []string
+	}{
+		{c.Effort, "effort", "levels", []string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}},
+		{c.Approve, "approval mode", "modes", []string{"plan", "strict", "ask", "auto"}},
+		{c.Output, "output format", "formats", []string{"text", "json", "stream-json", "events"}},
+	} {
+		if s.value == "" && s.what == "effort" || slices.Contains(s.words, s.value) {
+			continue
+		}
+		return fmt.Errorf("there is no %s %q%s; the %s are %s", s.what, s.value, DidYouMean(Nearest(s.value, s.words)), s.all, strings.Join(s.words, ", "))
+	}
+	if u, err := url.Parse(c.Hub); c.Hub != "" && c.Hub != "local" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		return fmt.Errorf("%q is no Hub%s; write its URL, such as https://huggingface.co, or local", c.Hub, DidYouMean(Nearest(c.Hub, []string{"local"})))
+	}
+	return nil
+}
+
+// DidYouMean names what is nearest to a word that does not exist; "" says
+// nothing.
+func DidYouMean(nearest string) string {
+	if nearest == "" {
+		return ""
+	}
+	return "; did you mean " + nearest + "?"
+}
 
 // Nearest returns the word of a list that somebody may have meant who wrote
 // another one, "" if none is near: one with few slips, or one that the word
@@ -10,7 +46,7 @@ func Nearest(word string, words []string) string {
 	lower := strings.ToLower(word)
 	for _, w := range words {
 		d := EditDistance(lower, strings.ToLower(w))
-		if len(word) >= 2 && strings.HasPrefix(strings.ToLower(w), lower) {
+		if len(word) >= 2 && strings.HasPrefix(strings.ToLower(w), lower) || swapped(lower, strings.ToLower(w)) {
 			d = min(d, 1)
 		}
 		if d < distance && d <= max(1, min(3, len(word)/3)) && d < len(word) {
@@ -18,6 +54,20 @@ func Nearest(word string, words []string) string {
 		}
 	}
 	return best
+}
+
+// swapped reports whether two neighbors in one word stand the other way round in
+// the other.
+func swapped(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) - 1 {
+		if a[i] != b[i] {
+			return a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
+		}
+	}
+	return false
 }
 
 // EditDistance is the Levenshtein distance of two words, in bytes.

@@ -15,7 +15,7 @@ type Network struct {
 	Allow   []string `json:"allow,omitempty"`
 	Deny    []string `json:"deny,omitempty"`
 	Private []string `json:"private,omitempty"` // of what is allowed, what may lead to a private address
-	Jobs    string   `json:"jobs,omitempty"`    // what jobs of this machine may reach: see JobsAllowed; "" is that where it can be kept
+	Jobs    string   `json:"jobs,omitempty"`    // what jobs of this machine may reach: see JobsAllowed; "" is that
 }
 
 // What jobs of this machine may reach.

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 
+	"ml-intern/internal/durable"
+
 	"github.com/bmatcuk/doublestar/v4"
 	"github.com/goccy/go-yaml/ast"
 )
@@ -231,16 +233,7 @@ func replace(file string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*") // 0600
-	if err != nil {
-		return fmt.Errorf("write %s: %w", file, err)
-	}
-	defer os.Remove(tmp.Name()) // ENOENT once it has its name
-	_, err = tmp.Write(data)
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", file, err)
-	}
-	if err := os.Rename(tmp.Name(), file); err != nil {
+	if err := durable.Replace(file, data); err != nil {
 		return fmt.Errorf("write %s: %w", file, err)
 	}
 	return nil

@@ -45,6 +45,9 @@ func (c *Config) FromFlag(key string) {
 // IsFlag reports whether a setting was given on the command line.
 func (c *Config) IsFlag(key string) bool { return c.origin[key] == "flag" }
 
+// IsSet reports whether a setting is not left at its default.
+func (c *Config) IsSet(key string) bool { return c.origin[key] != "" }
+
 // show is a value in one line.
 func show(field any) string {
 	switch v := field.(type) {

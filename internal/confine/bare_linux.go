@@ -166,10 +166,7 @@ func (h *helper) prepareBare() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", layerLandlock, err)
 	}
-	h.calls = newBareFilter(h.setup.Door != nil, r.Network)
-	if h.setup.Stays {
-		h.calls = newFilter(unwatched()...)
-	}
+	h.calls = newBareFilter(r.Network)
 	if h.on(layerLimits) {
 		if err := limit(r.Limits); err != nil {
 			return fmt.Errorf("%s: %w", layerLimits, err)

@@ -25,6 +25,47 @@ func bare(t testing.TB, rules Rules) *Cells {
 	return c
 }
 
+// served is TCP among the processes of a command, with and without waiting, and
+// what a server's socket says of itself.
+const served = `python3 -c '
+import asyncio, os, socket, threading, http.server, urllib.request
+s = socket.create_server(("0.0.0.0", 0)); at = s.getsockname(); out = []
+assert at[0] == "127.0.0.1", at
+if os.fork() == 0:
+    c = socket.create_connection(("localhost", at[1])); c.sendall(b"1"); os._exit(0)
+out.append(s.accept()[0].recv(9).decode())
+h = http.server.ThreadingHTTPServer(("", 0), type("H", (http.server.BaseHTTPRequestHandler,), {"log_message": lambda *a: 0,
+    "do_GET": lambda self: (self.send_response(200), self.end_headers(), self.wfile.write(b"2"))}))
+threading.Thread(target=h.serve_forever, daemon=True).start()
+out.append(urllib.request.urlopen("http://127.0.0.1:%d/" % h.server_port).read().decode())
+async def f():
+    async def answer(r, w): w.write(await r.read(1)); await w.drain(); w.close()
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    r, w = await asyncio.open_connection(*server.sockets[0].getsockname()); w.write(b"3"); out.append((await r.read()).decode())
+    server.close()
+asyncio.run(f())
+b = socket.socket(); b.bind(("127.0.0.1", 0)); b.connect(at); b.sendall(b"4"); out.append(s.accept()[0].recv(9).decode())
+s.close()
+try: socket.create_connection(at)
+except ConnectionRefusedError: out.append("refused")
+print(*out)'`
+
+// managed is what Python's processes say to each other.
+const managed = `python3 -c '
+import multiprocessing as m, sys
+from multiprocessing import reduction, Pipe
+import os, tempfile
+def sq(x): return x * x
+def child(q, conn):
+    q.put("by a queue"); conn.send(reduction.DupFd(os.open(f.name, os.O_RDONLY))); conn.recv()
+f = tempfile.NamedTemporaryFile(); f.write(b"by a pipe"); f.flush()
+p = m.Pool(2); got = p.map(sq, [1, 2, 3]); p.close(); p.join()
+with m.Manager() as manager:
+    d = manager.dict(a="x"); a = d["a"]
+q = m.Queue(); here, there = Pipe(); c = m.Process(target=child, args=(q, there)); c.start()
+by = os.read(here.recv().detach(), 99).decode(); here.send(1) # as torch hands a tensor over
+print(got, a, by, q.get()); c.join()'`
+
 // Commands work without namespaces.
 func TestBare(t *testing.T) {
 	t.Parallel()
@@ -52,6 +93,8 @@ func TestBare(t *testing.T) {
 from multiprocessing.connection import Listener, Client
 import threading
 l = Listener(); threading.Thread(target=lambda: l.accept().send("by a socket")).start(); print(Client(l.address).recv())'`, "by a socket\n", 0},
+		{served, "1 2 3 4 refused\n", 0},
+		{managed, "[1, 4, 9] x by a pipe by a queue\n", 0},
 		{"git init -q r && cd r && git -c user.name=x -c user.email=x@x commit -q --allow-empty -m a && git log --oneline | wc -l", "1\n", 0},
 	} {
 		if text, code := sh(t, c, dir, want.line); text != want.text || code != want.code {
@@ -106,7 +149,7 @@ asyncio.run(f())'`); code != 0 || text != "True\n" || <-asked != "/own" {
 	port := address[strings.LastIndex(address, ":")+1:]
 	for name, script := range map[string]string{
 		"listen":         `s.listen(1)`,
-		"bind":           `s.bind(("0.0.0.0", 0))`,
+		"bind elsewhere": `s.bind(("203.0.113.7", 0))`,
 		"disconnect":     `s.connect(("127.0.0.1", ` + port + `)); libc.connect(s.fileno(), b"\0" * 16, 16); s.listen(1)`,
 		"elsewhere":      `s.connect(("` + hostIP() + `", ` + port + `))`,
 		"fast open":      `s.sendto(b"x", 0x20000000, ("127.0.0.1", ` + port + `))`,
@@ -176,6 +219,7 @@ func TestBarePutsBack(t *testing.T) {
 var bareCannot = map[string]string{
 	"see a process outside":                   "/proc is the machine's, and Landlock cannot allow a process its own part alone",
 	"find a process outside":                  "as above: names and arguments; environments and memory cannot be read",
+	"see the machine's interfaces":            "/proc/net and /sys show them too, and what trains on several processes asks for them",
 	"leave a file in shared memory":           "without /dev/shm Python's multiprocessing has no locks, and it is the machine's",
 	"move a process outside to one processor": "programs place their own threads by the same call, and the filter cannot tell whose they are",
 }

@@ -42,24 +42,22 @@ func (r Rules) Enter(attr *syscall.SysProcAttr) {
 }
 
 // Become puts up the walls around this process, which Enter let, and becomes
-// the program, with the environment that was Wrapped. It returns only with an
-// error.
+// the program, with the environment that was Wrapped. Without namespaces it stays
+// and watches the program, which is its child, and ends as that does. It returns
+// only with an error.
 func Become(rules Rules, argv []string) error {
 	runtime.LockOSThread() // this thread is what the program will be
 	if err := wear(); err != nil {
 		return err
 	}
 	rules = rules.real()
-	if rules.Bare && !rules.Network {
-		return fmt.Errorf("%w: without namespaces nothing keeps a program of its own from the network", ErrUnavailable)
-	}
 	if rules.Bare {
 		if err := rules.holdsBare(); err != nil {
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 	}
 	rules = rules.withSockets()
-	h := &helper{setup: setup{Rules: rules, Off: []string{layerProcesses}, Landlock: landlockVersion(), Proxy: rules.Exit > 0, Bare: rules.Bare, Stays: true}}
+	h := &helper{setup: setup{Rules: rules, Off: []string{layerProcesses}, Landlock: landlockVersion(), Proxy: rules.Exit > 0 && !rules.Bare, Bare: rules.Bare}}
 	least := landlockLeast
 	if rules.Bare {
 		least = landlockBare
@@ -78,7 +76,7 @@ func Become(rules Rules, argv []string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	proxy, err := handOut(rules.Exit, listeners)
+	proxy, err := h.wayOut(listeners)
 	if err != nil {
 		return fmt.Errorf("open the way out: %w", err)
 	}
@@ -92,15 +90,18 @@ func Become(rules Rules, argv []string) error {
 	if err := unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return fmt.Errorf("keep open files from the program: %w", err)
 	}
-	if err := h.restrict(); err != nil {
-		return err
-	}
 	env := insideEnviron(os.Environ())
 	if rules.Bare {
 		env = rules.bareEnviron(os.Environ())
 	}
 	if proxy != "" {
 		env = rules.withProxy(env, proxy)
+	}
+	if rules.Bare {
+		return errors.Join(errors.New("start the program"), h.stay(path, argv, env))
+	}
+	if err := h.restrict(); err != nil {
+		return err
 	}
 	return errors.Join(errors.New("start the program"), syscall.Exec(path, argv, env))
 }

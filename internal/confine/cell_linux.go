@@ -38,6 +38,7 @@ func (c *Cells) Run(ctx context.Context, cmd Command) (Result, error) {
 	if dir, err := filepath.EvalSymlinks(cmd.Dir); err == nil {
 		cmd.Dir = dir
 	}
+	found := c.survey(&rules)
 	before := rules.watch()
 	cell, err := c.take(rules.look())
 	if err == nil && cell == nil {
@@ -60,7 +61,7 @@ func (c *Cells) Run(ctx context.Context, cmd Command) (Result, error) {
 	} else {
 		c.give(cell)
 	}
-	return Result{Code: code, Notes: append(restore(), c.firstBare()...)}, err
+	return Result{Code: code, Notes: slices.Concat(restore(), found(), c.firstBare())}, err
 }
 
 // startNamed makes a cell in namespaces.

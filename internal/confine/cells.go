@@ -20,6 +20,9 @@ type Cells struct {
 	form   form
 	said   bool // see firstBare
 	held   held
+	repos  repositories
+
+	repoLock sync.Mutex // of repos: to look takes a while
 }
 
 // A form is how cells are walled off.
@@ -57,6 +60,9 @@ func (c *Cells) Open(paths ...string) {
 	c.rules.Writable = slices.Compact(c.rules.Writable)
 	for _, path := range resolved(paths) {
 		c.rules.Protected = append(slices.Clone(c.rules.Protected), ProjectPaths(path)...)
+		if c.repos.took = 0; len(c.rules.Trees) > 0 { // the next look is a new one
+			c.rules.Trees = append(slices.Clone(c.rules.Trees), path)
+		}
 	}
 }
 

@@ -31,6 +31,7 @@ type Rules struct {
 	Hidden    []string // cannot even be read
 	Readable  []string // below something hidden, or new since the cell was made
 	Protected []string // below something writable, and not to be changed
+	Trees     []string // in them repositories of git, at any depth, are protected too
 	Temp      string   // the folder that commands see as /tmp; must exist
 	GPUs      bool     // the accelerators of this machine too
 	Devices   []string // device nodes beyond null, zero, full, random and urandom; those of GPUs are added
@@ -134,6 +135,7 @@ func within(dir, path string) bool {
 func (r Rules) real() Rules {
 	r = r.Settle().machine()
 	r.Hidden, r.Protected = resolved(r.Hidden), resolvedParents(r.Protected)
+	r.Trees = resolved(r.Trees)
 	slices.Sort(r.Readable)
 	r.Readable = slices.Compact(r.Readable)
 	r.Protected = slices.DeleteFunc(r.Protected, func(p string) bool { return longest(r.Writable, p) < 0 })

@@ -22,8 +22,8 @@ func (c *Cells) String() string {
 }
 
 // bareLess is what holds less without namespaces, for people and the model.
-const bareLess = "no namespaces on this machine: commands see other processes with their arguments, share /dev/shm, have no /tmp but TMPDIR " +
-	"and no servers of their own on TCP; what is protected in the workspace is put back when a command has ended"
+const bareLess = "no namespaces on this machine: commands see other processes with their arguments, share /dev/shm, have no /tmp but TMPDIR, " +
+	"and serve on 127.0.0.1, which is the machine's; what is protected in the workspace is put back when a command has ended"
 
 // firstBare says once that commands run without namespaces.
 func (c *Cells) firstBare() []string {

@@ -39,16 +39,21 @@ func (r Rules) watch() guard {
 
 // Watch notes what is there of the protected paths that no mount can cover, and
 // returns what puts them back: Run does that by itself, Become cannot.
-func Watch(rules Rules) (restore func() []string, err error) {
-	g := rules.real().watch()
+//
+// The rules get what is protected of the repositories below Trees.
+func Watch(rules *Rules) (restore func() []string, err error) {
+	known := rules.real()
+	found := new(repositories).before(&known)
+	rules.Protected = known.Protected
+	g := known.watch()
 	if !rules.Bare {
-		return g.restore, nil
+		return func() []string { return append(g.restore(), found.after(known)...) }, nil
 	}
 	files, err := g.rules.copies()
 	if err != nil {
 		return nil, fmt.Errorf("keep what is protected: %w", err)
 	}
-	return func() []string { return append(g.putBack(files), g.restore()...) }, nil
+	return func() []string { return slices.Concat(g.putBack(files), g.restore(), found.after(known)) }, nil
 }
 
 // restore undoes what the command did to them, and says so.
@@ -126,11 +131,16 @@ func (g guard) putAside(root *os.Root, rel string) (string, error) {
 	if g.rules.Aside == "" {
 		return "was removed: commands may not make it", root.RemoveAll(rel)
 	}
-	place := filepath.Join(g.rules.Aside, time.Now().UTC().Format("20060102-150405.000000"), filepath.Base(rel))
+	place := g.place(rel)
 	if err := copyFrom(root.FS(), filepath.ToSlash(rel), place); err != nil {
 		return "was removed, and could not be kept (" + err.Error() + "): commands may not make it", root.RemoveAll(rel)
 	}
 	return "was moved to " + place + ": commands may not make it", root.RemoveAll(rel)
+}
+
+// place is where what is at rel is kept.
+func (g guard) place(rel string) string {
+	return filepath.Join(g.rules.Aside, time.Now().UTC().Format("20060102-150405.000000"), filepath.Base(rel))
 }
 
 // copyFrom copies the files at name and below; links are left out.
@@ -173,7 +183,7 @@ func tameHooks(root *os.Root, rel string) (string, error) {
 	}
 	note := ""
 	for _, e := range entries {
-		if e.Type().IsRegular() && strings.HasSuffix(e.Name(), ".sample") {
+		if sample(e) {
 			continue
 		}
 		note = "lost what is no sample: git would run it later, outside the sandbox"
@@ -182,14 +192,19 @@ func tameHooks(root *os.Root, rel string) (string, error) {
 	return note, err
 }
 
+func sample(e fs.DirEntry) bool {
+	return e.Type().IsRegular() && strings.HasSuffix(e.Name(), ".sample")
+}
+
 // harmlessSettings are the settings of a new repository that run nothing.
 var harmlessSettings = map[string][]string{
-	"core":       {"repositoryformatversion", "filemode", "bare", "logallrefupdates", "ignorecase", "precomposeunicode", "symlinks"},
+	"core":       {"repositoryformatversion", "filemode", "bare", "logallrefupdates", "ignorecase", "precomposeunicode", "symlinks", "worktree"},
 	"remote":     {"url", "fetch"},
 	"branch":     {"remote", "merge", "rebase"},
 	"user":       {"name", "email"},
 	"init":       {"defaultbranch"},
 	"extensions": {"objectformat"},
+	"submodule":  {"url", "active", "branch"},
 }
 
 const maxConfig = 64 << 10

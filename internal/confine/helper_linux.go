@@ -28,7 +28,6 @@ type setup struct {
 	Landlock int      // version
 	Proxy    bool     // a listener is wanted
 	Bare     bool     // there are no namespaces
-	Stays    bool     // this process becomes the command, and so watches nothing
 	Door     *key     // to the proxy, for a bare cell
 }
 
@@ -235,14 +234,18 @@ func (h *helper) start(c Command) (pid int, err error) {
 		defer close(done)
 		runtime.LockOSThread() // and never unlocked, so that the thread ends here
 		if err = h.restrict(); err == nil {
-			pid, err = h.exec(c, &syscall.SysProcAttr{Setsid: true})
+			pid, err = h.exec(c.Path, c.Args, h.attr(c, &syscall.SysProcAttr{Setsid: true}))
 		}
 	}()
 	<-done
 	return pid, err
 }
 
-func (h *helper) exec(c Command, attr *syscall.SysProcAttr) (int, error) {
+func (h *helper) attr(c Command, sys *syscall.SysProcAttr) *syscall.ProcAttr {
+	return &syscall.ProcAttr{Dir: c.Dir, Env: c.Env, Files: []uintptr{h.null.Fd(), c.Output.Fd(), c.Output.Fd()}, Sys: sys}
+}
+
+func (h *helper) exec(path string, argv []string, attr *syscall.ProcAttr) (int, error) {
 	if h.on(layerLimits) {
 		widen, err := narrow(h.setup.Rules.Limits)
 		if err != nil {
@@ -250,11 +253,7 @@ func (h *helper) exec(c Command, attr *syscall.SysProcAttr) (int, error) {
 		}
 		defer widen()
 	}
-	pid, err := syscall.ForkExec(c.Path, c.Args, &syscall.ProcAttr{
-		Dir: c.Dir, Env: c.Env,
-		Files: []uintptr{h.null.Fd(), c.Output.Fd(), c.Output.Fd()},
-		Sys:   attr,
-	})
+	pid, err := syscall.ForkExec(path, argv, attr)
 	if err != nil {
 		return -1, fmt.Errorf("start command: %w", err)
 	}
@@ -276,7 +275,7 @@ func (h *helper) restrict() error {
 			return err
 		}
 	}
-	if h.on(layerSeccomp) && (!h.setup.Bare || h.setup.Stays) { // whose filter has a watcher
+	if h.on(layerSeccomp) && !h.setup.Bare { // whose filter has a watcher
 		return h.calls.install()
 	}
 	return nil

@@ -17,8 +17,8 @@ import (
 // that came of it, and nobody else: the kernel holds Landlock's scope.
 type keeper struct {
 	mu     sync.Mutex
-	ending bool              // no command may start any more
-	ask    chan chan<- error // of the thread that is there; nil for none
+	ending bool           // no command may start any more
+	ask    chan signalled // of the thread that is there; nil for none
 }
 
 // start runs begin on a thread that restrict has walled off, and keeps it.
@@ -28,7 +28,7 @@ func (k *keeper) start(restrict func() error, begin func() (int, error)) (pid in
 	if k.ending {
 		return -1, errors.New("the cell ends")
 	}
-	ask, started := make(chan chan<- error), make(chan struct{})
+	ask, started := make(chan signalled), make(chan struct{})
 	go func() {
 		runtime.LockOSThread() // and never unlocked, so that the thread ends here
 		if err = restrict(); err == nil {
@@ -37,8 +37,8 @@ func (k *keeper) start(restrict func() error, begin func() (int, error)) (pid in
 			}
 		}
 		close(started)
-		for answer := range ask {
-			answer <- killScope()
+		for o := range ask {
+			o.answer <- signalScope(o.signal)
 		}
 	}()
 	<-started
@@ -50,6 +50,12 @@ func (k *keeper) start(restrict func() error, begin func() (int, error)) (pid in
 	return pid, nil
 }
 
+// signalled is a signal for the thread to send.
+type signalled struct {
+	signal unix.Signal
+	answer chan<- error
+}
+
 // scoped makes sure that this thread's signals reach nobody outside: the one
 // who started this process is.
 func scoped() error {
@@ -59,30 +65,30 @@ func scoped() error {
 	return nil
 }
 
-func killScope() error {
+func signalScope(s unix.Signal) error {
 	if err := scoped(); err != nil {
 		return err
 	}
-	_ = unix.Kill(-1, unix.SIGKILL) // ESRCH when all have ended
+	_ = unix.Kill(-1, s) // ESRCH when all have ended
 	return nil
 }
 
-// kill kills all of the command.
-func (k *keeper) kill() error {
+// signal sends a signal to all of the command.
+func (k *keeper) signal(s unix.Signal) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.ask == nil {
 		return nil
 	}
 	answer := make(chan error)
-	k.ask <- answer
+	k.ask <- signalled{s, answer}
 	return <-answer
 }
 
 // rest kills all of the command and waits until there is nothing left.
 func (k *keeper) rest() error {
 	for deadline := time.Now().Add(restTime); time.Now().Before(deadline); {
-		if err := k.kill(); err != nil {
+		if err := k.signal(unix.SIGKILL); err != nil {
 			return err
 		}
 		switch got, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); {
@@ -118,7 +124,23 @@ func (k *keeper) end() {
 
 // runBare starts the command, waits for it and ends all that is left of it.
 func (h *helper) runBare(c Command) (unix.WaitStatus, error) {
-	watch := &watcher{fd: -1, rules: h.setup.Rules.bare(), door: h.setup.Door}
+	return h.watched(func() (int, error) {
+		return h.exec(c.Path, c.Args, h.attr(c, &syscall.SysProcAttr{Setsid: true, Pdeathsig: unix.SIGKILL}))
+	}, func(pid int) (unix.WaitStatus, error) {
+		// What a command does to the machine's memory is its own end before that of its cell.
+		_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte("800"), 0)
+		h.limitCPU(pid)
+		stop := h.limitCrowd()
+		status, err := waitFor(pid)
+		stop()
+		return status, errors.Join(err, h.keeper.rest())
+	})
+}
+
+// watched begins a process behind the walls, and makes the calls that are left to
+// a watcher until wait returns.
+func (h *helper) watched(begin func() (int, error), wait func(pid int) (unix.WaitStatus, error)) (unix.WaitStatus, error) {
+	watch := &watcher{fd: -1, rules: h.setup.Rules.bare(), door: h.setup.Door, served: map[uint64]bool{}, restrict: h.restrict}
 	if err := watch.open(); err != nil {
 		return 0, err
 	}
@@ -129,7 +151,7 @@ func (h *helper) runBare(c Command) (unix.WaitStatus, error) {
 		var err error
 		watch.fd, err = h.calls.installWatched()
 		return err
-	}, func() (int, error) { return h.exec(c, &syscall.SysProcAttr{Setsid: true, Pdeathsig: unix.SIGKILL}) })
+	}, begin)
 	defer h.keeper.done()
 	watching := make(chan struct{})
 	go func() {
@@ -140,45 +162,9 @@ func (h *helper) runBare(c Command) (unix.WaitStatus, error) {
 	}()
 	var status unix.WaitStatus
 	if err == nil {
-		// What a command does to the machine's memory is its own end before that of its cell.
-		_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte("800"), 0)
-		h.limitCPU(pid)
-		stop := h.limitCrowd()
-		status, err = waitFor(pid)
-		stop()
-		err = errors.Join(err, h.keeper.rest())
+		status, err = wait(pid)
 	}
 	err = errors.Join(err, watch.close())
 	<-watching
 	return status, errors.Join(err, watch.release())
-}
-
-// crowdEvery is how often the processes of the machine are counted.
-const crowdEvery = 20 * time.Millisecond
-
-// limitCrowd ends a command that makes too many processes: outside of a namespace
-// the kernel does not count those of root, and all of another user's. It counts
-// those of the whole machine, which is one call, by how many more they have become.
-func (h *helper) limitCrowd() (stop func()) {
-	var before, now unix.Sysinfo_t
-	most := h.setup.Rules.Limits.Processes
-	if most == 0 || !h.on(layerLimits) || unix.Sysinfo(&before) != nil {
-		return func() {}
-	}
-	ended, counting := make(chan struct{}), sync.WaitGroup{}
-	counting.Go(func() {
-		tick := time.NewTicker(crowdEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ended:
-				return
-			case <-tick.C:
-			}
-			if unix.Sysinfo(&now) == nil && uint64(now.Procs) > uint64(before.Procs)+most {
-				_ = h.keeper.kill() // it is tried again
-			}
-		}
-	})
-	return func() { close(ended); counting.Wait() }
 }

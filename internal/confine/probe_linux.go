@@ -53,7 +53,7 @@ func bareLayers(layer func(name, level string) Layer) []Layer {
 		layer(layerSeccomp, fmt.Sprintf("%d system calls refused, and some made for the command after a look at what they are for",
 			len(forbidden)+len(forbiddenHere)+len(bareForbidden))),
 		missing(layerProcesses, "commands see those of the machine and their arguments, cannot read or signal them, and none outlives its command"),
-		missing(layerNetwork, "commands have no socket but to the proxy and in their own folders, and serve nothing"),
+		missing(layerNetwork, "commands have no socket but to the proxy, to each other and in their own folders; what they serve, all of the machine reaches"),
 		missing(layerIPC, "/dev/shm is the machine's; queues and other shared memory are refused"),
 		layer(layerCapabilities, "none, and none to be had"),
 		layer(layerDescriptors, "no open file of ours"),

@@ -23,6 +23,7 @@ func (c *Cells) Run(ctx context.Context, cmd Command) (Result, error) {
 		return Result{Code: -1}, err
 	}
 	defer hangUp()
+	found := c.survey(&rules)
 	before := rules.watch()
 	p := exec.Command(launcher, append([]string{"-p", rules.profile(port), cmd.Path}, cmd.Args[1:]...)...)
 	p.Dir, p.Env, p.Stdout, p.Stderr = cmd.Dir, rules.environ(cmd.Env, port), cmd.Output, cmd.Output
@@ -35,7 +36,7 @@ func (c *Cells) Run(ctx context.Context, cmd Command) (Result, error) {
 	err = p.Wait()
 	stop()
 	kill()
-	result := Result{Code: p.ProcessState.ExitCode(), Notes: before.restore()}
+	result := Result{Code: p.ProcessState.ExitCode(), Notes: append(before.restore(), found()...)}
 	if status, ok := p.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		result.Code = 128 + int(status.Signal())
 	}

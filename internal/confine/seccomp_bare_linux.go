@@ -17,15 +17,12 @@ const done = unix.SECCOMP_RET_ERRNO
 // newBareFilter is the filter of a bare cell: what reaches other processes or
 // the outside without a file is refused, and what needs a look at memory is
 // watched.
-func newBareFilter(proxy, network bool) filter {
+func newBareFilter(network bool) filter {
 	denied := answer(unix.EPERM)
 	special := append(alone(), []judged{
 		{unix.SYS_CONNECT, answered(answerWatch)},
-		{unix.SYS_SOCKET, bareSockets(proxy, network)},
-		// A message that opens a connection asks no one.
-		{unix.SYS_SENDTO, bits(3, unix.MSG_FASTOPEN, denied)},
-		{unix.SYS_SENDMSG, bits(2, unix.MSG_FASTOPEN, denied)},
-		{unix.SYS_SENDMMSG, bits(3, unix.MSG_FASTOPEN, denied)},
+		{unix.SYS_BIND, answered(answerWatch)},
+		{unix.SYS_SOCKET, bareSockets(network)},
 		// Modes and times of files are not Landlock's to keep.
 		{unix.SYS_FCHMOD, modes(1, denied)},
 		{unix.SYS_FCHMODAT, modes(2, denied)},
@@ -34,6 +31,11 @@ func newBareFilter(proxy, network bool) filter {
 		{unix.SYS_FCHOWN, ownership(1, denied)},
 		{unix.SYS_FCHOWNAT, ownership(2, denied)},
 	}...)
+	if !network {
+		// A message that opens a connection asks no one.
+		special = append(special, judged{unix.SYS_SENDTO, bits(3, unix.MSG_FASTOPEN, denied)},
+			judged{unix.SYS_SENDMSG, bits(2, unix.MSG_FASTOPEN, denied)}, judged{unix.SYS_SENDMMSG, bits(3, unix.MSG_FASTOPEN, denied)})
+	}
 	for _, call := range attributes {
 		special = append(special, judged{call, answered(answer(unix.EOPNOTSUPP))})
 	}
@@ -56,18 +58,6 @@ func alone() []judged {
 		all = append(all, judged{call, answered(denied)})
 	}
 	return all
-}
-
-// unwatched is for a program that has the network and no watcher: it has no
-// sockets of this machine, because nobody looks where they lead.
-func unwatched() []judged {
-	var f filter
-	f.load(offsetArgs)
-	f.when(unix.AF_INET, answerAllow)
-	f.when(unix.AF_INET6, answerAllow)
-	f.on(unix.AF_NETLINK, routeOnly())
-	f.answer(answer(unix.EAFNOSUPPORT))
-	return append(alone(), judged{unix.SYS_SOCKET, f})
 }
 
 // bareForbidden are calls on what all of the machine shares.
@@ -136,18 +126,19 @@ func connected(a uint32) filter {
 // socketType is the part of a socket's type that is no flag.
 const socketType = 0xf
 
-// bareSockets allows sockets of this machine, which the watcher connects, and
-// asks it for those of the internet: it gives one that leads to the proxy.
-func bareSockets(proxy, network bool) filter {
+// bareSockets allows sockets of this machine, which the watcher connects, and asks
+// it for those of the internet: it gives one that is connected already. With the
+// network it is the other way round.
+func bareSockets(network bool) filter {
 	var f filter
 	f.load(offsetArgs)
-	f.on(unix.AF_UNIX, connected(answerAllow))
-	switch {
-	case network:
+	f.on(unix.AF_NETLINK, routeOnly()) // what it tells, /proc does too
+	if network {
+		f.on(unix.AF_UNIX, connected(answerWatch))
 		f.when(unix.AF_INET, answerAllow)
 		f.when(unix.AF_INET6, answerAllow)
-		f.on(unix.AF_NETLINK, routeOnly())
-	case proxy:
+	} else {
+		f.on(unix.AF_UNIX, connected(answerAllow))
 		f.on(unix.AF_INET, streams(answerWatch))
 	}
 	f.answer(answer(unix.EAFNOSUPPORT))

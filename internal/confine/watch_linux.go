@@ -18,6 +18,12 @@ type watcher struct {
 	rules Rules
 	door  *key // nil without a proxy
 
+	restrict func() error // puts the walls of commands on a thread
+	walled   sync.Mutex   // see within
+
+	mu     sync.Mutex
+	served map[uint64]bool // sockets on which the command serves, by inode
+
 	stop    *os.File // ends run when it is closed
 	stopped *os.File
 }
@@ -109,14 +115,27 @@ func (w *watcher) settle(c call, err error) {
 			o.error = -int32(errno)
 		}
 	}
+	w.answer(o)
+}
+
+func (w *watcher) answer(o outcome) {
 	_ = w.ioctl(unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&o)) // ENOENT: it was killed meanwhile
+}
+
+func (w *watcher) give(g gift) error {
+	return w.ioctl(unix.SECCOMP_IOCTL_NOTIF_ADDFD, unsafe.Pointer(&g))
 }
 
 func (w *watcher) judge(c call) error {
 	a := c.data.args
 	switch uintptr(c.data.nr) {
 	case unix.SYS_SOCKET:
+		if a[0] == unix.AF_UNIX {
+			return w.dead(c, a[1])
+		}
 		return w.outward(c, a[1])
+	case unix.SYS_BIND:
+		return w.bind(c, int32(a[0]), uintptr(a[1]), a[2])
 	case unix.SYS_CONNECT:
 		return w.connect(c, int32(a[0]), uintptr(a[1]), a[2])
 	case unix.SYS_FCHMOD:

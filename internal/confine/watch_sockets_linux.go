@@ -5,43 +5,39 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strconv"
 	"strings"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
 var loopback = [4]byte{127, 0, 0, 1}
 
-// outward gives a socket of the internet: one that is connected to the proxy
-// already, so it cannot be connected, bound or listened on any more.
+// outward gives a socket of the internet: one that is connected already, to the
+// proxy if there is one, so it cannot be connected, bound or listened on any more.
 func (w *watcher) outward(c call, kind uint64) error {
-	if w.door == nil {
-		return unix.EAFNOSUPPORT
-	}
-	s, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	s, err := w.proxied(int(kind) & unix.SOCK_NONBLOCK)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = unix.Close(s) }() // its copy was given
-	if err := unix.Connect(s, &unix.SockaddrInet4{Port: w.door.Port, Addr: loopback}); err != nil {
-		return unix.ENETUNREACH
+	return w.hand(c, s, kind)
+}
+
+func (w *watcher) proxied(flags int) (int, error) {
+	if w.door == nil {
+		return nowhere()
+	}
+	s, err := connected4(w.door.Port, flags)
+	if err != nil {
+		return -1, unix.ENETUNREACH
 	}
 	if n, err := unix.Write(s, w.door.Secret); err != nil || n != len(w.door.Secret) {
-		return unix.ENETUNREACH
+		_ = unix.Close(s) // is of no use
+		return -1, unix.ENETUNREACH
 	}
-	if kind&unix.SOCK_NONBLOCK != 0 {
-		if err := unix.SetNonblock(s, true); err != nil {
-			return err
-		}
-	}
-	g := gift{id: c.id, flags: unix.SECCOMP_ADDFD_FLAG_SEND, from: uint32(s), attr: uint32(kind & unix.SOCK_CLOEXEC)}
-	if err := w.ioctl(unix.SECCOMP_IOCTL_NOTIF_ADDFD, unsafe.Pointer(&g)); err != nil {
-		return err
-	}
-	return errSettled
+	return s, nil
 }
 
 // maxAddress is the longest address of a socket.
@@ -57,15 +53,23 @@ func (w *watcher) connect(c call, fd int32, at uintptr, size uint64) error {
 	if len(raw) < 2 {
 		return unix.EINVAL
 	}
-	switch binary.NativeEndian.Uint16(raw) {
+	family := binary.NativeEndian.Uint16(raw)
+	if w.rules.Network && family != unix.AF_UNIX {
+		return w.goOn(c) // no socket of this machine is there that this could lead anywhere
+	}
+	switch family {
 	case unix.AF_INET:
-		if w.rules.Network {
-			return unix.EOPNOTSUPP
+		if len(raw) < 8 {
+			return unix.EINVAL
 		}
-		if len(raw) >= 8 && w.door != nil && int(binary.BigEndian.Uint16(raw[2:])) == w.door.Port && [4]byte(raw[4:8]) == loopback {
-			return nil
+		port, ip := int(binary.BigEndian.Uint16(raw[2:])), net.IP(raw[4:8])
+		switch toProxy := w.door != nil && port == w.door.Port && [4]byte(raw[4:8]) == loopback; {
+		case toProxy && w.isServer(c, fd): // it was bound to an address before
+			return w.replace(c, fd, w.proxied)
+		case toProxy:
+			return nil // every socket is, from the beginning
 		}
-		return unix.ENETUNREACH
+		return w.connectLoopback(c, fd, port, ip)
 	case unix.AF_UNIX:
 		name, _, _ := bytes.Cut(raw[2:], []byte{0})
 		if len(name) == 0 {
@@ -95,8 +99,7 @@ func (w *watcher) connectLocal(c call, fd int32, name string) error {
 		return err
 	}
 	defer func() { _ = unix.Close(s) }() // its copy was given
-	g := gift{id: c.id, flags: unix.SECCOMP_ADDFD_FLAG_SETFD, from: uint32(s), to: uint32(fd), attr: uint32(flags & unix.O_CLOEXEC)}
-	return w.ioctl(unix.SECCOMP_IOCTL_NOTIF_ADDFD, unsafe.Pointer(&g))
+	return w.give(gift{id: c.id, flags: unix.SECCOMP_ADDFD_FLAG_SETFD, from: uint32(s), to: uint32(fd), attr: uint32(flags & unix.O_CLOEXEC)})
 }
 
 // dialed is a socket of the kind that listens at a place, connected to it.

@@ -21,6 +21,7 @@ type Way struct {
 	Inside *os.File
 
 	wire wire
+	door *door // without namespaces: the proxy's listener is on this side
 	mu   sync.Mutex
 	ends []net.Listener
 	gone bool
@@ -32,7 +33,7 @@ type Way struct {
 // the network of the machine there is nothing to open.
 func (r *Rules) Way(descriptor int, bridges ...int) (*Way, error) {
 	r.Exit, r.Bridges = 0, nil
-	if r.Network || r.Bare {
+	if r.Network {
 		return &Way{}, nil
 	}
 	slices.Sort(bridges)
@@ -44,13 +45,29 @@ func (r *Rules) Way(descriptor int, bridges ...int) (*Way, error) {
 		return nil, err
 	}
 	r.Exit, r.Bridges = descriptor, bridges
-	return &Way{Inside: there, wire: here}, nil
+	w := &Way{Inside: there, wire: here}
+	if r.Bare {
+		if w.door, err = newDoor(); err == nil {
+			err = here.send(w.door.key())
+		}
+		if err != nil {
+			w.Close()
+			return nil, fmt.Errorf("open a way out: %w", err)
+		}
+	}
+	return w, nil
 }
 
 // Serve lets proxy serve the program as soon as it is behind its walls, and
 // bridge each port that leads out. It returns at once; Close ends it.
 func (w *Way) Serve(bridges []int, proxy func(net.Listener), bridge func(l net.Listener, port int)) {
 	if w.wire.conn == nil {
+		return
+	}
+	if w.door != nil { // whose bridges are the watcher's
+		if w.add(w.door) {
+			w.busy.Go(func() { proxy(w.door) })
+		}
 		return
 	}
 	slices.Sort(bridges)
@@ -95,6 +112,9 @@ func (w *Way) Close() {
 	if w.wire.conn != nil {
 		_ = w.wire.conn.Close()
 	}
+	if w.door != nil {
+		_ = w.door.Close() // it may have been closed
+	}
 	w.mu.Lock()
 	w.gone = true
 	for _, l := range w.ends {
@@ -102,6 +122,23 @@ func (w *Way) Close() {
 	}
 	w.mu.Unlock()
 	w.busy.Wait()
+}
+
+// wayOut opens the way out of this process, and returns the proxy's address.
+func (h *helper) wayOut(listeners []*os.File) (address string, err error) {
+	exit := h.setup.Rules.Exit
+	if !h.setup.Bare || exit <= 0 {
+		return handOut(exit, listeners)
+	}
+	in, err := newWire(os.NewFile(uintptr(exit), "way"))
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = in.conn.Close() }() // all was said
+	if _, err := in.receive(&h.setup.Door); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("127.0.0.1:%d", h.setup.Door.Port), nil
 }
 
 // handOut sends the listeners, the proxy's first, to who opened the way, and

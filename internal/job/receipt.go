@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"ml-intern/internal/durable"
 )
 
 // A Receipt says whether the results of a job that is over are where they
@@ -180,7 +182,7 @@ func (k Keeper) write(r Receipt) error {
 		err = os.MkdirAll(k.Dir, 0o700)
 	}
 	if err == nil {
-		err = replaceFile(k.path(r.Job), data)
+		err = durable.Replace(k.path(r.Job), data)
 	}
 	if err != nil {
 		return fmt.Errorf("keep receipt of job %s: %w", r.Job, err)

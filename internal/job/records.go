@@ -11,10 +11,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
+
+	"ml-intern/internal/durable"
 
 	"github.com/gofrs/flock"
 )
@@ -76,7 +77,7 @@ func (r Records) Begin(ctx context.Context, spec Spec) (rec Record, done func(),
 	}
 	if spec.Label != "" {
 		// Until its record is there, the label is free.
-		err = replaceFile(r.labelPath(spec.Label), []byte(rec.ID))
+		err = durable.Replace(r.labelPath(spec.Label), []byte(rec.ID))
 	}
 	if err == nil {
 		err = r.Save(rec)
@@ -98,7 +99,7 @@ func (r Records) Save(rec Record) error {
 	if err != nil {
 		return fmt.Errorf("remember job %s: %w", rec.ID, err)
 	}
-	if err := replaceFile(r.path(rec.ID), data); err != nil {
+	if err := durable.Replace(r.path(rec.ID), data); err != nil {
 		return fmt.Errorf("remember job %s: %w", rec.ID, err)
 	}
 	return nil
@@ -177,35 +178,4 @@ func (r Records) path(id string) string { return filepath.Join(r.Dir, id+".json"
 func (r Records) labelPath(label string) string {
 	sum := sha256.Sum256([]byte(label))
 	return filepath.Join(r.Dir, "labels", hex.EncodeToString(sum[:16]))
-}
-
-// replaceFile writes a file whole or not at all, so that it is there after a
-// power cut.
-func replaceFile(path string, data []byte) error {
-	file, err := os.CreateTemp(filepath.Dir(path), ".*")
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(data)
-	err = errors.Join(err, file.Sync(), file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes the names in a folder last. Windows has no way to, and does so
-// itself.
-func syncDir(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

@@ -276,7 +276,13 @@ func (l Local) writable(folder *os.Root, below string) error {
 	if err != nil {
 		return err
 	}
-	return l.locked(rel)
+	if err := errors.Join(l.locked(rel), ofRepository(rel, filepath.Dir(abs))); err != nil {
+		return err
+	}
+	if l.Cells != nil && l.Cells.Protects(abs) {
+		return fmt.Errorf("%w: git may run it, and only a person writes it", ErrPrivate)
+	}
+	return nil
 }
 
 func replace(folder *os.Root, name string, data []byte) error {

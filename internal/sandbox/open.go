@@ -98,7 +98,10 @@ func (l Local) anotherName(info fs.FileInfo) bool {
 	}
 	return slices.ContainsFunc(l.Hidden, func(hidden string) bool {
 		found, seen := false, 0
-		_ = filepath.WalkDir(hidden, func(_ string, d fs.DirEntry, err error) error { // what cannot be seen is no other name
+		_ = filepath.WalkDir(hidden, func(path string, d fs.DirEntry, err error) error { // what cannot be seen is no other name
+			if d != nil && d.IsDir() && slices.Contains(l.Shown, path) { // nothing is hidden there
+				return fs.SkipDir
+			}
 			if seen++; err != nil || seen > maxHidden {
 				return fs.SkipAll
 			}
@@ -124,6 +127,30 @@ func (l Local) locked(rel string) error {
 	}
 	return nil
 }
+
+// ofRepository refuses what makes git run programs in a repository below the
+// workspace, or take a folder for one.
+func ofRepository(rel, dir string) error {
+	parts := strings.Split(filepath.ToSlash(filepath.Clean(rel)), "/")
+	base := parts[len(parts)-1]
+	refused := base == "HEAD"
+	for i, part := range parts {
+		part = strings.ToLower(part)
+		refused = refused || part == ".husky" || part == ".git" && (i == len(parts)-1 || slices.Contains(gitRuns, strings.ToLower(parts[i+1])))
+	}
+	if !refused && len(parts) > 1 {
+		_, here := os.Lstat(filepath.Join(dir, "HEAD"))
+		_, above := os.Lstat(filepath.Join(dir, "..", "HEAD"))
+		refused = here == nil && slices.Contains(gitRuns, strings.ToLower(base)) || above == nil && strings.EqualFold(filepath.Base(dir), "hooks")
+	}
+	if refused {
+		return fmt.Errorf("%w: git runs programs by %s, and only a person writes it", ErrPrivate, base)
+	}
+	return nil
+}
+
+// gitRuns are what is in a repository's folder and leads git to programs.
+var gitRuns = []string{"hooks", "config", "config.worktree", "commondir", "gitdir", "modules", "worktrees"}
 
 // MayOpen says why a folder is never opened to commands for writing, nil if a
 // person may do so.

@@ -111,7 +111,9 @@ func TestLockedPathsAreNotWritten(t *testing.T) {
 	link(t, ".git/hooks", in("hooks"))
 	link(t, ".git", in("g"))
 	link(t, ".", in("here"))
+	write(t, in("bare/HEAD"), "ref: refs/heads/main")
 	for _, path := range []string{
+		"a/sub/.git/hooks/pre-commit", "a/sub/.git/config", "a/sub/.git", "a/sub/.GIT/modules/x/config", "a/.husky/pre-commit", "new/HEAD", "bare/config", "bare/hooks/pre-commit", "here/a/.git/hooks/x",
 		".git/hooks/pre-commit", ".git/hooks/post-commit", ".git/hooks/deeper/x", ".git/config", "./.git/../.git/config", ".GIT/Hooks/pre-push", in(".git/config"),
 		".ml-intern/config.yaml", ".ml-intern/hooks/x.sh", ".ml-intern", ".vscode/tasks.json", ".envrc", ".bashrc",
 		"hooks/pre-commit", "g/hooks/pre-commit", "g/config", "here/.git/config", "here/here/.ml-intern/config.yaml", ".env", "here/.env",
@@ -128,7 +130,7 @@ func TestLockedPathsAreNotWritten(t *testing.T) {
 	if _, err := os.Lstat(in(".ml-intern")); err == nil {
 		t.Error(".ml-intern was made")
 	}
-	for _, path := range []string{"src/deep/er/train.py", ".gitignore", ".github/workflows/ci.yml", "here/ok.txt", "x.git/config"} {
+	for _, path := range []string{"src/deep/er/train.py", ".gitignore", ".github/workflows/ci.yml", "here/ok.txt", "x.git/config", "conf/config", "src/hooks/use.ts", "a/sub/.git/info/exclude"} {
 		if _, err := l.WriteFile(t.Context(), path, []byte("x")); err != nil {
 			t.Errorf("%s: %v", path, err)
 		}

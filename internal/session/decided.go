@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"slices"
 
 	"ml-intern/internal/approval"
@@ -39,4 +40,16 @@ func (s *Session) allowed() func(yield func(*Decided) bool) {
 			}
 		}
 	}
+}
+
+// Chosen is what the person set for the rest of the session, "" where they left
+// it as it was.
+func (s *Session) Chosen() Chose {
+	var all Chose
+	for _, ev := range s.events {
+		if c := ev.Chose; c != nil {
+			all = Chose{cmp.Or(c.Model, all.Model), cmp.Or(c.Effort, all.Effort), cmp.Or(c.Mode, all.Mode)}
+		}
+	}
+	return all
 }

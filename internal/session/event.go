@@ -41,6 +41,7 @@ type Event struct {
 	Cleared  *Cleared   `json:"cleared,omitempty"`  // old results were shortened in the transcript
 	Compact  *Compact   `json:"compact,omitempty"`  // the transcript so far was replaced by a summary
 	Failed   *Failed    `json:"failed,omitempty"`   // the turn ended without an answer
+	Chose    *Chose     `json:"chose,omitempty"`    // the person set something for the rest of the session
 
 	Checkpointed *Checkpointed `json:"checkpointed,omitempty"` // the workspace's files were kept as they are
 	Renamed      *Renamed      `json:"renamed,omitempty"`      // the person gave the session a title
@@ -60,8 +61,21 @@ type Opened struct {
 
 // Prompt is what the person said.
 type Prompt struct {
-	Text string `json:"text"`
+	Text    string `json:"text"`
+	Steer   bool   `json:"steer,omitempty"`   // said to a turn at work, which goes on with it
+	Context string `json:"context,omitempty"` // what they gave the model to read with it: what their own commands printed
 }
+
+// Chose is what the person set for the rest of the session; "" leaves it as it
+// was.
+type Chose struct {
+	Model  string `json:"model,omitempty"`
+	Effort string `json:"effort,omitempty"` // DefaultEffort for the model's own
+	Mode   string `json:"mode,omitempty"`   // of approval
+}
+
+// DefaultEffort is chosen to leave it to the model how hard it thinks.
+const DefaultEffort = "default"
 
 // Renamed is the title that the person gave the session.
 type Renamed struct {
@@ -128,6 +142,7 @@ type Decided struct {
 	Verdict string `json:"verdict"`
 	By      string `json:"by"` // "policy", "person" or "guard"
 	Reason  string `json:"reason,omitempty"`
+	Args    string `json:"args,omitempty"` // of the call, as the person changed them; "" as the model wrote them
 
 	For    string          `json:"for,omitempty"`   // approval.Session or approval.Always: a yes to more than this call
 	Rules  []approval.Rule `json:"rules,omitempty"` // what that yes allows
@@ -209,6 +224,7 @@ type Compact struct {
 	Keep      int      `json:"keep"`
 	Longest   int      `json:"longest,omitempty"` // bytes that one part of what is kept may have; 0 for no limit
 	Refused   int      `json:"refused,omitempty"` // tokens that the provider had refused as too many
+	Asked     bool     `json:"asked,omitempty"`   // by the person, between two turns
 
 	Model string        `json:"model,omitempty"` // that wrote the summary
 	Usage llm.Usage     `json:"usage"`
@@ -228,5 +244,6 @@ func (e Event) Live() bool { return e.Chunk != nil || e.Log != nil }
 // Aside reports whether the event is no part of the conversation: the model
 // is not told, and nothing waits for it.
 func (e Event) Aside() bool {
-	return e.Notice != nil || e.Charged != nil || e.Checkpointed != nil || e.Renamed != nil
+	return e.Notice != nil || e.Charged != nil || e.Checkpointed != nil || e.Renamed != nil || e.Chose != nil ||
+		e.Compact != nil && e.Compact.Asked || e.Reserved != nil && e.Reserved.For == ForSummary || e.Settled != nil && e.Settled.For == ForSummary
 }

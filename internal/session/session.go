@@ -25,8 +25,14 @@ type Session struct {
 // New begins a session with its first prompt. Both are saved together, so that
 // a session that exists can always go on.
 func New(ctx context.Context, store Store, opened Opened, prompt string) (*Session, error) {
+	return Begin(ctx, store, opened, Prompt{Text: prompt})
+}
+
+// Begin is New for a prompt with what the person gives the model to read with
+// it.
+func Begin(ctx context.Context, store Store, opened Opened, prompt Prompt) (*Session, error) {
 	s := &Session{ID: opened.ID, store: store}
-	if err := s.RecordAll(ctx, []Event{{Opened: &opened}, {Prompt: &Prompt{Text: prompt}}}); err != nil {
+	if err := s.RecordAll(ctx, []Event{{Opened: &opened}, {Prompt: &prompt}}); err != nil {
 		return nil, err
 	}
 	return s, nil

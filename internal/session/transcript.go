@@ -21,7 +21,7 @@ type transcript struct {
 func (t *transcript) add(ev Event) {
 	switch {
 	case ev.Prompt != nil:
-		t.say(ev.Prompt.Text)
+		t.say(ev.Prompt.said())
 	case ev.Note != nil:
 		t.say(ev.Note.Text)
 	case ev.Reply != nil:
@@ -34,6 +34,14 @@ func (t *transcript) add(ev Event) {
 	case ev.Compact != nil:
 		t.compact(*ev.Compact)
 	}
+}
+
+// said is a prompt as the model reads it.
+func (p *Prompt) said() string {
+	if p.Context == "" {
+		return p.Text
+	}
+	return p.Text + "\n\n" + p.Context
 }
 
 func (t *transcript) say(text string) {

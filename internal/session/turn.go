@@ -16,6 +16,7 @@ type PendingCall struct {
 	Began   time.Time     // when it started first
 	Waits   *tool.Waiting // it waits, and does not run
 	Worst   float64       // dollars that were set aside for it
+	Wrote   string        // its arguments as the model wrote them, if a person changed them
 }
 
 // A turn is what the log says of the work since the last prompt.
@@ -36,6 +37,7 @@ type turn struct {
 
 func (t *turn) add(ev Event) {
 	switch {
+	case ev.Prompt != nil && ev.Prompt.Steer: // the turn goes on, with what it may still take
 	case ev.Prompt != nil:
 		t.steps, t.notes, t.model, t.checkpoint = 0, nil, "", ""
 	case ev.Notice != nil:
@@ -50,6 +52,7 @@ func (t *turn) add(ev Event) {
 		}
 	case ev.Switched != nil:
 		t.model, t.compactions, t.refusals = ev.Switched.To, 0, 0
+	case ev.Compact != nil && ev.Compact.Asked: // not for want of room
 	case ev.Compact != nil:
 		t.compactions++
 		if ev.Compact.Refused > 0 {
@@ -64,7 +67,7 @@ func (t *turn) add(ev Event) {
 		t.reply(ev.Reply.Message.Calls())
 	case ev.Decided != nil:
 		if p := t.find(ev.Decided.CallID); p >= 0 {
-			t.pending[p].Verdict = ev.Decided.Verdict
+			t.pending[p].decide(*ev.Decided)
 		}
 	case ev.Started != nil:
 		if p := t.find(ev.Started.CallID); p >= 0 {
@@ -78,6 +81,13 @@ func (t *turn) add(ev Event) {
 		if p := t.find(ev.Result.CallID); p >= 0 {
 			t.pending = append(t.pending[:p:p], t.pending[p+1:]...)
 		}
+	}
+}
+
+func (p *PendingCall) decide(d Decided) {
+	p.Verdict = d.Verdict
+	if d.Args != "" && d.Args != p.Args {
+		p.Wrote, p.Args = p.Args, d.Args
 	}
 }
 

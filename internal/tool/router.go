@@ -62,6 +62,16 @@ func (r *Router) Impact(call llm.ToolCall) Impact {
 	return spec.Impact(args)
 }
 
+// Check reports what is wrong with a call's arguments, as far as that can be
+// known before it runs.
+func (r *Router) Check(call llm.ToolCall) error {
+	t, ok := r.byName[call.Name].(interface{ check(args string) error })
+	if !ok {
+		return nil
+	}
+	return t.check(call.Args)
+}
+
 // Show is what a person should see before the call runs, besides its
 // arguments; "" for nothing.
 func (r *Router) Show(ctx context.Context, call llm.ToolCall) string {

@@ -180,3 +180,9 @@ func tail(s string, n int) string {
 	}
 	return s
 }
+
+// check reports what is wrong with arguments.
+func (t typed[In]) check(args string) error {
+	_, err := decode[In](args, t.schema())
+	return err
+}

@@ -310,7 +310,8 @@ func TestHubDownload(t *testing.T) {
 	wantText(t, call(t, b.download(), args{"repo": "datasets/me/lib"}), true, "me/lib, which is a model")
 	wantText(t, call(t, b.download(), args{"repo": "me/lib", "files": []string{"nope*"}}), true, "no file of me/lib matches nope*")
 	wantText(t, call(t, b.download(), args{"repo": "me/lib", "dir": "x", "files": []string{"nope*"}}), true, "no file of me/lib matches nope*", "config.json")
-	wantText(t, call(t, b.download(), args{"repo": "me/lib", "dir": ".git/hooks"}), true, "belongs to git")
+	wantText(t, call(t, b.download(), args{"repo": "me/lib", "dir": ".git/hooks"}), true, "git runs programs by file")
+	wantText(t, call(t, b.download(), args{"repo": "me/lib", "dir": ".git/refs"}), true, "belongs to git")
 	for path, text := range map[string]string{"mine/config.json": "mine", "mine/w.bin": "\x00wEIGHTS"} {
 		if _, err := b.WriteFile(t.Context(), path, []byte(text)); err != nil {
 			t.Fatal(err)

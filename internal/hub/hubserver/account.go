@@ -42,7 +42,7 @@ func (s *Server) member(who *Account, namespace string) bool {
 	if !s.opts.Auth {
 		return true
 	}
-	return who != nil && (who.Name == namespace || slices.Contains(who.Orgs, namespace))
+	return who != nil && (who.All || who.Name == namespace || slices.Contains(who.Orgs, namespace))
 }
 
 // mayWrite says why the one who asks must not write to a namespace, if so.

@@ -56,6 +56,7 @@ type Options struct {
 type Account struct {
 	Name     string
 	Orgs     []string // other namespaces that are the account's to write to
+	All      bool     // every namespace is
 	ReadOnly bool
 }
 

@@ -1,6 +1,7 @@
 package local_test
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,9 @@ import (
 // A confined job does its work, and nothing else.
 func TestConfinedJob(t *testing.T) {
 	t.Parallel()
+	if isBare(t) {
+		t.Skip("there are no namespaces here: see TestBareJob")
+	}
 	dir, keys, temp := t.TempDir(), t.TempDir(), t.TempDir()
 	if err := os.WriteFile(filepath.Join(keys, "key"), []byte("SECRET-7f3a"), 0o600); err != nil {
 		t.Fatal(err)
@@ -57,23 +61,58 @@ print([n for _, n in socket.if_nameindex()])
 	}
 }
 
-// So is one where the kernel gives no namespaces.
-func TestBareJob(t *testing.T) {
-	t.Parallel()
+func isBare(t *testing.T) bool {
+	t.Helper()
+	bare, err := confine.Bare(t.Context(), "env", noRaceWait, self(), confine.ConfinedCommand)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bare
+}
+
+// withoutNamespaces is what runs a program where the kernel gives no namespaces.
+func withoutNamespaces(t *testing.T) []string {
+	t.Helper()
+	if isBare(t) { // as in a container
+		return nil
+	}
 	without := []string{"unshare", "--user", "--map-root-user", "sh", "-c", `echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"`, "sh"}
 	if err := exec.Command(without[0], append(without[1:], "true")...).Run(); err != nil {
 		t.Skipf("no way here to take namespaces away: %v", err)
 	}
+	return without
+}
+
+// So is one where the kernel gives no namespaces.
+func TestBareJob(t *testing.T) {
+	t.Parallel()
+	without := withoutNamespaces(t)
 	dir, keys, temp := t.TempDir(), t.TempDir(), t.TempDir()
 	for path, text := range map[string]string{keys + "/key": "SECRET-7f3a", dir + "/.git/config": "[core]\n", dir + "/train.py": `
 import os, socket, tempfile
 open(os.path.join(os.environ["OUTPUT_DIR"], "out.txt"), "w").write("done")
 tempfile.NamedTemporaryFile().write(b"x")
 for f in (lambda: open("` + keys + `/key").read(), lambda: open("/etc/ml-intern-escape", "a"), lambda: open("` + keys + `/new", "w"),
-          lambda: os.kill(os.getppid(), 0), lambda: open("/proc/%d/environ" % os.getppid()).read(), lambda: socket.socket(socket.AF_UNIX)):
+          lambda: os.kill(os.getppid(), 0), lambda: open("/proc/%d/environ" % os.getppid()).read(),
+          lambda: socket.socket(socket.AF_UNIX).connect("` + keys + `/sock"), lambda: socket.socket(socket.AF_UNIX).connect("/proc/self/cwd/link"),
+          lambda: socket.socket(socket.AF_UNIX).bind("` + keys + `/mine"), lambda: socket.socket(socket.AF_UNIX).listen(), lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM),
+          lambda: os.chmod("` + keys + `", 0o777), lambda: os.utime("` + keys + `", (1, 1))):
     try: print("ESCAPED", f())
     except OSError as e: print("kept:", e)
-socket.create_server(("127.0.0.1", 0))
+s = socket.create_server(("127.0.0.1", 0)); socket.create_connection(s.getsockname())
+d = socket.socket(type=socket.SOCK_DGRAM); d.bind(("127.0.0.1", 0)); d.connect(d.getsockname())
+import multiprocessing as m, threading
+from multiprocessing import reduction
+def sq(x): return x * x
+pool = m.Pool(2); print("pool", pool.map(sq, [1, 2, 3])); pool.close(); pool.join()
+with m.Manager() as manager: print("manager", manager.dict(a="x")["a"])
+here, there = m.Pipe()
+def child(): there.send(reduction.DupFd(os.open("train.py", os.O_RDONLY))); there.recv()
+c = m.Process(target=child); c.start(); print("handed", os.read(here.recv().detach(), 99)[:7]); here.send(1); c.join()
+os.chdir("runs"); l = socket.socket(socket.AF_UNIX); l.bind("rel"); l.listen()
+def answer():
+    conn = l.accept()[0]; conn.sendall(b"by a relative name"); conn.close()
+threading.Thread(target=answer).start(); k = socket.socket(socket.AF_UNIX); k.connect("rel"); print(k.recv(99), l.getsockname()); os.chdir("..")
 open(".git/config", "a").write("evil")
 os.makedirs(".git/hooks"); open(".git/hooks/pre-commit", "w").write("x")
 `} {
@@ -84,6 +123,14 @@ os.makedirs(".git/hooks"); open(".git/hooks/pre-commit", "w").write("x")
 			t.Fatal(err)
 		}
 	}
+	outside, err := net.Listen("unix", keys+"/sock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = outside.Close() })
+	if err := os.Symlink(keys+"/sock", dir+"/link"); err != nil {
+		t.Fatal(err)
+	}
 	b := newBackend(t)
 	b.Shim = append(without, b.Shim...)
 	b.Cell = []string{"env", noRaceWait, self(), confine.ConfinedCommand}
@@ -91,7 +138,8 @@ os.makedirs(".git/hooks"); open(".git/hooks/pre-commit", "w").write("x")
 		return &confine.Rules{Writable: []string{dir}, Hidden: []string{keys, b.Dir}, Protected: confine.ProjectPaths(dir), Temp: temp, Network: true}, nil
 	}
 	ended, log := ran(t, b, job.Spec{Dir: dir, Script: "train.py"})
-	if ended.State != job.Succeeded || strings.Contains(log, "ESCAPED") || strings.Contains(log, "SECRET") || strings.Count(log, "kept:") != 6 ||
+	if ended.State != job.Succeeded || strings.Contains(log, "ESCAPED") || strings.Contains(log, "SECRET") || strings.Count(log, "kept:") != 12 ||
+		!strings.Contains(log, "pool [1, 4, 9]\nmanager x\nhanded b'\\nimport'\nb'by a relative name' rel\n") ||
 		!strings.Contains(log, "git would run it later") || !strings.Contains(log, "config was put back") {
 		t.Errorf("%s: %s\n%s", ended.State, ended.Reason, log)
 	}
@@ -130,7 +178,7 @@ func TestConfinedEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := newBackend(t)
-	b.UV = program(t, "uv", `cat `+keys+`/key; { echo x > `+keys+`/new; } && echo ESCAPED;
+	b.UV = program(t, "uv", `cat `+keys+`/key; { echo x > `+keys+`/new; } && echo ESCAPED; echo "uv goes out by $HTTPS_PROXY"
 [ -n "$UV_PYTHON_INSTALL_DIR" ] || { echo "failed to install Python: Read-only file system (os error 30)"; exit 2; }
 echo x > "$UV_PYTHON_INSTALL_DIR/python"
 case "$*" in *--dry-run*) echo " + evil==1.0"; exit 0;; esac
@@ -142,6 +190,7 @@ mkdir -p "$VIRTUAL_ENV/bin" && printf '#!/bin/sh\necho ran in it "$MINE"\n' > "$
 	if err := os.WriteFile(filepath.Join(dir, "train.py"), []byte("print(1)"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	b.Way = func(job.Spec) *local.Way { return &local.Way{Allow: []string{"pypi.org"}} }
 	var seen strings.Builder
 	b.Cell = append([]string{"sh", "-c", `env > ` + keys + `/env; exec "$@"`, "sh"}, b.Cell...)
 	status, err := b.Submit(t.Context(), job.Spec{Dir: dir, Script: "train.py", Dependencies: []string{"evil"}, Env: map[string]string{"MINE": "seen only inside"}})
@@ -158,7 +207,8 @@ mkdir -p "$VIRTUAL_ENV/bin" && printf '#!/bin/sh\necho ran in it "$MINE"\n' > "$
 		}
 		seen.WriteString(line.Text + "\n")
 	}
-	if text := seen.String(); ended[0].State != job.Succeeded || strings.Contains(text, "ESCAPED") || strings.Contains(text, "SECRET") || !strings.Contains(text, "ran in it seen only inside") {
+	if text := seen.String(); ended[0].State != job.Succeeded || strings.Contains(text, "ESCAPED") || strings.Contains(text, "SECRET") || !strings.Contains(text, "ran in it seen only inside") ||
+		!strings.Contains(text, "uv goes out by http://127.0.0.1:") {
 		t.Errorf("%s: %s\n%s", ended[0].State, ended[0].Reason, text)
 	}
 	env, err := os.ReadFile(filepath.Join(keys, "env"))

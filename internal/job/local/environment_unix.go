@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"ml-intern/internal/confine"
+	"ml-intern/internal/durable"
 )
 
 // Environments are made by uv and shared by all jobs of a Backend's Dir:
@@ -98,7 +99,7 @@ func (s *shim) makeEnvironment(ctx context.Context, r requirements) error {
 	if err := os.MkdirAll(filepath.Join(envs, locksDir), 0o700); err != nil {
 		return fmt.Errorf("make folder for environments: %w", err)
 	}
-	if err := writeFile(s.folder.path(requirementsFile), []byte(r.script())); err != nil {
+	if err := durable.Replace(s.folder.path(requirementsFile), []byte(r.script())); err != nil {
 		return fmt.Errorf("write requirements: %w", err)
 	}
 	known := filepath.Join(envs, locksDir, r.key(s.uvSettings()))
@@ -127,7 +128,7 @@ func (s *shim) makeEnvironment(ctx context.Context, r requirements) error {
 	_ = os.Chtimes(dir+".lock", now, now) // it only seems older than it is
 	installed, err := os.ReadFile(filepath.Join(dir, wholeFile))
 	if err == nil {
-		err = writeFile(s.folder.path(installedFile), installed)
+		err = durable.Replace(s.folder.path(installedFile), installed)
 	}
 	if err != nil {
 		return fmt.Errorf("record what the job was given: %w", err)
@@ -153,7 +154,7 @@ func (s *shim) install(ctx context.Context, held *os.File, dir string) error {
 	if err := syncFiles(dir); err != nil {
 		return fmt.Errorf("finish environment: %w", err)
 	}
-	if err := writeFile(filepath.Join(dir, wholeFile), []byte(installed)); err != nil {
+	if err := durable.Replace(filepath.Join(dir, wholeFile), []byte(installed)); err != nil {
 		return fmt.Errorf("finish environment: %w", err)
 	}
 	return nil
@@ -196,7 +197,7 @@ func (s *shim) resolve(ctx context.Context, known string) (string, error) {
 	case resolveErr != nil:
 		return "", resolveErr
 	}
-	if err := writeFile(known, []byte(resolved)); err != nil {
+	if err := durable.Replace(known, []byte(resolved)); err != nil {
 		return "", fmt.Errorf("keep what the requirements came to: %w", err)
 	}
 	return resolved, nil

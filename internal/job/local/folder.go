@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ml-intern/internal/confine"
+	"ml-intern/internal/durable"
 	"ml-intern/internal/job"
 )
 
@@ -141,36 +142,19 @@ func (f folder) mark(name string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(file.Sync(), file.Close(), syncDir(string(f)))
+	return errors.Join(file.Sync(), file.Close(), durable.SyncDir(string(f)))
 }
 
 // write puts a file in place, all of it or nothing, and makes it last.
 func (f folder) write(name string, v any) error {
 	data, err := json.MarshalIndent(v, "", "\t")
 	if err == nil {
-		err = writeFile(f.path(name), data)
+		err = durable.Replace(f.path(name), data)
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
-}
-
-// writeFile replaces the file at path, durably.
-func writeFile(path string, data []byte) error {
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(data)
-	err = errors.Join(err, file.Sync(), file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
-	}
-	return syncDir(filepath.Dir(path))
 }
 
 // A reserve is room on the disk for done.json, taken before the job can fill
@@ -211,7 +195,7 @@ func (r *reserve) finish(e end) error {
 	if err != nil {
 		return fmt.Errorf("record the job's end: %w", err)
 	}
-	return syncDir(string(r.folder))
+	return durable.SyncDir(string(r.folder))
 }
 
 // clip shortens text to n bytes.

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"ml-intern/internal/durable"
 	"ml-intern/internal/job"
 )
 
@@ -67,7 +68,7 @@ func (b Backend) machine(ctx context.Context) machine {
 	}
 	m.Words = strings.Join(parts, ", ")
 	if data, err := json.Marshal(m); err == nil {
-		_ = writeFile(path, data) // it is asked again
+		_ = durable.Replace(path, data) // it is asked again
 	}
 	return m.seenBy(b.env())
 }

@@ -183,10 +183,8 @@ func (b Backend) settleQueued(ctx context.Context, f folder) error {
 	if _, err := f.read(specFile, &rec); err != nil {
 		return err
 	}
-	if _, err := os.Lstat(b.queued(rec)); errors.Is(err, fs.ErrNotExist) && !b.hasGrant(rec.ID) {
-		if err := b.enqueue(rec); err != nil { // as after a power cut
-			return err
-		}
+	if err := b.putBack(rec); err != nil {
+		return err
 	}
 	switch {
 	case f.has(cancelFile):
@@ -200,6 +198,15 @@ func (b Backend) settleQueued(ctx context.Context, f folder) error {
 		return b.startShim(ctx, f)
 	}
 	return b.look(ctx)
+}
+
+// putBack gives a job that has neither a place in the queue nor a grant its
+// place again, as after a power cut.
+func (b Backend) putBack(rec record) error {
+	if _, err := os.Lstat(b.queued(rec)); !errors.Is(err, fs.ErrNotExist) || b.hasGrant(rec.ID) {
+		return nil
+	}
+	return b.enqueue(rec)
 }
 
 // Find implements job.Backend.

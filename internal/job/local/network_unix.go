@@ -34,20 +34,6 @@ type network struct {
 	told []string // what was refused, each once
 }
 
-// chooseNetwork finds out whether the job can be kept to its way on this machine.
-func (s *shim) chooseNetwork() error {
-	if !s.record.Rules.Bare || s.record.Rules.Network {
-		return nil
-	}
-	if s.record.Way == nil || s.record.Way.Must {
-		return errors.New("confine job: this machine gives no namespaces, and without them nothing keeps a job from the network: " +
-			"network.jobs: all in config.yaml lets jobs have it")
-	}
-	s.record.Rules.Network = true
-	fmt.Fprintln(s.output, "[this machine gives no namespaces, so the job has all of the machine's network]")
-	return nil
-}
-
 // way opens the way out for a program that gets these rules.
 func (s *shim) way(rules *confine.Rules) (*confine.Way, error) {
 	w := s.record.Way

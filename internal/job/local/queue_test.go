@@ -233,6 +233,27 @@ func TestShimsKilledInTheQueue(t *testing.T) {
 	}
 }
 
+// TestWaitingShimIsForgotten loses the place of a job whose shim waits for its
+// turn, as those do that hold secrets: nobody but that shim can put it back.
+func TestWaitingShimIsForgotten(t *testing.T) {
+	t.Parallel()
+	b, dir, blocker := withSecrets(t)
+	s := submitSecret(t, b, dir)
+	places, _ := filepath.Glob(filepath.Join(b.Dir, "queue", "*"))
+	if len(places) != 1 {
+		t.Fatalf("there wait %q", places)
+	}
+	if err := os.Remove(places[0]); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "go"), "")
+	for _, id := range []string{s.ID, blocker} {
+		if done := wait(t, b, id); done.State != job.Succeeded {
+			t.Errorf("the job is %+v", done)
+		}
+	}
+}
+
 // TestQueueIsForgotten loses what need not survive a power cut.
 func TestQueueIsForgotten(t *testing.T) {
 	t.Parallel()

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"ml-intern/internal/durable"
 	"ml-intern/internal/job"
 )
 
@@ -59,7 +60,7 @@ func (b Backend) takeScript(f folder, rec *record) error {
 		return fmt.Errorf("copy script: %w", err)
 	}
 	name := filepath.Base(rec.Spec.Script)
-	if err := writeFile(filepath.Join(dir, name), source); err != nil {
+	if err := durable.Replace(filepath.Join(dir, name), source); err != nil {
 		return fmt.Errorf("copy script: %w", err)
 	}
 	metadata, _ := job.Metadata(source)

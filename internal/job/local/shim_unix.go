@@ -225,7 +225,7 @@ func (s *shim) choose(ctx context.Context) (err error) {
 	if s.record.Rules.Bare, err = confine.Bare(ctx, s.record.Cell...); err != nil {
 		return fmt.Errorf("confine job: %w", err)
 	}
-	return s.chooseNetwork()
+	return nil
 }
 
 // shield returns what puts back what a confined job may not change.
@@ -233,7 +233,7 @@ func (s *shim) shield() (restore func() []string, err error) {
 	if s.record.Rules == nil {
 		return func() []string { return nil }, nil
 	}
-	return confine.Watch(*s.record.Rules)
+	return confine.Watch(s.record.Rules)
 }
 
 // drainTime is how long output may still come when all known processes of the
@@ -262,7 +262,8 @@ func (s *shim) queue(ctx context.Context) (granted bool) {
 		case <-ctx.Done():
 			return false
 		case <-tick.C:
-			_ = s.backend().look(ctx) // the next look may succeed
+			_ = s.backend().putBack(s.record) // nobody else does while we live
+			_ = s.backend().look(ctx)         // the next look may succeed
 		}
 	}
 	return false

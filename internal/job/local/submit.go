@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"ml-intern/internal/durable"
 	"ml-intern/internal/job"
 	"ml-intern/internal/sandbox"
 )
@@ -170,7 +171,7 @@ func (b Backend) accept(ctx context.Context, written folder, label string) (fold
 			return b.folder(other), err
 		}
 		// Until the job it names is there, the label is free.
-		if err := writeFile(b.labelPath(label), []byte(id)); err != nil {
+		if err := durable.Replace(b.labelPath(label), []byte(id)); err != nil {
 			return "", fmt.Errorf("claim label: %w", err)
 		}
 	}
@@ -185,7 +186,7 @@ func (b Backend) accept(ctx context.Context, written folder, label string) (fold
 	if err := os.Rename(string(written), string(accepted)); err != nil {
 		return "", fmt.Errorf("accept job: %w", err)
 	}
-	return accepted, syncDir(filepath.Dir(string(accepted)))
+	return accepted, durable.SyncDir(filepath.Dir(string(accepted)))
 }
 
 // claimed returns the job that has a label, or job.ErrNotFound.

@@ -109,15 +109,6 @@ func holdFile(path string, flag int) (file *os.File, ok bool) {
 // wake tells a shim to look for its grant.
 func wake(pid int) error { return syscall.Kill(pid, syscall.SIGUSR1) }
 
-// syncDir makes the names in a folder last.
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
-}
-
 // detached returns a command that starts argv in a session of its own and ends
 // at once, so that argv belongs to nobody who could take it along or would have
 // to collect it. What argv reads is the command's fourth file.

@@ -28,5 +28,4 @@ func (Backend) UnusedEnvironments(context.Context, time.Duration) ([]Environment
 // RemoveEnvironment fails: there is none.
 func (Backend) RemoveEnvironment(context.Context, string, time.Duration) error { return errUnsupported }
 
-func syncDir(string) error             { return errUnsupported }
 func detached(argv []string) *exec.Cmd { return exec.Command(argv[0], argv[1:]...) }

@@ -11,8 +11,4 @@ type Way struct {
 
 	// Bridges are ports of the job's loopback that lead to the machine's.
 	Bridges []int `json:"bridges,omitempty"`
-
-	// Must refuses the job where it cannot be kept to this; else it has the
-	// network of the machine there.
-	Must bool `json:"must,omitempty"`
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"ml-intern/internal/durable"
 	"ml-intern/internal/job"
 )
 
@@ -139,16 +140,7 @@ func (h History) write(name string, v any) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", name, err)
 	}
-	f, err := os.CreateTemp(h.Dir, "part-")
-	if err != nil {
-		return fmt.Errorf("remember %s: %w", name, err)
-	}
-	defer os.Remove(f.Name()) // gone if it was renamed
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), h.path(name))
-	}
-	if err != nil {
+	if err := durable.Replace(h.path(name), data); err != nil {
 		return fmt.Errorf("remember %s: %w", name, err)
 	}
 	return nil

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"ml-intern/internal/durable"
 )
 
 // A book is what was said, and what has to be said again until it is heard.
@@ -75,7 +77,9 @@ func (b *book) save(path string) error {
 	b.forget()
 	data, err := json.Marshal(b)
 	if err == nil && string(data) != string(b.saved) {
-		err = replaceFile(path, data)
+		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
+			err = durable.Replace(path, data)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("write down what was said of jobs: %w", err)
@@ -95,26 +99,6 @@ func (b *book) forget() {
 			delete(b.Jobs, id)
 		}
 	}
-}
-
-// replaceFile writes a file so that it is there after a power cut.
-func replaceFile(path string, data []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	file, err := os.CreateTemp(filepath.Dir(path), ".watch.*")
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(data)
-	err = errors.Join(err, file.Sync(), file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
-	}
-	return nil
 }
 
 func (b *book) page(id string) *page {

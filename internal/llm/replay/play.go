@@ -28,7 +28,8 @@ type Recording struct {
 	Headers   []Header
 	Torn      bool // a crash cut a line, which was left out
 	exchanges []exchange
-	torn      int // number of the line before, if it was cut
+	torn      int      // number of the line before, if it was cut
+	steers    []string // that no exchange has followed yet
 }
 
 // maxLine is the longest line that is read, in bytes.
@@ -111,8 +112,11 @@ func (r *Recording) add(text []byte, n int) error {
 		return ErrNotRecording
 	case l.Exchange != nil && l.Exchange.Keep < 0:
 		return fmt.Errorf("line %d is not of a recording", n)
+	case l.Steer != "":
+		r.steers = append(r.steers, l.Steer)
 	case l.Exchange != nil:
 		l.Exchange.session = r.Headers[len(r.Headers)-1].Session
+		l.Exchange.steers, r.steers = r.steers, nil
 		r.exchanges = append(r.exchanges, *l.Exchange)
 	}
 	return nil
@@ -133,6 +137,7 @@ func (r *Recording) dropRepeated() {
 			next.Messages = append(slices.Clone(x.Messages[:min(next.Keep-x.Keep, len(x.Messages))]), next.Messages...)
 			next.Keep = x.Keep
 		}
+		next.steers = append(x.steers, next.steers...)
 		if next.System == nil {
 			next.System = x.System
 		}
@@ -206,12 +211,12 @@ func (r *Recording) Results() []ToolAnswer {
 // Model returns a Model of that id that gives the recorded replies in order,
 // whatever it is asked, from where the session that asks has got to. Where a request is not like the one that was recorded,
 // a Notice says so, once.
-func (r *Recording) Model(id string) llm.Model {
+func (r *Recording) Model(id string) Player {
 	info := llm.Info{ID: id, Price: &llm.Price{}}
 	if len(r.exchanges) > 0 {
 		info.ContextWindow, info.MaxOutput = r.exchanges[0].Window, r.exchanges[0].Output
 	}
-	return &player{info: info, exchanges: r.exchanges}
+	return &player{info: info, exchanges: slices.Clone(r.exchanges)}
 }
 
 type player struct {
@@ -250,6 +255,27 @@ func (p *player) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Chun
 			yield(llm.Chunk{}, x.Error.err())
 		}
 	}
+}
+
+// A Player is a Model that plays a recording.
+type Player interface {
+	llm.Model
+
+	// Steers is what the person said to the turn before the reply that is given
+	// next, once.
+	Steers() []string
+}
+
+// Steers implements Player.
+func (p *player) Steers() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.begun || p.at >= len(p.exchanges) {
+		return nil
+	}
+	said := p.exchanges[p.at].steers
+	p.exchanges[p.at].steers = nil
+	return said
 }
 
 func (p *player) next(req llm.Request) (x exchange, notice string, err error) {

@@ -32,6 +32,7 @@ const format = 1
 // A line is one line of a recording: a Header or an exchange.
 type line struct {
 	Header   *Header   `json:"recording,omitempty"`
+	Steer    string    `json:"steer,omitempty"` // what the person said to the turn at work, before the exchange that follows
 	Exchange *exchange `json:"exchange,omitempty"`
 }
 
@@ -59,7 +60,8 @@ type exchange struct {
 	Error     *failure       `json:"error,omitempty"`
 	MS        int64          `json:"ms"`
 
-	session string // of the header before it
+	session string   // of the header before it
+	steers  []string // said before it
 }
 
 // A failure is an error that can be played again.
@@ -97,9 +99,11 @@ type Writer struct {
 	lock   *flock.Flock
 	redact redactor
 
-	mu   sync.Mutex
-	last llm.Request
-	err  error // that ended the recording
+	mu     sync.Mutex
+	header Header
+	fresh  bool // nothing follows the header yet
+	last   llm.Request
+	err    error // that ended the recording
 }
 
 // Create opens the file, to go on with what is in it, and writes the header.
@@ -131,7 +135,35 @@ func (w *Writer) begin(h Header) error {
 		return err
 	}
 	h.Format, h.Time = format, time.Now().UTC()
+	w.header, w.fresh = h, true
 	return w.write(line{Header: &h})
+}
+
+// Prompt notes one more prompt of the same run. The one that the recording has
+// just begun with counts once.
+func (w *Writer) Prompt(session, text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.fresh && w.header.Session == session && w.header.Prompt == text {
+		return
+	}
+	w.header.Session, w.header.Prompt, w.header.Time = session, text, time.Now().UTC()
+	w.note(line{Header: &w.header})
+}
+
+// Steer notes what the person said to the turn at work.
+func (w *Writer) Steer(text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.note(line{Steer: text})
+}
+
+// note writes a line; the first error ends the recording.
+func (w *Writer) note(l line) {
+	w.fresh = false
+	if err := w.write(l); err != nil && w.err == nil {
+		w.err = fmt.Errorf("write recording: %w", err)
+	}
 }
 
 // checkFile looks whether a file that is there is a recording, and closes a
@@ -278,7 +310,5 @@ func (w *Writer) add(info llm.Info, req llm.Request, chunks []llm.Chunk, failed 
 	}
 	x.Messages = req.Messages[x.Keep:]
 	w.last = req
-	if err := w.write(line{Exchange: &x}); err != nil && w.err == nil {
-		w.err = fmt.Errorf("write recording: %w", err)
-	}
+	w.note(line{Exchange: &x})
 }

@@ -13,6 +13,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"ml-intern/internal/durable"
 )
 
 // Prefix begins the names of sandboxes, which end with a hash of the call that made them.
@@ -112,26 +114,10 @@ func (s *Spaces) keep(r Record) error {
 		err = os.MkdirAll(s.Dir, 0o700)
 	}
 	if err == nil {
-		err = replace(s.path(r.Name), data)
+		err = durable.Replace(s.path(r.Name), data)
 	}
 	if err != nil {
 		return fmt.Errorf("keep what is known of sandbox %s: %w", r.Name, err)
-	}
-	return nil
-}
-
-func replace(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".record-") // 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return nil
 }

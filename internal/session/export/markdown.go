@@ -14,7 +14,7 @@ func writeMarkdown(w io.Writer, d document) error {
 		fmt.Fprintf(out, "- %s: %s\n", f.Name, code(f.Value))
 	}
 	for _, p := range d.Parts {
-		out.WriteString("\n")
+		fmt.Fprintln(out)
 		switch p.Kind {
 		case aPrompt:
 			fmt.Fprintf(out, "## Prompt\n\n*%s*\n\n%s\n", stamp(p.Time), quote(p.Text))
@@ -37,7 +37,7 @@ func writeMarkdown(w io.Writer, d document) error {
 			}
 			fmt.Fprintf(out, "**Call** %s%s\n\n%s\n%s\n", code(p.Name), state, fence(p.Text, "json"), fence(p.Result, ""))
 			if shown(p.Image) {
-				out.WriteString("\n*A picture is left out.*\n")
+				fmt.Fprint(out, "\n*A picture is left out.*\n")
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -96,7 +97,8 @@ func checkFound(t *testing.T, s *sqlite.Store) {
 
 func TestFind(t *testing.T) {
 	t.Parallel()
-	s := open(t, filepath.Join(t.TempDir(), "s.db"))
+	path := filepath.Join(t.TempDir(), "s.db")
+	s := open(t, path)
 	for i, k := range talks() {
 		if err := s.Append(t.Context(), k.id, k.events(time.Unix(int64(i), 0))...); err != nil {
 			t.Fatal(err)
@@ -117,6 +119,15 @@ func TestFind(t *testing.T) {
 	}
 	if found, err = s.Find(t.Context(), session.Query{Text: "customers"}); err != nil || len(found.Sessions) != 0 {
 		t.Errorf("what was removed is found: %+v, %v", found, err)
+	}
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var left int
+	if err := db.QueryRowContext(t.Context(), "SELECT (SELECT count(*) FROM texts WHERE session = 'a1') + (SELECT count(*) FROM words WHERE words MATCH '\"customers\"')").Scan(&left); err != nil || left != 0 {
+		t.Errorf("%d texts of what was removed are left, %v", left, err)
 	}
 }
 

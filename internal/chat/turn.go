@@ -1,0 +1,228 @@
+package chat
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"ml-intern/internal/app"
+	"ml-intern/internal/session"
+)
+
+// answer answers one prompt, or goes on with an empty one, to the end: also
+// through what it waits for. Whoever holds the turn calls it.
+func (c *Chat) answer(prompt session.Prompt) {
+	ctx, end := context.WithCancelCause(c.ctx)
+	defer end(nil)
+	if c.cfg.TimeBudget > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, c.cfg.TimeBudget, app.ErrTimeBudget)
+		defer cancel()
+	}
+	c.mu.Lock()
+	c.endTurn = end
+	c.state.Interrupted = ""
+	c.setPhase(Working)
+	c.mu.Unlock()
+	c.tell()
+	err := c.turns(ctx, prompt)
+	c.ended(err)
+}
+
+// turns makes the turns that one prompt takes.
+func (c *Chat) turns(ctx context.Context, prompt session.Prompt) error {
+	begun, err := c.ready(ctx, prompt)
+	if err != nil {
+		c.giveBack(prompt)
+		return err
+	}
+	if begun {
+		prompt = session.Prompt{}
+	}
+	for {
+		err := c.show(c.conv.Say(ctx, prompt))
+		if err != nil && prompt.Text != "" && !c.has(prompt) {
+			c.giveBack(prompt)
+		}
+		if err != nil || len(c.conv.Session.Waiting()) == 0 {
+			return err
+		}
+		if prompt, err = c.sleep(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// ready has the session to give the prompt to, and reports whether it began
+// with it.
+func (c *Chat) ready(ctx context.Context, prompt session.Prompt) (begun bool, err error) {
+	if c.app == nil {
+		if err := c.open(c.ctx); err != nil {
+			return false, err
+		}
+	}
+	if c.conv != nil {
+		return false, c.settleChoices(ctx)
+	}
+	if prompt.Text == "" {
+		return false, fmt.Errorf("%w: there is nothing to go on with yet", app.ErrUsage)
+	}
+	conv, err := c.app.Begin(c.ctx, prompt)
+	if err != nil {
+		// Begin has left parts of a session in the program: the next try has a new one.
+		_ = c.app.Close() //nolint:errcheck // nothing is open in it
+		c.setApp(nil)
+		return false, err
+	}
+	c.adopt(conv)
+	c.shown = 0
+	c.catchUp()
+	c.describe()
+	return true, nil
+}
+
+// settleChoices has the model and the effort that were chosen while a turn
+// worked count.
+func (c *Chat) settleChoices(ctx context.Context) error {
+	c.mu.Lock()
+	over := c.over
+	c.mu.Unlock()
+	if err := c.conv.Set(ctx, over); err != nil {
+		return err
+	}
+	c.describe()
+	return nil
+}
+
+// has reports whether the prompt is in the log.
+func (c *Chat) has(prompt session.Prompt) bool {
+	text := c.conv.Agent.Redact(prompt.Text)
+	return slices.ContainsFunc(c.conv.Session.Events(), func(ev session.Event) bool {
+		return ev.Prompt != nil && ev.Prompt.Text == text
+	})
+}
+
+// show passes on what happens in a turn, and returns what ended it.
+func (c *Chat) show(events iter.Seq2[session.Event, error]) (failure error) {
+	for ev, err := range events {
+		if err != nil {
+			failure = err
+		}
+		if ev.Seq > 0 {
+			c.shown = ev.Seq
+			c.heard(ev)
+		}
+		c.watch(ev)
+		if ev.Seq > 0 || ev.Live() {
+			c.emit(Update{Event: &ev})
+		}
+		c.tell()
+	}
+	return failure
+}
+
+// sleep waits for what the session waits for, or until the person speaks, and
+// returns what they said.
+func (c *Chat) sleep(ctx context.Context) (session.Prompt, error) {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	c.mu.Lock()
+	spoken := len(c.queue) > 0 || len(c.steers) > 0
+	if !spoken {
+		c.endSleep = end
+		c.setPhase(Waiting)
+		c.state.Waits = waits(c.conv.Session.Waiting())
+	}
+	c.mu.Unlock()
+	c.tell()
+	var err error
+	if !spoken {
+		err = c.show(c.conv.Agent.Sleep(ctx, c.conv.Session))
+	}
+	c.mu.Lock()
+	c.endSleep = nil
+	c.state.Waits = nil
+	if c.state.Phase == Waiting {
+		c.setPhase(Working)
+	}
+	c.mu.Unlock()
+	if err != nil {
+		return session.Prompt{}, err
+	}
+	c.steersFirst()
+	prompt, _ := c.next()
+	c.tell()
+	return prompt, nil
+}
+
+// steersFirst makes prompts of words that no turn has heard.
+func (c *Chat) steersFirst() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.steers {
+		c.steers[i].Steer = false
+	}
+	c.queue = append(c.steers, c.queue...)
+	c.steers = nil
+}
+
+// ended says how the turn ended. After a failure, what waits is held back.
+func (c *Chat) ended(err error) {
+	c.steersFirst()
+	if c.conv != nil {
+		if saveErr := c.saveChoices(); saveErr != nil && err == nil {
+			err = saveErr
+		}
+	}
+	if err != nil && c.ctx.Err() == nil {
+		c.notice("%s", explain(err))
+	}
+	c.mu.Lock()
+	c.endTurn, c.begun = nil, false
+	c.state.Retry, c.state.Waits = "", nil
+	if err != nil {
+		c.state.Interrupted = err.Error()
+		c.state.Held = len(c.queue) > 0
+	}
+	c.setPhase(Idle)
+	c.mu.Unlock()
+	c.describe()
+	c.tell()
+}
+
+// saveChoices records what was chosen and no turn has recorded.
+func (c *Chat) saveChoices() error {
+	c.mu.Lock()
+	choices := c.choices
+	c.mu.Unlock()
+	for _, chose := range choices {
+		ev, err := c.conv.Session.Record(context.WithoutCancel(c.ctx), session.Event{Chose: &chose})
+		if err != nil {
+			return fmt.Errorf("save what was chosen: %w", err)
+		}
+		c.heard(ev)
+		c.shown = ev.Seq
+		c.emit(Update{Event: &ev})
+	}
+	return nil
+}
+
+// waits says in words what a turn waits for.
+func waits(list []session.Waiting) []string {
+	var all []string
+	for _, w := range list {
+		text := strings.Join(w.Jobs, ", ")
+		if len(w.Jobs) == 1 {
+			text = "job " + text
+		} else {
+			text = "jobs " + text
+		}
+		if !w.Until.IsZero() {
+			text += " until " + w.Until.Local().Format("15:04:05")
+		}
+		all = append(all, text)
+	}
+	return all
+}
