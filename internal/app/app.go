@@ -302,7 +302,7 @@ func (a *App) tools(ctx context.Context, id string, research tool.Tool, checks c
 		tools.Write(sb),
 		tools.Edit(sb),
 		tools.Bash(sb, checks.trying),
-		tools.JobSubmit(a.jobs, a.quote(ctx), checks, a.heldJobs(), a.cfg.Dir),
+		tools.JobSubmit(a.jobs, a.quote(ctx), checks, a.beyondCommands(), a.cfg.Dir),
 		tools.JobHardware(a.jobs),
 		tools.JobWait(waiting, sb),
 		tools.JobLogs(a.jobs),
