@@ -304,3 +304,20 @@ func TestHomed(t *testing.T) {
 		}
 	}
 }
+
+// What panics beside the loop becomes the end of the screen, not of the program.
+func TestObeyHoldsPanics(t *testing.T) {
+	t.Parallel()
+	actions := make(chan func() tea.Msg, 2)
+	actions <- func() tea.Msg { panic("nobody thought of it") }
+	actions <- func() tea.Msg { return unqueuedMsg{"later"} }
+	close(actions)
+	var got []tea.Msg
+	obey(actions, func(msg tea.Msg) { got = append(got, msg) })
+	if len(got) != 2 {
+		t.Fatalf("it sent %v", got)
+	}
+	if msg, ok := got[0].(brokenMsg); !ok || !strings.Contains(msg.err.Error(), "nobody thought of it") {
+		t.Errorf("it sent %v", got[0])
+	}
+}
