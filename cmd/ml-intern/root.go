@@ -57,7 +57,8 @@ func newRoot(std cli.Streams) *cobra.Command {
 	f.add(run.Flags())
 	root.AddCommand(run, demoCommand(std), sessionsCommand(std), jobsCommand(std), sandboxCommand(std), cachesCommand(std), hubCommand(std),
 		loginCommand(std), logoutCommand(std), whoamiCommand(std),
-		replayCommand(std), modelsCommand(std), configCommand(std), doctorCommand(std), versionCommand(std), shimCommand(), confinedCommand())
+		replayCommand(std), modelsCommand(std), configCommand(std), doctorCommand(std), versionCommand(std), completionCommand(std), shimCommand(), confinedCommand())
+	completeWords(root)
 	return root
 }
 
