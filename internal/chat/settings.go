@@ -30,10 +30,13 @@ func (c *Chat) opened() (*app.App, error) {
 	if a := c.program(); a != nil {
 		return a, nil
 	}
-	return nil, errors.Join(errNoProgram, err)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNoProgram, err)
+	}
+	return nil, errNoProgram
 }
 
-var errNoProgram = errors.New("sessions cannot be kept, so there is nothing to do it in; /doctor says more")
+var errNoProgram = errors.New("sessions cannot be kept, so there is nothing to do it in (/doctor says more)")
 
 // choose notes what the person set. What a turn at work cannot take over holds
 // from the next prompt on; all of it is recorded at once, or at the next step.

@@ -290,7 +290,11 @@ func (l *lineChat) stateNow(s chat.State) {
 		l.printf("  waiting for %s, without any model call\n", strings.Join(s.Waits, "; "))
 	}
 	if s.Phase == chat.Idle && before.Phase != chat.Idle && len(s.Queue) > 0 && s.Held {
-		l.printf("  %d prompts wait; Enter sends them\n", len(s.Queue))
+		words := "1 prompt waits; Enter sends it"
+		if len(s.Queue) > 1 {
+			words = fmt.Sprintf("%d prompts wait; Enter sends them", len(s.Queue))
+		}
+		l.printf("  %s\n", words)
 	}
 	if s.Phase == chat.Idle && (before.Phase != chat.Idle || before.CommandsBusy > 0 && s.CommandsBusy == 0) && (len(s.Queue) == 0 || s.Held) {
 		l.sign()
