@@ -186,10 +186,13 @@ func (l *lineChat) obey(line string) {
 		l.decide(line)
 	case l.pick != nil:
 		l.choose(command)
-	case strings.HasPrefix(command, "/") && !strings.Contains(command[1:min(len(command), 200)], "/"), command == "/":
+	case strings.HasPrefix(command, "/") && !strings.Contains(strings.Fields(command)[0][1:], "/"): // which a path has
 		l.command(command)
 	case strings.HasPrefix(command, ">") && strings.TrimSpace(command[1:]) != "":
 		l.Steer(strings.TrimSpace(command[1:]))
+	case command == "!", command == ">":
+		l.printf("  say something after the %s\n", command)
+		l.sign()
 	case command == "" && !l.state.Held:
 		l.sign()
 	default:
@@ -321,7 +324,11 @@ func (l *lineChat) opened(o chat.Opened) {
 	clear(l.calls)
 	l.plan = nil
 	if o.ID == "" {
-		l.printf("ml-intern in %s, model %s; /help lists commands, Ctrl-D ends\n", revealed(l.state.Dir), revealed(l.state.Model))
+		model := "no model yet"
+		if l.state.Model != "" {
+			model = "model " + revealed(l.state.Model)
+		}
+		l.printf("ml-intern in %s, %s; /help lists commands, Ctrl-D ends\n", revealed(l.state.Dir), model)
 		return
 	}
 	prompt, answer := "", ""
