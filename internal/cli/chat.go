@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -43,7 +44,10 @@ func Chat(ctx context.Context, cfg *config.Config, opts chat.Options, std Stream
 	}
 	go l.read() // a read of a terminal cannot be stopped: it ends with the process
 	l.run()
-	err = l.close()
+	unanswered := !l.terminal && l.state.Interrupted != "" && ctx.Err() == nil // a script must not take that for success
+	if err = l.close(); err == nil && unanswered {
+		err = errors.New("the last prompt has no answer")
+	}
 	for _, line := range c.Left() {
 		fmt.Fprintln(std.Err, "ml-intern: "+line)
 	}
