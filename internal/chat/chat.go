@@ -209,7 +209,7 @@ func (c *Chat) run() {
 	c.showSession()
 	if c.app == nil {
 		if err := c.open(c.ctx); err != nil {
-			c.notice("%s", explain(err))
+			c.notice("%s", explain(err, false))
 		} else {
 			c.lookAround()
 		}
@@ -249,11 +249,12 @@ func (c *Chat) lookAround() {
 	c.notice("the model is %s: %s", found.Model, found.Why)
 }
 
-// explain says what went wrong, and what can be done about it here.
-func explain(err error) string {
+// explain says what went wrong, and what can be done about it here, where there
+// may be something to go on with.
+func explain(err error, begun bool) string {
 	exit := app.Classify(err)
 	text := strings.TrimPrefix(err.Error(), app.ErrUsage.Error()+": ") // nobody gave a flag
-	if hint := here(exit); hint != "" {
+	if hint := here(exit); hint != "" && (begun || exit.Reason != "error") {
 		text += "\n" + hint
 	}
 	return text

@@ -113,7 +113,10 @@ func (c *Chat) Command(line string) (Result, error) {
 	if i < 0 {
 		return Result{}, unknown(name, all)
 	}
-	return all[i].run(c, strings.TrimSpace(args))
+	if args = strings.TrimSpace(args); args != "" && all[i].Args == "" && all[i].Own == "" {
+		return Result{}, usage("%s takes nothing after it", name)
+	}
+	return all[i].run(c, args)
 }
 
 func unknown(name string, all []Command) error {

@@ -179,9 +179,15 @@ func (c *Chat) jobs(args string) (Result, error) {
 		return c.jobTable()
 	case what == "logs" && id != "":
 		lines, err := a.JobLog(c.ctx, id, 60)
+		if err != nil && len(lines) == 0 {
+			return Result{}, err
+		}
 		return Result{Text: "```\n" + strings.ReplaceAll(strings.Join(lines, "\n"), "```", "` ` `") + "\n```"}, err
 	case what == "cancel" && id != "":
 		state, err := a.CancelJob(c.ctx, id)
+		if err != nil && state == "" {
+			return Result{}, err
+		}
 		return Result{Text: fmt.Sprintf("Job %s is %s.", id, strings.ReplaceAll(state, "_", " "))}, err
 	}
 	return Result{}, usage("/jobs takes logs ID or cancel ID")
