@@ -1,11 +1,14 @@
 package confine
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 )
 
 const gitEnv = `export GIT_CONFIG_GLOBAL=/dev/null GIT_AUTHOR_NAME=x GIT_AUTHOR_EMAIL=x@x GIT_COMMITTER_NAME=x GIT_COMMITTER_EMAIL=x@x; `
@@ -172,4 +175,42 @@ func TestRepositoryTurned(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A repository that a person makes while one command runs is protected from the
+// next one, whichever of the two ends first.
+func TestRepositoryMadeMeanwhile(t *testing.T) {
+	forms(t, func(t *testing.T, make func(Rules) *Cells) {
+		dir := t.TempDir()
+		c := make(Rules{Writable: []string{dir}, Trees: []string{dir}, Protected: ProjectPaths(dir), Temp: t.TempDir(), Aside: t.TempDir()})
+		const until = `while [ ! -e %s ]; do sleep 0.02; done; `
+		var running sync.WaitGroup
+		running.Go(func() { sh(t, c, dir, `touch first; `+fmt.Sprintf(until, "go1")) })
+		await(t, dir, "first")
+		outsideGit(t, dir, `git init -q r && echo mine > r/.git/hooks/pre-push`)
+		var last sync.WaitGroup
+		last.Go(func() {
+			sh(t, c, dir, `touch second; `+fmt.Sprintf(until, "go2")+`echo evil > r/.git/hooks/pre-push; echo evil > r/.git/hooks/post-commit; git -C r config core.pager evil`)
+		})
+		await(t, dir, "second")
+		outsideGit(t, dir, `touch go1`)
+		running.Wait()
+		outsideGit(t, dir, `touch go2`)
+		last.Wait()
+		if left := outsideGit(t, dir, `cd r; git config core.pager || true; cat $(ls .git/hooks/* | grep -v sample) /dev/null`); strings.Contains(left, "evil") {
+			t.Errorf("there is %q", left)
+		}
+	})
+}
+
+// await waits for a file.
+func await(t *testing.T, dir, name string) {
+	t.Helper()
+	for range 3000 {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("%s never came", name)
 }
