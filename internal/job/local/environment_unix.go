@@ -140,7 +140,7 @@ func (s *shim) makeEnvironment(ctx context.Context, r requirements) error {
 // install makes the environment in a folder.
 func (s *shim) install(ctx context.Context, held *os.File, dir string) error {
 	// In this order: what is removed in part is not whole.
-	if err := errors.Join(removeAny(dir + wholeFile), os.RemoveAll(dir)); err != nil {
+	if err := errors.Join(removeAny(dir+wholeFile), os.RemoveAll(dir)); err != nil {
 		return fmt.Errorf("remove half an environment: %w", err)
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil { // uv makes none where it is confined
