@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -251,7 +252,7 @@ func (c *Chat) lookAround() {
 // explain says what went wrong, and what can be done about it here.
 func explain(err error) string {
 	exit := app.Classify(err)
-	text := err.Error()
+	text := strings.TrimPrefix(err.Error(), app.ErrUsage.Error()+": ") // nobody gave a flag
 	if hint := here(exit); hint != "" {
 		text += "\n" + hint
 	}

@@ -27,7 +27,7 @@ func (c *Chat) answer(prompt session.Prompt) {
 	c.setPhase(Working)
 	c.mu.Unlock()
 	c.tell()
-	err := c.turns(ctx, prompt)
+	err := whole(func() error { return c.turns(ctx, prompt) })
 	c.ended(err)
 }
 
