@@ -55,9 +55,11 @@ type App struct {
 	confining sync.Mutex
 	granted   *openings // beside what all may reach
 
-	cachesMade, downloaded atomic.Bool // see readyCaches
-	keys                   keys
-	web                    *outside
+	downloaded  atomic.Bool // see readyCaches
+	makesCaches sync.Mutex
+	cachesMade  time.Time
+	keys        keys
+	web         *outside
 
 	servers servers // of the sessions
 
