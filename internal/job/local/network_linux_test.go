@@ -90,7 +90,8 @@ func testJobNetwork(t *testing.T, before []string) {
 print("hub:", ask(os.environ["HF_ENDPOINT"] + "/api/models/me/private"))
 print("writes:", ask(os.environ["HF_ENDPOINT"] + "/api/repos/create", b"{}"))
 print("bridge:", ask("http://127.0.0.1:` + bridged.port() + `/through"))
-print("other:", connect(` + other.port() + `), ask("http://127.0.0.1:` + other.port() + `/direct"))
+if os.environ["HF_ENDPOINT"].endswith(":` + other.port() + `"): print("other: kept: here this number is the proxy's")
+else: print("other:", connect(` + other.port() + `), ask("http://127.0.0.1:` + other.port() + `/direct"))
 print("host:", ask("https://elsewhere.example/x"))
 print("address:", ask("http://93.184.216.34/x"))
 s = socket.create_server(("127.0.0.1", 0)) # as the processes of a training do
