@@ -32,6 +32,11 @@ lint: .go-there
 test-interop: build setup
 	@scripts/test-interop
 
+# The real programs on the other side of our protocols, from npm; one minute.
+.PHONY: test-doors
+test-doors: .go-there
+	@scripts/test-doors
+
 # Compiles llama.cpp the first time, about five minutes.
 test-llama: .go-there
 	@scripts/test-llama
@@ -81,6 +86,11 @@ test-clock: .go-there setup
 .PHONY: test-faults
 test-faults: test-clock
 	@go test ./cmd/ml-intern -count=1 -timeout 20m -run 'TestJobFaults|TestKilledAnywhere|TestFaults' -v
+
+# Runs the full screen in a real terminal, tmux, which it installs if it is missing, as root on Debian; about two minutes.
+.PHONY: test-tui
+test-tui: .go-there
+	@scripts/test-tui
 
 bench: build
 	@scripts/bench

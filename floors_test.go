@@ -71,7 +71,8 @@ sandbox/remote: sandbox
 sandbox/space:  hub sandbox sandbox/remote durable
 checkpoint:
 job:            hub ledger durable
-job/series:
+sparkline:
+job/series:     sparkline
 job/report:     job
 job/watch:      job job/series job/report durable
 job/local:      job hub sandbox confine egress durable
@@ -83,12 +84,21 @@ job/preflight:  job hub hub/weights dataset/format secret durable
 job/hubjobs:    job hub hub/hubserver sandbox
 job/hfjobs:     job hub sandbox secret
 experiment:     job
+mcp:            llm tool
 agent:          llm tool session approval ledger hook
 tools:          llm tool secret egress sandbox dataset dataset/format job job/preflight job/watch job/report job/series experiment hub hub/card hub/cache fetch webpage websearch hfdocs github paper
-app:            durable caches instruction session/export egress llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval hook sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools sandbox/remote sandbox/space sandbox/hubspaces checkpoint secret llm/redact confine
+app:            durable caches instruction session/export egress llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval hook sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools sandbox/remote sandbox/space sandbox/hubspaces checkpoint secret llm/redact confine mcp
 chat:           llm tool session approval agent app config ledger
 cli:            caches llm tool job session approval agent app config ledger chat
-cmd/ml-intern:  config chat cli app
+tui/style:
+tui/highlight:  tui/style
+tui/markdown:   tui/style tui/highlight
+tui/diff:       tui/style
+tui/plot:       tui/style sparkline
+tui/edit:       tui/style
+tui/find:
+tui:            llm tool session approval ledger config app chat tui/style tui/highlight tui/markdown tui/diff tui/plot tui/edit tui/find
+cmd/ml-intern:  config chat tui cli app
 `
 
 // helpers of tests may import what they help, and each other.

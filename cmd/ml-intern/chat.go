@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -10,6 +11,7 @@ import (
 	"ml-intern/internal/app"
 	"ml-intern/internal/chat"
 	"ml-intern/internal/cli"
+	"ml-intern/internal/tui"
 )
 
 // onTerminal reports whether a person can chat: who reads and who types are at a
@@ -35,5 +37,16 @@ func openChat(cmd *cobra.Command, f *flags, std cli.Streams) error {
 	if err != nil {
 		return err
 	}
-	return cli.Chat(cmd.Context(), cfg, chat.Options{Resume: f.Resume, Continue: f.Continue, Fork: f.Fork}, std)
+	opts := chat.Options{Resume: f.Resume, Continue: f.Continue, Fork: f.Fork}
+	if f.plain || !onTerminal(std) || os.Getenv("TERM") == "dumb" {
+		return cli.Chat(cmd.Context(), cfg, opts, std)
+	}
+	left, err := tui.Run(cmd.Context(), tui.Options{
+		Open: func(ctx context.Context) (*chat.Chat, error) { return chat.Open(ctx, cfg, opts) },
+		In:   std.In, Out: std.Out, Env: os.Getenv, Dir: cfg.Dir, Model: cfg.Model, State: cfg.Paths.State, Mouse: cfg.Mouse,
+	})
+	for _, line := range left {
+		fmt.Fprintln(std.Err, "ml-intern: "+line)
+	}
+	return err
 }

@@ -16,7 +16,7 @@ import (
 // The tests run the program as a shell would: each script in
 // testdata/script is a person's or a script's use of it.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"ml-intern": main})
+	testscript.Main(m, map[string]func(){"ml-intern": main, "mcp-server": mcpServer})
 }
 
 // program is the program as a file. Without the race detector it is this one,

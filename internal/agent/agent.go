@@ -68,6 +68,11 @@ type Agent struct {
 	// session.AfterTurn. Nil keeps nothing.
 	Checkpoint func(ctx context.Context, when string) (session.Checkpointed, error)
 
+	// Refresh brings Tools up to date, which may change between two turns only:
+	// begins says that one begins now, and not that one goes on. It returns what
+	// a person should know. Nil means that they never change.
+	Refresh func(ctx context.Context, begins bool) []session.Notice
+
 	// Inbox says what was said and set since, a steering Prompt or a Chose each,
 	// in order. It is asked before each model call, and once more before a turn
 	// ends with an answer. What it says is delivered when it is seen as an event.
@@ -179,6 +184,10 @@ func (t turn) run(ctx context.Context, prompt session.Prompt) error {
 	if err := t.tellRedacted(ctx); err != nil {
 		return err
 	}
+	if err := t.refresh(ctx, prompt.Text != ""); err != nil {
+		return err
+	}
+	t.overhead, t.overheadMost = t.Agent.overhead()
 	if err := t.atPrompt(ctx); err != nil {
 		return err
 	}

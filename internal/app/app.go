@@ -59,6 +59,8 @@ type App struct {
 	keys                   keys
 	web                    *outside
 
+	servers servers // of the sessions
+
 	recording *replay.Writer // nil unless model traffic is recorded
 	player    replay.Player  // nil unless a recording is the model
 }
@@ -84,6 +86,7 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 
 // Close ends what New and the sessions opened.
 func (a *App) Close() error {
+	a.servers.closeAll()
 	err := errors.Join(a.hub.Close(), a.store.Close())
 	if a.cells != nil {
 		err = errors.Join(err, a.cells.Close())
@@ -201,8 +204,11 @@ func (c *Conversation) Run(ctx context.Context, prompt string) iter.Seq2[session
 	return c.Agent.RunToAnswer(ctx, c.Session, prompt)
 }
 
-// Close gives the session back.
-func (c *Conversation) Close() error { return c.release() }
+// Close gives the session back, and ends its MCP servers.
+func (c *Conversation) Close() error {
+	c.app.servers.close(c.Agent)
+	return c.release()
+}
 
 // agent puts the agent of a session together, whose log holds what was before.
 func (a *App) agent(ctx context.Context, opened session.Opened, before []session.Event) (*agent.Agent, error) {
@@ -255,6 +261,9 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 	}
 	router.Redact = redactor.Text
 	ag.Tools = router
+	if !a.cfg.ReplayTools {
+		a.withServers(ctx, ag)
+	}
 	return ag, nil
 }
 

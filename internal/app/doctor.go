@@ -52,6 +52,7 @@ func Doctor(ctx context.Context, cfg *config.Config) []Check {
 		servicesCheck(cfg),
 		cachesCheck(cfg),
 		searchCheck(cfg),
+		mcpCheck(cfg),
 	}
 	return append(append(checks, confinementChecks(ctx)...), gpuCheck(ctx, cfg))
 }

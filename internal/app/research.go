@@ -35,7 +35,7 @@ func (a *App) research(parent *agent.Agent, opened session.Opened) tool.Tool {
 		}
 		router.Redact = parent.Redact
 		sub := *parent
-		sub.News = nil // it goes by what its parent began with
+		sub.News, sub.Refresh = nil, nil // it goes by what its parent began with, and its tools stay the same
 		if sub.Models, err = a.subModels(parent.Models); err != nil {
 			return nil, err
 		}

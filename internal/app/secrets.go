@@ -3,14 +3,14 @@ package app
 import "ml-intern/internal/secret"
 
 // secrets are the values of all secrets that this process knows: keys of the
-// configuration, of the environment and of .env, and the tokens of the
-// accounts on the Hubs.
+// configuration, of the environment and of .env, the tokens of the accounts on
+// the Hubs, and those of logins at MCP servers.
 func (a *App) secrets() []string {
 	all := append(a.cfg.Secrets(), accountSecrets(a.cfg, publicHub, a.hubChoice())...)
 	if key, err := hubKey(a.cfg); err == nil { // else the Hub does not start either
 		all = append(all, key)
 	}
-	return all
+	return append(all, mcpLogins(a.cfg).Secrets()...)
 }
 
 // redactor takes secrets out of what is saved, shown or sent to a model. It is

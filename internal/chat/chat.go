@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -252,7 +253,7 @@ func (c *Chat) lookAround() {
 // may be something to go on with.
 func explain(err error, begun bool) string {
 	exit := app.Classify(err)
-	text := err.Error()
+	text := strings.TrimPrefix(err.Error(), app.ErrUsage.Error()+": ") // nobody gave a flag
 	if hint := here(exit); hint != "" && (begun || exit.Reason != "error") {
 		text += "\n" + hint
 	}

@@ -215,11 +215,26 @@ func (c *Chat) rewindPoints() (Result, error) {
 	return Result{Pick: pick}, nil
 }
 
+// saidAfter is the prompt that follows an event, in quotes and in short.
+func (c *Chat) saidAfter(at int64) string {
+	for _, ev := range c.conv.Session.Events() {
+		if ev.Seq > at && ev.Prompt != nil {
+			line, _, _ := strings.Cut(strings.TrimSpace(ev.Prompt.Text), "\n")
+			if letters := []rune(line); len(letters) > 40 {
+				line = string(letters[:39]) + "…"
+			}
+			return "“" + line + "”"
+		}
+	}
+	return "event " + strconv.FormatInt(at+1, 10)
+}
+
 // rewindList says what going back would change, and lets the person choose.
 func (c *Chat) rewindList(at int64) (result Result, err error) {
 	err = c.inSession(func() error {
+		title := "go back to before " + c.saidAfter(at)
 		return c.apart(func(a *app.App, id string) error {
-			pick := &Pick{Title: "go back to " + strconv.FormatInt(at, 10), Then: "/rewind"}
+			pick := &Pick{Title: title, Then: "/rewind"}
 			add := func(part, detail string) {
 				pick.Items = append(pick.Items, Item{ID: fmt.Sprintf("%d %s", at, part), Title: part, Detail: detail})
 			}

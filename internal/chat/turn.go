@@ -27,7 +27,11 @@ func (c *Chat) answer(prompt session.Prompt) {
 	c.setPhase(Working)
 	c.mu.Unlock()
 	c.tell()
-	unsaid, err := c.turns(ctx, prompt)
+	var unsaid session.Prompt
+	err := whole(func() (err error) {
+		unsaid, err = c.turns(ctx, prompt)
+		return err
+	})
 	c.giveBack(unsaid)
 	c.ended(err, unsaid.Text == "" && c.conv != nil)
 }

@@ -33,6 +33,7 @@ func Demo(ctx context.Context, cfg *config.Config, std Streams) error {
 	if err := os.WriteFile(filepath.Join(dir, "penguins.csv"), penguins, 0o644); err != nil {
 		return fmt.Errorf("write the demo's data set: %w", err)
 	}
+	cfg.MCP, cfg.ProjectMCP = nil, nil // it is the same everywhere
 	cfg.Dir, cfg.Model, cfg.Hub, cfg.Approve = dir, app.BuiltinModel, app.LocalHub, "auto"
 	return Run(ctx, cfg, RunOptions{Prompt: demoPrompt, ShowSession: true}, std)
 }

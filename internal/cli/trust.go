@@ -15,7 +15,7 @@ func Trust(cfg *config.Config, std Streams) error {
 		return err
 	}
 	p := printerOf{w: std.Out}
-	p.line("trusted: %s, as it is now; what changes in it asks again", config.ProjectDir(cfg.Dir))
+	p.line("trusted: %s, as it is now; what changes in it asks again", config.Brought(cfg.Dir))
 	text, err := os.ReadFile(config.ProjectFile(cfg.Dir))
 	if err == nil {
 		p.line("%s:\n%s", config.ProjectFile(cfg.Dir), shownText(string(text)))
@@ -27,6 +27,9 @@ func Trust(cfg *config.Config, std Streams) error {
 				p.line("with %s", printable(path))
 			}
 		}
+	}
+	if text, err := os.ReadFile(config.ServersFile(cfg.Dir)); err == nil {
+		p.line("%s, whose servers run outside confinement:\n%s", config.ServersFile(cfg.Dir), shownText(string(text)))
 	}
 	p.line("take it back with: ml-intern config untrust")
 	return p.err

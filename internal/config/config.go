@@ -36,6 +36,7 @@ type Config struct {
 	Idle          time.Duration // how long it may pause in a reply; 0 for the default
 	BillTo        string        // organization that pays on the Hugging Face router
 	ResearchModel string        // id of the model of sub-agents; "" for a cheaper one if there is one, "same" for the session's own
+	Mouse         bool          // the wheel scrolls the full-screen chat
 	Collect       bool          // what a session makes on the Hub goes into a collection there
 	Models        map[string]ModelFacts
 	Services      Services
@@ -45,10 +46,13 @@ type Config struct {
 	ProjectHooks  []Hook // none unless the folder is trusted
 	Trust         Trust  // of the workspace
 	Network       Network
-	NoCache       bool   // the cache of the web is neither read nor written
-	Unconfined    bool   // commands run without confinement; of the flag alone
-	Record        string // file that model traffic is written to
-	ReplayTools   bool   // calls are answered from the recording that the model plays
+	MCP           map[string]MCPServer // of the person's file, by name
+	ProjectMCP    map[string]MCPServer // of a trusted folder's files
+	MCPToolsKB    int                  // what the tools of all servers may take of every request
+	NoCache       bool                 // the cache of the web is neither read nor written
+	Unconfined    bool                 // commands run without confinement; of the flag alone
+	Record        string               // file that model traffic is written to
+	ReplayTools   bool                 // calls are answered from the recording that the model plays
 	Quiet         bool
 	Verbose       bool
 
@@ -61,6 +65,7 @@ type Config struct {
 	ignored []string
 	process []string // the environment without .env
 	unset   []string // variables of .env that do not count
+	servers []string // what is wrong with the servers of a folder
 }
 
 // Paths are the folders of this program.
@@ -90,7 +95,7 @@ func Load(environ []string, dir string) (*Config, error) {
 	c := &Config{
 		Approve: "auto", Output: "text", Dir: dir, Compute: LocalCompute, JobSecrets: []string{"HF_TOKEN", "WANDB_API_KEY"},
 		MaxSteps: DefaultMaxSteps, MaxCost: DefaultMaxCost, MaxTokens: DefaultMaxTokens,
-		Services: Services{CacheMB: DefaultCacheMB}, env: make(map[string]string),
+		MCPToolsKB: DefaultMCPToolsKB, Services: Services{CacheMB: DefaultCacheMB}, env: make(map[string]string),
 	}
 	file := filepath.Join(dir, ".env")
 	fromFile, err := readDotEnv(file)
@@ -135,7 +140,7 @@ func (c *Config) Enter(dir string) error {
 		return err
 	}
 	c.Dir, c.Trust = there.Dir, there.Trust
-	c.ProjectRules, c.ProjectHooks = there.ProjectRules, there.ProjectHooks
+	c.ProjectRules, c.ProjectHooks, c.ProjectMCP = there.ProjectRules, there.ProjectHooks, there.ProjectMCP
 	return nil
 }
 
@@ -153,7 +158,12 @@ func (c *Config) readFiles() (err error) {
 	if c.Trust, err = c.trustOf(c.Dir); err != nil {
 		return err
 	}
-	return c.readFile(ProjectFile(c.Dir), projectFile)
+	if err := c.readFile(ProjectFile(c.Dir), projectFile); err != nil {
+		return err
+	}
+	c.literal = false
+	c.readServersFile()
+	return nil
 }
 
 func workspace(dir string) (string, error) {
@@ -192,6 +202,7 @@ func (c *Config) Secrets() []string {
 			secrets = append(secrets, token)
 		}
 	}
+	secrets = append(secrets, c.mcpSecrets()...)
 	for name, value := range c.env {
 		for _, end := range []string{"KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIALS", "_PAT"} {
 			if strings.HasSuffix(strings.ToUpper(name), end) && strings.TrimSpace(value) != "" {

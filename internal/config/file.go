@@ -210,6 +210,8 @@ func (c *Config) check() error {
 	switch {
 	case c.MaxSteps < 1:
 		return errors.New("max_steps must be at least 1")
+	case c.MCPToolsKB < 0 || c.MCPToolsKB > maxMCPToolsKB:
+		return fmt.Errorf("mcp_tools_kb is a number from 0 to %d", maxMCPToolsKB)
 	case c.MaxCost < 0 || c.MaxTokens < 0 || c.TimeBudget < 0 || c.FirstByte < 0 || c.Idle < 0:
 		return errors.New("limits cannot be negative")
 	}
@@ -295,7 +297,7 @@ func (c *Config) decode(to any, node ast.Node) error {
 	case *Network:
 		return c.network(to, node)
 	}
-	return fmt.Errorf("has a type that is not known: %T", to)
+	return c.decodeMCP(to, node)
 }
 
 func (c *Config) list(to *[]string, node ast.Node) error {
@@ -393,6 +395,10 @@ func written(node ast.Node) (string, error) {
 // expand fills variables in. A project's file gets none: it could send a key to
 // whom it likes.
 func (c *Config) expand(s string) (string, error) {
+	return c.expandFrom(s, func(name string) string { return c.env[name] })
+}
+
+func (c *Config) expandFrom(s string, getenv func(string) string) (string, error) {
 	if c.literal && strings.Contains(s, "${") {
 		return "", errors.New("holds ${…}, which a project's file may not: put it into your own file")
 	}
@@ -408,7 +414,7 @@ func (c *Config) expand(s string) (string, error) {
 			return "", errors.New("has a ${ without its }")
 		}
 		name, fallback, hasFallback := strings.Cut(inner, ":-")
-		value := c.env[name]
+		value := getenv(name)
 		if value == "" {
 			if !hasFallback {
 				return "", fmt.Errorf("needs the variable %s, which is not set; write ${%[1]s:-default} for a value without it", name)

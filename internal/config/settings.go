@@ -59,12 +59,15 @@ func settings() []setting {
 		{"first_byte_timeout", "how long a model may keep one waiting for the first byte, such as 120s", free, func(c *Config) any { return &c.FirstByte }, nil},
 		{"idle_timeout", "how long a model may pause in a reply, such as 60s", free, func(c *Config) any { return &c.Idle }, nil},
 		{"research_model", "id of the model for sub-agents that do research; same for the session's own; a cheaper one of the same provider if not set", free, func(c *Config) any { return &c.ResearchModel }, nil},
+		{"mouse", "true to have the wheel scroll the full-screen chat; selecting text then needs Shift", free, func(c *Config) any { return &c.Mouse }, nil},
 		{"hub_collection", "true to keep what a session makes on the Hub in a private collection there", never, func(c *Config) any { return &c.Collect }, nil},
 		{"bill_to", "organization that pays on the Hugging Face router", never, func(c *Config) any { return &c.BillTo }, nil},
 		{"models", "facts of models by id: context_window, max_output, price, efforts, images", never, func(c *Config) any { return &c.Models }, nil},
 		{"network", "hosts that confined commands may reach beside the usual ones (allow), not at all (deny), and of those allowed, those that may be private (private); what jobs of this machine may reach (jobs)", partly, func(c *Config) any { return &c.Network }, nil},
 		{"services", "addresses and keys of what is read outside, search engines, private hosts, requests a second, timeout, cache", partly, func(c *Config) any { return &c.Services }, nil},
 		{"rules", "what is allowed, asked about or denied, by tool, effect, path, host, repo, command and cost", partly, func(c *Config) any { return &c.Rules }, func(c *Config) any { return &c.ProjectRules }},
+		{"mcp", "MCP servers by name: command with args, env and cwd, or url with headers; tools, timeout, start_timeout, disabled, client_id, client_secret, callback_port", never, func(c *Config) any { return &c.MCP }, func(c *Config) any { return &c.ProjectMCP }},
+		{"mcp_tools_kb", "what the descriptions of all tools of MCP servers may take of every request, in KB", tighten, func(c *Config) any { return &c.MCPToolsKB }, nil},
 		{"hooks", "programs to run before and after tools, prompts and stops: event, matcher, command, timeout", partly, func(c *Config) any { return &c.Hooks }, func(c *Config) any { return &c.ProjectHooks }},
 	}
 }

@@ -39,7 +39,7 @@ func (c *Config) trustFile() string { return filepath.Join(c.Paths.Config, "trus
 
 // trustOf looks at a folder.
 func (c *Config) trustOf(dir string) (Trust, error) {
-	if _, err := os.Lstat(ProjectDir(dir)); errors.Is(err, fs.ErrNotExist) {
+	if !exists(ProjectDir(dir)) && !exists(ServersFile(dir)) {
 		return NothingToTrust, nil
 	}
 	known, err := c.trusted()
@@ -54,7 +54,7 @@ func (c *Config) trustOf(dir string) (Trust, error) {
 	if !ok {
 		return Untrusted, nil
 	}
-	if got, err := digest(ProjectDir(real)); err != nil || got != want {
+	if got, err := digest(real); err != nil || got != want {
 		return Changed, nil //nolint:nilerr // what cannot be read is not what was trusted
 	}
 	return Trusted, nil
@@ -71,7 +71,7 @@ func (c *Config) Trusts(dir string) bool {
 // trusted.
 func (c *Config) StillTrusted(dir string) error {
 	if state, err := c.trustOf(dir); err != nil || state != Trusted {
-		return errors.Join(fmt.Errorf("%s is no longer what you trusted; look at it, then: ml-intern config trust", ProjectDir(dir)), err)
+		return errors.Join(fmt.Errorf("%s is no longer what you trusted; look at it, then: ml-intern config trust", Brought(dir)), err)
 	}
 	return nil
 }
@@ -97,7 +97,7 @@ func (c *Config) TrustFolder(dir string) error {
 	if err != nil {
 		return fmt.Errorf("find folder: %w", err)
 	}
-	sum, err := digest(ProjectDir(real))
+	sum, err := digest(real)
 	if err != nil {
 		return err
 	}
@@ -130,11 +130,50 @@ func (c *Config) changeTrust(change func(map[string]string)) error {
 	return replace(c.trustFile(), append(text, '\n'))
 }
 
-// digest is the digest of names, kinds and contents of all in a folder, but
-// for what the program itself keeps there. Links are refused: what they lead to
-// may change.
-func digest(dir string) (string, error) {
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// Brought names what the folder brings.
+func Brought(dir string) string {
+	switch {
+	case !exists(ServersFile(dir)):
+		return ProjectDir(dir)
+	case !exists(ProjectDir(dir)):
+		return ServersFile(dir)
+	}
+	return ProjectDir(dir) + " and " + ServersFile(dir)
+}
+
+// digest is the digest of all that a folder brings: its .ml-intern and its
+// .mcp.json.
+func digest(folder string) (string, error) {
 	h := sha256.New()
+	if dir := ProjectDir(folder); exists(dir) || !exists(ServersFile(folder)) {
+		if err := addFolder(h, dir); err != nil {
+			return "", err
+		}
+	}
+	if file := ServersFile(folder); exists(file) {
+		info, err := os.Lstat(file)
+		switch {
+		case err != nil:
+			return "", fmt.Errorf("look at what would be trusted: %w", err)
+		case !info.Mode().IsRegular() || info.Size() > maxServersFile:
+			return "", fmt.Errorf("%s is a link, a special file or has more than %d MB, which cannot be trusted", file, maxServersFile>>20)
+		}
+		fmt.Fprintf(h, "servers %d\n", info.Size())
+		if err := addFile(h, file); err != nil {
+			return "", fmt.Errorf("look at what would be trusted: %w", err)
+		}
+	}
+	return fmt.Sprintf("sha256:%x", h.Sum(nil)), nil
+}
+
+// addFolder adds names, kinds and contents of all in a folder, but for what the
+// program itself keeps there. Links are refused: what they lead to may change.
+func addFolder(h io.Writer, dir string) error {
 	files, bytes := 0, int64(0)
 	err := filepath.WalkDir(dir, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -166,12 +205,12 @@ func digest(dir string) (string, error) {
 		return addFile(h, file)
 	})
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("there is nothing to trust: no folder %s", dir)
+		return fmt.Errorf("there is nothing to trust: no folder %s", dir)
 	}
 	if err != nil {
-		return "", fmt.Errorf("look at what would be trusted: %w", err)
+		return fmt.Errorf("look at what would be trusted: %w", err)
 	}
-	return fmt.Sprintf("sha256:%x", h.Sum(nil)), nil
+	return nil
 }
 
 func addFile(h io.Writer, file string) error {
@@ -190,6 +229,7 @@ func (c *Config) Notes() []string {
 	if len(c.unset) > 0 {
 		notes = append(notes, fmt.Sprintf("ignored: %s in .env, which say where programs and files are: set them in the environment", strings.Join(c.unset, ", ")))
 	}
+	notes = append(notes, c.servers...)
 	if len(c.ignored) == 0 {
 		return notes
 	}
@@ -200,7 +240,7 @@ func (c *Config) Notes() []string {
 	for _, text := range c.ignored {
 		notes = append(notes, "ignored: "+text)
 	}
-	return append(notes, fmt.Sprintf("%s; look at %s, then: ml-intern config trust %s", why, ProjectDir(c.Dir), quoted(c.Dir)))
+	return append(notes, fmt.Sprintf("%s; look at %s, then: ml-intern config trust %s", why, Brought(c.Dir), quoted(c.Dir)))
 }
 
 func quoted(s string) string {

@@ -58,6 +58,7 @@ func Become(rules Rules, argv []string) error {
 	}
 	rules = rules.withSockets()
 	h := &helper{setup: setup{Rules: rules, Off: []string{layerProcesses}, Landlock: landlockVersion(), Proxy: rules.Exit > 0 && !rules.Bare, Bare: rules.Bare}}
+	_ = grouped(os.Getpid(), rules.Limits) // whoever makes another one later removes it
 	least := landlockLeast
 	if rules.Bare {
 		least = landlockBare

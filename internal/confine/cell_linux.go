@@ -26,10 +26,14 @@ type cell struct {
 	process *exec.Cmd
 	files   string // see Rules.look
 	rules   Rules
-	bare    bool // see form
+	bare    bool   // see form
+	group   *group // nil for none
 	proxy   net.Listener
 	serving sync.WaitGroup
 }
+
+// outOfMemory is said of a command whose cgroup ran out of memory.
+const outOfMemory = "The processes of the command together took more memory than commands may have here, so one of them was killed."
 
 // Run runs the command in a cell and waits for it and all that it started to
 // end. When ctx ends they are killed, and the error is that of ctx.
@@ -55,13 +59,18 @@ func (c *Cells) Run(ctx context.Context, cmd Command) (Result, error) {
 			return Result{Code: -1}, err
 		}
 	}
+	kills := cell.group.kills()
 	code, err := cell.run(ctx, cmd)
+	var notes []string
+	if cell.group.kills() > kills {
+		notes = append(notes, outOfMemory)
+	}
 	if err != nil {
 		cell.end()
 	} else {
 		c.give(cell)
 	}
-	return Result{Code: code, Notes: slices.Concat(restore(), found(), c.firstBare())}, err
+	return Result{Code: code, Notes: slices.Concat(notes, restore(), found(), c.firstBare())}, err
 }
 
 // startNamed makes a cell in namespaces.
@@ -98,6 +107,9 @@ func (c *cell) begin(ctx context.Context, process *exec.Cmd, setup *setup) error
 			err = fmt.Errorf("%w: %w", errForbidden, err)
 		}
 		return errors.Join(err, here.conn.Close(), c.closeProxy())
+	}
+	if !slices.Contains(setup.Off, layerCgroup) {
+		c.group = grouped(process.Process.Pid, setup.Rules.Limits) // it starts nothing before its first order
 	}
 	_, handed, err := c.ask(ctx, order{Setup: setup})
 	if err != nil {
@@ -234,6 +246,7 @@ func (c *cell) end() {
 	late := time.AfterFunc(restTime+5*time.Second, func() { _ = c.process.Process.Kill() })
 	_ = c.process.Wait() // killed
 	late.Stop()
+	c.group.end()
 	_ = c.closeProxy()
 	c.serving.Wait()
 }

@@ -3,9 +3,6 @@ package confine
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 )
 
 // Probe says which walls this machine can put up. It makes a cell and ends it.
@@ -71,24 +68,4 @@ func landlockLevel(version int) string {
 		return fmt.Sprintf("version %d: files; signals and abstract sockets are kept by the namespaces alone", version)
 	}
 	return fmt.Sprintf("version %d: files, signals, abstract sockets", version)
-}
-
-// cgroupLayer says whether a cgroup could hold a command's memory. None is used
-// yet.
-func cgroupLayer() Layer {
-	l := Layer{Name: layerCgroup, Optional: true}
-	data, err := os.ReadFile("/proc/self/cgroup")
-	_, own, ok := strings.Cut("\n"+string(data), "\n0::")
-	if err != nil || !ok {
-		l.Level = "no cgroup v2: memory is limited for each process, not for all of a command"
-		return l
-	}
-	own, _, _ = strings.Cut(own, "\n")
-	controllers, err := os.ReadFile(filepath.Join("/sys/fs/cgroup", own, "cgroup.controllers"))
-	if err != nil || !strings.Contains(string(controllers), "memory") {
-		l.Level = "memory is not delegated to this process: it is limited for each process, not for all of a command"
-		return l
-	}
-	l.Level = "there is one, and it is not used yet: memory is limited for each process, not for all of a command"
-	return l
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"golang.org/x/net/http/httpproxy"
@@ -32,8 +33,13 @@ func (p *Proxy) dialer() func(ctx context.Context, network, address string) (net
 	if p.Dial != nil {
 		return p.Dial
 	}
-	return fetch.PublicDialer(p.Private...)
+	return fetch.PublicDialer(slices.Concat(standIns, p.Private)...)
 }
+
+// standIns are the addresses of documentation (RFC 5737), to which an allowed
+// name may lead: nobody has a network there, but machines that are cut off from
+// the internet answer for package indexes with them.
+var standIns = []string{"192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"}
 
 // reach connects to a target, by the upstream proxy if there is one.
 func (p *Proxy) reach(ctx context.Context, t target) (net.Conn, error) {

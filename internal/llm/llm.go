@@ -78,9 +78,10 @@ type ToolSpec struct {
 	Schema      json.RawMessage `json:"schema"` // JSON Schema of the arguments
 }
 
-// A Request is everything a model needs for one reply. Requests of one session
-// are prefixes of each other: System and Tools never change inside it, and
-// messages are added at the end.
+// A Request is everything a model needs for one reply. Requests of one turn are
+// prefixes of each other: System and Tools never change inside it, and messages
+// are added at the end. From turn to turn only tools at the end of the list come
+// and go.
 type Request struct {
 	System   string
 	Messages []Message

@@ -4,50 +4,87 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 
 	"ml-intern/internal/llm"
 )
 
-// A Router holds the tools of one session by name.
+// A Router holds the tools of one session by name. It is safe for concurrent
+// use.
 type Router struct {
 	// Redact takes secrets out of all that tools say, before anybody sees or
 	// keeps it; nil for nothing to take out.
 	Redact func(text string) string
 
+	own *shelf
+
+	mu  sync.RWMutex
+	all *shelf // own and those that Extend added; replaced, never changed
+}
+
+// A shelf is a set of tools.
+type shelf struct {
 	byName map[string]Tool
 	specs  []llm.ToolSpec
 }
 
+func (s *shelf) add(t Tool) {
+	spec := t.Spec()
+	s.byName[spec.Name] = t
+	s.specs = append(s.specs, spec.ToolSpec)
+}
+
 // NewRouter returns a Router of the given tools.
 func NewRouter(tools ...Tool) (*Router, error) {
-	r := &Router{byName: make(map[string]Tool)}
+	own := &shelf{byName: make(map[string]Tool)}
 	for _, t := range tools {
-		spec := t.Spec()
-		if _, dup := r.byName[spec.Name]; dup {
-			return nil, fmt.Errorf("two tools are named %q", spec.Name)
+		if _, dup := own.byName[t.Spec().Name]; dup {
+			return nil, fmt.Errorf("two tools are named %q", t.Spec().Name)
 		}
-		r.byName[spec.Name] = t
-		r.specs = append(r.specs, spec.ToolSpec)
+		own.add(t)
 	}
-	return r, nil
+	return &Router{own: own, all: own}, nil
+}
+
+// Extend puts tools behind those that NewRouter was given, in place of what it
+// added before. A tool whose name is taken is left out: none takes the place of
+// another. It belongs between two turns, since requests of one turn are prefixes
+// of each other.
+func (r *Router) Extend(tools []Tool) {
+	all := &shelf{byName: maps.Clone(r.own.byName), specs: slices.Clip(r.own.specs)}
+	for _, t := range tools {
+		if _, taken := all.byName[t.Spec().Name]; !taken {
+			all.add(t)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = all
+}
+
+func (r *Router) now() *shelf {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.all
 }
 
 // Tool returns the tool of that name.
 func (r *Router) Tool(name string) (Tool, bool) {
-	t, ok := r.byName[name]
+	t, ok := r.now().byName[name]
 	return t, ok
 }
 
 // Specs lists the tools as the model sees them, always in the same order.
-func (r *Router) Specs() []llm.ToolSpec { return r.specs }
+func (r *Router) Specs() []llm.ToolSpec { return r.now().specs }
 
 // Impact says what the call may change. A call that cannot run, because its
 // tool is unknown or its arguments are not JSON, changes nothing.
 func (r *Router) Impact(call llm.ToolCall) Impact {
-	t, ok := r.byName[call.Name]
+	t, ok := r.Tool(call.Name)
 	args := call.Args
 	if strings.TrimSpace(args) == "" {
 		args = "{}" // as the tool will read it
@@ -65,7 +102,7 @@ func (r *Router) Impact(call llm.ToolCall) Impact {
 // Check reports what is wrong with a call's arguments, as far as that can be
 // known before it runs.
 func (r *Router) Check(call llm.ToolCall) error {
-	t, ok := r.byName[call.Name].(interface{ check(args string) error })
+	t, ok := r.now().byName[call.Name].(interface{ check(args string) error })
 	if !ok {
 		return nil
 	}
@@ -75,7 +112,7 @@ func (r *Router) Check(call llm.ToolCall) error {
 // Show is what a person should see before the call runs, besides its
 // arguments; "" for nothing.
 func (r *Router) Show(ctx context.Context, call llm.ToolCall) string {
-	t, ok := r.byName[call.Name]
+	t, ok := r.Tool(call.Name)
 	if !ok || t.Spec().Show == nil || !json.Valid([]byte(call.Args)) {
 		return ""
 	}
@@ -84,7 +121,7 @@ func (r *Router) Show(ctx context.Context, call llm.ToolCall) string {
 
 // Resumable reports whether a call that a crash interrupted may run again.
 func (r *Router) Resumable(call llm.ToolCall) bool {
-	t, ok := r.byName[call.Name]
+	t, ok := r.Tool(call.Name)
 	if !ok {
 		return true
 	}
@@ -108,7 +145,7 @@ func (r *Router) Run(ctx context.Context, name string, call Call) (out Output) {
 			call.Log(string(debug.Stack()))
 		}
 	}()
-	t, ok := r.byName[name]
+	t, ok := r.Tool(name)
 	if !ok {
 		out := failure(fmt.Sprintf("there is no tool %q; the tools are %s", name, strings.Join(r.names(), ", ")))
 		out.BadArgs = true
@@ -149,8 +186,9 @@ func firstLine(s string) string {
 }
 
 func (r *Router) names() []string {
-	names := make([]string, 0, len(r.specs))
-	for _, s := range r.specs {
+	specs := r.Specs()
+	names := make([]string, 0, len(specs))
+	for _, s := range specs {
 		names = append(names, s.Name)
 	}
 	slices.Sort(names)

@@ -93,6 +93,39 @@ func TestUnknownToolNamesTheOthers(t *testing.T) {
 	}
 }
 
+// Tools from elsewhere come behind the others, never in their place, and go
+// when they are not named again.
+func TestExtend(t *testing.T) {
+	t.Parallel()
+	say := func(name, text string) tool.Tool {
+		return tool.New(tool.Spec{ToolSpec: llm.ToolSpec{Name: name}}, func(context.Context, struct{}, tool.Call) (tool.Output, error) { return tool.Output{Text: text}, nil })
+	}
+	r, err := tool.NewRouter(say("a", "ours"), say("b", "ours"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := func() string {
+		var all []string
+		for _, s := range r.Specs() {
+			all = append(all, s.Name)
+		}
+		return strings.Join(all, " ")
+	}
+	before := r.Specs()
+	r.Extend([]tool.Tool{say("z", "theirs"), say("a", "theirs"), say("z", "again"), say("c", "theirs")})
+	if names() != "a b z c" || len(before) != 2 {
+		t.Errorf("tools %s, before %d", names(), len(before))
+	}
+	for name, want := range map[string]string{"a": "ours", "z": "theirs"} {
+		if out := r.Run(t.Context(), name, tool.Call{Log: func(string) {}}); out.Text != want {
+			t.Errorf("%s is %q", name, out.Text)
+		}
+	}
+	if r.Extend([]tool.Tool{say("c", "theirs")}); names() != "a b c" {
+		t.Errorf("tools %s", names())
+	}
+}
+
 func TestTwoToolsOfOneName(t *testing.T) {
 	t.Parallel()
 	x := tool.New(tool.Spec{ToolSpec: llm.ToolSpec{Name: "x"}}, func(context.Context, struct{}, tool.Call) (tool.Output, error) { return tool.Output{}, nil })

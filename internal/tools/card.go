@@ -74,8 +74,13 @@ func (c card) markdown(before []byte) ([]byte, error) {
 			return nil, fmt.Errorf("write %s into the card that is there: %w", f.Key, err)
 		}
 	}
+	out, err := out.DropResults(func(r hubcard.Result) bool { // they were of the weights that are replaced
+		return r.Model == c.repo && r.Metric.Name == measuredOn(r.Metric.Type, r.Dataset.Split)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("take the older results out of the card that is there: %w", err)
+	}
 	if results := c.index(); len(results) > 0 {
-		var err error
 		if out, err = out.AddResults(results...); err != nil {
 			return nil, fmt.Errorf("write the results into the card that is there: %w", err)
 		}
@@ -153,11 +158,14 @@ func (c card) index() []hubcard.Result {
 		out = append(out, hubcard.Result{
 			Model: c.repo, Task: c.text.Task,
 			Dataset: hubcard.Reference{Type: slug(c.text.Dataset), Name: oneLine(c.text.Dataset), Split: c.eval.Split},
-			Metric:  hubcard.Metric{Type: name, Name: name + " (" + c.eval.Split + ")", Value: c.eval.Metrics[name]},
+			Metric:  hubcard.Metric{Type: name, Name: measuredOn(name, c.eval.Split), Value: c.eval.Metrics[name]},
 		})
 	}
 	return out
 }
+
+// measuredOn names a number in our way, by which it is known again.
+func measuredOn(metric, split string) string { return metric + " (" + split + ")" }
 
 // slug is a data set's name as an id.
 func slug(name string) string {

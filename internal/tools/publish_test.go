@@ -162,6 +162,24 @@ func checkCard(t *testing.T, card, scriptSum string) {
 	}
 }
 
+// TestPublishOver publishes other weights, measured on other data, in the place
+// of the first: the card has no number of those that are gone.
+func TestPublishOver(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	decode(t, call(t, b.publish(), b.args(nil)))
+	newer := args{"title": "A forest", "summary": "It predicts.", "dataset": "Shrubs", "task": "tabular-classification"}
+	decode(t, call(t, b.publish(), b.args(args{"card": newer})))
+	out := call(t, b.download(), args{"repo": "me/forest", "dir": "copy"})
+	card, err := os.ReadFile(filepath.Join(b.Dir, "copy/README.md"))
+	if err != nil {
+		t.Fatalf("%v: %+v", err, out)
+	}
+	if strings.Contains(string(card), "Trees") || strings.Count(string(card), "accuracy (holdout)") != 1 {
+		t.Errorf("the card has older numbers:\n%s", card)
+	}
+}
+
 func TestPublishRefuses(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

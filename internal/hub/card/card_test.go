@@ -385,3 +385,37 @@ func FuzzCard(f *testing.F) {
 		}
 	})
 }
+
+// TestDropResults takes our numbers out of an index that a person wrote into.
+func TestDropResults(t *testing.T) {
+	r := card.Result{Model: "m", Task: "t", Dataset: card.Reference{Type: "d", Split: "holdout"}, Metric: card.Metric{Type: "acc", Name: "acc (holdout)", Value: 0.9}}
+	theirs, other, elsewhere := r, r, r
+	theirs.Metric = card.Metric{Type: "acc", Name: "measured by hand", Value: 0.8}
+	other.Dataset.Type = "older"
+	elsewhere.Model = "two"
+	ours := func(r card.Result) bool {
+		return r.Model == "m" && r.Metric.Name == r.Metric.Type+" ("+r.Dataset.Split+")"
+	}
+	person, err := card.Parse([]byte("---\ntags: [a]\n---\ntext\n")).AddResults(theirs, elsewhere)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := card.Parse([]byte("---\ntags: [a]\n---\ntext\n")).AddResults(other, theirs, r, elsewhere)
+	if err == nil {
+		c, err = c.DropResults(ours)
+	}
+	if err != nil || string(c.Bytes()) != string(person.Bytes()) {
+		t.Errorf("%v\n%s\nwant\n%s", err, c.Bytes(), person.Bytes())
+	}
+	c, err = card.Parse([]byte("---\ntags: [a]\n---\ntext\n")).AddResults(r)
+	if err == nil {
+		c, err = c.DropResults(ours)
+	}
+	if err != nil || string(c.Bytes()) != "---\ntags: [a]\n---\ntext\n" {
+		t.Errorf("nothing is left: %v\n%s", err, c.Bytes())
+	}
+	odd := "---\nmodel-index: [3, {name: m, results: [4, {metrics: [5]}]}]\n---\n"
+	if c, err := card.Parse([]byte(odd)).DropResults(ours); err != nil || string(c.Bytes()) != odd {
+		t.Errorf("what cannot be read: %v\n%s", err, c.Bytes())
+	}
+}

@@ -2,6 +2,7 @@ package card
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/goccy/go-yaml"
 )
@@ -25,6 +26,66 @@ func (c Card) AddResults(results ...Result) (Card, error) {
 		models = addResult(models, r)
 	}
 	return c.Set("model-index", models)
+}
+
+// DropResults returns the card without the numbers in model-index of which drop
+// says so. What else stands there stays; what cannot be read is not asked about.
+func (c Card) DropResults(drop func(Result) bool) (Card, error) {
+	index, err := c.ordered("model-index")
+	if err != nil {
+		return c, fmt.Errorf("drop results from the card: %w", err)
+	}
+	models, _ := index.([]any)
+	dropped := false
+	for i, m := range models {
+		model, _ := m.(Pairs)
+		var kept []any
+		results, _ := model.get("results").([]any)
+		for _, item := range results {
+			rest, gone := dropFrom(model.text("name"), item, drop)
+			dropped = dropped || gone
+			if rest != nil {
+				kept = append(kept, rest)
+			}
+		}
+		switch {
+		case len(kept) == len(results):
+		case len(kept) == 0:
+			models[i] = nil
+		default:
+			models[i] = model.with("results", kept)
+		}
+	}
+	if !dropped {
+		return c, nil
+	}
+	models = slices.DeleteFunc(models, func(m any) bool { return m == nil })
+	if len(models) == 0 {
+		return c.Delete("model-index")
+	}
+	return c.Set("model-index", models)
+}
+
+// dropFrom takes numbers out of one entry of results, which is nil if none is
+// left.
+func dropFrom(model string, item any, drop func(Result) bool) (rest any, gone bool) {
+	entry, _ := item.(Pairs)
+	metrics, _ := entry.get("metrics").([]any)
+	task, _ := entry.get("task").(Pairs)
+	data, _ := entry.get("dataset").(Pairs)
+	r := Result{Model: model, Task: task.text("type"), Dataset: Reference{Type: data.text("type"), Name: data.text("name"), Split: data.text("split")}}
+	kept := slices.DeleteFunc(slices.Clone(metrics), func(m any) bool {
+		metric, readable := m.(Pairs)
+		r.Metric = Metric{Type: metric.text("type"), Name: metric.text("name"), Value: metric.get("value")}
+		return readable && drop(r)
+	})
+	switch {
+	case len(kept) == len(metrics):
+		return item, false
+	case len(kept) == 0:
+		return nil, true
+	}
+	return entry.with("metrics", kept), true
 }
 
 // ordered is what a key says, with maps in their order.

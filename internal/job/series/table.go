@@ -8,6 +8,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"unicode/utf8"
+
+	"ml-intern/internal/sparkline"
 )
 
 const (
@@ -144,26 +146,11 @@ func mean(points []Point) float64 {
 // part, from the lowest to the highest value.
 func (s *Series) Sparkline(width int) string {
 	points := s.Points()
-	if len(points) < 2 || width < 1 {
-		return ""
+	values := make([]float64, len(points))
+	for i, p := range points {
+		values[i] = p.Value
 	}
-	width = min(width, len(points))
-	bars := []rune("▁▂▃▄▅▆▇█")
-	parts := make([]float64, width)
-	low, high := math.Inf(1), math.Inf(-1)
-	for i := range parts {
-		parts[i] = mean(points[i*len(points)/width : (i+1)*len(points)/width])
-		low, high = min(low, parts[i]), max(high, parts[i])
-	}
-	line := make([]rune, width)
-	for i, v := range parts {
-		level := 0
-		if high > low {
-			level = int((v/2 - low/2) / (high/2 - low/2) * float64(len(bars)-1))
-		}
-		line[i] = bars[min(max(level, 0), len(bars)-1)]
-	}
-	return string(line)
+	return sparkline.Draw(values, width)
 }
 
 // Number shows a number in few characters: 0.4523, 1.2e-05, 12345.

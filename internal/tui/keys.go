@@ -1,0 +1,369 @@
+package tui
+
+import (
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"ml-intern/internal/chat"
+	"ml-intern/internal/tui/edit"
+	"ml-intern/internal/tui/find"
+)
+
+// twice is how long after the first a key counts as pressed twice.
+const twice = 1500 * time.Millisecond
+
+// key gives a key to whoever has the keys: what is asked, a panel, the list of
+// completions, and last the prompt.
+func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
+	now := m.c.now
+	key := k.String()
+	if m.leaving {
+		m.leaving = false
+		if key == "y" || key == "ctrl+c" {
+			return tea.Quit
+		}
+		m.toastEnd = now
+		return nil
+	}
+	switch key {
+	case "ctrl+z":
+		return tea.Suspend
+	case "ctrl+l":
+		return tea.ClearScreen
+	}
+	if m.panel != nil {
+		keep, cmd := m.panel.key(m, k)
+		if !keep {
+			m.panel = nil
+		}
+		return cmd
+	}
+	if q := m.ask; q != nil && !q.away {
+		if q.armed(now) || q.reason != nil || q.editor != nil {
+			return m.askKey(k)
+		}
+		q.last = now // somebody types: wait until they pause
+	}
+	return m.promptKey(k)
+}
+
+func (m *model) askKey(k tea.KeyPressMsg) tea.Cmd {
+	if k.String() == "ctrl+c" && m.ask.reason == nil && m.ask.editor == nil {
+		m.ask.away = true
+		return m.interrupt()
+	}
+	keep, cmd := m.ask.key(m, k)
+	if !keep {
+		m.ask = nil
+		m.nextAsk()
+	}
+	return cmd
+}
+
+// promptKey obeys a key at the prompt.
+func (m *model) promptKey(k tea.KeyPressMsg) tea.Cmd {
+	key := k.String()
+	if m.chord {
+		m.chord = false
+		if key == "ctrl+e" || key == "e" {
+			return m.editPrompt()
+		}
+	}
+	if m.menu.open() {
+		if cmd, done := m.menuKey(key); done {
+			return cmd
+		}
+	}
+	if cmd, done := m.viewKey(key); done {
+		return cmd
+	}
+	if cmd, done := m.actKey(key); done {
+		return cmd
+	}
+	if m.older(key, true) || m.prompt.Key(key, m.promptWidth()) || m.older(key, false) {
+		return m.complete()
+	}
+	if k.Text != "" && !strings.HasPrefix(key, "alt+") {
+		m.prompt.Insert(k.Text)
+		return m.complete()
+	}
+	return nil
+}
+
+// menuKey obeys a key while completions are shown.
+func (m *model) menuKey(key string) (cmd tea.Cmd, done bool) {
+	switch key {
+	case "up", "ctrl+p":
+		m.menu.move(-1)
+	case "down", "ctrl+n":
+		m.menu.move(1)
+	case "esc":
+		m.menu.shut, _, _ = wordAt(&m.prompt)
+		m.menu.found = nil
+	case "tab":
+		m.menu.take(&m.prompt, m.commands)
+		return m.complete(), true
+	case "enter":
+		if word, _, sort := wordAt(&m.prompt); sort == '/' && word == m.menu.chosen() || m.menu.take(&m.prompt, m.commands) {
+			return m.send(), true
+		}
+		return m.complete(), true
+	default:
+		return nil, false
+	}
+	return nil, true
+}
+
+// viewKey obeys a key that looks around.
+func (m *model) viewKey(key string) (cmd tea.Cmd, done bool) {
+	t := &m.rec.transcript
+	switch key {
+	case "pgup":
+		t.scroll(&m.c, -max(m.seen-2, 1), m.seen)
+	case "pgdown":
+		t.scroll(&m.c, max(m.seen-2, 1), m.seen)
+	case "shift+up", "ctrl+up":
+		t.scroll(&m.c, -1, m.seen)
+	case "shift+down", "ctrl+down":
+		t.scroll(&m.c, 1, m.seen)
+	case "ctrl+home", "alt+home":
+		t.toStart()
+	case "ctrl+end", "alt+end":
+		t.away = false
+	case "alt+up":
+		m.chooseItem(-1)
+	case "alt+down":
+		m.chooseItem(1)
+	case "ctrl+t":
+		m.planOpen = !m.planOpen
+	case "ctrl+o":
+		return m.openPanel(chat.PanelJobs, ""), true
+	case "tab":
+		m.tab()
+	default:
+		return m.emptyKey(key)
+	}
+	return nil, true
+}
+
+func (m *model) chooseItem(by int) {
+	if m.rec.choose(by); m.rec.at >= 0 {
+		m.rec.reveal(&m.c, m.rec.at, m.seen)
+	}
+}
+
+// tab goes to what is asked, or opens what is chosen or latest.
+func (m *model) tab() {
+	switch {
+	case m.ask != nil:
+		m.ask.away, m.ask.last = false, m.c.now.Add(-calm)
+	case m.rec.at >= 0:
+		m.rec.toggle(&m.c, m.rec.at, m.seen)
+	case m.prompt.Empty():
+		m.rec.toggle(&m.c, m.rec.latest(), m.seen)
+	}
+}
+
+// emptyKey obeys keys that mean something else in a prompt with text.
+func (m *model) emptyKey(key string) (cmd tea.Cmd, done bool) {
+	if !m.prompt.Empty() {
+		return nil, false
+	}
+	switch {
+	case key == "?":
+		m.panel = m.help()
+	case key == "end" && m.rec.away:
+		m.rec.away = false
+	case key == "home" && m.rec.away:
+		m.rec.toStart()
+	case key == "enter" && m.rec.at >= 0:
+		m.rec.toggle(&m.c, m.rec.at, m.seen)
+	case key == "ctrl+d":
+		return m.leave(), true
+	case key == "up" && len(m.state.Queue) > 0:
+		talk := m.talk
+		m.later(func() tea.Msg { return unqueuedMsg{talk.Unqueue()} })
+	default:
+		return nil, false
+	}
+	return nil, true
+}
+
+// actKey obeys a key that does something with the prompt or the turn.
+func (m *model) actKey(key string) (cmd tea.Cmd, done bool) {
+	switch key {
+	case "enter":
+		return m.send(), true
+	case "ctrl+s":
+		m.steer()
+	case "esc":
+		return m.escape(), true
+	case "ctrl+c":
+		return m.interrupt(), true
+	case "ctrl+g":
+		return m.editPrompt(), true
+	case "ctrl+x":
+		m.chord = true
+	default:
+		return nil, false
+	}
+	return nil, true
+}
+
+// older goes through the history: again is for when the prompt still is what
+// the history gave.
+func (m *model) older(key string, again bool) bool {
+	by := map[string]int{"up": -1, "ctrl+p": -1, "down": 1, "ctrl+n": 1}[key]
+	if by == 0 || again && !m.hist.shows(m.prompt.Text) {
+		return false
+	}
+	text, ok := m.hist.move(by, m.prompt.Text)
+	if ok {
+		m.prompt.Set(text)
+	}
+	return ok
+}
+
+// later does something with the conversation, in order, once it is open.
+func (m *model) later(f func() tea.Msg) {
+	if m.talk == nil {
+		m.early = append(m.early, f)
+		return
+	}
+	m.do(f)
+}
+
+// send gives the prompt to the conversation, which keeps it for later if a
+// turn works.
+func (m *model) send() tea.Cmd {
+	text := strings.TrimSpace(m.prompt.Expanded())
+	if text == "" {
+		if m.state.Held {
+			m.later(func() tea.Msg { m.talk.Say(""); return nil })
+		}
+		return nil
+	}
+	m.taken()
+	if strings.HasPrefix(text, "/") && !strings.Contains(strings.Fields(text)[0][1:], "/") {
+		return m.command(text)
+	}
+	m.later(func() tea.Msg { m.talk.Say(text); return nil })
+	return nil
+}
+
+// steer says the prompt to the turn at work, or with an empty prompt the last
+// one that waits.
+func (m *model) steer() {
+	text := strings.TrimSpace(m.prompt.Expanded())
+	if text == "" && len(m.state.Queue) == 0 {
+		return
+	}
+	if text != "" {
+		m.taken()
+	}
+	m.later(func() tea.Msg {
+		if text == "" {
+			text = m.talk.Unqueue()
+		}
+		if text != "" {
+			m.talk.Steer(text)
+		}
+		return nil
+	})
+}
+
+// taken empties the prompt and remembers it.
+func (m *model) taken() {
+	m.hist.load()
+	m.hist.add(m.prompt.Expanded())
+	m.prompt.Clear()
+	m.menu = menu{}
+	m.rec.away, m.rec.at = false, -1
+}
+
+// escape stops the turn; with none it leaves what is chosen, and pressed twice
+// it clears the prompt.
+func (m *model) escape() tea.Cmd {
+	switch {
+	case m.busy() && m.talk != nil:
+		m.state.Phase = chat.Stopping
+		stop := m.talk.Stop
+		return func() tea.Msg { stop(); return nil } // it waits for nothing that was said before
+	case m.rec.at >= 0:
+		m.rec.at = -1
+	case m.rec.away:
+		m.rec.away = false
+	case m.prompt.Empty():
+	case m.c.now.Sub(m.lastEsc) < twice:
+		m.prompt.Set("") // undo brings it back
+		m.lastEsc = time.Time{}
+		return nil
+	default:
+		m.hint("Esc again clears the prompt")
+	}
+	m.lastEsc = m.c.now
+	return nil
+}
+
+// interrupt clears the prompt; pressed twice it leaves.
+func (m *model) interrupt() tea.Cmd {
+	if m.c.now.Sub(m.lastC) < twice {
+		return m.leave()
+	}
+	m.lastC = m.c.now
+	m.prompt.Set("")
+	m.menu = menu{}
+	m.hint("Ctrl+C again quits")
+	return nil
+}
+
+// leave quits; where a turn works, only after a word.
+func (m *model) leave() tea.Cmd {
+	if m.state.Phase == chat.Working || m.state.Phase == chat.Asking || m.state.Phase == chat.Stopping || len(m.rec.runs) > 0 {
+		m.leaving = true
+		m.toast, m.toastEnd = "a turn is at work: y stops it and quits, any other key stays", m.c.now.Add(time.Hour)
+		return nil
+	}
+	return tea.Quit
+}
+
+// paste puts text from outside where text is typed. It never decides.
+func (m *model) paste(text string) tea.Cmd {
+	switch p := m.panel.(type) {
+	case nil:
+	case *picker:
+		p.filter.Insert(cleanLine(cutBytes(text, 200)))
+		p.found, p.at = fuzzy(p.all, p.filter.Text), 0
+		return nil
+	default:
+		return nil
+	}
+	if q := m.ask; q != nil && !q.away {
+		if q.reason != nil {
+			q.reason.Insert(cleanLine(text))
+			return nil
+		}
+		if q.editor != nil {
+			q.editor.text.Insert(edit.Typed(text))
+			return nil
+		}
+		q.last = m.c.now
+	}
+	if find.Image(m.state.Dir, text) {
+		m.hint("a picture is not sent: the model is told its path")
+	}
+	m.prompt.Paste(text)
+	return m.complete()
+}
+
+// wheel scrolls.
+func (m *model) wheel(msg tea.MouseWheelMsg) {
+	switch msg.Button {
+	case tea.MouseWheelUp:
+		m.rec.scroll(&m.c, -3, m.seen)
+	case tea.MouseWheelDown:
+		m.rec.scroll(&m.c, 3, m.seen)
+	}
+}
