@@ -196,7 +196,9 @@ func (c *Chat) ended(err error, begun bool) {
 	c.endTurn, c.begun = nil, false
 	c.state.Retry, c.state.Waits = "", nil
 	if err != nil {
-		c.state.Interrupted = err.Error()
+		if begun || c.conv != nil && !c.conv.Session.Answered() { // else there is nothing that /retry could go on with
+			c.state.Interrupted = err.Error()
+		}
 		c.state.Held = len(c.queue) > 0
 	}
 	c.setPhase(Idle)

@@ -44,7 +44,7 @@ func Chat(ctx context.Context, cfg *config.Config, opts chat.Options, std Stream
 	}
 	go l.read() // a read of a terminal cannot be stopped: it ends with the process
 	l.run()
-	unanswered := !l.terminal && l.state.Interrupted != "" && ctx.Err() == nil // a script must not take that for success
+	unanswered := !l.terminal && (l.state.Interrupted != "" || len(l.state.Queue) > 0) && ctx.Err() == nil // a script must not take that for success
 	if err = l.close(); err == nil && unanswered {
 		err = errors.New("the last prompt has no answer")
 	}
@@ -154,6 +154,7 @@ func (l *lineChat) busy() bool {
 // close ends the chat and shows what comes until then.
 func (l *lineChat) close() error {
 	close(l.ended)
+	l.unask()
 	done := make(chan error, 1)
 	go func() { done <- l.Close() }()
 	for u := range l.Updates() {
@@ -170,7 +171,8 @@ func (l *lineChat) interrupted() (end bool) {
 	if again {
 		return true
 	}
-	l.asking, l.pick = nil, nil
+	l.unask()
+	l.pick = nil
 	if l.state.Phase != chat.Idle {
 		l.Stop()
 		return false
@@ -290,7 +292,7 @@ func (l *lineChat) stateNow(s chat.State) {
 	before := l.state
 	l.state = s
 	if s.Phase != chat.Asking {
-		l.asking = nil
+		l.unask()
 	}
 	if s.Phase == chat.Waiting && before.Phase != chat.Waiting {
 		l.endLine()
