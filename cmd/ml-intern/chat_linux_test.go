@@ -199,6 +199,33 @@ func TestPlainChat(t *testing.T) {
 	}
 }
 
+// Ctrl-C at a question takes it back, with the file in which it was to be changed.
+func TestPlainChatTakesAQuestionBack(t *testing.T) {
+	t.Parallel()
+	l, _ := chatLab(t, bash("true"))
+	tmp := filepath.Join(l.dir, "tmp")
+	l.env = append(l.env, "TMPDIR="+tmp)
+	if err := os.Mkdir(tmp, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	x := onTTY(t, l.command("--plain", "--model", "openai/test", "--approve", "strict"))
+	x.sees("> ")
+	x.types("ask\n")
+	x.sees(`e: change it\] `)
+	x.types("e\n")
+	x.sees(`arguments.json and press Enter`)
+	x.types("\x03")
+	x.sees("/retry goes on")
+	x.sees("\n> ")
+	if left, err := filepath.Glob(filepath.Join(tmp, "ml-intern-*", "arguments.json")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q, %v", left, err)
+	}
+	x.types("\x04")
+	if code := x.ends(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+}
+
 // Killed in the middle, the chat goes on where the log ends.
 func TestPlainChatSurvivesAKill(t *testing.T) {
 	t.Parallel()

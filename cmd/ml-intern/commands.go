@@ -43,15 +43,18 @@ func exactly(n int) cobra.PositionalArgs {
 	}
 }
 
+// onlyCommands takes a word after a group of commands for a slip in one's name.
+func onlyCommands(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%w: there is no command %q in %s%s", app.ErrUsage, args[0], cmd.CommandPath(), nearestCommand(cmd, args[0]))
+	}
+	return nil
+}
+
 // group returns a command that is only a name for others; alone it does what
 // its first child does, and takes the same flags.
 func group(use, short string, children ...*cobra.Command) *cobra.Command {
-	c := &cobra.Command{Use: use, Short: short, Args: func(cmd *cobra.Command, args []string) error {
-		if len(args) > 0 {
-			return fmt.Errorf("%w: there is no command %q in %s%s", app.ErrUsage, args[0], cmd.CommandPath(), nearestCommand(cmd, args[0]))
-		}
-		return nil
-	}}
+	c := &cobra.Command{Use: use, Short: short, Args: onlyCommands}
 	c.RunE = children[0].RunE
 	c.Flags().AddFlagSet(children[0].Flags())
 	c.AddCommand(children...)

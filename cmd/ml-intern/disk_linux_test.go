@@ -14,6 +14,7 @@ type disk struct {
 	t            *testing.T
 	exe, at, dir string
 	stdin        string
+	env          []string
 }
 
 // newDisk needs the right to mount.
@@ -38,7 +39,7 @@ func (d *disk) run(args ...string) (stdout, stderr string, code int) {
 	var out, err strings.Builder
 	cmd.Stdin = strings.NewReader(d.stdin)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = d.dir, &out, &err
-	cmd.Env = []string{"ML_INTERN_HOME=" + filepath.Join(d.at, "home"), "HOME=" + d.dir, "PATH=" + os.Getenv("PATH")}
+	cmd.Env = append([]string{"ML_INTERN_HOME=" + filepath.Join(d.at, "home"), "HOME=" + d.dir, "PATH=" + os.Getenv("PATH")}, d.env...)
 	_ = cmd.Run() // the exit code says it
 	return out.String(), err.String(), cmd.ProcessState.ExitCode()
 }
@@ -77,23 +78,14 @@ func (d *disk) begin() {
 func TestFullDisk(t *testing.T) {
 	d := newDisk(t, "8m")
 	d.begin()
-	filler := filepath.Join(d.at, "filler")
-	f, err := os.Create(filler)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for page := make([]byte, 4096); err == nil; {
-		_, err = f.Write(page)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
+	empty := d.fill()
 	d.wantRefused("is full", "--model", "builtin/baseline", "another one, please")
 	d.wantRefused("is full", "--model", "builtin/baseline", "--continue", "go on")
 	d.wantRefused("is full", "sessions", "ls")
-	if err := os.Remove(filler); err != nil {
-		t.Fatal(err)
+	if out, _, code := d.run("doctor"); code != 0 || !strings.Contains(out, "no space left on device") || !strings.Contains(out, "is full") {
+		t.Errorf("doctor: exit %d: %s", code, out)
 	}
+	empty()
 	d.wantSession()
 	if _, stderr, code := d.run("--model", "builtin/baseline", "--continue", "go on"); code == 2 || strings.Contains(stderr, "full") {
 		t.Errorf("it does not go on: exit %d: %s", code, stderr)
@@ -179,6 +171,9 @@ func TestDatabasesThatCannotBeUsed(t *testing.T) {
 		d.wantRefused(tt.word, "sessions", "ls")
 		d.wantRefused(tt.word, "--model", "builtin/baseline", "another one, please")
 		d.wantRefused(tt.word, "--continue", "go on")
+		if out, _, code := d.run("doctor"); code != 0 || !strings.Contains(out, tt.word) {
+			d.t.Errorf("doctor: exit %d: %s", code, out)
+		}
 		if after, err := os.ReadFile(file); err != nil || string(after) != string(tt.data) {
 			t.Errorf("%s: the file was changed", tt.word)
 		}

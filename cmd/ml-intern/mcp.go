@@ -16,7 +16,7 @@ func mcpCommand(std cli.Streams) *cobra.Command {
 		Long: "Mcp speaks the Model Context Protocol on standard input and output, until the input ends, and gives\n" +
 			"another agent the tools for papers, documentation, datasets, the Hub and jobs. Its calls are judged,\n" +
 			"paid and logged as those of a session: what would ask a person is refused with the reason.",
-		Args: exactly(0),
+		Args: onlyCommands,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := f.config(cmd)
 			if err != nil {

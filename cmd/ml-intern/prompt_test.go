@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"flag"
+	"iter"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,21 +19,32 @@ var update = flag.Bool("update", false, "write the golden files")
 // What the model reads first may have so many tokens, by our own estimate.
 const (
 	maxPromptTokens = 3000 // of the system prompt
-	maxFirstTokens  = 6000 // with all tools that a session has without an account
+	maxFirstTokens  = 6000 // with all tools
+	maxFirstBytes   = 30_000
 )
+
+// chatPrompt is what a person says in a chat.
+const chatPrompt = "go on in a chat, please"
 
 // A firstRequest is what a provider got first, whatever its wire.
 type firstRequest struct {
 	system string
 	tools  []llm.ToolSpec
+	bytes  int
 }
 
-// ask runs the program once and returns the first request.
+// ask runs the program once and returns the first request. A last argument that
+// is chatPrompt is said in a chat.
 func ask(t *testing.T, home, dir string, args, env []string) firstRequest {
 	t.Helper()
 	s := llmtest.NewServer(llmtest.Turn{Text: "done"}, llmtest.Turn{Text: "done"})
 	defer s.Close()
+	said := ""
+	if last := len(args) - 1; args[last] == chatPrompt {
+		args, said = append(args[:last:last], "--plain"), args[last]+"\n"
+	}
 	cmd := exec.CommandContext(t.Context(), program(t), append(args, "--cwd", dir)...)
+	cmd.Stdin = strings.NewReader(said)
 	cmd.Env = append([]string{
 		"ML_INTERN_HOME=" + home, "HOME=" + home, "PATH=" + os.Getenv("PATH"), "OPENAI_BASE_URL=" + s.URL, "OPENAI_API_KEY=k",
 		"ANTHROPIC_BASE_URL=" + s.URL, "ANTHROPIC_API_KEY=k", "HF_ROUTER_BASE_URL=" + s.URL, "HF_ENDPOINT=" + s.URL,
@@ -40,7 +52,9 @@ func ask(t *testing.T, home, dir string, args, env []string) firstRequest {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", args, err, out)
 	}
-	return readRequest(t, s.Seen()[0].Body)
+	r := readRequest(t, s.Seen()[0].Body)
+	r.bytes = len(s.Seen()[0].Body)
+	return r
 }
 
 func readRequest(t *testing.T, body []byte) (r firstRequest) {
@@ -95,8 +109,9 @@ func (r firstRequest) tokens() (prompt, all int) {
 	return prompt, all
 }
 
-// The system prompt is the same in every mode and for every family of models, so
-// that a session which goes on in another way repeats the same beginning.
+// The system prompt is the same in every mode, headless and in a chat, and for
+// every family of models, so that a session which goes on in another way repeats
+// the same beginning. There is one golden file for all of them.
 func TestSystemPrompt(t *testing.T) {
 	t.Parallel()
 	home, dir := t.TempDir(), t.TempDir()
@@ -104,8 +119,8 @@ func TestSystemPrompt(t *testing.T) {
 	want, _ := os.ReadFile(golden)
 	tools := ""
 	for _, model := range []string{"openai/gpt-x", "anthropic/claude-x", "hf/Qwen/Qwen3-8B", "deepseek-ai/DeepSeek-V3"} {
-		for _, mode := range []string{"plan", "ask", "strict", "auto"} {
-			r := ask(t, home, dir, []string{"--model", model, "--approve", mode, "go on, please"}, []string{"HF_TOKEN=hf_" + strings.Repeat("x", 34)})
+		for mode, prompt := range modes(model) {
+			r := ask(t, home, dir, []string{"--model", model, "--approve", mode, prompt}, []string{"HF_TOKEN=hf_" + strings.Repeat("x", 34)})
 			got := strings.ReplaceAll(r.system, dir, "DIR")
 			if *update {
 				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
@@ -114,7 +129,7 @@ func TestSystemPrompt(t *testing.T) {
 				want = []byte(got)
 			}
 			if got != string(want) {
-				t.Fatalf("%s, %s: the system prompt is not that of %s (-update writes it):\n%s", model, mode, golden, got)
+				t.Fatalf("%s, %s, %s: the system prompt is not that of %s (-update writes it):\n%s", model, mode, prompt, golden, got)
 			}
 			names := ""
 			for _, s := range r.tools {
@@ -124,13 +139,26 @@ func TestSystemPrompt(t *testing.T) {
 				tools = names
 			}
 			if names != tools {
-				t.Errorf("%s, %s: tools %s", model, mode, names)
+				t.Errorf("%s, %s, %s: tools %s", model, mode, prompt, names)
 			}
 		}
 	}
 	for _, must := range []string{"<username>/ml-intern-<8-char-id>", "sees no path of this machine", "run it small"} {
 		if !strings.Contains(string(want), must) {
 			t.Errorf("the system prompt lacks %q", must)
+		}
+	}
+}
+
+// modes are the modes of approval, each headless, and in a chat for one model of
+// each wire.
+func modes(model string) iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for _, mode := range []string{"plan", "ask", "strict", "auto"} {
+			inChat := strings.HasPrefix(model, "openai/") || strings.HasPrefix(model, "anthropic/")
+			if !yield(mode, "go on, please") || inChat && !yield(mode, chatPrompt) {
+				return
+			}
 		}
 	}
 }
@@ -143,9 +171,9 @@ func TestPromptIsShort(t *testing.T) {
 		r := ask(t, t.TempDir(), dir, []string{"--model", "openai/gpt-x", "go on, please"}, env)
 		r.system = strings.ReplaceAll(r.system, dir, "/home/me/project")
 		prompt, all := r.tokens()
-		t.Logf("%s: %d tokens, with %d tools %d", name, prompt, len(r.tools), all)
-		if prompt > maxPromptTokens || all > maxFirstTokens {
-			t.Errorf("%s: %d tokens, with tools %d: at most %d and %d", name, prompt, all, maxPromptTokens, maxFirstTokens)
+		t.Logf("%s: %d tokens, with %d tools %d, %d bytes", name, prompt, len(r.tools), all, r.bytes)
+		if prompt > maxPromptTokens || all > maxFirstTokens || r.bytes > maxFirstBytes {
+			t.Errorf("%s: %d tokens, with tools %d, %d bytes: at most %d, %d and %d", name, prompt, all, r.bytes, maxPromptTokens, maxFirstTokens, maxFirstBytes)
 		}
 	}
 }

@@ -57,8 +57,39 @@ func newRoot(std cli.Streams) *cobra.Command {
 	f.add(run.Flags())
 	root.AddCommand(run, demoCommand(std), sessionsCommand(std), jobsCommand(std), sandboxCommand(std), cachesCommand(std), hubCommand(std), mcpCommand(std),
 		loginCommand(std), logoutCommand(std), whoamiCommand(std),
-		replayCommand(std), modelsCommand(std), configCommand(std), doctorCommand(std), versionCommand(std), shimCommand(), confinedCommand())
+		replayCommand(std), modelsCommand(std), configCommand(std), doctorCommand(std), versionCommand(std), completionCommand(std), shimCommand(), confinedCommand())
+	completeWords(root)
+	root.SetHelpCommand(helpCommand())
 	return root
+}
+
+// helpCommand is cobra's, but for a command that does not exist.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Short: "show what a command does and takes",
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			var names []cobra.Completion
+			if at, _, err := cmd.Root().Find(args); err == nil {
+				for _, c := range at.Commands() {
+					if c.IsAvailableCommand() {
+						names = append(names, cobra.CompletionWithDesc(c.Name(), c.Short))
+					}
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			at := cmd.Root()
+			for _, word := range args {
+				next := slices.IndexFunc(at.Commands(), func(c *cobra.Command) bool { return c.Name() == word || c.HasAlias(word) })
+				if next < 0 {
+					return fmt.Errorf("%w: there is no command %q in %s%s", app.ErrUsage, word, at.CommandPath(), nearestCommand(at, word))
+				}
+				at = at.Commands()[next]
+			}
+			return at.Help()
+		},
+	}
 }
 
 // flags are the flags of run and of the bare prompt.
@@ -97,6 +128,11 @@ func (f *flags) add(fs *pflag.FlagSet) {
 
 // config loads the configuration and puts the flags over it.
 func (f *flags) config(cmd *cobra.Command) (*config.Config, error) {
+	for _, name := range []string{"resume", "record", "cwd"} { // a script's variable that is not set must not begin another session, elsewhere
+		if given := cmd.Flags().Lookup(name); given != nil && given.Changed && given.Value.String() == "" {
+			return nil, fmt.Errorf("%w: --%s is empty", app.ErrUsage, name)
+		}
+	}
 	cfg, err := config.Load(os.Environ(), f.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", app.ErrUsage, err)

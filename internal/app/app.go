@@ -36,6 +36,9 @@ import (
 	"ml-intern/internal/tools"
 )
 
+// sessionsFile is the store, in the folder of state.
+const sessionsFile = "sessions.db"
+
 // ShimCommand is the hidden command with which the program runs one local
 // job: ml-intern job-shim FOLDER.
 const ShimCommand = "job-shim"
@@ -52,9 +55,11 @@ type App struct {
 	confining sync.Mutex
 	granted   *openings // beside what all may reach
 
-	cachesMade, downloaded atomic.Bool // see readyCaches
-	keys                   keys
-	web                    *outside
+	downloaded  atomic.Bool // see readyCaches
+	makesCaches sync.Mutex
+	cachesMade  time.Time
+	keys        keys
+	web         *outside
 
 	servers servers // of the sessions
 
@@ -64,7 +69,7 @@ type App struct {
 
 // New opens the store and names the parts; nothing that needs a network.
 func New(ctx context.Context, cfg *config.Config) (*App, error) {
-	store, err := sqlite.Open(ctx, filepath.Join(cfg.Paths.State, "sessions.db"))
+	store, err := sqlite.Open(ctx, filepath.Join(cfg.Paths.State, sessionsFile))
 	if err != nil {
 		return nil, err
 	}

@@ -109,12 +109,15 @@ func CheckChoice(now *config.Config, c session.Chose) error {
 	cfg := *now
 	cfg.Model, cfg.Effort = cmp.Or(c.Model, cfg.Model), effort(cmp.Or(c.Effort, cfg.Effort))
 	if c.Mode != "" {
+		if words := config.Words("approve"); !slices.Contains(words, c.Mode) {
+			return fmt.Errorf("%w: there is no approval mode %q%s; the modes are %s", ErrUsage, c.Mode, config.DidYouMean(config.Nearest(c.Mode, words)), strings.Join(words, ", "))
+		}
 		if _, err := policy(&cfg, c.Mode); err != nil {
 			return err
 		}
 	}
 	if c.Effort != "" && cfg.Effort != "" && !slices.Contains(llm.Efforts(), cfg.Effort) {
-		return fmt.Errorf("%w: there is no effort %q; the levels are %s", ErrUsage, cfg.Effort, strings.Join(llm.Efforts(), ", "))
+		return fmt.Errorf("%w: there is no effort %q%s; the levels are %s", ErrUsage, cfg.Effort, config.DidYouMean(config.Nearest(cfg.Effort, llm.Efforts())), strings.Join(llm.Efforts(), ", "))
 	}
 	if c.Model != "" {
 		_, err := model(&cfg, cfg.Model)

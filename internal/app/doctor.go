@@ -2,7 +2,9 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +15,8 @@ import (
 	"ml-intern/internal/config"
 	"ml-intern/internal/dataset"
 	"ml-intern/internal/llm/catalog"
+	"ml-intern/internal/session"
+	"ml-intern/internal/session/sqlite"
 )
 
 // A Check is one thing that doctor looked at.
@@ -29,15 +33,16 @@ const (
 	stateNote    = "note"
 )
 
-// Doctor looks at what works here. It needs no network and no store, so that
-// it can tell why those fail.
+// Doctor looks at what works here. It goes on without a network and without a
+// store, so that it can tell why those fail.
 func Doctor(ctx context.Context, cfg *config.Config) []Check {
 	checks := []Check{
 		{Name: "version", State: stateOK, Detail: Version() + " " + runtime.GOOS + "/" + runtime.GOARCH},
 		stateCheck(cfg),
+		sessionsCheck(ctx, cfg),
 		program(ctx, cfg, "python", "python3", "install Python 3.10 or newer: training scripts need it"),
 		program(ctx, cfg, "uv", "uv", "python3 -m pip install uv (in a virtual environment), or see docs.astral.sh/uv; without it scripts run with Python's standard library only"),
-		program(ctx, cfg, "git", "git", "install git: not needed yet, code checkpoints will want it"),
+		program(ctx, cfg, "git", "git", "install git: the model uses it for your code"),
 		{Name: "machine", State: stateOK, Detail: fmt.Sprintf("%d cores, %s of memory available", runtime.NumCPU(), memory())},
 		policyCheck(cfg),
 		modelCheck(ctx, cfg),
@@ -57,12 +62,34 @@ func stateCheck(cfg *config.Config) Check {
 	err := os.MkdirAll(cfg.Paths.State, 0o700)
 	if err == nil {
 		probe := filepath.Join(cfg.Paths.State, fmt.Sprintf(".doctor-%d", os.Getpid()))
-		if err = os.WriteFile(probe, nil, 0o600); err == nil {
-			err = os.Remove(probe)
+		err = os.WriteFile(probe, make([]byte, 64<<10), 0o600) // an empty file fits on a full disk
+		if removed := os.Remove(probe); err == nil {
+			err = removed
 		}
 	}
 	if err != nil {
 		c.State, c.Detail, c.Mend = stateMissing, err.Error(), "set ML_INTERN_HOME to a folder that can be written"
+	}
+	return c
+}
+
+// sessionsCheck opens the store, if there is one, as every command does that
+// needs sessions.
+func sessionsCheck(ctx context.Context, cfg *config.Config) Check {
+	c := Check{Name: "sessions", State: stateOK, Detail: "none yet"}
+	file := filepath.Join(cfg.Paths.State, sessionsFile)
+	if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) {
+		return c
+	}
+	store, err := sqlite.Open(ctx, file)
+	if err == nil {
+		var found session.Found
+		found, err = store.Find(ctx, session.Query{Limit: 1})
+		c.Detail = fmt.Sprintf("%d in %s", found.All, file)
+		err = errors.Join(err, store.Close())
+	}
+	if err != nil {
+		c.State, c.Detail, c.Mend = stateMissing, err.Error(), "as it says: without the store no session is kept"
 	}
 	return c
 }

@@ -54,7 +54,7 @@ func Classify(err error) Exit {
 		return Exit{3, "approval", "decide at a terminal: ml-intern --continue --approve ask; or leave it"}
 	case is(agent.ErrHook):
 		return Exit{1, "hook", "change the prompt, or the hook: ml-intern config show"}
-	case is(login.ErrNoToken, login.ErrExpired):
+	case is(login.ErrNoToken, login.ErrExpired, ErrNoAccount):
 		return Exit{4, "auth", "log in with: ml-intern login"}
 	case is(login.ErrIdentity) && !is(context.Canceled, hub.ErrUnreachable):
 		return Exit{4, "auth", "check the trusted publisher of HF_OIDC_RESOURCE on the Hub; without that variable HF_TOKEN is used"}

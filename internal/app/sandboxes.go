@@ -240,7 +240,7 @@ func (a *App) RunningSandboxes(sessionID string) (names []string, err error) {
 type Sandbox = space.Found
 
 // ErrNoAccount says that there is no account on a Hub to have sandboxes on.
-var ErrNoAccount = errors.New("there is no account on the Hub to have sandboxes on; log in with: ml-intern login")
+var ErrNoAccount = errors.New("there is no account on the Hub to have sandboxes on")
 
 // Sandboxes lists the sandboxes of the account, those of other machines too.
 func (a *App) Sandboxes(ctx context.Context) ([]Sandbox, error) {

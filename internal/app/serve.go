@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -89,8 +90,8 @@ func ServeHub(ctx context.Context, cfg *config.Config, opts ServeOptions, ready 
 
 // checkExposure refuses an address that others can reach without a token.
 func checkExposure(opts ServeOptions) error {
-	host, _, err := net.SplitHostPort(opts.Addr)
-	if err != nil {
+	host, port, err := net.SplitHostPort(opts.Addr)
+	if _, notPort := strconv.ParseUint(port, 10, 16); err != nil || notPort != nil {
 		return fmt.Errorf("%w: %q is not HOST:PORT", ErrUsage, opts.Addr)
 	}
 	ip := net.ParseIP(host)

@@ -217,7 +217,7 @@ func (c *Chat) run() {
 			return nil
 		})
 		if err != nil {
-			c.notice("%s", explain(err))
+			c.notice("%s", explain(err, false))
 		}
 	}
 	close(c.started)
@@ -247,7 +247,7 @@ func (c *Chat) lookAround() {
 	found := app.Look(c.ctx, cfg)
 	if found.Model == "" {
 		c.advised = true
-		c.notice("%s\n/model lists what can be taken; /login logs in", explain(found.NoModel()))
+		c.notice("%s\n/model lists what can be taken; /login logs in", explain(found.NoModel(), false))
 		return
 	}
 	c.mu.Lock()
@@ -256,11 +256,12 @@ func (c *Chat) lookAround() {
 	c.notice("the model is %s: %s", found.Model, found.Why)
 }
 
-// explain says what went wrong, and what can be done about it here.
-func explain(err error) string {
+// explain says what went wrong, and what can be done about it here, where there
+// may be something to go on with.
+func explain(err error, begun bool) string {
 	exit := app.Classify(err)
 	text := strings.TrimPrefix(err.Error(), app.ErrUsage.Error()+": ") // nobody gave a flag
-	if hint := here(exit); hint != "" {
+	if hint := here(exit); hint != "" && (begun || exit.Reason != "error") {
 		text += "\n" + hint
 	}
 	return text

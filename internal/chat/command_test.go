@@ -178,7 +178,7 @@ func TestLook(t *testing.T) {
 			t.Errorf("%s without a session: %v", line, err)
 		}
 	}
-	for _, line := range []string{"/help", "/jobs", "/doctor", "/memory", "/model", "/effort", "/approve", "/sessions", "/theme"} {
+	for _, line := range []string{"/help", "/jobs", "/doctor", "/mcp", "/memory", "/model", "/effort", "/approve", "/sessions", "/theme"} {
 		if res := g.must(line); res == (chat.Result{}) {
 			t.Errorf("%s shows nothing", line)
 		}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"ml-intern/internal/app"
@@ -30,10 +31,13 @@ func (c *Chat) opened() (*app.App, error) {
 	if a := c.program(); a != nil {
 		return a, nil
 	}
-	return nil, errors.Join(errNoProgram, err)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNoProgram, err)
+	}
+	return nil, errNoProgram
 }
 
-var errNoProgram = errors.New("sessions cannot be kept, so there is nothing to do it in; /doctor says more")
+var errNoProgram = errors.New("sessions cannot be kept, so there is nothing to do it in (/doctor says more)")
 
 // choose notes what the person set. What a turn at work cannot take over holds
 // from the next prompt on; all of it is recorded at once, or at the next step.
@@ -164,12 +168,16 @@ func (c *Chat) approve(mode string) (Result, error) {
 // login shows a code for the browser, and says when the person has entered it.
 func (c *Chat) login(string) (Result, error) {
 	codes, failed := make(chan app.LoginCode, 1), make(chan error, 1)
+	var told atomic.Bool // there was a code
 	cfg := *c.cfg
 	c.work.Go(func() {
-		l, err := app.LoginByBrowser(c.ctx, &cfg, func(code app.LoginCode) { codes <- code })
+		l, err := app.LoginByBrowser(c.ctx, &cfg, func(code app.LoginCode) {
+			told.Store(true)
+			codes <- code
+		})
 		failed <- err
 		switch {
-		case err != nil && c.ctx.Err() == nil:
+		case err != nil && c.ctx.Err() == nil && told.Load(): // else the command has said it
 			c.notice("log in: %v", err)
 		case err == nil:
 			c.notice("logged in to %s as %s", l.Hub, l.Name)

@@ -28,30 +28,36 @@ func (c *Chat) answer(prompt session.Prompt) {
 	c.setPhase(Working)
 	c.mu.Unlock()
 	c.tell()
-	err := whole(func() error { return c.turns(ctx, prompt) })
-	c.ended(err)
+	var unsaid session.Prompt
+	err := whole(func() (err error) {
+		unsaid, err = c.turns(ctx, prompt)
+		return err
+	})
+	c.giveBack(unsaid)
+	c.ended(err, unsaid.Text == "" && c.conv != nil)
 }
 
-// turns makes the turns that one prompt takes.
-func (c *Chat) turns(ctx context.Context, prompt session.Prompt) error {
+// turns makes the turns that one prompt takes. What did not become part of the
+// session comes back.
+func (c *Chat) turns(ctx context.Context, prompt session.Prompt) (unsaid session.Prompt, err error) {
 	begun, err := c.ready(ctx, prompt)
 	if err != nil {
-		c.giveBack(prompt)
-		return err
+		return prompt, err
 	}
 	if begun {
 		prompt = session.Prompt{}
 	}
 	for {
+		before := len(c.conv.Session.Events())
 		err := c.show(c.conv.Say(ctx, prompt))
-		if err != nil && prompt.Text != "" && !c.has(prompt) {
-			c.giveBack(prompt)
+		if err != nil && prompt.Text != "" && !c.has(prompt, before) {
+			return prompt, err
 		}
 		if err != nil || len(c.conv.Session.Waiting()) == 0 {
-			return err
+			return session.Prompt{}, err
 		}
 		if prompt, err = c.sleep(ctx); err != nil {
-			return err
+			return session.Prompt{}, err
 		}
 	}
 }
@@ -97,10 +103,11 @@ func (c *Chat) settleChoices(ctx context.Context) error {
 	return nil
 }
 
-// has reports whether the prompt is in the log.
-func (c *Chat) has(prompt session.Prompt) bool {
+// has reports whether the prompt is in the log, after the events that were there
+// before: the same words may have been said earlier.
+func (c *Chat) has(prompt session.Prompt, before int) bool {
 	text := c.conv.Agent.Redact(prompt.Text)
-	return slices.ContainsFunc(c.conv.Session.Events(), func(ev session.Event) bool {
+	return slices.ContainsFunc(c.conv.Session.Events()[before:], func(ev session.Event) bool {
 		return ev.Prompt != nil && ev.Prompt.Text == text
 	})
 }
@@ -169,8 +176,9 @@ func (c *Chat) steersFirst() {
 	c.steers = nil
 }
 
-// ended says how the turn ended. After a failure, what waits is held back.
-func (c *Chat) ended(err error) {
+// ended says how the turn ended, and whether its prompt is in the log, to go on
+// with. After a failure, what waits is held back.
+func (c *Chat) ended(err error, begun bool) {
 	c.steersFirst()
 	if c.conv != nil {
 		if saveErr := c.saveChoices(); saveErr != nil && err == nil {
@@ -182,13 +190,15 @@ func (c *Chat) ended(err error) {
 	case c.advised && errors.Is(err, app.ErrNoModel): // how to mend that stands above
 		c.notice("%v yet: /model lists what can be taken; /login logs in", app.ErrNoModel)
 	default:
-		c.notice("%s", explain(err))
+		c.notice("%s", explain(err, begun))
 	}
 	c.mu.Lock()
 	c.endTurn, c.begun = nil, false
 	c.state.Retry, c.state.Waits = "", nil
 	if err != nil {
-		c.state.Interrupted = err.Error()
+		if begun || c.conv != nil && !c.conv.Session.Answered() { // else there is nothing that /retry could go on with
+			c.state.Interrupted = err.Error()
+		}
 		c.state.Held = len(c.queue) > 0
 	}
 	c.setPhase(Idle)

@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -43,7 +44,10 @@ func Chat(ctx context.Context, cfg *config.Config, opts chat.Options, std Stream
 	}
 	go l.read() // a read of a terminal cannot be stopped: it ends with the process
 	l.run()
-	err = l.close()
+	unanswered := !l.terminal && (l.state.Interrupted != "" || len(l.state.Queue) > 0) && ctx.Err() == nil // a script must not take that for success
+	if err = l.close(); err == nil && unanswered {
+		err = errors.New("the last prompt has no answer")
+	}
 	for _, line := range c.Left() {
 		fmt.Fprintln(std.Err, "ml-intern: "+line)
 	}
@@ -150,6 +154,7 @@ func (l *lineChat) busy() bool {
 // close ends the chat and shows what comes until then.
 func (l *lineChat) close() error {
 	close(l.ended)
+	l.unask()
 	done := make(chan error, 1)
 	go func() { done <- l.Close() }()
 	for u := range l.Updates() {
@@ -166,7 +171,8 @@ func (l *lineChat) interrupted() (end bool) {
 	if again {
 		return true
 	}
-	l.asking, l.pick = nil, nil
+	l.unask()
+	l.pick = nil
 	if l.state.Phase != chat.Idle {
 		l.Stop()
 		return false
@@ -186,10 +192,13 @@ func (l *lineChat) obey(line string) {
 		l.decide(line)
 	case l.pick != nil:
 		l.choose(command)
-	case strings.HasPrefix(command, "/") && !strings.Contains(command[1:min(len(command), 200)], "/"), command == "/":
+	case strings.HasPrefix(command, "/") && !strings.Contains(strings.Fields(command)[0][1:], "/"): // which a path has
 		l.command(command)
 	case strings.HasPrefix(command, ">") && strings.TrimSpace(command[1:]) != "":
 		l.Steer(strings.TrimSpace(command[1:]))
+	case command == "!", command == ">":
+		l.printf("  say something after the %s\n", command)
+		l.sign()
 	case command == "" && !l.state.Held:
 		l.sign()
 	default:
@@ -283,14 +292,18 @@ func (l *lineChat) stateNow(s chat.State) {
 	before := l.state
 	l.state = s
 	if s.Phase != chat.Asking {
-		l.asking = nil
+		l.unask()
 	}
 	if s.Phase == chat.Waiting && before.Phase != chat.Waiting {
 		l.endLine()
 		l.printf("  waiting for %s, without any model call\n", strings.Join(s.Waits, "; "))
 	}
 	if s.Phase == chat.Idle && before.Phase != chat.Idle && len(s.Queue) > 0 && s.Held {
-		l.printf("  %d prompts wait; Enter sends them\n", len(s.Queue))
+		words := "1 prompt waits; Enter sends it"
+		if len(s.Queue) > 1 {
+			words = fmt.Sprintf("%d prompts wait; Enter sends them", len(s.Queue))
+		}
+		l.printf("  %s\n", words)
 	}
 	if s.Phase == chat.Idle && (before.Phase != chat.Idle || before.CommandsBusy > 0 && s.CommandsBusy == 0) && (len(s.Queue) == 0 || s.Held) {
 		l.sign()
@@ -317,7 +330,11 @@ func (l *lineChat) opened(o chat.Opened) {
 	clear(l.calls)
 	l.plan = nil
 	if o.ID == "" {
-		l.printf("ml-intern in %s, model %s; /help lists commands, Ctrl-D ends\n", revealed(l.state.Dir), revealed(l.state.Model))
+		model := "no model yet"
+		if l.state.Model != "" {
+			model = "model " + revealed(l.state.Model)
+		}
+		l.printf("ml-intern in %s, %s; /help lists commands, Ctrl-D ends\n", revealed(l.state.Dir), model)
 		return
 	}
 	prompt, answer := "", ""

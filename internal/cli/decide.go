@@ -55,6 +55,14 @@ func (l *lineChat) decide(line string) {
 	l.question()
 }
 
+// unask takes the question back, and the file that was to be changed.
+func (l *lineChat) unask() {
+	if l.asking != nil && l.asking.file != "" {
+		_ = os.RemoveAll(filepath.Dir(l.asking.file)) //nolint:errcheck // a file of the person's own, in their temporary folder
+	}
+	l.asking = nil
+}
+
 // change lays the arguments of a call into a file for the person. The terminal
 // is being read, so that no editor can be started in it.
 func (l *lineChat) change() error {

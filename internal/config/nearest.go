@@ -7,6 +7,15 @@ import (
 	"strings"
 )
 
+// Words are those that a setting may have; none for a setting that takes others.
+func Words(setting string) []string {
+	return map[string][]string{
+		"effort":  {"none", "minimal", "low", "medium", "high", "xhigh", "max"},
+		"approve": {"plan", "strict", "ask", "auto"},
+		"output":  {"text", "json", "stream-json", "events"},
+	}[setting]
+}
+
 // CheckWords finds the word that is none of those that a setting may have, and
 // names the nearest one.
 func (c *Config) CheckWords() error {
@@ -14,9 +23,9 @@ func (c *Config) CheckWords() error {
 		value, what, all string
 		words            []string
 	}{
-		{c.Effort, "effort", "levels", []string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}},
-		{c.Approve, "approval mode", "modes", []string{"plan", "strict", "ask", "auto"}},
-		{c.Output, "output format", "formats", []string{"text", "json", "stream-json", "events"}},
+		{c.Effort, "effort", "levels", Words("effort")},
+		{c.Approve, "approval mode", "modes", Words("approve")},
+		{c.Output, "output format", "formats", Words("output")},
 	} {
 		if s.value == "" && s.what == "effort" || slices.Contains(s.words, s.value) {
 			continue

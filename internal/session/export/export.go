@@ -8,6 +8,7 @@ package export
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -79,6 +80,9 @@ type part struct {
 	Text string
 
 	Name    string // of the tool, the guard, or the sub-agent's session
+	Steer   bool   // of a prompt: it was said to a turn at work
+	Context string // of a prompt: what the model was given to read with it
+	Changed string // of a call: its arguments as the person changed them, "" if they did not
 	Result  string
 	Summary string
 	Error   bool
@@ -117,27 +121,44 @@ func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC"
 
 // parts are what the events say, each call with its result.
 func (s Source) parts(events []session.Event) []part {
-	results := make(map[string]*session.Result)
+	known := fates{results: make(map[string]*session.Result), changed: make(map[string]string), names: make(map[string]string)}
 	for _, ev := range events {
-		if ev.Result != nil {
-			results[ev.Result.CallID] = ev.Result
+		switch {
+		case ev.Result != nil:
+			known.results[ev.Result.CallID] = ev.Result
+		case ev.Decided != nil && ev.Decided.Args != "":
+			known.changed[ev.Decided.CallID] = pretty(ev.Decided.Args)
+		case ev.Reply != nil:
+			for _, call := range ev.Reply.Message.Calls() {
+				known.names[call.ID] = call.Name
+			}
 		}
 	}
 	var parts []part
 	for _, ev := range events {
-		for _, p := range partsOf(ev, results) {
-			p.Time, p.Text, p.Result, p.Summary = ev.Time, s.Redact(p.Text), s.Redact(p.Result), s.Redact(p.Summary)
+		for _, p := range partsOf(ev, known) {
+			p.Time = ev.Time
+			for _, text := range []*string{&p.Text, &p.Context, &p.Changed, &p.Result, &p.Summary} {
+				*text = s.Redact(*text)
+			}
 			parts = append(parts, p)
 		}
 	}
 	return parts
 }
 
-func partsOf(ev session.Event, results map[string]*session.Result) []part {
+// fates are what became of calls, by their ids.
+type fates struct {
+	results map[string]*session.Result
+	changed map[string]string // arguments, by a person
+	names   map[string]string // of tools
+}
+
+func partsOf(ev session.Event, known fates) []part {
 	one := func(kind, text string) []part { return []part{{Kind: kind, Text: text}} }
 	switch {
 	case ev.Prompt != nil:
-		return one(aPrompt, ev.Prompt.Text)
+		return []part{{Kind: aPrompt, Text: ev.Prompt.Text, Steer: ev.Prompt.Steer, Context: ev.Prompt.Context}}
 	case ev.Note != nil:
 		return []part{{Kind: aNote, Name: ev.Note.Guard, Text: ev.Note.Text}}
 	case ev.Notice != nil:
@@ -147,17 +168,33 @@ func partsOf(ev session.Event, results map[string]*session.Result) []part {
 	case ev.Compact != nil:
 		return []part{{Kind: aNote, Name: "summary", Text: ev.Compact.State + "\n\n" + ev.Compact.Summary}}
 	case ev.Decided != nil && (ev.Decided.Verdict != approval.Allow || ev.Decided.By == "person"):
-		return one(aNotice, strings.TrimSpace(fmt.Sprintf("%s: %s by the %s %s", ev.Decided.CallID, ev.Decided.Verdict, ev.Decided.By, ev.Decided.Reason)))
+		return one(aNotice, decision(*ev.Decided, known.names[ev.Decided.CallID]))
 	case ev.Failed != nil:
 		return one(aFailure, ev.Failed.Reason+": "+ev.Failed.Text)
 	case ev.Reply != nil:
-		return ofReply(ev.Reply.Message, results)
+		return ofReply(ev.Reply.Message, known)
 	}
 	return nil
 }
 
+// decision says who allowed or denied a call of the tool, and why.
+func decision(d session.Decided, tool string) string {
+	verdict := "denied"
+	if d.Verdict == approval.Allow {
+		verdict = "allowed"
+	}
+	if d.Args != "" {
+		verdict = "changed and " + verdict
+	}
+	text := fmt.Sprintf("%s: %s by the %s", cmp.Or(tool, d.CallID), verdict, d.By)
+	if d.Reason != "" {
+		text += ": " + d.Reason
+	}
+	return text
+}
+
 // ofReply is what the model thought, said and called.
-func ofReply(m llm.Message, results map[string]*session.Result) []part {
+func ofReply(m llm.Message, known fates) []part {
 	var parts []part
 	for _, p := range m.Parts {
 		switch {
@@ -168,8 +205,8 @@ func ofReply(m llm.Message, results map[string]*session.Result) []part {
 		case p.Text != "":
 			parts = append(parts, part{Kind: anAnswer, Text: p.Text})
 		case p.Call != nil:
-			made := part{Kind: aCall, Name: p.Call.Name, Text: pretty(p.Call.Args), Result: "no result"}
-			if r := results[p.Call.ID]; r != nil {
+			made := part{Kind: aCall, Name: p.Call.Name, Text: pretty(p.Call.Args), Changed: known.changed[p.Call.ID], Result: "no result"}
+			if r := known.results[p.Call.ID]; r != nil {
 				made.Result, made.Summary, made.Error, made.Image = r.Text, r.Summary, r.IsError, r.Image
 			}
 			parts = append(parts, made)

@@ -17,7 +17,10 @@ func writeMarkdown(w io.Writer, d document) error {
 		fmt.Fprintln(out)
 		switch p.Kind {
 		case aPrompt:
-			fmt.Fprintf(out, "## Prompt\n\n*%s*\n\n%s\n", stamp(p.Time), quote(p.Text))
+			fmt.Fprintf(out, "## %s\n\n*%s*\n\n%s\n", heading(p), stamp(p.Time), quote(p.Text))
+			if p.Context != "" {
+				fmt.Fprintf(out, "\n*Given to read with it:*\n\n%s\n", fence(p.Context, ""))
+			}
 		case anAnswer:
 			fmt.Fprintf(out, "%s\n", strings.TrimSpace(p.Text))
 		case aReasoning:
@@ -35,13 +38,25 @@ func writeMarkdown(w io.Writer, d document) error {
 			if p.Error {
 				state = " failed"
 			}
-			fmt.Fprintf(out, "**Call** %s%s\n\n%s\n%s\n", code(p.Name), state, fence(p.Text, "json"), fence(p.Result, ""))
+			fmt.Fprintf(out, "**Call** %s%s\n\n%s\n", code(p.Name), state, fence(p.Text, "json"))
+			if p.Changed != "" {
+				fmt.Fprintf(out, "\n*A person changed it to:*\n\n%s\n\n", fence(p.Changed, "json"))
+			}
+			fmt.Fprintln(out, fence(p.Result, ""))
 			if shown(p.Image) {
 				fmt.Fprint(out, "\n*A picture is left out.*\n")
 			}
 		}
 	}
 	return out.Flush()
+}
+
+// heading says what kind of prompt it is.
+func heading(p part) string {
+	if p.Steer {
+		return "Said to the turn at work"
+	}
+	return "Prompt"
 }
 
 // quote puts a text into a block quote.

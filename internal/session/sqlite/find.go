@@ -23,18 +23,23 @@ func (s *Store) Find(ctx context.Context, q session.Query) (session.Found, error
 	if q.Limit > 0 && !whole {
 		limit = fmt.Sprintf(" LIMIT %d", q.Limit)
 	}
+	with, of, count := "", where, "0"
+	if limit != "" && len(args) > 0 { // texts are looked through once, for the list and for how many there are
+		with, of, count = "WITH hits AS MATERIALIZED (SELECT id FROM sessions WHERE "+where+") ", topLevel+" AND id IN hits", "(SELECT count(*) FROM hits)"
+	}
 	var found session.Found
 	var texts sql.NullString
-	err := s.db.QueryRowContext(ctx, `SELECT group_concat(summary, char(30)) FROM
-		(SELECT summary FROM sessions WHERE `+where+` ORDER BY updated DESC, id DESC`+limit+`)`, args...).Scan(&texts)
+	all := 0
+	err := s.db.QueryRowContext(ctx, with+`SELECT group_concat(summary, char(30)), `+count+` FROM
+		(SELECT summary FROM sessions WHERE `+of+` ORDER BY updated DESC, id DESC`+limit+`)`, args...).Scan(&texts, &all)
 	if err == nil {
 		found.Sessions, err = decode[session.Summary](texts.String)
 	}
 	if whole {
 		found.Sessions = slices.DeleteFunc(found.Sessions, func(sum session.Summary) bool { return !fits(sum, q) })
 	}
-	found.All = len(found.Sessions)
-	if err == nil && limit != "" && found.All == q.Limit {
+	found.All = max(all, len(found.Sessions))
+	if err == nil && limit != "" && with == "" && found.All == q.Limit {
 		err = s.db.QueryRowContext(ctx, "SELECT count(*) FROM sessions WHERE "+where, args...).Scan(&found.All)
 	}
 	if err != nil {

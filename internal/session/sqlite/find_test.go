@@ -1,9 +1,11 @@
 package sqlite_test
 
 import (
+	"cmp"
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -195,9 +197,10 @@ func TestOldSchema(t *testing.T) {
 }
 
 // BenchmarkFind looks among 10,000 sessions, each with a prompt and an answer
-// of some length.
+// of some length. BENCH_STORE names a folder that does not exist, where they are
+// kept, to try the whole program on them.
 func BenchmarkFind(b *testing.B) {
-	s := open(b, filepath.Join(b.TempDir(), "s.db"))
+	s := open(b, filepath.Join(cmp.Or(os.Getenv("BENCH_STORE"), b.TempDir()), "sessions.db"))
 	words := strings.Fields("data model train loss curve table column frame batch layer token split score metric class label")
 	for i := range 10_000 {
 		var text strings.Builder
