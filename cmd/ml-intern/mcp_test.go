@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -151,6 +152,10 @@ func TestMCPServerAsksNobody(t *testing.T) {
 	t.Parallel()
 	home, dir := t.TempDir(), t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "t.py"), []byte("print(1)\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(home, "config", "config.yaml")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(config), 0o700), os.WriteFile(config, []byte("network: {jobs: all}\n"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	s := served(t, home, dir, "--approve", "ask")

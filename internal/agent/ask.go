@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"net"
+	"strconv"
 
 	"ml-intern/internal/ledger"
 	"ml-intern/internal/llm"
@@ -299,7 +300,7 @@ func (t turn) tellMoney(ctx context.Context) error {
 		spent, limit := t.Ledger.Spent(), t.Ledger.Cap
 		text := fmt.Sprintf("%.0f %% of the cap is spent: $%.2f of $%.2f", share*100, spent.USD, limit.USD)
 		if limit.USD == 0 || spent.USD/limit.USD < share {
-			text = fmt.Sprintf("%.0f %% of the cap is spent: %d of %d tokens of models of unknown price", share*100, spent.Tokens, limit.Tokens)
+			text = fmt.Sprintf("%.0f %% of the cap is spent: %s of %s tokens of models of unknown price", share*100, thousands(spent.Tokens), thousands(limit.Tokens))
 		}
 		return t.emit(ctx, session.Event{Notice: &session.Notice{Kind: kind, Text: text}})
 	}
@@ -307,11 +308,20 @@ func (t turn) tellMoney(ctx context.Context) error {
 	if kind := "price " + info.ID; info.Price == nil && !t.session.Noticed(kind) {
 		text := "the price of " + info.ID + " is unknown: its tokens are counted instead"
 		if limit := t.Ledger.Cap.Tokens; limit > 0 {
-			text += fmt.Sprintf(", %d at most", limit)
+			text += fmt.Sprintf(", %s at most", thousands(limit))
 		}
 		return t.emit(ctx, session.Event{Notice: &session.Notice{Kind: kind, Text: text}})
 	}
 	return nil
+}
+
+// thousands writes 1234 as 1,234.
+func thousands(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
 }
 
 // failover has the next model take over when this one is out of reach or out

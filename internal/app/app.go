@@ -55,9 +55,11 @@ type App struct {
 	confining sync.Mutex
 	granted   *openings // beside what all may reach
 
-	cachesMade, downloaded atomic.Bool // see readyCaches
-	keys                   keys
-	web                    *outside
+	downloaded  atomic.Bool // see readyCaches
+	makesCaches sync.Mutex
+	cachesMade  time.Time
+	keys        keys
+	web         *outside
 
 	servers servers // of the sessions
 
@@ -305,7 +307,7 @@ func (a *App) tools(ctx context.Context, id string, research tool.Tool, checks c
 		tools.Write(sb),
 		tools.Edit(sb),
 		tools.Bash(sb, checks.trying),
-		tools.JobSubmit(a.jobs, a.quote(ctx), checks, a.heldJobs(), a.cfg.Dir),
+		tools.JobSubmit(a.jobs, a.quote(ctx), checks, a.beyondCommands(), a.cfg.Dir),
 		tools.JobHardware(a.jobs),
 		tools.JobWait(waiting, sb),
 		tools.JobLogs(a.jobs),

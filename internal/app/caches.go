@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"ml-intern/internal/caches"
 	"ml-intern/internal/config"
@@ -43,10 +44,14 @@ func commandGetenv(cfg *config.Config, confined bool) func(string) string {
 // readyCaches makes the caches of commands before the first one, and again once
 // the session has downloaded something for the person.
 func (a *App) readyCaches() {
-	if a.cachesMade.Swap(true) && !a.downloaded.Load() {
+	a.makesCaches.Lock()
+	defer a.makesCaches.Unlock()
+	c, now := cachesOf(a.cfg), time.Now()
+	if !a.cachesMade.IsZero() && !(a.downloaded.Load() && c.NewSince(a.cachesMade)) {
 		return
 	}
-	_ = cachesOf(a.cfg).Make() // a command fetches itself what it does not find
+	a.cachesMade = now
+	_ = c.Make() // a command fetches itself what it does not find
 }
 
 // Caches says what confined commands and jobs keep in their caches, and where.

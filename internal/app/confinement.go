@@ -71,19 +71,16 @@ func jobRules(cfg *config.Config) func(dir string) (*confine.Rules, error) {
 	}
 }
 
-// heldJobs says in words what holds back the jobs of this machine, "" for nothing.
-func (a *App) heldJobs() string {
-	if a.here.Rules == nil {
-		return ""
+// beyondCommands says in words what a job of this machine may and a command may
+// not, "" for nothing: then it is asked about no more than a command is.
+func (a *App) beyondCommands() string {
+	switch {
+	case a.here.Rules == nil:
+		return "nothing confines"
+	case a.cfg.Network.Jobs == config.JobsAll:
+		return "reaches the network"
 	}
-	const held = "jobs write only the workspace, caches and /tmp, do not read keys, and reach "
-	switch a.cfg.Network.Jobs {
-	case config.JobsAll:
-		return held + "the network"
-	case config.JobsOff:
-		return held + "no network"
-	}
-	return held + "the hosts that commands reach"
+	return ""
 }
 
 // confinement is what commands may do in the workspace dir.

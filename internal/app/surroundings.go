@@ -60,6 +60,11 @@ func Look(ctx context.Context, cfg *config.Config) Surroundings {
 	return s
 }
 
+// LocalModels lists the models of servers on this machine.
+func LocalModels(ctx context.Context, cfg *config.Config) []Candidate {
+	return lookAround(ctx, cfg).Local
+}
+
 // keyOf names what the model that nobody named was chosen by.
 func keyOf(cfg *config.Config) string {
 	for _, name := range []string{"ANTHROPIC_API_KEY", "OPENAI_API_KEY", "HF_TOKEN", "OPENROUTER_API_KEY"} {

@@ -98,7 +98,7 @@ func leadToHub(cfg *config.Config, spec job.Spec, w *local.Way) {
 	here := (u.Hostname() == "127.0.0.1" || u.Hostname() == "localhost") && port > 0
 	own := slices.Contains(spec.Secrets, "HF_TOKEN") || spec.Env[endpoint] != ""
 	switch {
-	case here && (own || hubToken(cfg)() == ""):
+	case here && (own || !hasToken(cfg)):
 		w.Bridges = []int{port}
 	case own:
 		w.Allow, w.Private = append(w.Allow, u.Host), append(w.Private, u.Hostname())
@@ -107,13 +107,18 @@ func leadToHub(cfg *config.Config, spec job.Spec, w *local.Way) {
 	}
 }
 
+func hasToken(cfg *config.Config) bool {
+	_, token := hubToken(cfg)()
+	return token != ""
+}
+
 // hubToken finds the token for the Hub that a job's proxy asks for it.
-func hubToken(cfg *config.Config) func() string {
-	return func() string {
+func hubToken(cfg *config.Config) func() (hub, token string) {
+	return func() (hub, token string) {
 		choice := (&App{cfg: cfg}).hubChoice()
 		if choice == LocalHub {
-			return ""
+			return "", ""
 		}
-		return keyring(cfg, choice).Local()
+		return choice, keyring(cfg, choice).Local()
 	}
 }

@@ -81,11 +81,19 @@ func TestMake(t *testing.T) {
 	if to, err := os.Readlink(filepath.Join(is.dir, "hub", repo, "blobs", "abc")); err != nil || to != filepath.Join(c.Hub, repo, "blobs", "abc") {
 		t.Errorf("the blob leads to %q, %v", to, err)
 	}
+	later := time.Now().Add(time.Minute)
+	if c.NewSince(later) {
+		t.Error("something is new that is not")
+	}
 	// A newer commit of the person's is found; a newer one of the commands' stays.
 	put(t, filepath.Join(c.Hub, repo, "refs", "main"), "c2")
-	later := time.Now().Add(time.Minute)
-	if err := os.Chtimes(filepath.Join(c.Hub, repo, "refs", "main"), later, later); err != nil {
-		t.Fatal(err)
+	for _, path := range []string{"refs/main", "snapshots"} {
+		if err := os.Chtimes(filepath.Join(c.Hub, repo, path), later.Add(time.Minute), later.Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !c.NewSince(later) {
+		t.Error("what is new is not seen")
 	}
 	put(t, filepath.Join(is.dir, "hub", repo, "refs", "pr", "1"), "ours")
 	if err := c.Make(); err != nil {

@@ -6,7 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 )
 
 // maxLinks bounds how many links Make makes at once; the next time it goes on.
@@ -37,6 +39,10 @@ func (c Caches) linkHub(root *os.Root, left *int) error {
 	return nil
 }
 
+// linked are the parts of a repository, in this order: a ref is of use with all
+// that it names.
+var linked = [...]string{"blobs", "snapshots", "refs"}
+
 func (c Caches) linkRepo(root *os.Root, name string, left *int) error {
 	here := filepath.Join(filepath.FromSlash(hubDir), name)
 	if err := root.MkdirAll(here, 0o700); err != nil {
@@ -48,7 +54,7 @@ func (c Caches) linkRepo(root *os.Root, name string, left *int) error {
 	}
 	defer repo.Close()
 	from := filepath.Join(c.Hub, name)
-	for _, part := range []string{"blobs", "snapshots", "refs"} { // a ref is of use with all that it names
+	for _, part := range linked {
 		add := link
 		if part == "refs" {
 			add = copyRef
@@ -58,6 +64,25 @@ func (c Caches) linkRepo(root *os.Root, name string, left *int) error {
 		}
 	}
 	return nil
+}
+
+// coarse is more than the clocks of file systems are behind.
+const coarse = time.Second
+
+// NewSince reports whether the person may have got something since a time that
+// Make would link. It looks at few folders: what is new makes itself known there.
+func (c Caches) NewSince(t time.Time) bool {
+	repos, _ := os.ReadDir(c.Hub) // nothing is new where nothing is
+	dirs := []string{c.checkpoints()}
+	for _, r := range repos {
+		for _, part := range linked {
+			dirs = append(dirs, filepath.Join(c.Hub, r.Name(), part))
+		}
+	}
+	return slices.ContainsFunc(dirs, func(dir string) bool {
+		info, err := os.Stat(dir)
+		return err == nil && info.ModTime().After(t.Add(-coarse))
+	})
 }
 
 // copyTree makes dir look as from does: folders anew, and what is in them as add

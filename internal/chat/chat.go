@@ -46,11 +46,12 @@ type Chat struct {
 
 	// turn is held by whoever works with what follows: a turn, or a command that
 	// changes the session.
-	turn  chan struct{}
-	app   *app.App          // nil until it can be opened; set with mu held
-	conv  *app.Conversation // nil until the first prompt of a new session
-	shown int64             // the last event that was shown
-	title string            // of the session
+	turn    chan struct{}
+	app     *app.App          // nil until it can be opened; set with mu held
+	conv    *app.Conversation // nil until the first prompt of a new session
+	shown   int64             // the last event that was shown
+	title   string            // of the session
+	advised bool              // which ways there are to a model was said
 
 	mu       sync.Mutex // of what follows
 	state    State
@@ -240,7 +241,8 @@ func (c *Chat) lookAround() {
 	}
 	found := app.Look(c.ctx, cfg)
 	if found.Model == "" {
-		c.notice("%v\n/model lists what can be taken; /login logs in", found.NoModel())
+		c.advised = true
+		c.notice("%s\n/model lists what can be taken; /login logs in", explain(found.NoModel(), false))
 		return
 	}
 	c.mu.Lock()

@@ -76,6 +76,7 @@ func builtins() []Command {
 		{Name: "/context", Help: "show what fills the model's window", run: (*Chat).contextCommand},
 		{Name: "/compact", Help: "summarize the older part of the conversation", run: (*Chat).compact},
 		{Name: "/tools", Help: "list the model's tools", run: (*Chat).tools},
+		{Name: "/mcp", Help: "ask the MCP servers for their tools", run: (*Chat).mcp},
 		{Name: "/memory", Args: "[FILE]", Help: "show or edit the files with instructions", run: (*Chat).memory},
 		{Name: "/init", Help: "have the model write AGENTS.md for this folder", run: (*Chat).initCommand},
 		{Name: "/login", Help: "log in to the Hugging Face Hub", run: (*Chat).login},

@@ -131,6 +131,11 @@ func TestModel(t *testing.T) {
 	if _, err := g.do("/model anthropic/x"); err == nil || !strings.Contains(err.Error(), "ANTHROPIC_API_KEY") {
 		t.Errorf("a model without a key: %v", err)
 	}
+	for _, it := range g.must("/model").Pick.Items {
+		if strings.HasSuffix(it.ID, "/NAME") {
+			t.Errorf("%s is to be chosen", it.ID)
+		}
+	}
 	g.Say("first")
 	g.until("the call", func(u chat.Update) bool { return u.Event != nil && u.Event.Started != nil })
 	if text := g.must("/model openai/other").Text; !strings.Contains(text, "next prompt") {
@@ -173,7 +178,7 @@ func TestLook(t *testing.T) {
 			t.Errorf("%s without a session: %v", line, err)
 		}
 	}
-	for _, line := range []string{"/help", "/jobs", "/doctor", "/memory", "/model", "/effort", "/approve", "/sessions", "/theme"} {
+	for _, line := range []string{"/help", "/jobs", "/doctor", "/mcp", "/memory", "/model", "/effort", "/approve", "/sessions", "/theme"} {
 		if res := g.must(line); res == (chat.Result{}) {
 			t.Errorf("%s shows nothing", line)
 		}

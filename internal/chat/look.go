@@ -241,6 +241,35 @@ func (c *Chat) Jobs() ([]app.JobView, error) {
 	return c.watcher.Read(c.ctx, id)
 }
 
+// mcp asks every MCP server of the configuration, as one that has just been
+// started: those of the session go on.
+func (c *Chat) mcp(string) (Result, error) {
+	c.mu.Lock()
+	a := c.app
+	c.mu.Unlock()
+	if a == nil {
+		return Result{}, errNoProgram
+	}
+	servers, err := a.MCPServers(c.ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	if len(servers) == 0 {
+		return Result{Text: "There are no MCP servers: put them under `mcp` in " + c.cfg.File() + "."}, nil
+	}
+	redact := a.Redact()
+	var b strings.Builder
+	b.WriteString("| server | tools | answers | where |\n|---|---:|---|---|\n")
+	for _, r := range servers {
+		answer := r.Title
+		if r.Error != "" {
+			answer = "no: " + redact(r.Error)
+		}
+		fmt.Fprintf(&b, "| %s | %d | %s | %s |\n", r.Server, r.Tools, cell(answer), cell(r.Where))
+	}
+	return Result{Text: b.String()}, nil
+}
+
 func (c *Chat) doctor(string) (Result, error) {
 	var b strings.Builder
 	b.WriteString("| | what | |\n|---|---|---|\n")

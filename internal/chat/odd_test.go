@@ -61,7 +61,14 @@ func TestFirstRun(t *testing.T) {
 	if !strings.Contains(n, "HF_TOKEN") || !strings.Contains(n, "ml-intern demo") || !strings.Contains(n, "/model lists") {
 		t.Errorf("it says %s", n)
 	}
-	g.say("hello")
+	if strings.Contains(n, "wrong usage") {
+		t.Errorf("it blames the person: %s", n)
+	}
+	g.Say("hello")
+	if n := g.until("why not", func(u chat.Update) bool { return u.Notice != "" }).Notice; strings.Contains(n, "HF_TOKEN") || !strings.Contains(n, "/model lists") {
+		t.Errorf("it says again %s", n)
+	}
+	g.phase(chat.Idle)
 	if !g.state.Held {
 		t.Errorf("the prompt is lost: %+v", g.state)
 	}

@@ -90,11 +90,11 @@ func (c *Chat) model(id string) (Result, error) {
 		return Result{Text: c.said("model", id)}, nil
 	}
 	pick := &Pick{Title: "model", Then: "/model"}
-	for _, m := range app.Look(c.ctx, c.newConfig()).Local {
+	for _, m := range app.LocalModels(c.ctx, c.newConfig()) {
 		pick.Items = append(pick.Items, Item{ID: m.ID, Title: m.ID, Detail: "on this machine, " + m.Where})
 	}
 	for _, m := range app.Models(c.ctx, c.cfg) {
-		if m.State == "no key" || m.State == "silent" {
+		if m.State == "no key" || m.State == "silent" || strings.HasSuffix(m.ID, "/NAME") { // of a server; its models stand above
 			continue
 		}
 		pick.Items = append(pick.Items, Item{ID: m.ID, Title: m.ID, Detail: modelWords(m)})

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -184,7 +185,11 @@ func (c *Chat) ended(err error, begun bool) {
 			err = saveErr
 		}
 	}
-	if err != nil && c.ctx.Err() == nil {
+	switch {
+	case err == nil || c.ctx.Err() != nil:
+	case c.advised && errors.Is(err, app.ErrNoModel): // how to mend that stands above
+		c.notice("%v yet: /model lists what can be taken; /login logs in", app.ErrNoModel)
+	default:
 		c.notice("%s", explain(err, begun))
 	}
 	c.mu.Lock()

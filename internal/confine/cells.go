@@ -53,6 +53,11 @@ func (c *Cells) Rules() Rules {
 // Open lets commands write more folders from now on. What is hidden or protected
 // below them stays so, and so are the hooks and start files of a project there.
 func (c *Cells) Open(paths ...string) {
+	defer func() {
+		c.repoLock.Lock()
+		defer c.repoLock.Unlock()
+		c.repos.took = 0 // the next look is a new one
+	}()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rules.Writable = append(slices.Clone(c.rules.Writable), resolved(paths)...)
@@ -60,7 +65,7 @@ func (c *Cells) Open(paths ...string) {
 	c.rules.Writable = slices.Compact(c.rules.Writable)
 	for _, path := range resolved(paths) {
 		c.rules.Protected = append(slices.Clone(c.rules.Protected), ProjectPaths(path)...)
-		if c.repos.took = 0; len(c.rules.Trees) > 0 { // the next look is a new one
+		if len(c.rules.Trees) > 0 {
 			c.rules.Trees = append(slices.Clone(c.rules.Trees), path)
 		}
 	}

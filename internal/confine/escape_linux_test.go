@@ -215,7 +215,7 @@ func (p *prison) attempt(t *testing.T, c *Cells, a attempt) string {
 		time.Sleep(a.after)
 	}
 	switch {
-	case err != nil && !a.hard:
+	case err != nil && !a.hard && a.layer != layerLimits: // a cell at its limit may not live
 		t.Fatalf("%s: %v", a.name, err)
 	case strings.Contains(out, "ESCAPED") || strings.Contains(out, secret):
 		return "it says: " + out

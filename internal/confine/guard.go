@@ -1,6 +1,7 @@
 package confine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -122,8 +123,11 @@ func (g guard) remove(root *os.Root, rel string) (string, error) {
 	return g.putAside(root, rel)
 }
 
-// maxAside is how much of what is removed is kept.
-const maxAside = 16 << 20
+// How much of what is removed is kept.
+const (
+	maxAside      = 16 << 20
+	maxAsideFiles = 1000
+)
 
 // putAside removes rel and keeps a copy, for a person may have made it while
 // the command ran.
@@ -133,7 +137,7 @@ func (g guard) putAside(root *os.Root, rel string) (string, error) {
 	}
 	place := g.place(rel)
 	if err := copyFrom(root.FS(), filepath.ToSlash(rel), place); err != nil {
-		return "was removed, and could not be kept (" + err.Error() + "): commands may not make it", root.RemoveAll(rel)
+		return "was removed, and not all of it could be kept (" + err.Error() + "): commands may not make it", root.RemoveAll(rel)
 	}
 	return "was moved to " + place + ": commands may not make it", root.RemoveAll(rel)
 }
@@ -143,30 +147,45 @@ func (g guard) place(rel string) string {
 	return filepath.Join(g.rules.Aside, time.Now().UTC().Format("20060102-150405.000000"), filepath.Base(rel))
 }
 
-// copyFrom copies the files at name and below; links are left out.
+// copyFrom copies the files at name and below; links are left out. What cannot
+// be copied keeps nothing else from it: the error is the first one.
 func copyFrom(from fs.FS, name, to string) error {
 	var total int64
-	return fs.WalkDir(from, name, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return err
+	var first error
+	files := 0
+	err := fs.WalkDir(from, name, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.Type().IsRegular() {
+			return nil
 		}
-		info, err := d.Info()
-		if err != nil {
-			return err
+		if err == nil {
+			if files++; files > maxAsideFiles {
+				return errors.New("there are too many files")
+			}
+			err = copyFile(from, path, filepath.Join(to, filepath.FromSlash(strings.TrimPrefix(path, name))), &total)
 		}
-		if total += info.Size(); total > maxAside {
-			return errors.New("it is too large")
-		}
-		data, err := fs.ReadFile(from, path)
-		if err != nil {
-			return err
-		}
-		target := filepath.Join(to, filepath.FromSlash(strings.TrimPrefix(path, name)))
-		if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
-			return err
-		}
-		return os.WriteFile(target, data, 0o600)
+		first = cmp.Or(first, err)
+		return nil
 	})
+	return cmp.Or(first, err)
+}
+
+func copyFile(from fs.FS, path, to string, total *int64) error {
+	info, err := fs.Stat(from, path)
+	if err != nil {
+		return err
+	}
+	if *total+info.Size() > maxAside {
+		return errors.New("it is too large")
+	}
+	*total += info.Size()
+	data, err := fs.ReadFile(from, path)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(to, data, 0o600)
 }
 
 // Paths that a new repository has.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,10 +13,12 @@ import (
 
 // What commands in a bare cell may not change, but could, is copied before and
 // put back when they have ended. Commands that run at the same time share the
-// copy: the second one might see already what the first one did.
+// copy: the second one might see already what the first one did. It adds only
+// what was not protected then.
 type held struct {
 	running int
 	files   map[string][]entry // by protected path; with the path itself first
+	known   map[string]bool    // those that were looked at, also if nothing was there
 }
 
 // An entry is a file, folder or link of a protected path.
@@ -34,11 +37,17 @@ func (c *Cells) hold(g guard) (func() []string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.held.running == 0 {
-		files, err := g.rules.copies()
-		if err != nil {
-			return nil, fmt.Errorf("confine command: %w: keep what is protected: %w", ErrUnavailable, err)
-		}
-		c.held.files = files
+		c.held.files, c.held.known = map[string][]entry{}, map[string]bool{}
+	}
+	more := g.rules
+	more.Protected = slices.DeleteFunc(slices.Clone(more.Protected), func(p string) bool { return c.held.known[p] })
+	files, err := more.copies()
+	if err != nil {
+		return nil, fmt.Errorf("confine command: %w: keep what is protected: %w", ErrUnavailable, err)
+	}
+	maps.Copy(c.held.files, files)
+	for _, p := range more.Protected {
+		c.held.known[p] = true
 	}
 	c.held.running++
 	return func() []string {
@@ -121,6 +130,9 @@ func readTree(root *os.Root, rel string, left *int64) ([]entry, error) {
 func (g guard) putBack(files map[string][]entry) []string {
 	var notes []string
 	for p, was := range files {
+		if longest(g.rules.Writable, p) < 0 { // another command's, by what was opened since
+			continue
+		}
 		note, err := g.each(p, func(root *os.Root, rel string) (string, error) {
 			left := int64(maxHeld)
 			now, err := readTree(root, rel, &left)

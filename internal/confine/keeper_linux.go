@@ -153,15 +153,15 @@ func (h *helper) watched(begin func() (int, error), wait func(pid int) (unix.Wai
 		return err
 	}, begin)
 	defer h.keeper.done()
-	watching := make(chan struct{})
+	watching, started := make(chan struct{}), err == nil
 	go func() {
 		defer close(watching)
-		if err == nil {
+		if started {
 			watch.run()
 		}
 	}()
 	var status unix.WaitStatus
-	if err == nil {
+	if started {
 		status, err = wait(pid)
 	}
 	err = errors.Join(err, watch.close())

@@ -2,7 +2,6 @@ package confine
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -177,7 +176,9 @@ func (g guard) tame(repo gitdir.Repository, known map[string]bool) []string {
 			aside(repo.Dir)
 		}
 	case gitdir.Tree:
-		aside(filepath.Join(repo.Dir, "config.worktree"))
+		for _, name := range []string{"config.worktree", "config", "hooks"} { // git reads the repository's
+			aside(filepath.Join(repo.Dir, name))
+		}
 		if pointer(filepath.Join(repo.Dir, "commondir"), "") != "../.." {
 			aside(filepath.Join(repo.Dir, "commondir"))
 		}
@@ -210,12 +211,17 @@ func (g guard) tameSettings(root *os.Root, rel string) (string, error) {
 	if !info.Mode().IsRegular() {
 		return g.putAside(root, rel)
 	}
-	if data, err := root.ReadFile(rel); err == nil && harmless(string(data)) != string(data) {
-		if err := g.keep(root, rel); err != nil {
-			return "", err
-		}
+	change := info.Size() > maxConfig
+	if !change {
+		data, err := root.ReadFile(rel)
+		change = err == nil && harmless(string(data)) != string(data)
 	}
-	return tameConfig(root, rel)
+	if !change {
+		return "", nil
+	}
+	lost := g.keep(root, rel)
+	note, err := tameConfig(root, rel)
+	return note + lost, err
 }
 
 // tameFolder is tameHooks likewise.
@@ -231,21 +237,22 @@ func (g guard) tameFolder(root *os.Root, rel string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return !sample(e) }) {
-		if err := g.keep(root, rel); err != nil {
-			return "", err
-		}
+	if !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return !sample(e) }) {
+		return "", nil
 	}
-	return tameHooks(root, rel)
+	lost := g.keep(root, rel)
+	note, err := tameHooks(root, rel)
+	return note + lost, err
 }
 
-// keep copies what is at rel aside.
-func (g guard) keep(root *os.Root, rel string) error {
+// keep copies what is at rel aside, and says what it could not copy: a command
+// could see to that, so it is tamed none the less.
+func (g guard) keep(root *os.Root, rel string) (lost string) {
 	if g.rules.Aside == "" {
-		return nil
+		return ""
 	}
 	if err := copyFrom(root.FS(), filepath.ToSlash(rel), g.place(rel)); err != nil {
-		return fmt.Errorf("keep a copy: %w", err)
+		return "; not all of it could be kept (" + err.Error() + ")"
 	}
-	return nil
+	return ""
 }

@@ -1,11 +1,14 @@
 package confine
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 )
 
 const gitEnv = `export GIT_CONFIG_GLOBAL=/dev/null GIT_AUTHOR_NAME=x GIT_AUTHOR_EMAIL=x@x GIT_COMMITTER_NAME=x GIT_COMMITTER_EMAIL=x@x; `
@@ -105,16 +108,20 @@ func TestRepositoryTricks(t *testing.T) {
 	forms(t, func(t *testing.T, make func(Rules) *Cells) {
 		dir, temp := t.TempDir(), t.TempDir()
 		outsideGit(t, dir, `git init -q && git commit -q --allow-empty -m a`)
-		c := make(Rules{Writable: []string{dir, temp}, Trees: []string{dir}, Protected: ProjectPaths(dir), Temp: t.TempDir()})
+		c := make(Rules{Writable: []string{dir, temp}, Trees: []string{dir}, Protected: ProjectPaths(dir), Temp: t.TempDir(), Aside: t.TempDir()})
 		const evil = `touch ` + "ran"
 		for name, attempt := range map[string]string{
-			"a folder that looks like one": `git init -q --bare x && mkdir x/w && printf '[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tworktree = w\n\tfsmonitor = "touch $WS/ran"\n' > x/config`,
-			"a file that names a folder":   `git init -q ` + temp + `/e && git -C ` + temp + `/e config core.fsmonitor "touch $WS/ran" && mkdir x && echo gitdir: ` + temp + `/e/.git > x/.git`,
-			"a link":                       `git init -q ` + temp + `/l && git -C ` + temp + `/l config core.fsmonitor "touch $WS/ran" && mkdir x && ln -s ` + temp + `/l/.git x/.git`,
-			"a common folder":              `git init -q x && git init -q ` + temp + `/c && git -C ` + temp + `/c config core.fsmonitor "touch $WS/ran" && echo ` + temp + `/c/.git > x/.git/commondir`,
-			"a folder in the repository":   `git init -q e && git -C e config core.fsmonitor "touch $WS/ran" && mv e/.git .git/evil && mkdir x && echo gitdir: ../.git/evil > x/.git`,
-			"a second tree":                `git worktree add -q x && git init -q ` + temp + `/w && git -C ` + temp + `/w config core.fsmonitor "touch $WS/ran" && echo ` + temp + `/w/.git > .git/worktrees/x/commondir`,
-			"hooks by a link":              `git init -q x && mkdir h && printf '#!/bin/sh\n` + evil + ` $WS/ran' > h/post-commit && chmod +x h/post-commit && rm -rf x/.git/hooks && ln -s ../../h x/.git/hooks`,
+			"a folder that looks like one":    `git init -q --bare x && mkdir x/w && printf '[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tworktree = w\n\tfsmonitor = "touch $WS/ran"\n' > x/config`,
+			"a file that names a folder":      `git init -q ` + temp + `/e && git -C ` + temp + `/e config core.fsmonitor "touch $WS/ran" && mkdir x && echo gitdir: ` + temp + `/e/.git > x/.git`,
+			"a link":                          `git init -q ` + temp + `/l && git -C ` + temp + `/l config core.fsmonitor "touch $WS/ran" && mkdir x && ln -s ` + temp + `/l/.git x/.git`,
+			"a common folder":                 `git init -q x && git init -q ` + temp + `/c && git -C ` + temp + `/c config core.fsmonitor "touch $WS/ran" && echo ` + temp + `/c/.git > x/.git/commondir`,
+			"a folder in the repository":      `git init -q e && git -C e config core.fsmonitor "touch $WS/ran" && mv e/.git .git/evil && mkdir x && echo gitdir: ../.git/evil > x/.git`,
+			"a second tree":                   `git worktree add -q x && git init -q ` + temp + `/w && git -C ` + temp + `/w config core.fsmonitor "touch $WS/ran" && echo ` + temp + `/w/.git > .git/worktrees/x/commondir`,
+			"a folder with links for folders": `mkdir x && cd x && echo ref: refs/heads/main > HEAD && ln -s / objects && ln -s / refs && mkdir w && printf '[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tworktree = w\n\tfsmonitor = "touch $WS/ran"\n' > config`,
+			"a second tree that has it all":   `git init -q e && d=e/.git/worktrees/w && mkdir -p $d/objects $d/refs x && echo ref: refs/heads/main > $d/HEAD && git config -f $d/config core.fsmonitor "touch $WS/ran" && echo gitdir: ../$d > x/.git`,
+			"a hook beside much else":         `git init -q x && printf '#!/bin/sh\n` + evil + ` $WS/ran' > x/.git/hooks/post-commit && chmod +x x/.git/hooks/post-commit && truncate -s 20M x/.git/hooks/y`,
+			"long settings":                   `git init -q x && git -C x config core.fsmonitor "touch $WS/ran" && yes '#aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa' | head -c 20M >> x/.git/config`,
+			"hooks by a link":                 `git init -q x && mkdir h && printf '#!/bin/sh\n` + evil + ` $WS/ran' > h/post-commit && chmod +x h/post-commit && rm -rf x/.git/hooks && ln -s ../../h x/.git/hooks`,
 		} {
 			attempt = "export WS=" + dir + "; " + attempt
 			for _, walls := range []bool{false, true} { // the trick must work, or the test could not tell
@@ -134,4 +141,76 @@ func TestRepositoryTricks(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A way that once led to a repository leads nowhere when a later command turns it.
+func TestRepositoryTurned(t *testing.T) {
+	forms(t, func(t *testing.T, make func(Rules) *Cells) {
+		dir, temp := t.TempDir(), t.TempDir()
+		c := make(Rules{Writable: []string{dir, temp}, Trees: []string{dir}, Protected: ProjectPaths(dir), Temp: t.TempDir(), Aside: t.TempDir()})
+		evil := `git init -q ` + temp + `/e && git -C ` + temp + `/e config core.fsmonitor "touch $WS/ran"; `
+		for name, steps := range map[string][]string{
+			"a link on the way":      {evil + `git init -q r && mkdir x && ln -s ../r/.git x/l && echo gitdir: l > x/.git`, `ln -sfn ` + temp + `/e/.git x/l`},
+			"a link beyond":          {evil + `git init -q r && mkdir x && ln -s $PWD/r/.git ` + temp + `/l && echo gitdir: ` + temp + `/l > x/.git`, `ln -sfn ` + temp + `/e/.git ` + temp + `/l`},
+			"a link where it led":    {evil + `git init -q r && mkdir x && echo gitdir: ../r/.git > x/.git`, `mv r s && ln -s ` + temp + `/e r`},
+			"a second tree left out": {`git init -q r && cd r && git commit -q --allow-empty -m a && git worktree add -q ../x && git config -f .git/worktrees/x/config core.fsmonitor "touch $WS/ran"`, `cd r/.git/worktrees/x && mkdir -p objects refs && rm commondir; git config -f config core.fsmonitor "touch $WS/ran"`},
+		} {
+			for _, walls := range []bool{false, true} {
+				var text string
+				for _, step := range steps {
+					if step = gitEnv + "export WS=" + dir + "; " + step; walls {
+						said, _ := sh(t, c, dir, step)
+						text += said
+					} else {
+						text += outsideGit(t, dir, step)
+					}
+				}
+				line := exec.Command("sh", "-c", gitEnv+"git status")
+				line.Dir = filepath.Join(dir, "x")
+				out, _ := line.CombinedOutput() // whether it works matters less than what it runs
+				if _, err := os.Lstat(filepath.Join(dir, "ran")); (err == nil) == walls {
+					t.Errorf("%s, with walls %v: git ran a program of the command %v:\n%s\n%s", name, walls, err == nil, text, out)
+				}
+				outsideGit(t, dir, `rm -rf x r s ran `+temp+`/*`)
+			}
+		}
+	})
+}
+
+// A repository that a person makes while one command runs is protected from the
+// next one, whichever of the two ends first.
+func TestRepositoryMadeMeanwhile(t *testing.T) {
+	forms(t, func(t *testing.T, make func(Rules) *Cells) {
+		dir := t.TempDir()
+		c := make(Rules{Writable: []string{dir}, Trees: []string{dir}, Protected: ProjectPaths(dir), Temp: t.TempDir(), Aside: t.TempDir()})
+		const until = `while [ ! -e %s ]; do sleep 0.02; done; `
+		var running sync.WaitGroup
+		running.Go(func() { sh(t, c, dir, `touch first; `+fmt.Sprintf(until, "go1")) })
+		await(t, dir, "first")
+		outsideGit(t, dir, `git init -q r && echo mine > r/.git/hooks/pre-push`)
+		var last sync.WaitGroup
+		last.Go(func() {
+			sh(t, c, dir, `touch second; `+fmt.Sprintf(until, "go2")+`echo evil > r/.git/hooks/pre-push; echo evil > r/.git/hooks/post-commit; git -C r config core.pager evil`)
+		})
+		await(t, dir, "second")
+		outsideGit(t, dir, `touch go1`)
+		running.Wait()
+		outsideGit(t, dir, `touch go2`)
+		last.Wait()
+		if left := outsideGit(t, dir, `cd r; git config core.pager || true; cat $(ls .git/hooks/* | grep -v sample) /dev/null`); strings.Contains(left, "evil") {
+			t.Errorf("there is %q", left)
+		}
+	})
+}
+
+// await waits for a file.
+func await(t *testing.T, dir, name string) {
+	t.Helper()
+	for range 3000 {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("%s never came", name)
 }

@@ -113,9 +113,9 @@ func member(spec job.Spec, setting map[string]string) job.Spec {
 // here is the backend whose jobs run where the agent does.
 const here = "local"
 
-// submitImpact judges a submission: by its price, by where it runs and how it
-// is held back there, and by the secrets that it gets.
-func submitImpact(quote func(job.Spec) (job.Quote, error), confinement, dir string) func(string) tool.Impact {
+// submitImpact judges a submission: by its price, by where it runs and what it
+// may there beyond a command, and by the secrets that it gets.
+func submitImpact(quote func(job.Spec) (job.Quote, error), beyond, dir string) func(string) tool.Impact {
 	return func(args string) tool.Impact {
 		i := tool.Impact{Effect: tool.Executes}
 		var in jobInput
@@ -134,10 +134,8 @@ func submitImpact(quote func(job.Spec) (job.Quote, error), confinement, dir stri
 		case q.Backend != here:
 			i.Hosts = []string{q.Backend}
 			reach = append(reach, fmt.Sprintf("it runs %s beyond this machine, on %s", in.program(), q))
-		case confinement == "":
-			reach = append(reach, fmt.Sprintf("it runs %s as a job, which nothing confines", in.program()))
-		default:
-			reach = append(reach, fmt.Sprintf("it runs %s as a job, which reaches the network", in.program()))
+		case beyond != "":
+			reach = append(reach, fmt.Sprintf("it runs %s as a job, which %s", in.program(), beyond))
 		}
 		if err == nil && q.Worst() > 0 {
 			i.Effect, i.CostUSD = tool.Spends, q.Worst()
@@ -184,11 +182,11 @@ func (in jobInput) argv() []string {
 // JobSubmit checks a job, or the jobs of a sweep, and starts it with the
 // workspace dir as working directory. The call's id is the job's label, so that
 // a submission whose answer was lost finds its job again. Calls are judged by
-// quote, and by what holds a job of this machine back, in words.
-func JobSubmit(d desk, quote func(job.Spec) (job.Quote, error), c checker, confinement, dir string) tool.Tool {
+// quote, and by what a job of this machine may beyond a command, in words.
+func JobSubmit(d desk, quote func(job.Spec) (job.Quote, error), c checker, beyond, dir string) tool.Tool {
 	s := spec("job_submit", tool.Executes)
 	s.Resumable = true
-	s.Impact = submitImpact(quote, confinement, dir)
+	s.Impact = submitImpact(quote, beyond, dir)
 	s.Show = showing(func(_ context.Context, in jobInput) string { return in.show(dir) })
 	return tool.New(s, func(ctx context.Context, in jobInput, call tool.Call) (tool.Output, error) {
 		if len(in.Sweep) > job.MaxSweep {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ml-intern/internal/job"
+	"ml-intern/internal/job/local"
 	"ml-intern/internal/job/preflight"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/tool"
@@ -222,3 +223,19 @@ func (unchecked) Check(context.Context, []job.Spec, job.Quote, map[string]string
 	return preflight.Report{}, nil
 }
 func (unchecked) Submitted(job.Spec, string) {}
+
+// A job of this machine is asked about when it may do what a command may not.
+func TestSubmitHere(t *testing.T) {
+	t.Parallel()
+	for beyond, want := range map[string]string{"": "", "nothing confines": "it runs t.py as a job, which nothing confines"} {
+		set := setOf(local.Backend{Dir: t.TempDir(), UV: "/nonexistent/uv"})
+		router, err := tool.NewRouter(tools.JobSubmit(set, quoted(t, set), unchecked{}, beyond, t.TempDir()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := router.Impact(llm.ToolCall{Name: "job_submit", Args: `{"name":"n","script":"t.py"}`})
+		if i.Effect != tool.Executes || i.Outside != want {
+			t.Errorf("%q is judged as %+v", beyond, i)
+		}
+	}
+}

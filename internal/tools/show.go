@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/aymanbagabas/go-udiff"
@@ -78,9 +80,9 @@ func touched(abs string) []string {
 
 // show is the job in full, with its script as it is now.
 func (in jobInput) show(dir string) string {
-	text, err := json.MarshalIndent(in, "", "  ")
-	if err != nil || in.Script == "" {
-		return string(text)
+	text := plainly(in)
+	if in.Script == "" {
+		return text
 	}
 	path := in.Script
 	if !filepath.IsAbs(path) {
@@ -91,6 +93,30 @@ func (in jobInput) show(dir string) string {
 		return fmt.Sprintf("%s\nthe script cannot be shown: %v", text, err)
 	}
 	return fmt.Sprintf("%s\n%s:\n%s", text, in.Script, script)
+}
+
+// plainly lists what is set in a call's arguments, one to a line.
+func plainly(in any) string {
+	data, err := json.Marshal(in)
+	if err != nil {
+		return fmt.Sprint(err)
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	var b strings.Builder
+	_, err = dec.Token()
+	for err == nil && dec.More() {
+		var key json.Token
+		var value json.RawMessage
+		if key, err = dec.Token(); err == nil {
+			err = dec.Decode(&value)
+		}
+		var text string
+		if json.Unmarshal(value, &text) != nil || strings.ContainsFunc(text, unicode.IsControl) {
+			text = string(value)
+		}
+		fmt.Fprintf(&b, "%s: %s\n", key, text)
+	}
+	return b.String()
 }
 
 // head reads the beginning of a regular file.

@@ -87,7 +87,7 @@ func (m *model) welcome(height int) []string {
 		return nil
 	}
 	c := &m.c
-	lines := []string{"", c.draw(plain("  "), bold(accent("ml-intern"))), c.draw(muted("  " + cutLeft(cleanLine(m.state.Dir), max(c.width-4, 4))))}
+	lines := []string{"", c.draw(plain("  "), bold(accent("ml-intern"))), c.draw(muted("  " + cutLeft(cleanLine(homed(m.state.Dir, m.env("HOME"))), max(c.width-4, 4))))}
 	if height > 8 {
 		lines = append(lines, "",
 			c.draw(muted("  say what to train, or ask about data, models and papers")),
@@ -209,7 +209,7 @@ func (m *model) doing() []string {
 		}
 		return nil
 	}
-	if m.state.Interrupted != "" {
+	if m.state.Interrupted != "" && !m.state.Held { // what is held says itself what to do
 		return []string{c.draw(muted("  the last turn has no answer: /retry goes on with it"))}
 	}
 	if m.height > 14 {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -32,6 +33,9 @@ func (it *item) drawCall(c *canvas) []string {
 		right = seconds(c.now.Sub(it.began))
 	}
 	more := it.outcome(c)
+	if right != "" {
+		more = timeAtEnd.ReplaceAllString(more, "") // the line has it already
+	}
 	if room := c.width - left.Width() - cells(right) - 4; more != "" && k.state == isDone && cells(more) <= room {
 		left, more = append(left, muted("  "+more)), ""
 	}
@@ -48,6 +52,9 @@ func (it *item) drawCall(c *canvas) []string {
 	}
 	return append(out, it.below(c)...)
 }
+
+// timeAtEnd is how long a command ran, as its summary ends.
+var timeAtEnd = regexp.MustCompile(`, \d+(\.\d+)? s$`)
 
 // runs reports whether the call is at work, which nothing is when the turn is
 // over.

@@ -27,6 +27,13 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 		m.toastEnd = now
 		return nil
 	}
+	m.toastEnd = now // what it says is answered, or overtaken
+	if key != "ctrl+c" {
+		m.lastC = time.Time{}
+	}
+	if key != "esc" {
+		m.lastEsc = time.Time{}
+	}
 	switch key {
 	case "ctrl+z":
 		return tea.Suspend
@@ -301,7 +308,7 @@ func (m *model) escape() tea.Cmd {
 		m.lastEsc = time.Time{}
 		return nil
 	default:
-		m.hint("Esc again clears the prompt")
+		m.hintFor("Esc again clears the prompt", twice)
 	}
 	m.lastEsc = m.c.now
 	return nil
@@ -315,18 +322,24 @@ func (m *model) interrupt() tea.Cmd {
 	m.lastC = m.c.now
 	m.prompt.Set("")
 	m.menu = menu{}
-	m.hint("Ctrl+C again quits")
+	m.hintFor("Ctrl+C again quits", twice)
 	return nil
 }
 
 // leave quits; where a turn works, only after a word.
 func (m *model) leave() tea.Cmd {
-	if m.state.Phase == chat.Working || m.state.Phase == chat.Asking || m.state.Phase == chat.Stopping || len(m.rec.runs) > 0 {
+	if m.leaveAsks() {
 		m.leaving = true
 		m.toast, m.toastEnd = "a turn is at work: y stops it and quits, any other key stays", m.c.now.Add(time.Hour)
 		return nil
 	}
 	return tea.Quit
+}
+
+// leaveAsks reports whether quitting would stop something.
+func (m *model) leaveAsks() bool {
+	p := m.state.Phase
+	return p == chat.Working || p == chat.Asking || p == chat.Stopping || len(m.rec.runs) > 0
 }
 
 // paste puts text from outside where text is typed. It never decides.

@@ -110,6 +110,21 @@ func TestStopAndLeave(t *testing.T) {
 	if s.quit {
 		t.Error("one Ctrl+C a minute after another quit")
 	}
+	if !strings.Contains(s.screen(), "Ctrl+C again quits") {
+		t.Error("what a second Ctrl+C does is not said")
+	}
+	s.write("x")
+	if strings.Contains(s.screen(), "again quits") {
+		t.Error("the hint stays while a person types")
+	}
+	if s.press("ctrl+c"); s.quit {
+		t.Error("Ctrl+C, a letter and Ctrl+C quit")
+	}
+	s.pass(twice)
+	if strings.Contains(s.screen(), "again quits") {
+		t.Error("the hint stays longer than it holds")
+	}
+	s.press("ctrl+c")
 	s.press("ctrl+c")
 	if !s.quit {
 		t.Error("Ctrl+C twice did not quit")

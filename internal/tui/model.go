@@ -236,6 +236,9 @@ func (m *model) update(u chat.Update) {
 		}
 		if m.state.Phase == chat.Idle {
 			m.rec.settle()
+			if m.leaving && !m.leaveAsks() { // the turn has ended meanwhile
+				m.leaving, m.toastEnd = false, m.c.now
+			}
 		}
 	case u.Ask != nil:
 		m.asks = append(m.asks, u.Ask)
@@ -276,9 +279,11 @@ func (m *model) say(text string) {
 	m.rec.add(&item{kind: aWord, text: clean(text)})
 }
 
-// hint shows a word for a moment.
-func (m *model) hint(text string) {
-	m.toast, m.toastEnd = text, m.c.now.Add(2*time.Second)
+// hint shows a word for a moment, or until the next key.
+func (m *model) hint(text string) { m.hintFor(text, 2*time.Second) }
+
+func (m *model) hintFor(text string, d time.Duration) {
+	m.toast, m.toastEnd = text, m.c.now.Add(d)
 }
 
 // tick lets time pass on the screen while something moves.

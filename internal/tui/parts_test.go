@@ -289,3 +289,18 @@ func TestMemory(t *testing.T) {
 	}
 	runtime.KeepAlive(s)
 }
+
+func TestHomed(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ dir, home, want string }{
+		{"/home/ada/churn", "/home/ada", "~/churn"},
+		{"/home/ada", "/home/ada/", "~"},
+		{"/home/adam/x", "/home/ada", "/home/adam/x"},
+		{"/srv", "", "/srv"},
+		{"/srv", "/", "/srv"},
+	} {
+		if got := homed(tt.dir, tt.home); got != tt.want {
+			t.Errorf("%s in %s: %s, want %s", tt.dir, tt.home, got, tt.want)
+		}
+	}
+}

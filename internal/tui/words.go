@@ -50,6 +50,15 @@ func cutLeft(s string, width int) string {
 	return s
 }
 
+// homed writes a folder below the person's home as ~/…
+func homed(dir, home string) string {
+	home = strings.TrimRight(home, "/")
+	if rest, ok := strings.CutPrefix(dir, home); ok && home != "" && (rest == "" || rest[0] == '/') {
+		return "~" + rest
+	}
+	return dir
+}
+
 // tokens writes 12,345 as 12k.
 func tokens(n int) string {
 	switch {

@@ -25,7 +25,7 @@ type folder struct {
 	subs  []string // names of folders
 	git   fs.FileMode
 	has   bool // there is a .git, of that mode
-	bare  bool // git would take it for a repository
+	bare  bool // git would take it for a repository: links and files do for it, too
 }
 
 // passed are folders of packages, which are many, and where nobody works.
@@ -134,16 +134,21 @@ func look(dir string, old *folder) *folder {
 	}
 	var head, objects, refs, common bool
 	for _, e := range entries {
-		switch name := e.Name(); {
-		case name == ".git":
+		switch name := e.Name(); name {
+		case ".git":
 			known.has, known.git = true, e.Type()
-		case name == "HEAD":
+			continue
+		case "HEAD":
 			head = true
-		case name == "commondir":
+		case "commondir":
 			common = true
-		case e.IsDir() && !slices.Contains(passed, name):
-			objects, refs = objects || name == "objects", refs || name == "refs"
-			known.subs = append(known.subs, name)
+		case "objects":
+			objects = true
+		case "refs":
+			refs = true
+		}
+		if e.IsDir() && !slices.Contains(passed, e.Name()) {
+			known.subs = append(known.subs, e.Name())
 		}
 	}
 	known.bare = head && (common || objects && refs)

@@ -46,12 +46,13 @@ func (r Repository) Paths() []string {
 	switch r.Kind {
 	case Pointer, Link:
 		return []string{r.Dir}
-	case Tree:
-		return []string{filepath.Join(r.Dir, "config.worktree"), filepath.Join(r.Dir, "commondir"), filepath.Join(r.Dir, "gitdir")}
+	case Folder, Tree: // which without commondir is a repository of its own
 	}
 	var paths []string
 	for _, name := range files {
-		paths = append(paths, filepath.Join(r.Dir, name))
+		path := filepath.Join(r.Dir, name)
+		paths = append(paths, path)
+		paths = append(paths, led(path)...)
 	}
 	if r.Top != "" {
 		paths = append(paths, filepath.Join(r.Top, ".husky"))
@@ -60,7 +61,35 @@ func (r Repository) Paths() []string {
 	return paths
 }
 
-// Target is the folder that a Pointer names, "" if it names none.
+// led is where a path, and the files right below it, lead that are links.
+func led(path string) []string {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil
+	}
+	var links []string
+	switch {
+	case info.Mode()&os.ModeSymlink != 0:
+		links = []string{path}
+	case info.IsDir():
+		entries, _ := os.ReadDir(path) // what cannot be read git cannot either
+		for _, e := range entries {
+			if e.Type()&os.ModeSymlink != 0 {
+				links = append(links, filepath.Join(path, e.Name()))
+			}
+		}
+	}
+	var paths []string
+	for _, link := range links {
+		if real, err := filepath.EvalSymlinks(link); err == nil {
+			paths = append(paths, real)
+		}
+	}
+	return paths
+}
+
+// Target is the folder that a Pointer names, "" if it names none. By a link it
+// names none: that could lead elsewhere later.
 func (r Repository) Target() string {
 	data, err := readSmall(r.Dir)
 	if err != nil {
@@ -73,16 +102,20 @@ func (r Repository) Target() string {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(filepath.Dir(r.Dir), path)
 	}
-	real, err := filepath.EvalSymlinks(path)
-	if err != nil {
+	if real, err := filepath.EvalSymlinks(path); err != nil || real != filepath.Clean(path) {
 		return ""
 	}
-	return real
+	return filepath.Clean(path)
 }
 
 // State says in short what git would run by it: it changes with that.
 func (r Repository) State() string {
 	sum := sha256.New()
+	if r.Kind == Pointer { // with where it leads, which others can turn
+		to := r.Target()
+		data, _ := readSmall(filepath.Join(to, "commondir"))
+		fmt.Fprintf(sum, "%q %q\n", to, data)
+	}
 	for _, path := range r.Paths() {
 		info, err := os.Lstat(path)
 		if err != nil {
@@ -107,15 +140,19 @@ func (r Repository) State() string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// ChangedSince reports whether what is in the repository's folder may have
-// changed since a time.
+// ChangedSince reports whether the repository's folder, or what git would run by
+// it, may have changed since a time.
 func (r Repository) ChangedSince(t time.Time) bool {
-	if r.Kind == Pointer || r.Kind == Link {
-		info, err := os.Lstat(r.Dir)
-		return err != nil || !info.ModTime().Before(t.Add(-fresh))
+	for _, path := range append(r.Paths(), r.Dir) {
+		if changed(path).Before(t.Add(-fresh)) {
+			continue
+		}
+		return true
 	}
-	at, err := stampOf(r.Dir)
-	return err != nil || !at.when().Before(t.Add(-fresh))
+	hooks, _ := os.ReadDir(filepath.Join(r.Dir, "hooks"))
+	return slices.ContainsFunc(hooks, func(e os.DirEntry) bool {
+		return !changed(filepath.Join(r.Dir, "hooks", e.Name())).Before(t.Add(-fresh))
+	})
 }
 
 // maxSmall is more than a file of settings has.

@@ -28,3 +28,13 @@ func stampOf(dir string) (stamp, error) {
 	}
 	return stamp{st.Dev, st.Ino, st.Ctim}, nil
 }
+
+// changed is when a file last changed, a time that no program can set; zero for
+// none.
+func changed(path string) time.Time {
+	var st unix.Stat_t
+	if unix.Lstat(path, &st) != nil {
+		return time.Time{}
+	}
+	return time.Unix(st.Ctim.Unix())
+}

@@ -20,3 +20,6 @@ func stampOf(dir string) (stamp, error) {
 	}
 	return stamp{time.Now().UnixNano()}, err
 }
+
+// changed is the present: here programs can set the time that files have.
+func changed(string) time.Time { return time.Now() }

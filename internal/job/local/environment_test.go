@@ -97,13 +97,13 @@ func TestEnvironmentIsMadeOnce(t *testing.T) {
 }
 
 // TestEnvironmentHalfMade kills the shim of a job while uv works for it: uv is
-// let finish, and what it has made is made again.
+// let finish, and what it has made is made again, whatever a package left in it.
 func TestEnvironmentHalfMade(t *testing.T) {
 	t.Parallel()
 	b := newBackend(t)
 	var calls string
 	begun := filepath.Join(t.TempDir(), "begun")
-	b.UV, calls = fakeUV(t, fmt.Sprintf("echo >%q; sleep 0.5", begun))
+	b.UV, calls = fakeUV(t, fmt.Sprintf(`touch "$VIRTUAL_ENV/.whole"; echo >%q; sleep 0.5`, begun))
 	spec := job.Spec{Dir: t.TempDir(), Command: []string{"python", "x", "ran"}, Dependencies: []string{"something"}}
 	s, err := b.Submit(t.Context(), spec)
 	if err != nil {

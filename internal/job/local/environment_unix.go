@@ -25,8 +25,9 @@ import (
 // Environments are made by uv and shared by all jobs of a Backend's Dir:
 //
 //	envs/locks/KEY   what the requirements of that key came to when last resolved
-//	envs/NAME        the environment of the lock of that name, whole if .whole is in it,
-//	                 which lists the packages
+//	envs/NAME        the environment of the lock of that name
+//	envs/NAME.whole  says that it is whole, and lists the packages: beside it, for what
+//	                 packages bring can write in it while it is made
 //
 // Each has a lock file beside it, which is held while it is made: also by uv
 // itself, so that nobody begins anew while a uv still writes whose shim was
@@ -126,7 +127,7 @@ func (s *shim) makeEnvironment(ctx context.Context, r requirements) error {
 	}
 	now := time.Now()
 	_ = os.Chtimes(dir+".lock", now, now) // it only seems older than it is
-	installed, err := os.ReadFile(filepath.Join(dir, wholeFile))
+	installed, err := os.ReadFile(dir + wholeFile)
 	if err == nil {
 		err = durable.Replace(s.folder.path(installedFile), installed)
 	}
@@ -139,7 +140,7 @@ func (s *shim) makeEnvironment(ctx context.Context, r requirements) error {
 // install makes the environment in a folder.
 func (s *shim) install(ctx context.Context, held *os.File, dir string) error {
 	// In this order: what is removed in part is not whole.
-	if err := errors.Join(removeAny(filepath.Join(dir, wholeFile)), os.RemoveAll(dir)); err != nil {
+	if err := errors.Join(removeAny(dir+wholeFile), os.RemoveAll(dir)); err != nil {
 		return fmt.Errorf("remove half an environment: %w", err)
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil { // uv makes none where it is confined
@@ -154,7 +155,7 @@ func (s *shim) install(ctx context.Context, held *os.File, dir string) error {
 	if err := syncFiles(dir); err != nil {
 		return fmt.Errorf("finish environment: %w", err)
 	}
-	if err := durable.Replace(filepath.Join(dir, wholeFile), []byte(installed)); err != nil {
+	if err := durable.Replace(dir+wholeFile, []byte(installed)); err != nil {
 		return fmt.Errorf("finish environment: %w", err)
 	}
 	return nil
@@ -163,7 +164,7 @@ func (s *shim) install(ctx context.Context, held *os.File, dir string) error {
 // whole reports whether there is all of an environment, and the python that it
 // was made with.
 func whole(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, wholeFile))
+	_, err := os.Stat(dir + wholeFile)
 	_, gone := os.Stat(filepath.Join(dir, "bin", "python"))
 	return err == nil && gone == nil
 }

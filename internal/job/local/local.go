@@ -72,10 +72,11 @@ type Backend struct {
 	Cell  []string
 
 	// Way says what a confined job may reach whose Rules leave it no network of
-	// the machine; nil, or a nil answer, for nothing. HubToken is the token for its
-	// Hub, which its shim keeps from it; may be nil.
+	// the machine; nil, or a nil answer, for nothing. HubToken is a token and the
+	// Hub that it is for: a job whose Way leads there reads with it, and its shim
+	// keeps it from the job; may be nil.
 	Way      func(spec job.Spec) *Way
-	HubToken func() string
+	HubToken func() (hub, token string)
 
 	self string // the job that this process is the shim of
 }

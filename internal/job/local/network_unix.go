@@ -5,7 +5,6 @@ package local
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"slices"
@@ -85,7 +84,7 @@ func (s *shim) newProxy(w Way) *egress.Proxy {
 		Upstream: egress.UpstreamProxy(get("HTTP_PROXY"), get("HTTPS_PROXY"), get("NO_PROXY")),
 		Told:     func(r egress.Refusal) { s.tell(r.Text) },
 	}
-	if token := s.given.HubToken; token != "" {
+	if token := s.given.HubToken; token != "" && s.given.Hub == w.Hub { // whoever started this shim may have chosen another Hub
 		p.Token = func(context.Context) (string, error) { return token, nil }
 	}
 	return p
@@ -100,7 +99,7 @@ func (s *shim) tell(text string) {
 	}
 	s.network.mu.Unlock()
 	if !known {
-		fmt.Fprintf(s.output, "\n[network: %s]\n", text)
+		s.output.note("[network: " + text + "]")
 	}
 }
 

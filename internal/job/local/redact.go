@@ -3,19 +3,26 @@ package local
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"io"
 	"slices"
+	"strings"
 	"sync"
+	"time"
 )
 
 // A redactor passes output on with a name in the place of each secret, also if
 // the secret comes in pieces: what may be the beginning of one is held until
-// more comes.
+// more comes. Notes of others come between lines, so that they part neither a
+// line nor a secret.
 type redactor struct {
 	to      io.Writer
 	secrets []secretValue
 	mu      sync.Mutex
 	held    []byte
+	inLine  bool // the last line that was written is not whole
+	notes   []string
+	noted   time.Time // when the first of them came
 }
 
 type secretValue struct {
@@ -46,7 +53,7 @@ func (r *redactor) Write(p []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.secrets) == 0 {
-		return r.to.Write(p)
+		return len(p), r.write(p)
 	}
 	r.held = append(r.held, p...)
 	return len(p), r.pass(r.begun())
@@ -56,11 +63,67 @@ func (r *redactor) Write(p []byte) (int, error) {
 func (r *redactor) flush() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	held := len(r.held)
-	if held == 0 {
+	return errors.Join(r.pass(len(r.held)), r.writeNotes())
+}
+
+// noteWait is how long a note waits for the end of a line.
+const noteWait = 2 * time.Second
+
+// note writes a line of its own, at once or when the line has ended that is
+// being written.
+func (r *redactor) note(text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.notes) == 0 {
+		r.noted = time.Now()
+	}
+	if r.notes = append(r.notes, text); !r.inLine && len(r.held) == 0 {
+		_ = r.writeNotes() // the log never fails
+	}
+}
+
+// hurry writes notes that have waited for long, as for a line that a program
+// began before it hung.
+func (r *redactor) hurry() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.notes) > 0 && len(r.held) == 0 && time.Since(r.noted) > noteWait {
+		_ = r.writeNotes() // the log never fails
+	}
+}
+
+func (r *redactor) writeNotes() error {
+	if len(r.notes) == 0 {
 		return nil
 	}
-	return r.pass(held)
+	text := strings.Join(r.notes, "\n") + "\n"
+	if r.inLine {
+		text = "\n" + text
+	}
+	r.notes, r.inLine = nil, false
+	_, err := io.WriteString(r.to, text)
+	return err
+}
+
+// write passes output on, with the notes that wait behind its last whole line.
+func (r *redactor) write(out []byte) error {
+	if len(out) == 0 {
+		return nil
+	}
+	whole := 0
+	if len(r.notes) > 0 {
+		whole = bytes.LastIndexByte(out, '\n') + 1
+	}
+	if whole > 0 {
+		_, err := r.to.Write(out[:whole])
+		r.inLine = false
+		if err = errors.Join(err, r.writeNotes()); err != nil || whole == len(out) {
+			return err
+		}
+	}
+	r.inLine = out[len(out)-1] != '\n'
+	_, err := r.to.Write(out[whole:])
+	return err
 }
 
 // pass writes what is held up to end, and what of a secret reaches beyond.
@@ -77,11 +140,7 @@ func (r *redactor) pass(end int) error {
 		at = begin + len(s.value)
 	}
 	r.held = r.held[:copy(r.held, r.held[at:])]
-	if len(out) == 0 {
-		return nil
-	}
-	_, err := r.to.Write(out)
-	return err
+	return r.write(out)
 }
 
 // first finds the first secret from a place on.

@@ -3,6 +3,8 @@ package local
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestRedactor(t *testing.T) {
@@ -37,6 +39,43 @@ func TestRedactor(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A note parts no line and no secret, and waits for the end of a line only so long.
+func TestRedactorNotes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		r := newRedactor(&out, map[string]string{"A": "hunter2"})
+		put := func(text string) {
+			if _, err := r.Write([]byte(text)); err != nil {
+				t.Error(err)
+			}
+		}
+		r.note("[1]")
+		put("loss ")
+		r.note("[2]")
+		r.note("[3]")
+		put("0.5\nthe ")
+		put("next\nhunt")
+		r.note("[4]")
+		r.hurry()
+		put("er2\nthird")
+		r.note("[5]")
+		time.Sleep(noteWait / 2)
+		r.hurry()
+		put(" and more")
+		time.Sleep(noteWait)
+		r.hurry()
+		put("\nlast")
+		r.note("[6]")
+		if err := r.flush(); err != nil {
+			t.Error(err)
+		}
+		if want := "[1]\nloss 0.5\n[2]\n[3]\nthe next\n[A]\n[4]\nthird and more\n[5]\n\nlast\n[6]\n"; out.String() != want {
+			t.Errorf("got %q, want %q", out.String(), want)
+		}
+	})
 }
 
 // FuzzRedactor checks that pieces make no difference.

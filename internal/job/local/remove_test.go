@@ -111,11 +111,11 @@ func TestUnusedEnvironments(t *testing.T) {
 	if got := list(0); len(got) != 0 {
 		t.Errorf("a running job has %v", got)
 	}
-	entries, err := filepath.Glob(filepath.Join(b.Dir, "envs", "*", ".whole"))
+	entries, err := filepath.Glob(filepath.Join(b.Dir, "envs", "*.whole"))
 	if err != nil || len(entries) != 1 {
 		t.Fatalf("the environments are %v, %v", entries, err)
 	}
-	name := filepath.Base(filepath.Dir(entries[0]))
+	name := strings.TrimSuffix(filepath.Base(entries[0]), ".whole")
 	if err := b.RemoveEnvironment(t.Context(), name, 0); err == nil {
 		t.Error("what a running job has was removed")
 	}

@@ -64,14 +64,15 @@ type handover struct {
 	Secrets map[string]string `json:"secrets,omitempty"`
 	Missing string            `json:"missing,omitempty"` // why there are none
 
-	HubToken string `json:"hub_token,omitempty"` // for the job's way out
+	Hub      string `json:"hub,omitempty"`
+	HubToken string `json:"hub_token,omitempty"` // for that Hub alone
 }
 
 // handover is what b can give to the shim of a job.
 func (b Backend) handover(spec job.Spec) handover {
 	var h handover
 	if b.HubToken != nil {
-		h.HubToken = b.HubToken()
+		h.Hub, h.HubToken = b.HubToken()
 	}
 	values, err := b.secrets(spec)
 	if err != nil {

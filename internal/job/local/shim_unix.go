@@ -115,7 +115,7 @@ func (s *shim) live(ctx context.Context, room *reserve) error {
 func (s *shim) backend() Backend {
 	return Backend{
 		Dir: filepath.Dir(filepath.Dir(string(s.folder))), Shim: s.record.Shim, self: s.record.ID,
-		Secret: func(string) (string, bool) { return "", false }, HubToken: func() string { return s.given.HubToken },
+		Secret: func(string) (string, bool) { return "", false }, HubToken: func() (hub, token string) { return s.given.Hub, s.given.HubToken },
 	}
 }
 

@@ -84,6 +84,7 @@ func (s *shim) watch(ctx context.Context, pid int, exited <-chan struct{}, limit
 			if s.canceled() {
 				return s.asked()
 			}
+			s.output.hurry()
 			began := time.Now()
 			used := s.look(pid)
 			for range 2 { // what a process shares with one that it forks meanwhile counts twice

@@ -98,7 +98,7 @@ func (b Backend) RemoveEnvironment(ctx context.Context, name string, unused time
 		return fmt.Errorf("remove environment %s: a job was given it meanwhile", name)
 	}
 	// In this order: what is removed in part is not whole.
-	err = envs.Remove(filepath.Join(name, wholeFile))
+	err = envs.Remove(name + wholeFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}

@@ -97,7 +97,7 @@ func (b *Buffer) Insert(text string) {
 // Paste inserts what came from outside, long text as a label.
 func (b *Buffer) Paste(text string) {
 	text = Typed(text)
-	lines := strings.Count(text, "\n") + 1
+	lines := strings.Count(strings.TrimSuffix(text, "\n"), "\n") + 1
 	if lines <= foldLines && len(text) <= foldBytes {
 		b.Insert(text)
 		return

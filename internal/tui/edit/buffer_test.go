@@ -9,6 +9,20 @@ import (
 	"ml-intern/internal/tui/style"
 )
 
+func TestPasteCountsLines(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		strings.Repeat("x\n", 25_000):       "[paste 1: 25,000 lines]",
+		strings.Repeat("x\n", 25_000) + "x": "[paste 1: 25,001 lines]",
+		strings.Repeat("x", 9_000) + "\n":   "[paste 1: 9,001 characters]",
+	} {
+		var b edit.Buffer
+		if b.Paste(text); b.Text != want {
+			t.Errorf("%q, want %q", b.Text, want)
+		}
+	}
+}
+
 func TestPaste(t *testing.T) {
 	t.Parallel()
 	var b edit.Buffer
