@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -10,7 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ml-intern/internal/chat"
 	"ml-intern/internal/llm/llmtest"
+	"ml-intern/internal/tui"
 )
 
 // onScreen opens the full-screen chat on a terminal of 80 by 24 cells.
@@ -112,4 +116,56 @@ func TestScreenAndEditor(t *testing.T) {
 	if data, err := os.ReadFile(filepath.Join(l.dir, "home", "state", "prompts.jsonl")); err == nil && !strings.Contains(string(data), "edited text") {
 		t.Errorf("the history has %q", data)
 	}
+}
+
+// A panic of the screen's own code gives the terminal back: in what draws, in
+// what obeys a key, and beside the loop.
+func TestScreenThatPanics(t *testing.T) {
+	t.Parallel()
+	for _, where := range []string{"draw", "key", "open"} {
+		t.Run(where, func(t *testing.T) {
+			t.Parallel()
+			c := exec.Command(os.Args[0], "-test.run=^TestPanicOfTheScreen$", "-test.count=1")
+			c.Env = append(os.Environ(), "TERM=xterm-256color", panicVariable+"="+where)
+			x := onTTY(t, c)
+			if where == "key" {
+				x.sees("say what to train")
+				x.types("\x07")
+			}
+			x.sees("nobody thought of it")
+			x.sees("the screen has ended")
+			x.ends()
+			x.isClean()
+		})
+	}
+}
+
+const panicVariable = "ML_INTERN_TEST_PANIC"
+
+// TestPanicOfTheScreen is the program of TestScreenThatPanics.
+func TestPanicOfTheScreen(t *testing.T) {
+	where := os.Getenv(panicVariable)
+	if where == "" {
+		t.Skip("runs on a terminal of TestScreenThatPanics")
+	}
+	_, err := tui.Run(t.Context(), tui.Options{
+		In: os.Stdin, Out: os.Stdout, Dir: "/work",
+		Open: func(ctx context.Context) (*chat.Chat, error) {
+			if where == "open" {
+				panic("nobody thought of it")
+			}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		},
+		Env: func(name string) string {
+			if where == "draw" && name == "HOME" || where == "key" && name == "VISUAL" {
+				panic("nobody thought of it")
+			}
+			return ""
+		},
+	})
+	if err == nil || !strings.Contains(err.Error(), "the screen failed") {
+		t.Errorf("error %v", err)
+	}
+	os.Stderr.WriteString("the screen has ended\n")
 }

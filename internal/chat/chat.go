@@ -209,10 +209,15 @@ func (c *Chat) run() {
 	c.turn <- struct{}{}
 	c.showSession()
 	if c.app == nil {
-		if err := c.open(c.ctx); err != nil {
-			c.notice("%s", explain(err, false))
-		} else {
+		err := whole(func() error {
+			if err := c.open(c.ctx); err != nil {
+				return err
+			}
 			c.lookAround()
+			return nil
+		})
+		if err != nil {
+			c.notice("%s", explain(err, false))
 		}
 	}
 	close(c.started)

@@ -148,11 +148,14 @@ func (c *canvas) arguments(args string, indent int) []string {
 			continue
 		}
 		out = append(out, c.draw(lead, muted(f.name)))
-		lang := ""
-		if f.name == "command" {
-			lang = "bash"
+		switch {
+		case f.name == "command":
+			out = append(out, c.code(f.text, "bash", indent+2)...)
+		case f.nested:
+			out = append(out, c.outlined(f.text, indent+2)...)
+		default:
+			out = append(out, c.code(f.text, "", indent+2)...)
 		}
-		out = append(out, c.code(f.text, lang, indent+2)...)
 	}
 	return out
 }
@@ -199,6 +202,9 @@ func withoutEcho(summary, name, line string) string {
 		if line != "" {
 			s = strings.Replace(s, echo, "", 1)
 		}
+	}
+	if head, rest, ok := strings.Cut(s, ": "); ok && strings.HasSuffix(rest, "…") && strings.HasPrefix(line, strings.TrimSuffix(rest, "…")) {
+		s = head // the line, cut
 	}
 	s = strings.Trim(strings.TrimSpace(s), ":, ")
 	if s == "exit status 0" {
@@ -322,22 +328,26 @@ func (it *item) drawRun(c *canvas) []string {
 }
 
 // A field is one argument of a call, as a person reads it.
-type field struct{ name, text string }
+type field struct {
+	name, text string
+	nested     bool // the text is an outline
+}
 
 // fieldsOf lists the arguments in order of their names; the whole text where
 // it is no JSON object.
 func fieldsOf(args string) []field {
 	var raw map[string]json.RawMessage
 	if json.Unmarshal([]byte(args), &raw) != nil {
-		return []field{{"arguments", clean(args)}}
+		return []field{{name: "arguments", text: clean(args)}}
 	}
 	fields := make([]field, 0, len(raw))
 	for _, name := range slices.Sorted(maps.Keys(raw)) {
 		var text string
-		if json.Unmarshal(raw[name], &text) != nil {
-			text = string(raw[name])
+		nested := json.Unmarshal(raw[name], &text) != nil
+		if nested {
+			text = outline(raw[name])
 		}
-		fields = append(fields, field{cleanLine(name), clean(text)})
+		fields = append(fields, field{cleanLine(name), clean(text), nested})
 	}
 	return fields
 }

@@ -304,3 +304,51 @@ func TestHomed(t *testing.T) {
 		}
 	}
 }
+
+// What panics beside the loop becomes the end of the screen, not of the program.
+func TestObeyHoldsPanics(t *testing.T) {
+	t.Parallel()
+	actions := make(chan func() tea.Msg, 2)
+	actions <- func() tea.Msg { panic("nobody thought of it") }
+	actions <- func() tea.Msg { return unqueuedMsg{"later"} }
+	close(actions)
+	var got []tea.Msg
+	obey(actions, func(msg tea.Msg) { got = append(got, msg) })
+	if len(got) != 2 {
+		t.Fatalf("it sent %v", got)
+	}
+	if msg, ok := got[0].(brokenMsg); !ok || !strings.Contains(msg.err.Error(), "nobody thought of it") {
+		t.Errorf("it sent %v", got[0])
+	}
+}
+
+// What is nested in arguments is read as lines, and text in it cannot pass for
+// fields.
+func TestOutline(t *testing.T) {
+	t.Parallel()
+	card := `{"limits":"Only as good as its rows.\n- one\nprivate: true","score":0.10,"runs":[{"name":"a <b>","seed":18446744073709551615},{"name":"b","seed":2}]}`
+	want := "limits: |\n    Only as good as its rows.\n    - one\n    private: true\nruns:\n  - {\"name\":\"a <b>\",\"seed\":18446744073709551615}\n  - {\"name\":\"b\",\"seed\":2}\nscore: 0.10"
+	if got := outline([]byte(card)); got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+	if got := outline([]byte(`{"a":1}`)); got != `{"a":1}` {
+		t.Errorf("short: %s", got)
+	}
+	deep := strings.Repeat(`{"a":`, 5000) + "1" + strings.Repeat("}", 5000)
+	if got := outline([]byte(deep)); len(got) > 2*len(deep) {
+		t.Errorf("%d bytes of %d", len(got), len(deep))
+	}
+}
+
+func TestSummaryRepeatsNoCommand(t *testing.T) {
+	t.Parallel()
+	line := "uv --version || echo none; python3 --version"
+	for summary, want := range map[string]string{
+		"exit 0, 0.1 s: uv --version || echo…": "exit 0, 0.1 s",
+		"exit 1, 0.1 s: no such file…":         "exit 1, 0.1 s: no such file…",
+	} {
+		if got := withoutEcho(summary, "bash", line); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

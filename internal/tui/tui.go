@@ -17,6 +17,7 @@ import (
 	"io"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -74,13 +75,7 @@ func Run(ctx context.Context, o Options) (left []string, err error) {
 	actions := make(chan func() tea.Msg, 1024)
 	m.do = func(f func() tea.Msg) { actions <- f }
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		for f := range actions {
-			if msg := f(); msg != nil {
-				p.Send(msg)
-			}
-		}
-	})
+	wg.Go(func() { obey(actions, p.Send) })
 	_, err = p.Run()
 	close(actions)
 	if !opening.TryLock() {
@@ -96,6 +91,24 @@ func Run(ctx context.Context, o Options) (left []string, err error) {
 	}
 	wg.Wait()
 	return left, err
+}
+
+// obey does, in order, what is not for the loop. What it panics with ends the
+// screen, which gives the terminal back first.
+func obey(actions <-chan func() tea.Msg, send func(tea.Msg)) {
+	one := func(f func() tea.Msg) (msg tea.Msg) {
+		defer func() {
+			if p := recover(); p != nil {
+				msg = brokenMsg{fmt.Errorf("the screen failed; the session is saved: %v\n%.2000s", p, debug.Stack())}
+			}
+		}()
+		return f()
+	}
+	for f := range actions {
+		if msg := one(f); msg != nil {
+			send(msg)
+		}
+	}
 }
 
 // ended is why the program ended, nil if the person wanted it to.
