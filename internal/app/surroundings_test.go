@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,11 +15,11 @@ import (
 )
 
 // server has a list of models, and counts who asks.
-func server(t *testing.T, wait time.Duration, models ...string) (url string, asked *int) {
+func server(t *testing.T, wait time.Duration, models ...string) (url string, asked *atomic.Int64) {
 	t.Helper()
-	asked = new(int)
+	asked = new(atomic.Int64)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		*asked++
+		asked.Add(1)
 		select {
 		case <-time.After(wait):
 		case <-r.Context().Done():
@@ -58,7 +59,7 @@ func TestLook(t *testing.T) {
 		{"an address for all of them", "LOCAL_LLM_BASE_URL=" + one, "ollama/qwen3:8b", "the only model", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			*askedOne = 0
+			askedOne.Store(0)
 			home := t.TempDir()
 			env := []string{"HOME=" + home, "ML_INTERN_HOME=" + home, "HF_HOME=" + home}
 			for _, name := range []string{"OLLAMA", "VLLM", "LM_STUDIO", "LLAMACPP"} {
@@ -81,7 +82,7 @@ func TestLook(t *testing.T) {
 			if !strings.HasPrefix(s.Model, tt.model) || tt.model == "" && s.Model != "" || !strings.Contains(s.Why, tt.why) {
 				t.Errorf("chose %q: %s", s.Model, s.Why)
 			}
-			if strings.Contains(s.Why, "_KEY") && *askedOne > 0 {
+			if strings.Contains(s.Why, "_KEY") && askedOne.Load() > 0 {
 				t.Error("a server was asked although there is a key")
 			}
 			if tt.err != "" && !strings.Contains(s.NoModel().Error(), tt.err) {
