@@ -138,14 +138,15 @@ func (p *pane) screen() string {
 // patience is how long a screen may take on a busy machine.
 const patience = 90 * time.Second
 
-// see waits until the screen has a text, and returns it when it moves no more.
+// see waits until the screen has a text, and returns it when nothing moves but
+// what is volatile: a spinner never stands still.
 func (p *pane) see(pattern string) string {
 	p.Helper()
 	re := regexp.MustCompile("(?m)" + pattern)
 	last := ""
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		now := p.screen()
-		if now == last && re.MatchString(now) {
+		if masked(now) == masked(last) && re.MatchString(now) {
 			return now
 		}
 		last = now
@@ -161,7 +162,7 @@ func (p *pane) gone(pattern string) string {
 	last := ""
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		now := p.screen()
-		if now == last && !re.MatchString(now) {
+		if masked(now) == masked(last) && !re.MatchString(now) {
 			return now
 		}
 		last = now
@@ -192,14 +193,19 @@ var volatile = []struct {
 	{regexp.MustCompile(`\b[0-9]+(\.[0-9]+)? ?(ms|s|m)\b( [0-9]+ ?s\b)?`), "«TIME»"},
 }
 
+// masked is a screen without what differs between runs.
+func masked(screen string) string {
+	for _, v := range volatile {
+		screen = v.pattern.ReplaceAllString(screen, v.mask)
+	}
+	return beside.ReplaceAllString(screen, "$1 $2$3 $4")
+}
+
 // golden compares the screen with the one that was kept. What is masked may be
 // of another length in each run, and so may the space beside it.
 func (p *pane) golden(name, screen string) {
 	p.Helper()
-	for _, v := range volatile {
-		screen = v.pattern.ReplaceAllString(screen, v.mask)
-	}
-	screen = beside.ReplaceAllString(screen, "$1 $2$3 $4")
+	screen = masked(screen)
 	file := filepath.Join("testdata", "screens", name+"-"+p.size.String()+".txt")
 	if os.Getenv("ML_INTERN_TEST_TUI") == "update" {
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
