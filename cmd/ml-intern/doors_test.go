@@ -232,7 +232,7 @@ func TestDoorsInspector(t *testing.T) {
 	}
 	for call, want := range map[string]string{
 		"inspect_dataset path=data.csv": "label", "hub_search query=nothing": "nothing has all of that", "job_check name=x script=none.py": "none.py",
-		"publish repo=me/x message=m": "", "job_submit name=x script=none.py": "nobody can be asked here",
+		"publish repo=me/x message=m": "", "job_submit name=x script=none.py backend=nowhere": "nobody can be asked here",
 	} {
 		words := strings.Fields(call)
 		args := []string{"--method", "tools/call", "--tool-name", words[0]}

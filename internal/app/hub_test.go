@@ -8,8 +8,23 @@ import (
 	"strings"
 	"testing"
 
+	"ml-intern/internal/config"
 	"ml-intern/internal/hub"
 )
+
+// loaded is the configuration of somebody with that environment.
+func loaded(t *testing.T, env map[string]string) *config.Config {
+	t.Helper()
+	environ := []string{"ML_INTERN_HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}
+	for name, value := range env {
+		environ = append(environ, name+"="+value)
+	}
+	cfg, err := config.Load(environ, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
 
 // The Hub that a run starts for itself is reached by all of the machine. It takes
 // a token, which its own client has, and jobs of this machine that ask for one; the

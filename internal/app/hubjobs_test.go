@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"ml-intern/internal/config"
 	"ml-intern/internal/hub"
 	"ml-intern/internal/hub/hubserver"
 	"ml-intern/internal/hub/hubtest"
@@ -101,20 +100,6 @@ func TestCancelThroughTheHub(t *testing.T) {
 			t.Errorf("GetJob %s: %v", id, err)
 		}
 	}
-}
-
-// loaded is the configuration of somebody with that environment.
-func loaded(t *testing.T, env map[string]string) *config.Config {
-	t.Helper()
-	environ := []string{"ML_INTERN_HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}
-	for name, value := range env {
-		environ = append(environ, name+"="+value)
-	}
-	cfg, err := config.Load(environ, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cfg
 }
 
 func TestHubRouter(t *testing.T) {
