@@ -229,6 +229,7 @@ func runPrompt(cmd *cobra.Command, f *flags, args []string, std cli.Streams) err
 		return fmt.Errorf("%w: the prompt must be one argument: put it in quotes%s", app.ErrUsage, hint)
 	case opts.Fork && !going:
 		return fmt.Errorf("%w: --fork goes with --resume ID or --continue", app.ErrUsage)
+	case len(args) == 1 && going && strings.TrimSpace(args[0]) == "": // as with none: it goes on
 	case len(args) == 1:
 		prompt, err := readPrompt(cmd, args[0], std.In)
 		if err != nil {
