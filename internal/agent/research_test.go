@@ -239,15 +239,16 @@ func TestResearchWithoutReport(t *testing.T) {
 	}
 }
 
-// The cap holds for all together, and what was found before stays found.
+// The cap holds for all together, and what was found before stays found. All of
+// it would cost $0.04, so that the cap is reached even by one at a time.
 func TestResearchAtTheCap(t *testing.T) {
 	t.Parallel()
 	price := llm.Price{Input: 2, Output: 10}
-	sub := &llmtest.Script{Next: reader(findings), ID: "sub", Price: price, Output: 5000, Window: 100_000}
-	l := newLab(t, &llmtest.Script{Replies: []llmtest.Reply{askResearch(8), llmtest.Say("done")}, Price: price, Output: 5000, Window: 100_000}, sub, time.Millisecond)
-	l.agent.Ledger.Cap = ledger.Amount{USD: 0.12}
+	sub := &llmtest.Script{Next: reader(findings), ID: "sub", Price: price, Output: 500, Window: 100_000}
+	l := newLab(t, &llmtest.Script{Replies: []llmtest.Reply{askResearch(8), llmtest.Say("done")}, Price: price, Output: 500, Window: 100_000}, sub, time.Millisecond)
+	l.agent.Ledger.Cap = ledger.Amount{USD: 0.03}
 	_ = run(t.Context(), l.agent, l.session, "")
-	if got := l.agent.Ledger.Spent().USD; got > 0.12 {
+	if got := l.agent.Ledger.Spent().USD; got > 0.03 {
 		t.Errorf("$%v were spent", got)
 	}
 	if text := strings.Join(results(l.session), "\n"); !strings.Contains(text, "cost cap") {
