@@ -10,6 +10,7 @@ func (a *App) secrets() []string {
 	if key, err := hubKey(a.cfg); err == nil { // else the Hub does not start either
 		all = append(all, key)
 	}
+	all = append(all, telemetrySecrets(a.cfg)...)
 	return append(all, mcpLogins(a.cfg).Secrets()...)
 }
 
