@@ -103,7 +103,7 @@ cmd/ml-intern:  config chat tui cli app
 `
 
 // helpers of tests may import what they help, and each other.
-var testHelpers = []string{"llm/llmtest", "hub/hubtest", "session/sessiontest", "job/jobtest", "sandbox/sandboxtest", "paper/papertest", "fetch/fetchtest", "github/githubtest", "hfdocs/hfdocstest", "websearch/websearchtest"}
+var testHelpers = []string{"llm/llmtest", "hub/hubtest", "session/sessiontest", "job/jobtest", "sandbox/sandboxtest", "paper/papertest", "fetch/fetchtest", "github/githubtest", "hfdocs/hfdocstest", "websearch/websearchtest", "telemetry/telemetrytest"}
 
 func TestFloors(t *testing.T) {
 	may := map[string][]string{}

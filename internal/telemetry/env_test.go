@@ -111,7 +111,7 @@ func TestSampling(t *testing.T) {
 		}
 		tell(t, r, &memory{}, events)
 		r.Close()
-		if sent := len(c.spans) > 0; sent != test.sent {
+		if sent := len(c.Spans()) > 0; sent != test.sent {
 			t.Errorf("%+v: sent %v", test, sent)
 		}
 	}
@@ -128,7 +128,7 @@ func TestAnotherParent(t *testing.T) {
 	}
 	tell(t, r, &memory{}, story())
 	r.Close()
-	if got := strings.Count(c.shown(), "link 11111111111111111111111111111111 2222222222222222"); got != 2 {
+	if got := strings.Count(c.Shown(), "link 11111111111111111111111111111111 2222222222222222"); got != 2 {
 		t.Errorf("%d links", got)
 	}
 }

@@ -161,7 +161,7 @@ func (r *Reader) deliver(ctx context.Context, s *sender, body []byte, what strin
 			closedFor += again
 		}
 		if again < 0 || waited > allWaits || closedFor > lastWaits || !r.pause(ctx, again) {
-			r.problem("failed "+what, fmt.Sprintf("send %s to %s: %s", what, s.target.Place(), r.opts.text(cause(err))))
+			r.failed(s.target, fmt.Sprintf("send %s to %s: %s", what, s.target.Place(), r.opts.text(cause(err))))
 			return false
 		}
 	}

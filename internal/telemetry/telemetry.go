@@ -17,7 +17,9 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -76,9 +78,37 @@ func (r *Reader) problem(kind, text string) {
 	defer r.mu.Unlock()
 	if !r.said[kind] {
 		r.said[kind] = true
-		r.problems = append(r.problems, "telemetry: "+text)
+		r.problems = append(r.problems, prefix+text)
 	}
 }
+
+// failed notes that a collector took nothing: once for a host, whatever it was.
+func (r *Reader) failed(t Target, text string) {
+	host := t.URL
+	if u, err := url.Parse(t.URL); err == nil {
+		host = u.Host
+	}
+	r.problem("failed "+host, text)
+}
+
+// tellLost says how many spans are lost, in the same line as why if that was
+// not told yet.
+func (r *Reader) tellLost() {
+	r.mu.Lock()
+	lost := r.lost + len(r.queue)
+	r.queue = nil
+	if n := len(r.problems); n > 0 && lost > 0 && strings.HasPrefix(r.problems[n-1], prefix+"send ") {
+		r.problems[n-1] += fmt.Sprintf("; %d spans are lost", lost)
+		lost = 0
+	}
+	r.mu.Unlock()
+	if lost > 0 {
+		r.problem("lost", fmt.Sprintf("%d spans did not reach the collector", lost))
+	}
+}
+
+// prefix begins every line that a person is told.
+const prefix = "telemetry: "
 
 // Problems returns what a person should know and was not told yet.
 func (r *Reader) Problems() []string {
@@ -251,13 +281,7 @@ func (r *Reader) Close() {
 	<-r.ended
 	limit.Stop()
 	r.cut()
-	r.mu.Lock()
-	lost := r.lost + len(r.queue)
-	r.queue = nil
-	r.mu.Unlock()
-	if lost > 0 {
-		r.problem("lost", fmt.Sprintf("%d spans did not reach the collector", lost))
-	}
+	r.tellLost()
 }
 
 // patience is how long Close waits.

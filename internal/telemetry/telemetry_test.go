@@ -1,15 +1,10 @@
 package telemetry_test
 
 import (
-	"compress/gzip"
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"iter"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -22,83 +17,19 @@ import (
 	"ml-intern/internal/llm"
 	"ml-intern/internal/session"
 	"ml-intern/internal/telemetry"
+	"ml-intern/internal/telemetry/telemetrytest"
 	"ml-intern/internal/tool"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// A collector takes what is sent to it, or does what misbehave says.
-type collector struct {
-	*httptest.Server
-	misbehave func(w http.ResponseWriter, r *http.Request) (done bool)
+// A collector gets what the readers send.
+type collector struct{ *telemetrytest.Collector }
 
-	mu      sync.Mutex
-	raw     []string // every body, unpacked
-	headers []http.Header
-	spans   []map[string]any
-	metrics []map[string]any
-}
-
-func collect(t *testing.T) *collector {
-	c := &collector{}
-	c.Server = httptest.NewServer(c)
-	t.Cleanup(c.Close)
-	return c
-}
-
-func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var body io.Reader = r.Body
-	if r.Header.Get("Content-Encoding") == "gzip" {
-		z, err := gzip.NewReader(body)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		body = z
-	}
-	data, err := io.ReadAll(body)
-	if err != nil {
-		return // it was cut off
-	}
-	if c.misbehave != nil && c.misbehave(w, r) {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.raw, c.headers = append(c.raw, string(data)), append(c.headers, r.Header)
-	var got map[string]any
-	if r.Header.Get("Content-Type") != "application/json" || json.Unmarshal(data, &got) != nil {
-		http.Error(w, "no JSON", http.StatusBadRequest)
-		return
-	}
-	for _, kind := range []struct {
-		path, outer, inner, list string
-		to                       *[]map[string]any
-	}{{"/v1/traces", "resourceSpans", "scopeSpans", "spans", &c.spans}, {"/v1/metrics", "resourceMetrics", "scopeMetrics", "metrics", &c.metrics}} {
-		if r.URL.Path != kind.path {
-			continue
-		}
-		for _, outer := range objects(got[kind.outer]) {
-			for _, inner := range objects(outer[kind.inner]) {
-				*kind.to = append(*kind.to, objects(inner[kind.list])...)
-			}
-		}
-	}
-	fmt.Fprint(w, "{}")
-}
-
-func objects(v any) (all []map[string]any) {
-	list, _ := v.([]any)
-	for _, one := range list {
-		if m, ok := one.(map[string]any); ok {
-			all = append(all, m)
-		}
-	}
-	return all
-}
+func collect(t *testing.T) collector { return collector{telemetrytest.Start(t)} }
 
 // reader starts a Reader that sends to the collector, with more variables.
-func (c *collector) reader(t *testing.T, vars map[string]string) *telemetry.Reader {
+func (c collector) reader(t *testing.T, vars map[string]string) *telemetry.Reader {
 	t.Helper()
 	getenv := func(name string) string {
 		if v, ok := vars[name]; ok {
@@ -236,42 +167,6 @@ func tell(t *testing.T, r *telemetry.Reader, to *memory, events []logged) {
 	}
 }
 
-// shown writes spans as lines of text, in order of their begin.
-func (c *collector) shown() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	slices.SortStableFunc(c.spans, func(a, b map[string]any) int {
-		return strings.Compare(fmt.Sprint(a["startTimeUnixNano"], a["spanId"]), fmt.Sprint(b["startTimeUnixNano"], b["spanId"]))
-	})
-	var b strings.Builder
-	for _, s := range c.spans {
-		fmt.Fprintf(&b, "%s\n  trace %s span %s parent %v kind %v flags %v\n  %s to %s status %v\n", s["name"], s["traceId"], s["spanId"], s["parentSpanId"], s["kind"], s["flags"],
-			clock(s["startTimeUnixNano"]), clock(s["endTimeUnixNano"]), s["status"])
-		attrs(&b, "  ", s["attributes"])
-		for _, e := range objects(s["events"]) {
-			fmt.Fprintf(&b, "  at %s %s\n", clock(e["timeUnixNano"]), e["name"])
-			attrs(&b, "    ", e["attributes"])
-		}
-		for _, l := range objects(s["links"]) {
-			fmt.Fprintf(&b, "  link %s %s\n", l["traceId"], l["spanId"])
-		}
-	}
-	return b.String()
-}
-
-func attrs(b *strings.Builder, indent string, v any) {
-	for _, a := range objects(v) {
-		value, _ := json.Marshal(a["value"])
-		fmt.Fprintf(b, "%s%s = %s\n", indent, a["key"], value)
-	}
-}
-
-func clock(nanos any) string {
-	var n int64
-	fmt.Sscan(fmt.Sprint(nanos), &n)
-	return time.Unix(0, n).UTC().Format("15:04:05.000")
-}
-
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	file := "testdata/" + name
@@ -301,8 +196,8 @@ func TestOneSession(t *testing.T) {
 			if problems := r.Problems(); len(problems) > 0 {
 				t.Error(problems)
 			}
-			golden(t, name, c.shown())
-			sent := strings.Join(c.raw, "\n")
+			golden(t, name, c.Shown())
+			sent := strings.Join(c.Raw(), "\n")
 			for _, word := range []string{planted, "status 529", "short"} {
 				if strings.Contains(sent, word) {
 					t.Errorf("%q was sent", word)
@@ -326,7 +221,7 @@ func TestAnotherProcessGoesOn(t *testing.T) {
 	r := whole.reader(t, nil)
 	tell(t, r, &memory{}, events)
 	r.Close()
-	want := whole.shown()
+	want := whole.Shown()
 	for k := 1; k < len(events); k++ {
 		c, kept := collect(t), &memory{}
 		first := c.reader(t, nil)
@@ -342,7 +237,7 @@ func TestAnotherProcessGoesOn(t *testing.T) {
 		}
 		tell(t, second, kept, events[k:])
 		second.Close()
-		if got := c.shown(); got != want {
+		if got := c.Shown(); got != want {
 			t.Errorf("cut after %d events:\n%s", k, got)
 		}
 	}
@@ -356,7 +251,7 @@ func TestMetrics(t *testing.T) {
 		tell(t, r, &memory{}, story())
 		r.Close()
 		var b strings.Builder
-		for _, m := range c.metrics {
+		for _, m := range c.Metrics() {
 			kind := "histogram"
 			if m["sum"] != nil {
 				kind = "sum"
@@ -366,9 +261,9 @@ func TestMetrics(t *testing.T) {
 				t.Errorf("temporality %v", series["aggregationTemporality"])
 			}
 			fmt.Fprintf(&b, "%s %s %s\n", m["name"], kind, m["unit"])
-			for _, p := range objects(series["dataPoints"]) {
+			for _, p := range telemetrytest.Objects(series["dataPoints"]) {
 				fmt.Fprintf(&b, "  %v %v %v %v\n", p["asDouble"], p["count"], p["sum"], p["bucketCounts"])
-				attrs(&b, "    ", p["attributes"])
+				telemetrytest.ShowAttrs(&b, "    ", p)
 			}
 		}
 		golden(t, "metrics.txt", b.String())
