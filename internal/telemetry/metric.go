@@ -1,7 +1,6 @@
 package telemetry
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -64,7 +63,7 @@ func (m *metrics) add(name string, value float64, attrs []attr) {
 		m.since = time.Now()
 	}
 	slices.SortFunc(attrs, func(a, b attr) int { return strings.Compare(a.key, b.key) })
-	key := fmt.Sprint(name, attrs)
+	key := seriesKey(name, attrs)
 	if m.all[key] == nil && len(m.all) >= maxSeries {
 		key, attrs = name, nil
 	}
@@ -86,6 +85,20 @@ func (m *metrics) add(name string, value float64, attrs []attr) {
 	m.fresh = true
 }
 
+// seriesKey names a series. Attributes of metrics are strings.
+func seriesKey(name string, attrs []attr) string {
+	var b strings.Builder
+	b.WriteString(name)
+	for _, a := range attrs {
+		text, _ := a.value.(string)
+		b.WriteByte(0)
+		b.WriteString(a.key)
+		b.WriteByte(0)
+		b.WriteString(text)
+	}
+	return b.String()
+}
+
 // take returns what there is to send, ordered, and since when; nothing if
 // nothing was added.
 func (m *metrics) take() (all []series, since time.Time) {
@@ -100,7 +113,7 @@ func (m *metrics) take() (all []series, since time.Time) {
 		all = append(all, one)
 	}
 	slices.SortFunc(all, func(a, b series) int {
-		return strings.Compare(a.name+fmt.Sprint(a.attrs), b.name+fmt.Sprint(b.attrs))
+		return strings.Compare(seriesKey(a.name, a.attrs), seriesKey(b.name, b.attrs))
 	})
 	since, m.fresh = m.since, false
 	if m.delta {

@@ -269,3 +269,28 @@ func TestMetrics(t *testing.T) {
 		golden(t, "metrics.txt", b.String())
 	}
 }
+
+// What an event costs the turn that saves it.
+func BenchmarkFollow(b *testing.B) {
+	opts, _ := telemetry.FromEnv(func(name string) string {
+		return map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_BSP_SCHEDULE_DELAY": "3600000"}[name]
+	})
+	r := telemetry.New(opts, nil)
+	defer r.Close()
+	events := story()
+	store := r.Store(nothing{})
+	b.ResetTimer()
+	for b.Loop() {
+		for _, e := range events {
+			if err := store.Append(b.Context(), e.session, e.event); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(events)), "ns/event")
+}
+
+// nothing is a store that keeps nothing.
+type nothing struct{ session.Store }
+
+func (nothing) Append(context.Context, string, ...session.Event) error { return nil }
