@@ -71,9 +71,9 @@ func (c *Collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch r.URL.Path {
 	case "/v1/traces":
-		c.spans = append(c.spans, inner(got, "resourceSpans", "scopeSpans", "spans")...)
+		c.spans = append(c.spans, Inner(got, "resourceSpans", "scopeSpans", "spans")...)
 	case "/v1/metrics":
-		c.metrics = append(c.metrics, inner(got, "resourceMetrics", "scopeMetrics", "metrics")...)
+		c.metrics = append(c.metrics, Inner(got, "resourceMetrics", "scopeMetrics", "metrics")...)
 	default:
 		http.NotFound(w, r)
 		return
@@ -81,7 +81,8 @@ func (c *Collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, "{}")
 }
 
-func inner(from Object, path ...string) []Object {
+// Inner are the objects of lists in lists of objects.
+func Inner(from Object, path ...string) []Object {
 	all := []Object{from}
 	for _, key := range path {
 		var next []Object
