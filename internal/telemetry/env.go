@@ -33,6 +33,8 @@ type Options struct {
 	queue       int           // spans that wait at most
 	batch       int           // spans of one request
 
+	Patience time.Duration // of Close with a collector that has not failed; 5 s if 0
+
 	// Version of the program, and what takes secrets out of a text; nil for none.
 	Version string
 	Redact  func(text string) string

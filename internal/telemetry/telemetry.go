@@ -12,6 +12,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -287,7 +288,7 @@ func (r *Reader) Close() {
 // patience is how long Close waits.
 func (r *Reader) patience() time.Duration {
 	if r.traces.healthy() && r.sums.healthy() {
-		return lastWords
+		return cmp.Or(r.opts.Patience, lastWords)
 	}
 	return fewerWords
 }

@@ -38,7 +38,7 @@ func (c collector) reader(t *testing.T, vars map[string]string) *telemetry.Reade
 		return map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": c.URL, "OTEL_BSP_SCHEDULE_DELAY": "3600000", "OTEL_METRIC_EXPORT_INTERVAL": "3600000"}[name]
 	}
 	opts, warnings := telemetry.FromEnv(getenv)
-	opts.Version = "1.2.3"
+	opts.Version, opts.Patience = "1.2.3", time.Minute
 	opts.Redact = func(s string) string { return strings.ReplaceAll(s, planted, "[redacted]") }
 	return telemetry.New(opts, warnings)
 }
