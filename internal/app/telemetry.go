@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -117,11 +118,15 @@ func telemetryCheck(ctx context.Context, cfg *config.Config) Check {
 	return c
 }
 
-// reach tries whether something listens at an address.
+// reach tries whether something listens at an address, or is the proxy on the
+// way there.
 func reach(ctx context.Context, address string) error {
 	u, err := url.Parse(address)
 	if err != nil {
 		return fmt.Errorf("read address: %w", err)
+	}
+	if proxy, err := http.ProxyFromEnvironment(&http.Request{URL: u}); err == nil && proxy != nil {
+		u = proxy
 	}
 	port := u.Port()
 	if port == "" {

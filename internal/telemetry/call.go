@@ -27,12 +27,16 @@ func (l *log) call(ev session.Event) {
 	}
 }
 
-// name is what the call is of: the tool, if the reply that made it is known.
+// toolName is what the call is of, if the reply that made it is known, and if it
+// is a name: a model may call anything.
 func (l *log) toolName(callID string) string {
-	if c, ok := l.tools[callID]; ok {
-		return c.Name
+	name := l.tools[callID].Name
+	if name == "" || len(name) > 64 || strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-'
+	}) {
+		return other
 	}
-	return other
+	return name
 }
 
 // mcpMark begins the names of the tools of other servers.

@@ -30,6 +30,7 @@ type log struct {
 	model  *span     // the model call at work
 	chat   modelCall
 	last   time.Time // of the latest event
+	since  time.Time // when this process took the session up, zero if it began it
 	calls  map[string]*span
 	tools  map[string]llm.ToolCall // the calls of the latest reply
 	jobs   map[string]*span        // those that cost something, by label; nil for one that is over

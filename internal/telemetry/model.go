@@ -41,6 +41,15 @@ func (l *log) beginModel(seq int64, at time.Time, purpose, id string) {
 	}
 }
 
+// free is about when a model call began for which nothing was set aside: after
+// the latest event, and not before this process.
+func (l *log) free() time.Time {
+	if l.since.After(l.last) {
+		return l.since
+	}
+	return l.last
+}
+
 // settled notes an attempt that brought no reply.
 func (l *log) settled(ev session.Event) {
 	_, model := provider(ev.Settled.Model)
@@ -93,7 +102,7 @@ func (l *log) answered(ev session.Event) {
 		l.endModel(ev.Time, other)
 	}
 	if l.model == nil { // free: nothing was set aside before
-		l.beginModel(ev.Seq, l.last, session.ForStep, r.Model)
+		l.beginModel(ev.Seq, l.free(), session.ForStep, r.Model)
 		l.below(l.model)
 	}
 	l.chat.failed = false
@@ -160,7 +169,7 @@ func (l *log) compacted(ev session.Event) {
 			l.endModel(ev.Time, other)
 		}
 		if l.model == nil {
-			l.beginModel(ev.Seq, l.last, session.ForSummary, c.Model)
+			l.beginModel(ev.Seq, l.free(), session.ForSummary, c.Model)
 		}
 		l.chat.failed = false
 		l.used(c.Usage, c.Cost)

@@ -169,8 +169,8 @@ func (f followed) Load(ctx context.Context, id string, after int64) iter.Seq2[se
 
 // loaded goes on with a session of another process.
 func (r *Reader) loaded(l *log) {
-	l.rest()                                 // what had its answer is over, and was sent
-	l.past, l.last = false, time.Now().UTC() // nothing was at work since
+	l.rest() // what had its answer is over, and was sent
+	l.past, l.since = false, time.Now().UTC()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.logs[l.id] = l

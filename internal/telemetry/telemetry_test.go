@@ -243,6 +243,50 @@ func TestAnotherProcessGoesOn(t *testing.T) {
 	}
 }
 
+// A turn whose program was killed ends where its log does, when the person says
+// something else.
+func TestKilledTurn(t *testing.T) {
+	t.Parallel()
+	events := story()
+	cut := slices.IndexFunc(events, func(e logged) bool { return e.event.Started != nil })
+	c, kept := collect(t), &memory{}
+	first := c.reader(t, nil)
+	tell(t, first, kept, events[:cut])
+	first.Close()
+	second := c.reader(t, nil)
+	for _, err := range second.Store(kept).Load(t.Context(), parentID, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC)
+	seq := int64(cut)
+	next := func(ev session.Event) logged {
+		seq++
+		ev.Seq, ev.Time = seq, at
+		return logged{parentID, ev}
+	}
+	tell(t, second, kept, []logged{
+		next(session.Event{Result: &session.Result{CallID: "c1", Output: tool.Output{Text: "interrupted", IsError: true}}}),
+		next(session.Event{Prompt: &session.Prompt{Text: "something else"}}),
+		next(session.Event{Reply: &session.Reply{Model: "ollama/x", Reply: llm.Reply{Message: llm.Message{Parts: []llm.Part{{Call: &llm.ToolCall{ID: "d", Name: "words of a model"}}}}, End: llm.End{Usage: llm.Usage{Input: 1}}}}}),
+		next(session.Event{Result: &session.Result{CallID: "d", Output: tool.Output{Text: "no such tool", IsError: true}}}),
+		next(session.Event{Failed: &session.Failed{Reason: "interrupted"}}),
+	})
+	second.Close()
+	var got []string
+	for _, s := range c.Spans() {
+		end := fmt.Sprint(s["endTimeUnixNano"])
+		got = append(got, fmt.Sprint(s["name"], " ", telemetrytest.Attrs(s)["error.type"], " ", end == fmt.Sprint(at.UnixNano())))
+	}
+	want := []string{"invoke_agent ml-intern interrupted true", "chat claude-x <nil> false", "invoke_agent ml-intern interrupted true", "chat x <nil> true"}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) || strings.Contains(strings.Join(c.Raw(), ""), "words of a model") {
+		t.Errorf("%q in\n%s", got, c.Shown())
+	}
+}
+
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	for _, preference := range []string{"cumulative", "delta"} {
