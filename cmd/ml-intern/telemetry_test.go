@@ -24,7 +24,7 @@ func TestTelemetry(t *testing.T) {
 	t.Parallel()
 	exe := program(t)
 	together(t, exe, map[string]func(*testing.T, string){
-		"run": telemetryOfRun, "content": telemetryOfContent, "killed": telemetryOfKilled, "mcp": telemetryOfMCP, "unset": telemetryUnset, "nobody there": telemetryToNobody,
+		"run": telemetryOfRun, "content": telemetryOfContent, "killed": telemetryOfKilled, "mcp": telemetryOfMCP, "chat": telemetryOfChat, "unset": telemetryUnset, "nobody there": telemetryToNobody,
 	})
 }
 
@@ -219,6 +219,38 @@ func telemetryOfMCP(t *testing.T, exe string) {
 	}
 	if strings.Contains(said.String(), "telemetry") {
 		t.Errorf("told %q", said.String())
+	}
+}
+
+// Each turn of a chat is a span of the one trace, seen when it is over.
+func telemetryOfChat(t *testing.T, exe string) {
+	server := telemetryModel(t, llmtest.Turn{Text: "first"}, llmtest.Turn{Calls: []llmtest.TurnCall{use("bash", args{"command": "true"})}}, llmtest.Turn{Text: "second"})
+	o, c := watched(t, server, "OTEL_BSP_SCHEDULE_DELAY=10")
+	cmd := exec.CommandContext(t.Context(), exe, "--plain", "--model", "openai/gpt-5.5")
+	cmd.Dir, cmd.Env = o.dir, o.env
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for i, words := range []string{"one", "two"} {
+		fmt.Fprintln(in, words)
+		for deadline := time.Now().Add(time.Minute); strings.Count(c.Shown(), "invoke_agent ml-intern") <= i; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("no turn %d in %s", i, c.Shown())
+			}
+		}
+	}
+	in.Close()
+	if err := cmd.Wait(); err != nil || strings.Contains(said.String(), "telemetry") {
+		t.Errorf("%v: %s", err, said.String())
+	}
+	if got := spanTree(t, c.Spans(), ""); got != "invoke_agent ml-intern\n chat gpt-5.5\ninvoke_agent ml-intern\n chat gpt-5.5\n execute_tool bash\n chat gpt-5.5\n" {
+		t.Errorf("spans:\n%s", got)
 	}
 }
 
