@@ -338,3 +338,28 @@ func BenchmarkFollow(b *testing.B) {
 type nothing struct{ session.Store }
 
 func (nothing) Append(context.Context, string, ...session.Event) error { return nil }
+
+// Whatever a log holds, in whatever order, there is an answer.
+func FuzzAnyLog(f *testing.F) {
+	f.Add([]byte{0, 1, 2, 3, 4, 5, 30, 31, 32})
+	f.Add([]byte{5, 10, 10, 33, 33, 12, 1, 20, 19, 21, 23})
+	f.Fuzz(func(t *testing.T, order []byte) {
+		c := collect(t)
+		r := c.reader(t, map[string]string{"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "true"})
+		events, kept := story(), &memory{}
+		for i, n := range order {
+			e := events[int(n)%len(events)]
+			e.event.Seq = int64(i + 1)
+			e.event.Time = e.event.Time.Add(time.Duration(int(n)-i) * time.Minute)
+			if i == len(order)/2 {
+				for range r.Store(kept).Load(t.Context(), parentID, 0) {
+				}
+			}
+			tell(t, r, kept, []logged{e})
+		}
+		r.Close()
+		if told := r.Problems(); len(told) > 0 || len(c.Raw()) > 0 && len(c.Spans())+len(c.Metrics()) == 0 {
+			t.Errorf("told %q", told)
+		}
+	})
+}
