@@ -208,7 +208,7 @@ type Conversation struct {
 
 // Run answers the prompt; see agent.RunToAnswer.
 func (c *Conversation) Run(ctx context.Context, prompt string) iter.Seq2[session.Event, error] {
-	return c.rests(c.Agent.RunToAnswer(ctx, c.Session, prompt))
+	return c.rests(c.clean(c.Agent.RunToAnswer(ctx, c.Session, prompt)))
 }
 
 // Close gives the session back, and ends its MCP servers.

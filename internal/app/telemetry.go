@@ -53,9 +53,6 @@ func (a *App) log() session.Store { return a.telemetry.Store(a.store) }
 // rests has whoever watches the log know when nobody works on the session any
 // more, after these events.
 func (c *Conversation) rests(events iter.Seq2[session.Event, error]) iter.Seq2[session.Event, error] {
-	if c.app.telemetry == nil {
-		return events
-	}
 	return func(yield func(session.Event, error) bool) {
 		defer c.app.telemetry.Rest(c.Session.ID)
 		events(yield)
