@@ -32,6 +32,7 @@ import (
 	"ml-intern/internal/sandbox"
 	"ml-intern/internal/session"
 	"ml-intern/internal/session/sqlite"
+	"ml-intern/internal/telemetry"
 	"ml-intern/internal/tool"
 	"ml-intern/internal/tools"
 )
@@ -63,6 +64,8 @@ type App struct {
 
 	servers servers // of the sessions
 
+	telemetry *telemetry.Reader // nil unless somebody wants it
+
 	recording *replay.Writer // nil unless model traffic is recorded
 	player    replay.Player  // nil unless a recording is the model
 }
@@ -80,6 +83,7 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 	}
 	a := &App{cfg: cfg, store: store, here: here, granted: granted, web: newOutside(cfg), hub: &localHub{cfg: cfg, dir: hubDir(cfg), serves: granted.serves, jobs: hubJobsOf(cfg, here)}}
 	a.web.papers.HubToken = a.paperToken
+	a.telemetry = a.newTelemetry()
 	if a.jobs, err = computes(cfg, here, a.payingHub((*login.Keyring).Local)); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
@@ -89,6 +93,7 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 // Close ends what New and the sessions opened.
 func (a *App) Close() error {
 	a.servers.closeAll()
+	a.telemetry.Close()
 	err := errors.Join(a.hub.Close(), a.store.Close())
 	if a.cells != nil {
 		err = errors.Join(err, a.cells.Close())
@@ -112,7 +117,7 @@ func (a *App) Begin(ctx context.Context, prompt session.Prompt) (*Conversation, 
 	if err := chooseModel(ctx, a.cfg); err != nil {
 		return nil, err
 	}
-	opened := session.Opened{ID: newID(), Dir: a.cfg.Dir, Model: a.cfg.Model, Hub: a.hubChoice(), Version: Version()}
+	opened := session.Opened{ID: newID(), Dir: a.cfg.Dir, Model: a.cfg.Model, Hub: a.hubChoice(), Version: Version(), Trace: a.telemetry.Parent()}
 	opened.Instructions, _ = a.instructions()
 	if err := a.record(opened.ID, prompt.Text); err != nil {
 		return nil, err
@@ -132,7 +137,7 @@ func (a *App) Begin(ctx context.Context, prompt session.Prompt) (*Conversation, 
 		return nil, err
 	}
 	prompt.Text, prompt.Context = ag.Redact(prompt.Text), ag.Redact(prompt.Context)
-	s, err := session.Begin(ctx, a.store, opened, prompt)
+	s, err := session.Begin(ctx, a.log(), opened, prompt)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("begin session: %w", err), release())
 	}
@@ -156,7 +161,7 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 	if err != nil {
 		return nil, err
 	}
-	s, err := session.Open(ctx, a.store, id)
+	s, err := session.Open(ctx, a.log(), id)
 	if err != nil {
 		return nil, errors.Join(err, release())
 	}
@@ -203,7 +208,7 @@ type Conversation struct {
 
 // Run answers the prompt; see agent.RunToAnswer.
 func (c *Conversation) Run(ctx context.Context, prompt string) iter.Seq2[session.Event, error] {
-	return c.Agent.RunToAnswer(ctx, c.Session, prompt)
+	return c.rests(c.clean(c.Agent.RunToAnswer(ctx, c.Session, prompt)))
 }
 
 // Close gives the session back, and ends its MCP servers.
@@ -266,6 +271,7 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 	if !a.cfg.ReplayTools {
 		a.withServers(ctx, ag)
 	}
+	a.tellTelemetry(ag)
 	return ag, nil
 }
 

@@ -227,7 +227,7 @@ func addFile(h io.Writer, file string) error {
 func (c *Config) Notes() []string {
 	var notes []string
 	if len(c.unset) > 0 {
-		notes = append(notes, fmt.Sprintf("ignored: %s in .env, which say where programs and files are: set them in the environment", strings.Join(c.unset, ", ")))
+		notes = append(notes, fmt.Sprintf("ignored: %s in .env, which say where programs and files are, or where telemetry goes: set them in the environment", strings.Join(c.unset, ", ")))
 	}
 	notes = append(notes, c.servers...)
 	if len(c.ignored) == 0 {
