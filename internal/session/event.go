@@ -57,6 +57,7 @@ type Opened struct {
 	Parent  string `json:"parent,omitempty"` // the session that this one works for, as a sub-agent
 
 	Instructions []instruction.File `json:"instructions,omitempty"` // as they were when it began: they stay in what the model reads first
+	Skills       string             `json:"skills,omitempty"`       // what it read of skills then; "" if there were none
 }
 
 // Prompt is what the person said.
