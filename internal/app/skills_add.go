@@ -33,9 +33,6 @@ type skillSource struct {
 // openSkills finds the repository that a person named, and which commit the
 // revision is.
 func (a *App) openSkills(ctx context.Context, source, revision string) (*skillSource, error) {
-	if offline(a.cfg) {
-		return nil, errOffline
-	}
 	if repo, ok := strings.CutPrefix(source, "github:"); ok || isGitHub(source) {
 		return a.gitHubSkills(ctx, cmp.Or(repo, source), revision)
 	}
