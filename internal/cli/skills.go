@@ -70,8 +70,14 @@ func ShowSkill(cfg *config.Config, name string, std Streams) error {
 		state += ": " + s.Why
 	}
 	for _, pair := range [][2]string{
-		{"state", state}, {"from", fromWords(s.Skill)}, {"folder", s.Dir}, {"for", s.Description}, {"license", s.License}, {"needs", s.Compatibility},
-		{"files", strings.Join(s.Files, ", ")}, {"asks for", s.AllowedTools},
+		{"state", state},
+		{"from", fromWords(s.Skill)},
+		{"folder", s.Dir},
+		{"for", s.Description},
+		{"license", s.License},
+		{"needs", s.Compatibility},
+		{"files", strings.Join(s.Files, ", ")},
+		{"asks for", s.AllowedTools},
 	} {
 		if pair[1] != "" {
 			p.line("%-14s %s", pair[0], printable(pair[1]))

@@ -68,7 +68,8 @@ func TestFind(t *testing.T) {
 	f := skill.Finder{
 		Places: []skill.Place{
 			{Dir: near, Kind: skill.Project, From: near, Trusted: func() error { return trusted }},
-			{Dir: own, Kind: skill.Own, From: own}, {Dir: filepath.Join(dir, "missing"), Kind: skill.Own},
+			{Dir: own, Kind: skill.Own, From: own},
+			{Dir: filepath.Join(dir, "missing"), Kind: skill.Own},
 		},
 		Off: []string{"c"},
 	}
@@ -135,10 +136,13 @@ func TestStaysInItsFolder(t *testing.T) {
 	put(t, doc("linked", "d", "linked body"), dir, "elsewhere", "linked", "SKILL.md")
 	link(t, filepath.Join(dir, "elsewhere", "linked"), own, "linked")
 	link(t, filepath.Join(own, "a"), project, "p")
+	put(t, doc("other", "d", "other body"), dir, "elsewhere", "other", "SKILL.md")
+	link(t, filepath.Join(dir, "elsewhere", "other"), project, "other")
 	link(t, own, dir, "whole")
 	f := skill.Finder{
 		Places: []skill.Place{
-			{Dir: project, Kind: skill.Project, From: "project"}, {Dir: filepath.Join(dir, "whole"), Kind: skill.Project, From: "whole"},
+			{Dir: project, Kind: skill.Project, From: "project"},
+			{Dir: filepath.Join(dir, "whole"), Kind: skill.Project, From: "whole"},
 			{Dir: own, Kind: skill.Own, From: "own"},
 		},
 		Private: func(dir string) bool { return strings.HasPrefix(dir, keys) },
