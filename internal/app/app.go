@@ -32,6 +32,7 @@ import (
 	"ml-intern/internal/sandbox"
 	"ml-intern/internal/session"
 	"ml-intern/internal/session/sqlite"
+	"ml-intern/internal/skill"
 	"ml-intern/internal/telemetry"
 	"ml-intern/internal/tool"
 	"ml-intern/internal/tools"
@@ -62,7 +63,8 @@ type App struct {
 	keys        keys
 	web         *outside
 
-	servers servers // of the sessions
+	servers    servers  // of the sessions
+	skillNotes []string // what was wrong with skills when the session began
 
 	telemetry *telemetry.Reader // nil unless somebody wants it
 
@@ -119,6 +121,7 @@ func (a *App) Begin(ctx context.Context, prompt session.Prompt) (*Conversation, 
 	}
 	opened := session.Opened{ID: newID(), Dir: a.cfg.Dir, Model: a.cfg.Model, Hub: a.hubChoice(), Version: Version(), Trace: a.telemetry.Parent()}
 	opened.Instructions, _ = a.instructions()
+	opened.Skills, a.skillNotes = a.skills()
 	if err := a.record(opened.ID, prompt.Text); err != nil {
 		return nil, err
 	}
@@ -229,7 +232,7 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 		return nil, err
 	}
 	ag := &agent.Agent{
-		System:   agent.System(a.cfg.Dir, a.cfg.SystemAppend) + instruction.Text(opened.Instructions),
+		System:   agent.System(a.cfg.Dir, a.cfg.SystemAppend) + instruction.Text(opened.Instructions) + opened.Skills,
 		News:     a.news,
 		Models:   models,
 		Effort:   a.cfg.Effort,
@@ -255,7 +258,7 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 	if a.player != nil { // what was said to a turn at work is said again
 		ag.Inbox = func() []session.Event { return steers(a.player.Steers()) }
 	}
-	router, err := a.tools(ctx, opened.ID, a.research(ag, opened), checks, waiting)
+	router, err := a.tools(ctx, opened, a.research(ag, opened), checks, waiting)
 	if err != nil {
 		return nil, err
 	}
@@ -299,14 +302,17 @@ func wake(w *tools.Waiting) func(context.Context, []session.Waiting, func(sessio
 	}
 }
 
-// tools lists every built-in tool, for the session of that id.
-func (a *App) tools(ctx context.Context, id string, research tool.Tool, checks checks, waiting *tools.Waiting) (*tool.Router, error) {
-	sb := a.sandbox()
+// tools lists every built-in tool, for one session.
+func (a *App) tools(ctx context.Context, opened session.Opened, research tool.Tool, checks checks, waiting *tools.Waiting) (*tool.Router, error) {
+	sb, id := a.sandbox(), opened.ID
 	remote, kept := a.hubClient, a.newCollection(id)
 	uploads := filepath.Join(a.cfg.Paths.State, "uploads")
 	list := append(a.readers(), a.scheduling(ctx, checks)...)
 	if a.cells != nil {
 		list = append(list, tools.Grant(sb, func() bool { return len(confine.GPUs()) > 0 }, a.grant))
+	}
+	if opened.Skills != "" { // also when they are gone since: what the model reads first stays
+		list = append(list, skill.Tool(skillFinder(a.cfg, a.cfg.Dir)))
 	}
 	return tool.NewRouter(a.withSandboxes(ctx, id, append([]tool.Tool{
 		tools.Plan(),

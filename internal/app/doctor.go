@@ -54,6 +54,7 @@ func Doctor(ctx context.Context, cfg *config.Config) []Check {
 		searchCheck(cfg),
 		mcpCheck(cfg),
 		telemetryCheck(ctx, cfg),
+		skillsCheck(cfg),
 	}
 	return append(append(checks, confinementChecks(ctx)...), gpuCheck(ctx, cfg))
 }

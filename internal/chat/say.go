@@ -21,8 +21,18 @@ func (c *Chat) Say(text string) {
 		c.release()
 		return
 	}
+	c.sayPrompt(session.Prompt{Text: text})
+}
+
+// sayPrompt is Say for a prompt that has something for the model to read with it.
+// What the person's own commands printed goes with it as well.
+func (c *Chat) sayPrompt(prompt session.Prompt) {
 	c.mu.Lock()
-	prompt := session.Prompt{Text: text, Context: c.takeContext()}
+	if printed := c.takeContext(); printed != "" && prompt.Context != "" {
+		prompt.Context = printed + "\n\n" + prompt.Context
+	} else {
+		prompt.Context += printed
+	}
 	if c.state.Held { // what is said now goes first; what waited follows
 		c.queue = slices.Insert(c.queue, 0, prompt)
 	} else {

@@ -49,6 +49,7 @@ type Config struct {
 	MCP           map[string]MCPServer // of the person's file, by name
 	ProjectMCP    map[string]MCPServer // of a trusted folder's files
 	MCPToolsKB    int                  // what the tools of all servers may take of every request
+	SkillsOff     []string             // names of skills that are not used
 	NoCache       bool                 // the cache of the web is neither read nor written
 	Unconfined    bool                 // commands run without confinement; of the flag alone
 	Record        string               // file that model traffic is written to

@@ -58,6 +58,7 @@ type Opened struct {
 	Trace   string `json:"trace,omitempty"`  // the traceparent of who began it, if telemetry was sent
 
 	Instructions []instruction.File `json:"instructions,omitempty"` // as they were when it began: they stay in what the model reads first
+	Skills       string             `json:"skills,omitempty"`       // what it read of skills then; "" if there were none
 }
 
 // Prompt is what the person said.
