@@ -281,6 +281,8 @@ func (l *lineChat) show(u chat.Update) {
 		l.ran(*u.Ran)
 	case u.Event != nil:
 		l.happened(*u.Event)
+	case u.Ring != "":
+		ringer(l.std)(u.Ring)
 	case u.Notice != "":
 		l.endLine()
 		l.printf("  %s\n", strings.ReplaceAll(cleanText(u.Notice), "\n", "\n  "))
