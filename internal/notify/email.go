@@ -77,7 +77,7 @@ func (e Email) Send(ctx context.Context, m Message) error {
 		return nil
 	}
 	f := refusedMail(err)
-	if doubt && f.Again {
+	if _, answered := errors.AsType[*textproto.Error](err); doubt && !answered {
 		f.Doubt = true
 	}
 	return f

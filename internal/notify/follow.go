@@ -128,11 +128,16 @@ func (f *Follower) begin(from log, before []session.Event) error {
 func endOf(seq int64) place { return place{seq, math.MaxInt32} }
 
 // catchUp notes that who waits for nothing has been told all: who is to be told
-// more kinds later is not told history. The caller holds mu.
+// more kinds later is not told history. An answer that may be the last word is
+// not told yet. The caller holds mu.
 func (f *Follower) catchUp() {
+	end := endOf(f.seq)
+	if a := f.digest.answer; a != nil {
+		end = endOf(a.Seq - 1)
+	}
 	for _, l := range f.lines {
 		if t := f.record.To[l.Name]; len(l.queue) == 0 {
-			t.At = endOf(f.seq)
+			t.At = end
 		}
 	}
 }
@@ -240,10 +245,11 @@ func (l *line) wake() {
 	}
 }
 
-// take reads what is new in the log.
+// take reads what is new in the log. If no turn worked before that, all that the
+// last one said is read then.
 func (f *Follower) take(ctx context.Context) error {
 	f.mu.Lock()
-	after := f.seq
+	after, over := f.seq, !f.working
 	f.mu.Unlock()
 	for ev, err := range f.log.Load(ctx, f.id, after) {
 		if err != nil {
@@ -255,7 +261,7 @@ func (f *Follower) take(ctx context.Context) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.working {
+	if over {
 		f.put(f.digest.rest())
 	}
 	return nil

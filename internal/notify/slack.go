@@ -76,8 +76,8 @@ func SlackText(m Message) string {
 	}
 	text := strings.TrimSpace(m.Text)
 	out := whole(text)
-	for n := utf8.RuneCountInString(text); utf8.RuneCountInString(out) > maxSlack && n > 0; out = whole(shorten(text, n)) {
-		n -= max((utf8.RuneCountInString(out)-maxSlack)/6, 100) // a letter is six at most
+	for n := utf8.RuneCountInString(text); utf8.RuneCountInString(out) > maxSlack && n > 0; out = whole(shorten(text, max(n, 1))) {
+		n = n*maxSlack/utf8.RuneCountInString(out) - 100
 	}
 	return out
 }
