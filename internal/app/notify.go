@@ -307,7 +307,7 @@ func notifyCheck(cfg *config.Config) Check {
 		part := fmt.Sprintf("%s (%s, %s)", n.Name, n.Type, n.Where)
 		if len(n.Lost) > 0 {
 			last := n.Lost[len(n.Lost)-1]
-			part += fmt.Sprintf(", which %d messages did not reach, the last %s: %s", len(n.Lost), last.Time.Local().Format(time.DateTime), last.Error)
+			part += fmt.Sprintf(", where %d did not arrive, the last %s: %s", len(n.Lost), last.Time.Local().Format(time.DateTime), last.Error)
 			c.State, c.Mend = stateNote, "try it: ml-intern notify test "+n.Name
 		}
 		parts = append(parts, part)
