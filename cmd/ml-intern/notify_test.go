@@ -34,7 +34,7 @@ type receiver struct {
 	requests []string // "slack TEXT", or "EVENT ID TEXT" of a webhook
 	answers  []int    // of the next requests, in order; then 200
 	slow     time.Duration
-	moved    string   // where the next requests are sent to
+	moved    string // where the next requests are sent to
 }
 
 const hookSecret = "hook-secret-0123456789"
