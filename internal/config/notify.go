@@ -125,7 +125,7 @@ func (c *Config) notify(to *Notify, node ast.Node) error {
 				return nil
 			})
 		default:
-			err = fmt.Errorf("has no key %q%s", key, nearestName(key, []string{"events", "destinations"}))
+			return inLine(line, fmt.Errorf("has no key %q%s", key, nearestName(key, []string{"events", "destinations"})))
 		}
 		if err != nil {
 			return inLine(line, fmt.Errorf("%s %w", key, err))
