@@ -58,23 +58,24 @@ func (e Email) Send(ctx context.Context, m Message) error {
 	if port == 0 {
 		port = map[string]int{StartTLS: 587, TLS: 465, NoTLS: 25}[security]
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(e.Host, strconv.Itoa(port)))
+	raw, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(e.Host, strconv.Itoa(port)))
 	if err != nil {
 		return unanswered(err)
 	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })() // a read has no ctx
-	if at, ok := ctx.Deadline(); ok {
-		_ = conn.SetDeadline(at) // AfterFunc ends it as well
-	}
+	hangUp := func() { _ = raw.Close() } // all was said, or nobody listens
+	defer hangUp()
+	defer context.AfterFunc(ctx, hangUp)() // a read has no ctx
 	config := &tls.Config{ServerName: e.Host, RootCAs: e.Roots, MinVersion: tls.VersionTLS12}
-	conn = &bounded{Conn: conn, left: maxMailAnswer}
+	var conn net.Conn = &bounded{Conn: raw, left: maxMailAnswer}
 	if security == TLS {
 		conn = tls.Client(conn, config)
 	}
 	doubt, err := e.talk(conn, security, config, text)
 	if err == nil {
 		return nil
+	}
+	if ctx.Err() != nil {
+		err = ctx.Err()
 	}
 	f := refusedMail(err)
 	if _, answered := errors.AsType[*textproto.Error](err); doubt && !answered {
@@ -89,7 +90,7 @@ func (e Email) talk(conn net.Conn, security string, config *tls.Config, text []b
 	if err != nil {
 		return false, err
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }() // Quit was said, or it failed
 	if security == StartTLS {
 		if ok, _ := c.Extension("STARTTLS"); !ok {
 			return false, &Failure{Text: "the server offers no STARTTLS, and nothing is sent without it"}

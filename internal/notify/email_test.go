@@ -2,6 +2,7 @@ package notify_test
 
 import (
 	"bufio"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -329,5 +330,22 @@ func TestEmailHeaders(t *testing.T) {
 	}
 	if lines, _, mails := s.heard(); len(mails) != 1 {
 		t.Errorf("%d mails: %s", len(mails), lines)
+	}
+}
+
+// A server that says nothing more is not waited for longer than is asked.
+func TestEmailHangs(t *testing.T) {
+	t.Parallel()
+	for word, doubt := range map[string]bool{"HELLO": false, "STARTTLS": false, "RCPT": false, ".": true} {
+		s := newMailServer(t, false)
+		s.answers(word, "hang")
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		start := time.Now()
+		err := s.email(notify.StartTLS).Send(ctx, message())
+		cancel()
+		f, ok := err.(*notify.Failure)
+		if !ok || !f.Again || !strings.Contains(f.Text, "no answer in time") || f.Doubt && !doubt || time.Since(start) > 20*time.Second {
+			t.Errorf("%s: after %v: %v", word, time.Since(start), err)
+		}
 	}
 }

@@ -147,7 +147,7 @@ func (f *Follower) load() (*record, error) {
 	if f.record != nil {
 		return f.record, nil
 	}
-	r, _, err := loadRecord(f.opts.File)
+	r, err := loadRecord(f.opts.File)
 	f.record = r
 	return r, err
 }

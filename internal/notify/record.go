@@ -45,18 +45,18 @@ func (t *told) lose(l Loss) {
 	t.Lost = t.Lost[max(len(t.Lost)-maxLosses, 0):]
 }
 
-// loadRecord reads the record of a session; was is whether there is one.
-func loadRecord(file string) (r *record, was bool, err error) {
-	r = &record{file: file, To: make(map[string]*told)}
+// loadRecord reads the record of a session, an empty one if there is none.
+func loadRecord(file string) (*record, error) {
+	r := &record{file: file, To: make(map[string]*told)}
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return r, false, nil
+		return r, nil
 	}
 	if err == nil {
 		err = json.Unmarshal(data, r)
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("read what was told to whom: %w", err)
+		return nil, fmt.Errorf("read what was told to whom: %w", err)
 	}
 	if r.To == nil {
 		r.To = make(map[string]*told)
@@ -66,7 +66,7 @@ func loadRecord(file string) (r *record, was bool, err error) {
 			r.To[name] = &told{}
 		}
 	}
-	return r, true, nil
+	return r, nil
 }
 
 func (r *record) save() error {
@@ -95,7 +95,7 @@ func Losses(state string) (map[string][]Loss, error) {
 	}
 	all := make(map[string][]Loss)
 	for _, e := range entries[max(len(entries)-maxRecords, 0):] { // whose names sort by time
-		r, _, err := loadRecord(filepath.Join(state, "notify", e.Name()))
+		r, err := loadRecord(filepath.Join(state, "notify", e.Name()))
 		if err != nil {
 			continue // of another session
 		}
