@@ -282,10 +282,15 @@ func TestTerminalNotifies(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(config, "config.yaml"), []byte("notify: {destinations: {here: {type: desktop, sequence: osc9}}}\n"), 0o600); err != nil {
 			p.Fatal(err)
 		}
-		p.model(llmtest.Turn{Text: "It is done."})
+		p.model(llmtest.Turn{Text: "First."}, llmtest.Turn{Text: "It is done."})
 		p.start()
 		written := filepath.Join(p.home, "written")
 		p.tmux("pipe-pane", "cat > "+written)
+		p.says("clear; ml-intern --model openai/test --quiet 'go'; echo ov''er")
+		p.see(`^over$`)
+		if got, err := os.ReadFile(written); err != nil || !strings.Contains(string(got), "\x1b\x1b]9;ml-intern: Turn complete: First.\a") {
+			p.Errorf("without a screen the terminal was sent %q, %v", got, err)
+		}
 		p.chats()
 		p.says("Do it.")
 		p.see(`It is done\.`)

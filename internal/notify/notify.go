@@ -39,9 +39,6 @@ const (
 	Error   = "error"
 )
 
-// Severities lists them.
-func Severities() []string { return []string{Info, Success, Warning, Error} }
-
 // A Message is what a destination is told. Its JSON is what a webhook gets.
 type Message struct {
 	ID       string    `json:"id"` // the same however often it is tried
