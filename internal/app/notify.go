@@ -123,7 +123,7 @@ type heralds struct {
 	all map[string]*herald
 }
 
-// herald is that of a session. What plays a recording tells nobody.
+// herald is that of a session. Where tools answer from a recording nobody is told.
 func (a *App) herald(id string) *herald {
 	a.heralds.mu.Lock()
 	defer a.heralds.mu.Unlock()
