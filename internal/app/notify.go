@@ -31,7 +31,7 @@ const (
 )
 
 // destinations are those of the configuration, by name. What a terminal is to be
-// sent is shown.
+// sent is shown, if there is one.
 func destinations(cfg *config.Config, show func(sequence string)) []notify.Destination {
 	from := cfg.NotifyDestinations()
 	var all []notify.Destination
@@ -41,7 +41,11 @@ func destinations(cfg *config.Config, show func(sequence string)) []notify.Desti
 		switch d.Type {
 		case "desktop":
 			to.Where, to.Live = "this terminal", true
-			to.To = notify.Desktop{Show: func(title, text string) { show(notify.TerminalSequence(d.Sequence, title, text, cfg.Getenv)) }}
+			desktop := notify.Desktop{}
+			if show != nil {
+				desktop.Show = func(title, text string) { show(notify.TerminalSequence(d.Sequence, title, text, cfg.Getenv)) }
+			}
+			to.To = desktop
 		case "slack":
 			address, _ := cfg.Service("slack")
 			to.Where = "channel " + d.Channel
@@ -243,7 +247,7 @@ type Notified struct {
 func Notifications(cfg *config.Config) ([]Notified, error) {
 	lost, err := notify.Losses(cfg.Paths.State)
 	var all []Notified
-	for _, d := range destinations(cfg, func(string) {}) {
+	for _, d := range destinations(cfg, nil) {
 		n := Notified{Name: d.Name, Type: d.Type, Where: d.Where, Events: d.Events, Agent: d.Agent, Lost: lost[d.Name]}
 		if n.Lost == nil {
 			n.Lost = []notify.Loss{}

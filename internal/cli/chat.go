@@ -282,7 +282,9 @@ func (l *lineChat) show(u chat.Update) {
 	case u.Event != nil:
 		l.happened(*u.Event)
 	case u.Ring != "":
-		ringer(l.std)(u.Ring)
+		if ring := ringer(l.std); ring != nil {
+			ring(u.Ring)
+		}
 	case u.Notice != "":
 		l.endLine()
 		l.printf("  %s\n", strings.ReplaceAll(cleanText(u.Notice), "\n", "\n  "))

@@ -14,11 +14,12 @@ import (
 	"ml-intern/internal/config"
 )
 
-// ringer sends the terminal what shows a notification, if standard error is one.
+// ringer sends the terminal what shows a notification; it is nil if standard
+// error is none.
 func ringer(std Streams) func(sequence string) {
 	out, ok := std.Err.(*os.File)
 	if !ok || !term.IsTerminal(int(out.Fd())) {
-		return func(string) {}
+		return nil
 	}
 	return func(sequence string) { fmt.Fprint(out, sequence) }
 }

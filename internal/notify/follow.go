@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ml-intern/internal/session"
@@ -36,9 +37,10 @@ type Follower struct {
 	work sync.WaitGroup
 	stop context.CancelFunc
 
+	working atomic.Bool // a turn works: an answer may not be the last word
+
 	mu      sync.Mutex // of what follows
 	started bool
-	working bool // a turn works: an answer may not be the last word
 	seq     int64
 	digest  *digest
 	record  *record
@@ -210,9 +212,7 @@ func (f *Follower) Working(works bool) {
 	if f == nil {
 		return
 	}
-	f.mu.Lock()
-	f.working = works
-	f.mu.Unlock()
+	f.working.Store(works)
 	f.Grew()
 }
 
@@ -248,8 +248,9 @@ func (l *line) wake() {
 // take reads what is new in the log. If no turn worked before that, all that the
 // last one said is read then.
 func (f *Follower) take(ctx context.Context) error {
+	over := !f.working.Load()
 	f.mu.Lock()
-	after, over := f.seq, !f.working
+	after := f.seq
 	f.mu.Unlock()
 	for ev, err := range f.log.Load(ctx, f.id, after) {
 		if err != nil {
