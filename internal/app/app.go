@@ -64,6 +64,7 @@ type App struct {
 	web         *outside
 
 	servers    servers  // of the sessions
+	heralds    heralds  // likewise
 	skillNotes []string // what was wrong with skills when the session began
 
 	telemetry *telemetry.Reader // nil unless somebody wants it
@@ -140,11 +141,13 @@ func (a *App) Begin(ctx context.Context, prompt session.Prompt) (*Conversation, 
 		return nil, err
 	}
 	prompt.Text, prompt.Context = ag.Redact(prompt.Text), ag.Redact(prompt.Context)
-	s, err := session.Begin(ctx, a.log(), opened, prompt)
+	herald := a.herald(opened.ID)
+	s, err := session.Begin(ctx, a.told(herald), opened, prompt)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("begin session: %w", err), release())
 	}
-	return &Conversation{Session: s, Agent: ag, app: a, release: release}, nil
+	herald.Start(ctx, a.store, s.Events(), ag.Redact)
+	return &Conversation{Session: s, Agent: ag, app: a, herald: herald, release: release}, nil
 }
 
 // newID is a session id that sorts by time: 20261123-015013-k3f9.
@@ -164,7 +167,8 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 	if err != nil {
 		return nil, err
 	}
-	s, err := session.Open(ctx, a.log(), id)
+	herald := a.herald(id)
+	s, err := session.Open(ctx, a.told(herald), id)
 	if err != nil {
 		return nil, errors.Join(err, release())
 	}
@@ -198,7 +202,8 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 		return nil, errors.Join(err, release())
 	}
 	ag.Ledger.Spend(bill.Cost)
-	return &Conversation{Session: s, Agent: ag, app: a, release: release}, nil
+	herald.Start(ctx, a.store, s.Events(), ag.Redact)
+	return &Conversation{Session: s, Agent: ag, app: a, herald: herald, release: release}, nil
 }
 
 // A Conversation is a session with the agent that works on it. Close it.
@@ -206,16 +211,19 @@ type Conversation struct {
 	Session *session.Session
 	Agent   *agent.Agent
 	app     *App
+	herald  *herald
 	release func() error
 }
 
 // Run answers the prompt; see agent.RunToAnswer.
 func (c *Conversation) Run(ctx context.Context, prompt string) iter.Seq2[session.Event, error] {
-	return c.rests(c.clean(c.Agent.RunToAnswer(ctx, c.Session, prompt)))
+	return c.rests(c.working(c.clean(c.Agent.RunToAnswer(ctx, c.Session, prompt))))
 }
 
-// Close gives the session back, and ends its MCP servers.
+// Close gives the session back, and ends its MCP servers. What is still to be
+// told to others is told before, for some seconds at most.
 func (c *Conversation) Close() error {
+	c.endTelling()
 	c.app.servers.close(c.Agent)
 	return c.release()
 }
@@ -307,7 +315,7 @@ func (a *App) tools(ctx context.Context, opened session.Opened, research tool.To
 	sb, id := a.sandbox(), opened.ID
 	remote, kept := a.hubClient, a.newCollection(id)
 	uploads := filepath.Join(a.cfg.Paths.State, "uploads")
-	list := append(a.readers(), a.scheduling(ctx, checks)...)
+	list := append(append(a.readers(), a.scheduling(ctx, checks)...), a.telling(id)...)
 	if a.cells != nil {
 		list = append(list, tools.Grant(sb, func() bool { return len(confine.GPUs()) > 0 }, a.grant))
 	}

@@ -69,7 +69,7 @@ func (c *Conversation) Say(ctx context.Context, prompt session.Prompt) iter.Seq2
 	if prompt.Text != "" && c.app.recording != nil {
 		c.app.recording.Prompt(c.Session.ID, prompt.Text)
 	}
-	return c.rests(c.clean(c.Agent.RunPrompt(ctx, c.Session, prompt)))
+	return c.rests(c.working(c.clean(c.Agent.RunPrompt(ctx, c.Session, prompt))))
 }
 
 // Mode is the mode of approval.

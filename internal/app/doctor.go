@@ -55,6 +55,7 @@ func Doctor(ctx context.Context, cfg *config.Config) []Check {
 		mcpCheck(cfg),
 		telemetryCheck(ctx, cfg),
 		skillsCheck(cfg),
+		notifyCheck(cfg),
 	}
 	return append(append(checks, confinementChecks(ctx)...), gpuCheck(ctx, cfg))
 }

@@ -143,6 +143,7 @@ func (c *Chat) leave(ctx context.Context) (lines []string, err error) {
 		}
 		lines = append(lines, c.app.Left(ctx, s)...)
 		lines = append(lines, fmt.Sprintf("session %s; go on with: ml-intern --resume %s", s.ID, s.ID))
+		c.conv.OnNotify(nil, func(text string) { lines = append(lines, text) }, true) // which is over when it is closed
 		err = c.conv.Close()
 		c.conv = nil
 	}
@@ -365,6 +366,7 @@ func (c *Chat) adopt(conv *app.Conversation) {
 	c.conv, c.title = conv, titleOf(conv.Session)
 	conv.Agent.Approver = asker{c}
 	conv.Listen(c.inbox)
+	conv.OnNotify(func(sequence string) { c.emit(Update{Ring: sequence}) }, func(text string) { c.notice("%s", text) }, true)
 	c.mu.Lock()
 	c.setMode, c.toolList, c.overhead = conv.SetMode, conv.Tools(), conv.Agent.Overhead()
 	c.mu.Unlock()

@@ -15,6 +15,7 @@ type Update struct {
 	Opened *Opened        // another session is shown from now on
 	Ran    *Ran           // a command of the person's own, "!ls"
 	Notice string         // a word of the program to the person that is no event
+	Ring   string         // what the terminal is to be sent, so that it shows a notification
 }
 
 // Opened says that a session is shown from now on, with all that was before.

@@ -62,6 +62,7 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions, std Streams) 
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
+	c.OnNotify(ringer(std), func(text string) { fmt.Fprintln(std.Err, "ml-intern: "+text) }, false)
 	c.Agent.Approver = bystander{std.Err}
 	if who, here := personAt(std); here {
 		c.Agent.Approver = who
