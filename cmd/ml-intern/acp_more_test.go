@@ -385,9 +385,14 @@ func TestACPSaid(t *testing.T) {
 			t.Errorf("%s: %s %q", line, stop, e.said(id))
 		}
 	}
-	if !strings.Contains(e.story(id), `"title":"Tested"`) {
-		t.Error("the editor was not told of the title")
-	}
+	e.until("the title", func() bool {
+		for _, n := range e.seen {
+			if u := n.Update.SessionInfoUpdate; u != nil && *u.Title == "Tested" {
+				return true
+			}
+		}
+		return false
+	})
 	_, err := e.Prompt(t.Context(), acp.PromptRequest{SessionId: id, Prompt: []acp.ContentBlock{
 		acp.TextBlock("look at "), acp.ResourceLinkBlock("b.py", "file://"+dir+"/b.py"), acp.TextBlock(" and "),
 		acp.ResourceBlock(acp.EmbeddedResourceResource{TextResourceContents: &acp.TextResourceContents{Uri: "file://" + dir + "/c.py", Text: "unsaved = True"}}),

@@ -70,7 +70,11 @@ func (s *server) thread(id sdk.SessionId) (*thread, error) {
 	if t := s.threads[string(id)]; t != nil {
 		return t, nil
 	}
-	return nil, &sdk.RequestError{Code: codeNotFound, Message: fmt.Sprintf("there is no open session %.60q: make one with session/new, or open it with session/load", string(id))}
+	return nil, closedSession(id)
+}
+
+func closedSession(id sdk.SessionId) *sdk.RequestError {
+	return &sdk.RequestError{Code: codeNotFound, Message: fmt.Sprintf("there is no open session %.60q: make one with session/new, or open it with session/load", string(id))}
 }
 
 // hold keeps the place of a session that is about to be opened.

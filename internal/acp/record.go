@@ -26,7 +26,7 @@ type record struct {
 	runs      map[int]*call    // commands of the person's own
 	replaying bool
 	streamed  bool   // of the reply that comes, something is shown
-	midText   bool   // what was shown last is text
+	midText   bool   // what was shown last is text, which a line did not end
 	held      string // a word that the end of the turn may say again
 	refused   bool   // the latest reply was withheld
 	cutOff    bool   // or ended at the output limit
@@ -35,7 +35,8 @@ type record struct {
 func newRecord(show func(sdk.SessionUpdate), read func(path string) ([]byte, error)) *record {
 	r := &record{read: read, calls: make(map[string]*call), runs: make(map[int]*call)}
 	r.show = func(u sdk.SessionUpdate) {
-		r.midText = u.AgentMessageChunk != nil
+		c := u.AgentMessageChunk
+		r.midText = c != nil && c.Content.Text != nil && !strings.HasSuffix(c.Content.Text.Text, "\n")
 		show(u)
 	}
 	return r

@@ -230,7 +230,7 @@ func (s *server) open(cfg *config.Config, id string, opts chat.Options, replay b
 	if opts.Resume != "" && now.Session != id {
 		s.settle(id, nil)
 		t.close()
-		return nil, &sdk.RequestError{Code: codeNotFound, Message: fmt.Sprintf("there is no session %.60q; session/list has them all", id)}
+		return nil, unknown(id)
 	}
 	<-t.shown // what was before
 	if !s.settle(id, t) {
@@ -238,6 +238,10 @@ func (s *server) open(cfg *config.Config, id string, opts chat.Options, replay b
 		return nil, errGone
 	}
 	return t, nil
+}
+
+func unknown(id string) *sdk.RequestError {
+	return &sdk.RequestError{Code: codeNotFound, Message: fmt.Sprintf("there is no session %.60q; session/list has them all", id)}
 }
 
 // existing is a session to be opened again.
@@ -251,6 +255,9 @@ type existing struct {
 // reopen opens a session that exists, also one that is open here and idle.
 func (s *server) reopen(_ context.Context, e existing) (*thread, error) {
 	id := string(e.id)
+	if id == "" {
+		return nil, unknown(id)
+	}
 	cfg, notes, err := s.workspace(e.cwd, e.servers)
 	if err != nil {
 		return nil, err
@@ -269,7 +276,7 @@ func (s *server) reopen(_ context.Context, e existing) (*thread, error) {
 	}
 	t, err := s.open(cfg, id, chat.Options{Resume: id}, e.replay)
 	if errors.Is(err, session.ErrNotFound) {
-		err = &sdk.RequestError{Code: codeNotFound, Message: fmt.Sprintf("there is no session %.60q; session/list has them all", id)}
+		err = unknown(id)
 	}
 	if err != nil {
 		return nil, err

@@ -3,6 +3,8 @@ package acp
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -17,15 +19,16 @@ import (
 // A thread is one open session of the editor. What the chat tells is shown by
 // one goroutine, follow, which has the fields of the record for itself.
 type thread struct {
-	chat    *chat.Chat
-	wire    *wire
-	id      sdk.SessionId
-	cwd     string        // as the editor says
-	replay  bool          // the editor wants what was before
-	shown   chan struct{} // what was before is on its way
-	looking sync.Once
-	models  []chat.Item
-	side    sync.WaitGroup // of what follow starts
+	chat     *chat.Chat
+	wire     *wire
+	id       sdk.SessionId
+	cwd      string        // as the editor says
+	replay   bool          // the editor wants what was before
+	shown    chan struct{} // what was before is on its way
+	looking  sync.Once
+	models   []chat.Item
+	side     sync.WaitGroup // of what follow starts
+	withdraw func()         // the question that is open; follow's
 
 	*record
 
@@ -34,6 +37,7 @@ type thread struct {
 	offered bool                // the editor knows the session
 	early   []sdk.SessionUpdate // until it does
 	open    *turn               // the prompt that is being answered
+	closed  bool
 }
 
 // A turn is a prompt of the editor on its way to its answer.
@@ -128,6 +132,9 @@ func (t *thread) busy() bool {
 // close ends the chat, and returns what goes on without it. Who waits for an
 // answer gets none.
 func (t *thread) close() []string {
+	t.mu.Lock()
+	t.closed = true // no prompt begins any more
+	t.mu.Unlock()
 	err := t.chat.Close()
 	t.mu.Lock()
 	p := t.open
@@ -147,8 +154,8 @@ func (t *thread) follow() {
 	beat := time.NewTicker(beatEvery)
 	defer beat.Stop()
 	defer t.side.Wait()
-	withdraw := func() {} // the question that is open
-	defer func() { withdraw() }()
+	t.withdraw = func() {}
+	defer func() { t.withdraw() }()
 	for {
 		var live <-chan time.Time
 		if t.record.growing() {
@@ -156,23 +163,10 @@ func (t *thread) follow() {
 		}
 		select {
 		case u, ok := <-t.chat.Updates():
-			switch {
-			case !ok:
+			if !ok {
 				return
-			case u.Ask != nil:
-				asked := t.record.questions(u.Ask.Requests)
-				ctx, cancel := context.WithCancelCause(t.wire.ctx)
-				withdraw = func() { cancel(errWithdrawn) }
-				t.side.Go(func() {
-					defer cancel(nil)
-					t.ask(ctx, u.Ask, asked)
-				})
-			case u.State != nil && u.State.Phase != chat.Asking: // no question is open any more
-				withdraw()
-				t.take(u)
-			default:
-				t.take(u)
 			}
+			t.take(u)
 		case <-live:
 			t.record.grown()
 		}
@@ -182,11 +176,28 @@ func (t *thread) follow() {
 // beatEvery is how often the output of what runs is shown.
 const beatEvery = 150 * time.Millisecond
 
-// take shows one update of the chat.
+// take shows one update of the chat. A panic is one update that is not shown, not
+// the end of all sessions.
 func (t *thread) take(u chat.Update) {
+	defer func() {
+		if p := recover(); p != nil {
+			t.wire.log(fmt.Sprintf("an update could not be shown: %v\n%.2000s", p, debug.Stack()))
+		}
+	}()
 	switch {
 	case u.State != nil:
+		if u.State.Phase != chat.Asking { // no question is open any more
+			t.withdraw()
+		}
 		t.stateNow(*u.State)
+	case u.Ask != nil:
+		asked := t.record.questions(u.Ask.Requests)
+		ctx, cancel := context.WithCancelCause(t.wire.ctx)
+		t.withdraw = func() { cancel(errWithdrawn) }
+		t.side.Go(func() {
+			defer cancel(nil)
+			t.ask(ctx, u.Ask, asked)
+		})
 	case u.Opened != nil:
 		t.opened(*u.Opened)
 	case u.Event != nil:
@@ -209,12 +220,12 @@ func (t *thread) opened(o chat.Opened) {
 		return
 	default:
 	}
-	wanted := t.replay && o.ID == string(t.id) && same(o.Events[0].Opened.Dir, t.cwd) // else it is refused
+	defer close(t.shown)
+	wanted := t.replay && len(o.Events) > 0 && o.ID == string(t.id) && same(o.Events[0].Opened.Dir, t.cwd) // else it is refused
 	if wanted {
 		t.know() // by the id that it asked for
 	}
 	t.record.replay(o.Events, wanted)
-	close(t.shown)
 }
 
 // notice shows a word of the program. What a turn's end says again is left to
@@ -362,6 +373,9 @@ func (s *server) prompt(params json.RawMessage) (func(context.Context) (answer, 
 	mine := &turn{over: make(chan ended, 1)}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.closed {
+		return nil, closedSession(p.SessionId)
+	}
 	if t.open != nil {
 		return nil, &sdk.RequestError{Code: codeRefused, Message: "this session answers a prompt already: wait for it, or cancel it"}
 	}
