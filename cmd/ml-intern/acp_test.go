@@ -45,7 +45,7 @@ func edits(t *testing.T, home, dir, model string, args ...string) *editor {
 	t.Helper()
 	e := &editor{T: t, home: home, dir: dir, changed: make(chan struct{}), exited: make(chan struct{})}
 	e.cmd = exec.Command(program(t), append([]string{"acp", "--hub", "local", "--quiet"}, args...)...) //nolint:noctx // the test ends it
-	e.cmd.Dir = t.TempDir()                                                                 // the workspace is what the editor says
+	e.cmd.Dir = t.TempDir()                                                                            // the workspace is what the editor says
 	e.cmd.Env = append(os.Environ(), "ML_INTERN_HOME="+home, "HF_TOKEN=", "HF_ENDPOINT=", "ANTHROPIC_API_KEY=", "OPENROUTER_API_KEY=", "OPENAI_API_KEY=", "OPENAI_BASE_URL=")
 	if model != "" {
 		e.cmd.Args = append(e.cmd.Args, "--model", "openai/test")

@@ -198,7 +198,7 @@ func (r *record) outcome(e chat.Ended, canceled bool) (sdk.StopReason, error) {
 	exit := app.Classify(e.Err)
 	switch {
 	case exit.Reason == "interrupted" || canceled && e.Err != nil:
-		return sdk.StopReasonCancelled, nil
+		return sdk.StopReasonCancelled, nil //nolint:nilerr // a stop is no failure
 	case r.refused && (e.Err == nil || exit.Reason == "guard" || exit.Reason == "gave_up"):
 		return sdk.StopReasonRefusal, nil
 	case r.cutOff && exit.Reason == "guard":

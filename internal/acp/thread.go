@@ -3,6 +3,7 @@ package acp
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -30,7 +31,7 @@ type thread struct {
 	side     sync.WaitGroup // of what follow starts
 	withdraw func()         // the question that is open; follow's
 
-	*record
+	rec *record
 
 	mu      sync.Mutex
 	state   chat.State
@@ -58,7 +59,7 @@ type ended struct {
 
 func newThread(w *wire, c *chat.Chat, id, cwd string, replay bool) *thread {
 	t := &thread{chat: c, wire: w, id: sdk.SessionId(id), cwd: cwd, replay: replay, shown: make(chan struct{})}
-	t.record = newRecord(t.update, func(path string) ([]byte, error) { return c.ReadFile(path, maxBefore) })
+	t.rec = newRecord(t.update, func(path string) ([]byte, error) { return c.ReadFile(path, maxBefore) })
 	return t
 }
 
@@ -158,7 +159,7 @@ func (t *thread) follow() {
 	defer func() { t.withdraw() }()
 	for {
 		var live <-chan time.Time
-		if t.record.growing() {
+		if t.rec.growing() {
 			live = beat.C
 		}
 		select {
@@ -168,7 +169,7 @@ func (t *thread) follow() {
 			}
 			t.take(u)
 		case <-live:
-			t.record.grown()
+			t.rec.grown()
 		}
 	}
 }
@@ -191,7 +192,7 @@ func (t *thread) take(u chat.Update) {
 		}
 		t.stateNow(*u.State)
 	case u.Ask != nil:
-		asked := t.record.questions(u.Ask.Requests)
+		asked := t.rec.questions(u.Ask.Requests)
 		ctx, cancel := context.WithCancelCause(t.wire.ctx)
 		t.withdraw = func() { cancel(errWithdrawn) }
 		t.side.Go(func() {
@@ -202,9 +203,9 @@ func (t *thread) take(u chat.Update) {
 		t.opened(*u.Opened)
 	case u.Event != nil:
 		t.heard(u)
-		t.record.event(*u.Event)
+		t.rec.event(*u.Event)
 	case u.Ran != nil:
-		t.record.ran(*u.Ran)
+		t.rec.ran(*u.Ran)
 		t.ran(*u.Ran)
 	case u.Notice != "":
 		t.notice(u.Notice)
@@ -225,7 +226,7 @@ func (t *thread) opened(o chat.Opened) {
 	if wanted {
 		t.know() // by the id that it asked for
 	}
-	t.record.replay(o.Events, wanted)
+	t.rec.replay(o.Events, wanted)
 }
 
 // notice shows a word of the program. What a turn's end says again is left to
@@ -235,10 +236,10 @@ func (t *thread) notice(text string) {
 	working := t.state.Phase != chat.Idle && t.state.Phase != ""
 	t.mu.Unlock()
 	if working {
-		t.record.hold(text)
+		t.rec.hold(text)
 		return
 	}
-	t.record.say(text)
+	t.rec.say(text)
 }
 
 // stateNow shows what changed of how things stand.
@@ -271,7 +272,7 @@ func (t *thread) stateNow(now chat.State) {
 		}})
 	}
 	if now.Retry != "" && now.Retry != before.Retry {
-		t.record.say(now.Retry)
+		t.rec.say(now.Retry)
 	}
 }
 
@@ -322,21 +323,21 @@ func (t *thread) turnOver(e chat.Ended) {
 	waits := p != nil && p.given && !mine && e.Err != nil && !p.canceled
 	waiting := t.state.Waits
 	t.mu.Unlock()
-	t.record.settle(e.Text)
+	t.rec.settle(e.Text)
 	if e.Unsaid {
 		t.chat.Unqueue() // the editor says it again, or not
 	}
 	switch {
 	case e.Waits:
-		t.record.say("It waits for " + strings.Join(waiting, "; ") + " and goes on by itself; no model is asked meanwhile.")
+		t.rec.say("It waits for " + strings.Join(waiting, "; ") + " and goes on by itself; no model is asked meanwhile.")
 	case e.Err != nil && !mine && app.Classify(e.Err).Reason != "interrupted":
-		t.record.say(e.Text)
+		t.rec.say(e.Text)
 	}
 	if waits { // it was held back with the rest
 		t.chat.Say("")
 	}
 	if mine {
-		stop, err := t.record.outcome(e, p.canceled)
+		stop, err := t.rec.outcome(e, p.canceled)
 		t.finish(p, ended{stop, err})
 	}
 }
@@ -389,7 +390,7 @@ func (s *server) prompt(params json.RawMessage) (func(context.Context) (answer, 
 		}
 		t.cancel()
 		how := <-mine.over // a stop is quick
-		if ctx.Err() != nil && context.Cause(ctx) == error(errCanceled) {
+		if errors.Is(context.Cause(ctx), errCanceled) {
 			return answer{}, errCanceled
 		}
 		return answer{result: sdk.PromptResponse{StopReason: how.stop}}, how.err
