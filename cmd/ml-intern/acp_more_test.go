@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -413,5 +414,29 @@ func TestACPSaid(t *testing.T) {
 		if _, err := e.Prompt(t.Context(), acp.PromptRequest{SessionId: id, Prompt: bad}); err == nil {
 			t.Errorf("%+v is taken", bad)
 		}
+	}
+}
+
+// The end of the input ends the program in the middle of a turn, in good order,
+// and the terminal goes on with the session.
+func TestACPInputEnds(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	e := edits(t, t.TempDir(), dir, plays(t, llmtest.Turn{Text: "this never ends", Chunk: 4, StallAfter: 2, Ping: true}, llmtest.Turn{Text: "now it does"}).URL)
+	id := e.begin().SessionId
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = e.Prompt(t.Context(), acp.PromptRequest{SessionId: id, Prompt: []acp.ContentBlock{acp.TextBlock("work")}})
+	}()
+	e.until("an answer", func() bool { return strings.Contains(e.words(id), "this") })
+	if err := e.leave(); err != nil {
+		t.Errorf("the program ended with %v", err)
+	}
+	<-done
+	again := exec.CommandContext(t.Context(), program(t), "run", "--resume", string(id), "--hub", "local")
+	again.Dir, again.Env = dir, e.cmd.Env
+	if out, err := again.CombinedOutput(); err != nil || !strings.Contains(string(out), "now it does") {
+		t.Errorf("%v: %s", err, out)
 	}
 }

@@ -151,8 +151,7 @@ func TestManyRequests(t *testing.T) {
 
 // A client that stops reading holds up itself: the program keeps little of what
 // waits for it, still hears a cancel, and ends when the input does.
-func TestNobodyReads(t *testing.T) {
-	t.Parallel()
+func TestNobodyReads(t *testing.T) { //nolint:paralleltest // it looks at the memory of the process
 	r, out := serve(t, llmtest.Turn{Text: strings.Repeat("many words ", 100), Repeat: 20_000, Chunk: 2000}) // 22 MB
 	dec := json.NewDecoder(out)
 	r.send(1, "initialize", map[string]any{"protocolVersion": 1})

@@ -197,7 +197,7 @@ func (r *record) plan(items []tool.PlanItem) {
 func (r *record) outcome(e chat.Ended, canceled bool) (sdk.StopReason, error) {
 	exit := app.Classify(e.Err)
 	switch {
-	case exit.Reason == "interrupted" || canceled && e.Err != nil:
+	case exit.Reason == "interrupted" || canceled:
 		return sdk.StopReasonCancelled, nil //nolint:nilerr // a stop is no failure
 	case r.refused && (e.Err == nil || exit.Reason == "guard" || exit.Reason == "gave_up"):
 		return sdk.StopReasonRefusal, nil

@@ -123,11 +123,12 @@ func quoted(text string) string {
 
 func (t *thread) dir() string { return t.chat.Now().Dir }
 
-// busy reports whether something is at work.
+// busy reports whether something is at work that closing it would stop. What only
+// waits is found again.
 func (t *thread) busy() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.open != nil || t.chat.Busy()
+	return t.open != nil || t.chat.Busy() && t.state.Phase != chat.Waiting
 }
 
 // close ends the chat, and returns what goes on without it. Who waits for an
@@ -320,7 +321,8 @@ func (t *thread) turnOver(e chat.Ended) {
 	t.mu.Lock()
 	p := t.open
 	mine := p != nil && (p.heard || e.Unsaid || p.after > 0 && e.Turn >= p.after)
-	waits := p != nil && p.given && !mine && e.Err != nil && !p.canceled
+	canceled := p != nil && p.canceled
+	waits := p != nil && p.given && !mine && e.Err != nil && !canceled
 	waiting := t.state.Waits
 	t.mu.Unlock()
 	t.rec.settle(e.Text)
@@ -337,7 +339,7 @@ func (t *thread) turnOver(e chat.Ended) {
 		t.chat.Say("")
 	}
 	if mine {
-		stop, err := t.rec.outcome(e, p.canceled)
+		stop, err := t.rec.outcome(e, canceled)
 		t.finish(p, ended{stop, err})
 	}
 }

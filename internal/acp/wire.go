@@ -170,7 +170,7 @@ func (w *wire) ask(ctx context.Context, method string, params, result any) error
 		}
 		return nil
 	case <-ctx.Done():
-		go func() { _ = w.tell("$/cancel_request", map[string]any{"requestId": json.RawMessage(id)}) }() // nobody may read it
+		_ = w.tell("$/cancel_request", map[string]any{"requestId": json.RawMessage(id)}) // nobody may read it
 		return context.Cause(ctx)
 	case <-w.gone:
 		return errGone
