@@ -199,6 +199,77 @@ func TestNobodyReads(t *testing.T) { //nolint:paralleltest // it looks at the me
 	}
 }
 
+// What is said is bounded, and what is linked to is named as the tools take it.
+func TestSaid(t *testing.T) {
+	t.Parallel()
+	r := connect(t, llmtest.Turn{Text: "well"})
+	id := r.begin()
+	r.refused(r.ask(3, "session/prompt", prompt(id, strings.Repeat("x", 1<<20+1))), -32602, "more than 1048576")
+	block := func(kind string, more map[string]any) map[string]any {
+		more["type"] = kind
+		return more
+	}
+	link := func(uri string) map[string]any {
+		return block("resource_link", map[string]any{"name": "x", "uri": uri})
+	}
+	l := r.ask(4, "session/prompt", map[string]any{"sessionId": id, "prompt": []any{
+		block("text", map[string]any{"text": "see "}), link("file://" + r.dir + "/sub/a%20b.py#L3:9"), link("file:///etc/passwd"), link("https://x.example/`y`"), link("::"), link("file:relative"),
+		block("resource", map[string]any{"resource": map[string]any{"uri": "zed:///thread", "text": "BEGIN" + strings.Repeat("```\n", 100_000) + "END"}}),
+		block("resource", map[string]any{"resource": map[string]any{"uri": "file:///w.bin", "blob": "AAAA"}}),
+	}})
+	if l.Error != nil {
+		t.Fatalf("%+v", l.Error)
+	}
+	var request struct {
+		Messages []struct{ Role, Content string }
+	}
+	if err := json.Unmarshal(r.llm.Seen()[0].Body, &request); err != nil {
+		t.Fatal(err)
+	}
+	said := request.Messages[len(request.Messages)-1].Content
+	for _, want := range []string{
+		"see `sub/a b.py#L3:9``/etc/passwd``https://x.example/%60y%60``::``file:relative``zed:///thread``/w.bin` (no text: it was not given)",
+		"The editor gave `zed:///thread` with this prompt", "BEGIN", "bytes left out", "END",
+	} {
+		if !strings.Contains(said, want) {
+			t.Errorf("%q is not in %.600s", want, said)
+		}
+	}
+	if len(said) > 70<<10 {
+		t.Errorf("the model was told %d bytes", len(said))
+	}
+}
+
+// An answer to a question that means nothing is a no, and the first one counts.
+func TestOddAnswers(t *testing.T) {
+	t.Parallel()
+	odd := []string{
+		`null`, `{}`, `[]`, `7`, `{"outcome":null}`, `{"outcome":{}}`, `{"outcome":"selected"}`, `{"outcome":{"outcome":"perhaps"}}`,
+		`{"outcome":{"outcome":"selected"}}`, `{"outcome":{"outcome":"selected","optionId":["allow_once"]}}`, `{"outcome":{"outcome":"selected","optionId":"ALLOW_ONCE"}}`,
+	}
+	var turns []llmtest.Turn
+	for n := range odd {
+		turns = append(turns, llmtest.Turn{Calls: []llmtest.TurnCall{{ID: fmt.Sprintf("write%d", n), Name: "write", Args: `{"path":"a.txt","content":"x"}`}}}, llmtest.Turn{Text: "well"})
+	}
+	r := connect(t, turns...)
+	id := r.begin()
+	if l := r.ask(3, "session/set_mode", map[string]any{"sessionId": id, "modeId": "strict"}); l.Error != nil {
+		t.Fatalf("%+v", l.Error)
+	}
+	for n, result := range odd {
+		r.send(10+n, "session/prompt", prompt(id, "write"))
+		q := r.until("question", func(l line) bool { return l.Method == "session/request_permission" })
+		r.write(`{"jsonrpc":"2.0","id":` + string(q.ID) + `,"result":` + result + `}`)
+		r.write(`{"jsonrpc":"2.0","id":` + string(q.ID) + `,"result":{"outcome":{"outcome":"selected","optionId":"allow_once"}}}`)
+		if l := r.answer(fmt.Sprint(10 + n)); l.Error != nil || string(l.Result) != `{"stopReason":"end_turn"}` {
+			t.Errorf("%s: %+v %s", result, l.Error, l.Result)
+		}
+		if _, err := os.Stat(filepath.Join(r.dir, "a.txt")); err == nil {
+			t.Fatalf("%s: the call ran", result)
+		}
+	}
+}
+
 // What clients may send never takes the program down.
 func FuzzLines(f *testing.F) {
 	for _, seed := range []string{

@@ -46,6 +46,7 @@ type line struct {
 type raw struct {
 	*testing.T
 	dir  string
+	llm  *llmtest.Server
 	in   *io.PipeWriter
 	came chan line
 	over chan error // what Serve returned
@@ -91,7 +92,7 @@ func serve(t *testing.T, turns ...llmtest.Turn) (*raw, *io.PipeReader) {
 	}
 	in, toServer := io.Pipe()
 	fromServer, out := io.Pipe()
-	r := &raw{T: t, dir: t.TempDir(), in: toServer, came: make(chan line, 1000), over: make(chan error, 1)}
+	r := &raw{T: t, dir: t.TempDir(), llm: model, in: toServer, came: make(chan line, 1000), over: make(chan error, 1)}
 	go func() {
 		err := acp.Serve(t.Context(), acp.Options{In: in, Out: out, For: load, Log: func(text string) {
 			r.mu.Lock()

@@ -94,7 +94,7 @@ func decided(q question, resp sdk.RequestPermissionResponse, err error) (d appro
 	switch {
 	case err != nil:
 		return deny("the person could not be asked: " + oneLine(err.Error(), 300))
-	case resp.Outcome.Cancelled != nil:
+	case resp.Outcome.Cancelled != nil && resp.Outcome.Cancelled.Outcome == "cancelled": // not what the library makes of nothing
 		return approval.Decision{}, false
 	case resp.Outcome.Selected == nil:
 		return deny("the editor gave no answer that is known here")

@@ -17,7 +17,7 @@ import (
 // Bounds of a prompt, in bytes.
 const (
 	maxPrompt = 1 << 20
-	maxGiven  = 256 << 10 // of what the editor gives with it
+	maxGiven  = 64 << 10 // of what the editor gives with it
 )
 
 // spoken is a prompt as the chat takes it: what the person wrote, with names in
@@ -59,6 +59,9 @@ func named(uri, dir string) string {
 		return "`" + strings.ReplaceAll(uri, "`", "%60") + "`"
 	}
 	path := filepath.FromSlash(u.Path)
+	if filepath.VolumeName(path[1:]) != "" { // file:///C:/x
+		path = path[1:]
+	}
 	if rel, err := filepath.Rel(dir, path); err == nil && filepath.IsLocal(rel) {
 		path = rel
 	}
