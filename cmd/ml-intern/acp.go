@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -34,6 +37,10 @@ func acpCommand(std cli.Streams) *cobra.Command {
 				}
 				return cli.Login(cmd.Context(), cfg, "", std)
 			}
+			if onTerminal(std) && !f.Quiet {
+				fmt.Fprintln(std.Err, "ml-intern: this speaks with an editor, which starts it: docs/acp.md has the settings; Ctrl-D ends it, and ml-intern alone is the chat")
+			}
+			signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // an editor that is gone is an error of the write, not a death
 			return acp.Serve(cmd.Context(), acp.Options{
 				In: std.In, Out: std.Out, For: load,
 				Log: func(line string) {

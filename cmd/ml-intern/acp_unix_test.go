@@ -4,10 +4,13 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	acp "github.com/coder/acp-go-sdk"
 
@@ -151,5 +154,36 @@ func TestACPServers(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(home, "ran")); err == nil {
 		t.Error("a program of the workspace was started outside the walls")
+	}
+}
+
+// An editor that is gone without a word, as after a crash, ends the program in
+// good order too: what it could not be told is saved.
+func TestACPEditorGone(t *testing.T) {
+	t.Parallel()
+	home, dir := t.TempDir(), t.TempDir()
+	e := edits(t, home, dir, plays(t, llmtest.Turn{Text: "many words ", Repeat: 10_000, Chunk: 10, PaceMS: 20}, llmtest.Turn{Text: "after all"}).URL)
+	id := e.begin().SessionId
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = e.Prompt(t.Context(), acp.PromptRequest{SessionId: id, Prompt: []acp.ContentBlock{acp.TextBlock("talk")}})
+	}()
+	e.until("words", func() bool { return strings.Contains(e.words(id), "many") })
+	_ = e.stdout.Close() // its input stays open
+	select {
+	case <-e.exited:
+	case <-time.After(time.Minute):
+		t.Fatal("the program talks to nobody")
+	}
+	<-done
+	var exit *exec.ExitError
+	if !errors.As(e.code, &exit) || exit.ExitCode() != 1 {
+		t.Errorf("the program ended with %v", e.code)
+	}
+	again := exec.CommandContext(t.Context(), program(t), "run", "--resume", string(id), "--hub", "local")
+	again.Dir, again.Env = dir, e.cmd.Env
+	if out, err := again.CombinedOutput(); err != nil || !strings.Contains(string(out), "after all") {
+		t.Errorf("%v: %s", err, out)
 	}
 }
