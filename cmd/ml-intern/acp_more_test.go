@@ -84,6 +84,45 @@ func TestACPPermission(t *testing.T) {
 	}
 }
 
+// A question about a job shows the script in full; several questions of one step
+// are put one after the other, and a rule that one makes answers the next.
+func TestACPQuestions(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeText(t, filepath.Join(dir, "s.py"), "print('the whole script')\n")
+	same := map[string]any{"path": "a.txt", "content": "x"}
+	e := edits(t, t.TempDir(), dir, plays(t, calls(makes("job001", "job_submit", map[string]any{"name": "x", "script": "s.py", "waivers": map[string]any{"results": "a test"}}),
+		makes("write1", "write", same), makes("write2", "write", same)), llmtest.Turn{Text: "well"}).URL, "--approve", "strict")
+	e.decide = func(ctx context.Context, r acp.RequestPermissionRequest) (acp.RequestPermissionResponse, error) {
+		if r.ToolCall.ToolCallId == "job001" {
+			return chooses("reject_once")(ctx, r)
+		}
+		return chooses("allow_session")(ctx, r)
+	}
+	id := e.begin().SessionId
+	if stop := e.says(id, "go"); stop != acp.StopReasonEndTurn {
+		t.Errorf("stopped by %s", stop)
+	}
+	e.mu.Lock()
+	asked := e.asked
+	e.mu.Unlock()
+	if len(asked) != 2 || asked[0].ToolCall.ToolCallId != "job001" || asked[1].ToolCall.ToolCallId != "write1" {
+		t.Fatalf("%+v", asked)
+	}
+	var text string
+	for _, c := range asked[0].ToolCall.Content {
+		text += c.Content.Content.Text.Text
+	}
+	if !strings.Contains(text, "print('the whole script')") || !strings.Contains(text, "asked because") || *asked[0].ToolCall.Kind != acp.ToolKindExecute {
+		t.Errorf("%s", text)
+	}
+	for call, status := range map[string]string{"job001": "failed", "write1": "completed", "write2": "completed"} {
+		if k := e.call(id, call); k.status != status {
+			t.Errorf("%s: %+v", call, k)
+		}
+	}
+}
+
 // A turn that is stopped while the person is asked, whether they answer that it
 // is or say nothing, and by a cancelled answer alone.
 func TestACPPermissionCancelled(t *testing.T) {
