@@ -47,6 +47,9 @@ func edits(t *testing.T, home, dir, model string, args ...string) *editor {
 	e.cmd = exec.Command(program(t), append([]string{"acp", "--hub", "local", "--quiet"}, args...)...) //nolint:noctx // the test ends it
 	e.cmd.Dir = t.TempDir()                                                                            // the workspace is what the editor says
 	e.cmd.Env = append(os.Environ(), "ML_INTERN_HOME="+home, "HF_TOKEN=", "HF_ENDPOINT=", "ANTHROPIC_API_KEY=", "OPENROUTER_API_KEY=", "OPENAI_API_KEY=", "OPENAI_BASE_URL=")
+	for _, local := range []string{"OLLAMA_HOST", "VLLM_BASE_URL", "LM_STUDIO_BASE_URL", "LLAMACPP_BASE_URL"} {
+		e.cmd.Env = append(e.cmd.Env, local+"=http://127.0.0.1:1") // where nobody answers
+	}
 	if model != "" {
 		e.cmd.Args = append(e.cmd.Args, "--model", "openai/test")
 		e.cmd.Env = append(e.cmd.Env, "OPENAI_API_KEY=sk-test", "OPENAI_BASE_URL="+model)
