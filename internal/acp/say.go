@@ -142,19 +142,30 @@ func (t *thread) command(p *turn, line string) {
 		return
 	}
 	turns := name == "/init" || name == "/retry" || slices.ContainsFunc(t.chat.Commands(), func(c chat.Command) bool { return c.Name == name && c.Own != "" })
-	if turns && !t.begin(p, func() {
-		if name == "/retry" {
+	busy := t.chat.Busy()
+	if !t.begin(p, func() {
+		if p.unsure = !turns; name == "/retry" {
 			p.after = t.chat.Now().Turn + 1
 		}
 	}) {
 		return
 	}
 	r, err := t.chat.Command(line)
+	turns = err == nil && (turns || !busy && t.chat.Busy())
+	t.mu.Lock()
+	p.unsure = p.unsure && !turns
+	late := turns && p.canceled && t.open != p // it was cancelled before it said anything
+	t.mu.Unlock()
 	switch {
+	case late:
+		t.chat.Unqueue()
+		t.chat.Stop()
 	case err != nil:
 		done(quoted(failure(err).Message))
 	case !turns:
 		done(result(r))
+	case r.Text != "":
+		t.update(said(r.Text))
 	}
 }
 

@@ -47,6 +47,7 @@ type turn struct {
 	heard    bool // it is in the log, or a command has begun its turn
 	after    int  // that turn is one after this; 0 if it begins with a prompt
 	shell    bool // a command of the person's own
+	unsure   bool // a command of the chat, which may begin a turn or not
 	canceled bool
 	over     chan ended // of one
 }
@@ -287,7 +288,7 @@ func (t *thread) cancel() {
 		p.canceled = true
 	}
 	t.chat.Stop()
-	if p != nil && (p.given && !p.heard && t.chat.Unqueue() != "" || p.shell || !p.given) {
+	if p != nil && (p.given && !p.heard && t.chat.Unqueue() != "" || p.shell || !p.given || p.unsure && !p.heard) {
 		t.finishLocked(p, ended{stop: sdk.StopReasonCancelled})
 	}
 }
