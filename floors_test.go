@@ -93,6 +93,7 @@ tools:          llm tool secret egress sandbox dataset dataset/format job job/pr
 app:            durable caches instruction session/export egress llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval hook sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools sandbox/remote sandbox/space sandbox/hubspaces checkpoint secret llm/redact confine mcp telemetry skill notify
 chat:           llm tool session approval agent app config ledger
 cli:            caches llm tool job session approval agent app config ledger chat
+acp:            session approval app config llm tool chat
 tui/style:
 tui/highlight:  tui/style
 tui/markdown:   tui/style tui/highlight
@@ -101,7 +102,7 @@ tui/plot:       tui/style sparkline
 tui/edit:       tui/style
 tui/find:
 tui:            llm tool session approval ledger config app chat tui/style tui/highlight tui/markdown tui/diff tui/plot tui/edit tui/find
-cmd/ml-intern:  config chat tui cli app
+cmd/ml-intern:  config chat tui cli app acp
 `
 
 // helpers of tests may import what they help, and each other.

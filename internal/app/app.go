@@ -111,16 +111,16 @@ func (a *App) Close() error {
 // and takes its lease. Run it with an empty prompt. What is wrong with the
 // configuration is found before anything is saved.
 func (a *App) Start(ctx context.Context, prompt string) (*Conversation, error) {
-	return a.Begin(ctx, session.Prompt{Text: prompt})
+	return a.Begin(ctx, NewID(), session.Prompt{Text: prompt})
 }
 
 // Begin is Start for a prompt with what the person gives the model to read with
-// it.
-func (a *App) Begin(ctx context.Context, prompt session.Prompt) (*Conversation, error) {
+// it, and for an id of NewID, which others may know already.
+func (a *App) Begin(ctx context.Context, id string, prompt session.Prompt) (*Conversation, error) {
 	if err := chooseModel(ctx, a.cfg); err != nil {
 		return nil, err
 	}
-	opened := session.Opened{ID: newID(), Dir: a.cfg.Dir, Model: a.cfg.Model, Hub: a.hubChoice(), Version: Version(), Trace: a.telemetry.Parent()}
+	opened := session.Opened{ID: id, Dir: a.cfg.Dir, Model: a.cfg.Model, Hub: a.hubChoice(), Version: Version(), Trace: a.telemetry.Parent()}
 	opened.Instructions, _ = a.instructions()
 	opened.Skills, a.skillNotes = a.skills()
 	if err := a.record(opened.ID, prompt.Text); err != nil {
@@ -150,8 +150,8 @@ func (a *App) Begin(ctx context.Context, prompt session.Prompt) (*Conversation, 
 	return &Conversation{Session: s, Agent: ag, app: a, herald: herald, release: release}, nil
 }
 
-// newID is a session id that sorts by time: 20261123-015013-k3f9.
-func newID() string {
+// NewID is a session id that sorts by time: 20261123-015013-k3f9.
+func NewID() string {
 	return time.Now().UTC().Format("20060102-150405-") + strings.ToLower(rand.Text()[:4])
 }
 

@@ -144,6 +144,12 @@ func (a *App) Shell(ctx context.Context, line string, show func(line string)) (S
 	return ShellOutput{redact.Text(out.Text), out.Code, out.Notes}, err
 }
 
+// ReadFile reads a file of the workspace where the session's tools read it, by
+// the same rules.
+func (a *App) ReadFile(ctx context.Context, path string, most int64) ([]byte, error) {
+	return a.sandbox().ReadFile(ctx, path, most)
+}
+
 // Confinement says in a word what holds commands back.
 func Confinement(cfg *config.Config) string {
 	if cfg.Unconfined {

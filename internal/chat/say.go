@@ -21,18 +21,14 @@ func (c *Chat) Say(text string) {
 		c.release()
 		return
 	}
-	c.sayPrompt(session.Prompt{Text: text})
+	c.Give(session.Prompt{Text: text})
 }
 
-// sayPrompt is Say for a prompt that has something for the model to read with it.
-// What the person's own commands printed goes with it as well.
-func (c *Chat) sayPrompt(prompt session.Prompt) {
+// Give is Say for a prompt with what the person gives the model to read with it;
+// what their own commands printed goes with it as well. No word of it is a command.
+func (c *Chat) Give(prompt session.Prompt) {
 	c.mu.Lock()
-	if printed := c.takeContext(); printed != "" && prompt.Context != "" {
-		prompt.Context = printed + "\n\n" + prompt.Context
-	} else {
-		prompt.Context += printed
-	}
+	prompt.Context = strings.TrimSpace(c.takeContext() + "\n\n" + prompt.Context)
 	if c.state.Held { // what is said now goes first; what waited follows
 		c.queue = slices.Insert(c.queue, 0, prompt)
 	} else {

@@ -60,6 +60,6 @@ func (c *Chat) useSkill(name, task string) error {
 	if err != nil {
 		return err
 	}
-	c.sayPrompt(prompt)
+	c.Give(prompt)
 	return nil
 }

@@ -146,6 +146,22 @@ func (c *Config) mcpServer(name string, node ast.Node) (MCPServer, error) {
 	return s, s.check(name)
 }
 
+// AddMCP adds a server that the person named elsewhere, in an editor. One of that
+// name in the configuration stays, and so does what is known of it.
+func (c *Config) AddMCP(name string, s MCPServer) error {
+	if err := s.check(name); err != nil {
+		return err
+	}
+	if _, ok := c.MCP[name]; ok {
+		return nil
+	}
+	all := map[string]MCPServer{name: s}
+	maps.Copy(all, c.MCP)
+	c.MCP = all
+	c.ownFirst()
+	return nil
+}
+
 const maxServerTime = time.Hour
 
 // check finds what cannot be meant.
