@@ -105,6 +105,10 @@ func between(text string) int {
 	switch c := text[0]; {
 	case c == 0x1b:
 		return escape(text)
+	case strings.HasPrefix(text, `\u001b[`), strings.HasPrefix(text, `\u001B[`):
+		return 5 + escape("\x1b"+text[6:])
+	case c == '\\' && len(text) > 1 && strings.IndexByte("nrt", text[1]) >= 0: // a line end in JSON
+		return 2
 	case c <= ' ', strings.IndexByte("\"'`+\\,[](){}|<>;", c) >= 0:
 		return 1
 	case c == 0xc2 || c == 0xe2 || c == 0xef: // a space that does not break, or has no width
