@@ -142,6 +142,11 @@ func (c *Chat) leave(ctx context.Context) (lines []string, err error) {
 			}
 		}
 		lines = append(lines, c.app.Left(ctx, s)...)
+		if shared, err := c.app.ShareByItself(ctx, s.ID); err != nil {
+			lines = append(lines, err.Error())
+		} else if shared != "" {
+			lines = append(lines, shared)
+		}
 		lines = append(lines, fmt.Sprintf("session %s; go on with: ml-intern --resume %s", s.ID, s.ID))
 		err = c.conv.Close()
 		c.conv = nil

@@ -101,6 +101,8 @@ func Schema() ([]byte, error) {
 			maps.Copy(p, servicesSchema())
 		case *Network:
 			maps.Copy(p, networkSchema())
+		case *Share:
+			maps.Copy(p, shareSchema())
 		case *map[string]MCPServer:
 			maps.Copy(p, mcpSchema())
 		}

@@ -229,7 +229,7 @@ func (c *Config) Notes() []string {
 	if len(c.unset) > 0 {
 		notes = append(notes, fmt.Sprintf("ignored: %s in .env, which say where programs and files are: set them in the environment", strings.Join(c.unset, ", ")))
 	}
-	notes = append(notes, c.servers...)
+	notes = append(append(notes, c.foreign...), c.servers...)
 	if len(c.ignored) == 0 {
 		return notes
 	}
