@@ -92,7 +92,7 @@ func (k *killer) share(program, home string, at int, after bool) (out string, ki
 	err = cmd.Wait()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.client = nil
+	k.client, k.at = nil, 0 // what asks from now on is the test
 	return text.String(), err != nil
 }
 
