@@ -45,25 +45,27 @@ func (c *Count) add(d Count) {
 	c.Pictures += d.Pictures
 }
 
-// header is the first line of a trace.
+// header is the first line of a trace. All traces have all fields, so that a
+// table of their lines has the same columns.
 type header struct {
 	Type    string `json:"type"` // "session"
 	Harness string `json:"harness"`
 	ID      string `json:"id"`
-	Name    string `json:"name,omitempty"`
+	Name    string `json:"name"`
 
 	// What the format allows beside these.
-	Version string `json:"version,omitempty"`
-	Model   string `json:"model,omitempty"`
-	Dir     string `json:"cwd,omitempty"`
-	Begun   string `json:"timestamp,omitempty"`
-	Parent  string `json:"parent,omitempty"` // of a sub-agent: the session that it worked for
+	Version string `json:"version"`
+	Model   string `json:"model"`
+	Dir     string `json:"cwd"`
+	Begun   string `json:"timestamp"`
+	Parent  string `json:"parent"` // of a sub-agent: the session that it worked for; else ""
 }
 
 // line is every other line of a trace.
 type line struct {
 	Type    string  `json:"type"` // "message"
 	ID      string  `json:"id"`   // the same whenever the session is written again
+	Time    string  `json:"timestamp"`
 	Message message `json:"message"`
 }
 
@@ -211,7 +213,7 @@ func (w *writer) picture(i *llm.Image) string {
 func (w *writer) message(ev session.Event, m message) error {
 	w.count.Messages++
 	m.Time = ev.Time.UnixMilli()
-	return w.put(line{"message", fmt.Sprintf("%s/%d", w.scrub.Text("id", w.about.ID), ev.Seq), m})
+	return w.put(line{"message", fmt.Sprintf("%s/%d", w.scrub.Text("id", w.about.ID), ev.Seq), ev.Time.UTC().Format("2006-01-02T15:04:05.000Z07:00"), m})
 }
 
 // put writes a line. One that still holds a secret, by how its strings stand
