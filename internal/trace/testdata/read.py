@@ -70,10 +70,10 @@ except ImportError:
     if must:
         raise
     sys.exit(0)
-# Llama 3 is left out: its template takes one call a message
+# Left out: Llama 3, whose template takes one call a message, and gpt-oss, whose takes no text beside thoughts and calls
 folder = pathlib.Path(trl.__file__).parent / "chat_templates"
 done = 0
-for name in ("qwen2_5", "qwen2_5_training", "qwen3", "qwen3_training", "gptoss", "glm4moe", "gemma4"):
+for name in ("qwen2_5", "qwen2_5_training", "qwen3", "qwen3_training", "qwen3_8", "glm4moe", "gemma4"):
     template = folder / (name + ".jinja")
     if not template.exists():
         continue
