@@ -15,7 +15,8 @@ func (p *SharePlan) Text() string {
 	add := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "%-10s %s\n", name, fmt.Sprintf(format, args...))
 	}
-	add("session", "%s (%s)%s", cmp.Or(p.Title, "without a title"), p.ID, many(len(p.Files)-1, ", with %d sub-agent", ", with %d sub-agents"))
+	add("session", "%s", cmp.Or(p.Title, "(without a title)"))
+	add("", "%s%s", p.ID, many(len(p.Files)-1, ", with %d sub-agent", ", with %d sub-agents"))
 	add("to", "%s", p.URL)
 	add("seen by", "%s", p.seen())
 	add("what goes", "%d events as %d messages%s, %s", p.Events, p.Messages, many(p.Calls, " with %d call", " with %d calls"), sizeOf(p.Bytes))
