@@ -176,7 +176,7 @@ func (a *App) PlanShare(ctx context.Context, id string, o ShareOptions) (*ShareP
 		return nil, err
 	}
 	scrub := a.scrubber(client)
-	p.Title = scrub.Text("title", family[0].Title)
+	p.Title = a.scrubber(client).Text("title", family[0].Title) // which the trace has too: it is counted once
 	p.share, err = trace.Prepare(ctx, a.store, family, p.dir, scrub, to)
 	if err != nil {
 		return nil, errors.Join(p.notPublic(err), p.Close())

@@ -36,14 +36,22 @@ const KnownValue = "key that this program knows"
 
 // kinds are what keys look like, by what they begin with.
 var kinds = [][2]string{
-	{"hf_", "Hugging Face token"}, {"api_org_", "Hugging Face token"},
-	{"gh", "GitHub token"}, {"glpat-", "GitLab token"},
-	{"npm_", "token of a package registry"}, {"pypi-", "token of a package registry"},
+	{"hf_", "Hugging Face token"},
+	{"api_org_", "Hugging Face token"},
+	{"gh", "GitHub token"},
+	{"glpat-", "GitLab token"},
+	{"npm_", "token of a package registry"},
+	{"pypi-", "token of a package registry"},
 	{"sk-", "key of a model's provider"},
-	{"AKIA", "AWS key"}, {"ASIA", "AWS key"},
-	{"GOCSPX-", "Google key"}, {"AIz", "Google key"}, {"ya29", "Google key"},
-	{"xox", "Slack token"}, {"xapp-", "Slack token"},
-	{"eyJ", "web token (JWT)"}, {pemBegin, "private key"},
+	{"AKIA", "AWS key"},
+	{"ASIA", "AWS key"},
+	{"GOCSPX-", "Google key"},
+	{"AIz", "Google key"},
+	{"ya29", "Google key"},
+	{"xox", "Slack token"},
+	{"xapp-", "Slack token"},
+	{"eyJ", "web token (JWT)"},
+	{pemBegin, "private key"},
 }
 
 func kindOf(secret string) string {

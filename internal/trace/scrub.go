@@ -23,6 +23,8 @@ type Redaction struct {
 // maxPlaces is how many places of a kind a person is told.
 const maxPlaces = 3
 
+const titlePlace = "title"
+
 // HomePath is the kind of what names the person's home folder.
 const HomePath = "path of a home folder"
 
@@ -52,7 +54,9 @@ func (s *Scrubber) Text(place, text string) string {
 	if text == "" {
 		return ""
 	}
-	s.before += strings.Count(text, secret.Redacted)
+	if place != titlePlace { // it is made of a prompt
+		s.before += strings.Count(text, secret.Redacted)
+	}
 	return s.paths(place, s.keys(place, text))
 }
 

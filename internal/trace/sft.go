@@ -19,7 +19,6 @@ import (
 type row struct {
 	out     *bufio.Writer
 	scrub   *Scrubber
-	seq     int64
 	pending []sftMessage      // the latest reply and what came after it
 	names   map[string]string // of the tools of the latest reply's calls
 	skip    map[string]bool   // calls that no template could show
@@ -54,7 +53,7 @@ type sftFunction struct {
 // tools that were called.
 func WriteRow(ctx context.Context, w io.Writer, log Log, about session.Summary, spec func(name string) (llm.ToolSpec, bool), scrub *Scrubber) (Count, error) {
 	r := &row{out: bufio.NewWriterSize(w, 64<<10), scrub: scrub, skip: map[string]bool{}}
-	r.out.WriteString(`{"messages":[`)
+	fmt.Fprint(r.out, `{"messages":[`)
 	for ev, err := range log.Load(ctx, about.ID, 0) {
 		if err == nil {
 			err = r.event(ev)
@@ -78,12 +77,11 @@ func WriteRow(ctx context.Context, w io.Writer, log Log, about session.Summary, 
 		Title   string `json:"title"`
 		Model   string `json:"model"`
 		Outcome string `json:"outcome"`
-	}{tools, scrub.Text("id", about.ID), scrub.Text("title", about.Title), scrub.Text("model", about.Model), about.State})
+	}{tools, scrub.Text("id", about.ID), scrub.Text(titlePlace, about.Title), scrub.Text("model", about.Model), about.State})
 	if err != nil {
 		return Count{}, err
 	}
-	r.out.WriteString("],")
-	r.out.Write(facts[1:])
+	fmt.Fprintf(r.out, "],%s", facts[1:])
 	r.count.Messages = r.written
 	return r.count, r.out.Flush() // which has the first error
 }
@@ -181,9 +179,9 @@ func (r *row) flush(messages []sftMessage) error {
 			text = []byte(clean)
 		}
 		if r.written > 0 {
-			r.out.WriteByte(',')
+			fmt.Fprint(r.out, ",")
 		}
-		r.out.Write(bytes.TrimSpace(text))
+		fmt.Fprintf(r.out, "%s", bytes.TrimSpace(text))
 		r.written++
 	}
 	return nil

@@ -123,7 +123,7 @@ func (w *writer) event(ev session.Event) error {
 	switch {
 	case ev.Opened != nil:
 		return w.put(header{
-			Type: "session", Harness: Harness, ID: w.scrub.Text("id", ev.Opened.ID), Name: w.scrub.Text("title", w.about.Title),
+			Type: "session", Harness: Harness, ID: w.scrub.Text("id", ev.Opened.ID), Name: w.scrub.Text(titlePlace, w.about.Title),
 			Version: ev.Opened.Version, Model: w.scrub.Text("model", ev.Opened.Model), Dir: w.scrub.Text("folder", ev.Opened.Dir),
 			Begun: ev.Time.UTC().Format(time.RFC3339), Parent: w.scrub.Text("id", ev.Opened.Parent),
 		})
