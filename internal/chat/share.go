@@ -75,7 +75,7 @@ func (c *Chat) shareNow(ctx context.Context, word string) (text string, err erro
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("Shared, %s: %s", p.Visibility, sent.URL), nil
+	return fmt.Sprintf("Shared, %s:\n\n%s", p.Visibility, sent.URL), nil
 }
 
 func (c *Chat) shareOff(ctx context.Context) (string, error) {

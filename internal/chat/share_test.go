@@ -96,7 +96,7 @@ func TestShare(t *testing.T) {
 	if asked, _, err = g.sharing("/share public", &yes); err == nil || asked != nil || !strings.Contains(err.Error(), "nothing is made public") || there() {
 		t.Errorf("public in auto: %v", err)
 	}
-	if asked, text, err = g.sharing("/share", &yes); err != nil || asked == nil || !strings.Contains(text, "Shared, private: "+h.URL) || !there() {
+	if asked, text, err = g.sharing("/share", &yes); err != nil || asked == nil || !strings.Contains(text, "Shared, private:\n\n"+h.URL) || !there() {
 		t.Errorf("a yes: %v\n%s", err, text)
 	}
 	if asked, text, err = g.sharing("/share private", &yes); err != nil || asked != nil || !strings.Contains(text, "Nothing has changed") {
