@@ -60,6 +60,7 @@ type App struct {
 	downloaded  atomic.Bool // see readyCaches
 	makesCaches sync.Mutex
 	cachesMade  time.Time
+	hubAsked    string // for, before a session had its own taken; "" for none
 	keys        keys
 	web         *outside
 
@@ -84,7 +85,7 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	a := &App{cfg: cfg, store: store, here: here, granted: granted, web: newOutside(cfg), hub: &localHub{cfg: cfg, dir: hubDir(cfg), serves: granted.serves, jobs: hubJobsOf(cfg, here)}}
+	a := &App{cfg: cfg, store: store, here: here, hubAsked: cfg.Hub, granted: granted, web: newOutside(cfg), hub: &localHub{cfg: cfg, dir: hubDir(cfg), serves: granted.serves, jobs: hubJobsOf(cfg, here)}}
 	a.web.papers.HubToken = a.paperToken
 	a.telemetry = a.newTelemetry()
 	if a.jobs, err = computes(cfg, here, a.payingHub((*login.Keyring).Local)); err != nil {

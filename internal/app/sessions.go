@@ -108,18 +108,40 @@ func rename(ctx context.Context, s *session.Session, title string) (string, erro
 	return title, nil
 }
 
+// Formats of exports besides those of package export.
+const (
+	TraceFormat = "trace" // as it would be shared
+	RowFormat   = "sft"   // rows to train on; see ExportRows
+)
+
+// Extension is how the name of a file in the format ends.
+func Extension(format string) string {
+	if format == TraceFormat || format == RowFormat {
+		return format + ".jsonl"
+	}
+	return format
+}
+
 // CheckFormat says if there is no such format to export a session in.
 func CheckFormat(format string) error {
-	if slices.Contains(export.Formats(), format) {
+	all := append(export.Formats(), TraceFormat, RowFormat)
+	if slices.Contains(all, format) {
 		return nil
 	}
 	return fmt.Errorf("%w: there is no format %q%s; the formats are %s", ErrUsage, format,
-		config.DidYouMean(config.Nearest(format, export.Formats())), strings.Join(export.Formats(), ", "))
+		config.DidYouMean(config.Nearest(format, all)), strings.Join(all, ", "))
 }
 
 // Export writes a session with its sub-agents', without secrets.
 func (a *App) Export(ctx context.Context, w io.Writer, id, format string) error {
 	if err := CheckFormat(format); err != nil {
+		return err
+	}
+	switch format {
+	case TraceFormat:
+		return a.ExportTrace(ctx, w, id)
+	case RowFormat:
+		_, err := a.ExportRows(ctx, w, RowQuery{IDs: []string{id}, Outcome: OutcomeAny})
 		return err
 	}
 	s, err := a.Log(ctx, id)

@@ -144,6 +144,11 @@ func (c *Chat) leave(ctx context.Context) (lines []string, err error) {
 			}
 		}
 		lines = append(lines, c.app.Left(ctx, s)...)
+		if shared, err := c.app.ShareByItself(ctx, s.ID); err != nil {
+			lines = append(lines, err.Error())
+		} else if shared != "" {
+			lines = append(lines, shared)
+		}
 		lines = append(lines, fmt.Sprintf("session %s; go on with: ml-intern --resume %s", s.ID, s.ID))
 		c.conv.OnNotify(nil, func(text string) { lines = append(lines, text) }, true) // which is over when it is closed
 		err = c.conv.Close()

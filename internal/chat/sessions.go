@@ -123,7 +123,7 @@ func (c *Chat) export(args string) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	file = cmp.Or(strings.TrimSpace(file), fmt.Sprintf("session-%s.%s", s.ID, format))
+	file = cmp.Or(strings.TrimSpace(file), fmt.Sprintf("session-%s.%s", s.ID, app.Extension(format)))
 	if !filepath.IsAbs(file) {
 		file = filepath.Join(c.dir(), file)
 	}

@@ -80,6 +80,9 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions, std Streams) 
 	if err != nil || !cfg.Quiet && sentJobs(c.Session) {
 		reportRunning(context.WithoutCancel(ctx), a, c.Session.ID, std.Err)
 	}
+	if !errors.Is(err, app.ErrInterrupted) { // they want it to end
+		shareByItself(context.WithoutCancel(ctx), a, c.Session.ID, std)
+	}
 	return err
 }
 

@@ -103,6 +103,8 @@ func Schema() ([]byte, error) {
 			maps.Copy(p, networkSchema())
 		case *Notify:
 			maps.Copy(p, notifySchema())
+		case *Share:
+			maps.Copy(p, shareSchema())
 		case *map[string]MCPServer:
 			maps.Copy(p, mcpSchema())
 		}
