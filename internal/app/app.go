@@ -62,6 +62,7 @@ type App struct {
 	web         *outside
 
 	servers servers // of the sessions
+	logins  *logins
 
 	recording *replay.Writer // nil unless model traffic is recorded
 	player    replay.Player  // nil unless a recording is the model
@@ -78,7 +79,7 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	a := &App{cfg: cfg, store: store, here: here, granted: granted, web: newOutside(cfg), hub: &localHub{cfg: cfg, dir: hubDir(cfg), serves: granted.serves, jobs: hubJobsOf(cfg, here)}}
+	a := &App{cfg: cfg, store: store, here: here, granted: granted, web: newOutside(cfg), logins: newLogins(ctx, cfg), hub: &localHub{cfg: cfg, dir: hubDir(cfg), serves: granted.serves, jobs: hubJobsOf(cfg, here)}}
 	a.web.papers.HubToken = a.paperToken
 	if a.jobs, err = computes(cfg, here, a.payingHub((*login.Keyring).Local)); err != nil {
 		return nil, errors.Join(err, store.Close())

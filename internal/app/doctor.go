@@ -53,6 +53,7 @@ func Doctor(ctx context.Context, cfg *config.Config) []Check {
 		cachesCheck(cfg),
 		searchCheck(cfg),
 		mcpCheck(cfg),
+		keyringCheck(ctx, cfg),
 	}
 	return append(append(checks, confinementChecks(ctx)...), gpuCheck(ctx, cfg))
 }

@@ -10,7 +10,7 @@ func (a *App) secrets() []string {
 	if key, err := hubKey(a.cfg); err == nil { // else the Hub does not start either
 		all = append(all, key)
 	}
-	return append(all, mcpLogins(a.cfg).Secrets()...)
+	return append(all, a.logins.secrets()...)
 }
 
 // redactor takes secrets out of what is saved, shown or sent to a model. It is

@@ -49,6 +49,9 @@ type Config struct {
 	MCP           map[string]MCPServer // of the person's file, by name
 	ProjectMCP    map[string]MCPServer // of a trusted folder's files
 	MCPToolsKB    int                  // what the tools of all servers may take of every request
+	Keep          Secrets              // where tokens and keys are kept
+	CachesGB      float64              // of commands and jobs; 0 for no bound
+	CheckpointsGB float64              // of all workspaces
 	NoCache       bool                 // the cache of the web is neither read nor written
 	Unconfined    bool                 // commands run without confinement; of the flag alone
 	Record        string               // file that model traffic is written to
@@ -95,7 +98,7 @@ func Load(environ []string, dir string) (*Config, error) {
 	c := &Config{
 		Approve: "auto", Output: "text", Dir: dir, Compute: LocalCompute, JobSecrets: []string{"HF_TOKEN", "WANDB_API_KEY"},
 		MaxSteps: DefaultMaxSteps, MaxCost: DefaultMaxCost, MaxTokens: DefaultMaxTokens,
-		MCPToolsKB: DefaultMCPToolsKB, Services: Services{CacheMB: DefaultCacheMB}, env: make(map[string]string),
+		MCPToolsKB: DefaultMCPToolsKB, CachesGB: DefaultCachesGB, CheckpointsGB: DefaultCheckpointsGB, Services: Services{CacheMB: DefaultCacheMB}, env: make(map[string]string),
 	}
 	file := filepath.Join(dir, ".env")
 	fromFile, err := readDotEnv(file)
