@@ -62,6 +62,7 @@ type App struct {
 	web         *outside
 
 	servers servers // of the sessions
+	tidier  tidier
 	logins  *logins
 
 	recording *replay.Writer // nil unless model traffic is recorded
@@ -89,6 +90,7 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 
 // Close ends what New and the sessions opened.
 func (a *App) Close() error {
+	a.tidier.close()
 	a.servers.closeAll()
 	err := errors.Join(a.hub.Close(), a.store.Close())
 	if a.cells != nil {
@@ -343,7 +345,10 @@ func (a *App) sandbox() sandbox.Local {
 	}
 	if a.cells != nil {
 		sb.Shown = append(sb.Shown, a.cells.Rules().Temp)
-		sb.Refused, sb.Ready = a.gate.refused, a.readyCaches
+		sb.Refused, sb.Ready = a.gate.refused, func(ctx context.Context) func() {
+			a.readyCaches()
+			return cachesOf(a.cfg).Use(ctx)
+		}
 	}
 	return sb
 }

@@ -50,7 +50,9 @@ func (a *App) confine(ctx context.Context) (err error) {
 	defer a.confining.Unlock()
 	if a.gate == nil {
 		a.gate = a.newGate(ctx)
-		a.cells, err = confined(a.cfg, a.gate)
+		if a.cells, err = confined(a.cfg, a.gate); a.cells != nil {
+			a.tidy(ctx)
+		}
 	}
 	return err
 }

@@ -24,7 +24,7 @@ func stores() []string { return []string{StoreAuto, StoreKeyring, StoreFile} }
 
 // Defaults of what is kept, in GB.
 const (
-	DefaultCachesGB      = 50.0
+	DefaultCachesGB      = 100.0
 	DefaultCheckpointsGB = 5.0
 	minCheckpointsGB     = 0.1
 )
