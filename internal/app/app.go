@@ -63,6 +63,7 @@ type App struct {
 
 	servers servers // of the sessions
 	tidier  tidier
+	undone  []string // of commands that a killed program left
 	logins  *logins
 
 	recording *replay.Writer // nil unless model traffic is recorded
@@ -269,6 +270,7 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 	if !a.cfg.ReplayTools {
 		a.withServers(ctx, ag)
 	}
+	a.recovered(ag)
 	return ag, nil
 }
 

@@ -51,6 +51,7 @@ func (a *App) confine(ctx context.Context) (err error) {
 	if a.gate == nil {
 		a.gate = a.newGate(ctx)
 		if a.cells, err = confined(a.cfg, a.gate); a.cells != nil {
+			a.undone = confine.Recover(journals(a.cfg))
 			a.tidy(ctx)
 		}
 	}
@@ -103,6 +104,7 @@ func confinement(cfg *config.Config, dir string) (confine.Rules, error) {
 		Trees:     []string{dir},
 		Temp:      temp,
 		Aside:     filepath.Join(cfg.Paths.State, "aside"),
+		Journal:   journals(cfg),
 		Limits:    confine.Reasonable(),
 	}
 	if repository := confine.Repository(dir); repository != "" {

@@ -9,8 +9,10 @@ import (
 	"sync"
 	"time"
 
+	"ml-intern/internal/agent"
 	"ml-intern/internal/config"
 	"ml-intern/internal/job"
+	"ml-intern/internal/session"
 )
 
 const gigabyte = 1 << 30
@@ -70,6 +72,29 @@ func trimCaches(ctx context.Context, cfg *config.Config, busy func() bool) error
 	}
 	_, err := cachesOf(cfg).Trim(ctx, int64(cfg.CachesGB*gigabyte), busy)
 	return err
+}
+
+// journals is the folder with what commands that run may leave.
+func journals(cfg *config.Config) string { return filepath.Join(cfg.Paths.State, "unfinished") }
+
+// recovered says in the log what was put right of commands whose program was killed,
+// once, when a turn of this agent begins.
+func (a *App) recovered(ag *agent.Agent) {
+	notes, look := a.undone, ag.Refresh
+	if a.undone = nil; len(notes) == 0 {
+		return
+	}
+	ag.Refresh = func(ctx context.Context, begins bool) []session.Notice {
+		var all []session.Notice
+		for _, n := range notes {
+			text := "a command was running when the program was killed: " + n
+			all = append(all, session.Notice{Kind: "recovered: " + n, Text: text})
+		}
+		if notes = nil; look != nil {
+			all = append(all, look(ctx, begins)...)
+		}
+		return all
+	}
 }
 
 // tidyAside removes what is old, and of the rest the oldest until it is no more
