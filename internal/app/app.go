@@ -69,6 +69,9 @@ type App struct {
 	skillNotes []string // what was wrong with skills when the session began
 
 	telemetry *telemetry.Reader // nil unless somebody wants it
+	tidier    tidier
+	undone    []string // of commands that a killed program left
+	logins    *logins
 
 	recording *replay.Writer // nil unless model traffic is recorded
 	player    replay.Player  // nil unless a recording is the model
@@ -85,7 +88,7 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	a := &App{cfg: cfg, store: store, here: here, hubAsked: cfg.Hub, granted: granted, web: newOutside(cfg), hub: &localHub{cfg: cfg, dir: hubDir(cfg), serves: granted.serves, jobs: hubJobsOf(cfg, here)}}
+	a := &App{cfg: cfg, store: store, here: here, hubAsked: cfg.Hub, granted: granted, web: newOutside(cfg), logins: newLogins(ctx, cfg), hub: &localHub{cfg: cfg, dir: hubDir(cfg), serves: granted.serves, jobs: hubJobsOf(cfg, here)}}
 	a.web.papers.HubToken = a.paperToken
 	a.telemetry = a.newTelemetry()
 	if a.jobs, err = computes(cfg, here, a.payingHub((*login.Keyring).Local)); err != nil {
@@ -96,6 +99,7 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 
 // Close ends what New and the sessions opened.
 func (a *App) Close() error {
+	a.tidier.close()
 	a.servers.closeAll()
 	a.telemetry.Close()
 	err := errors.Join(a.hub.Close(), a.store.Close())
@@ -284,6 +288,7 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 		a.withServers(ctx, ag)
 	}
 	a.tellTelemetry(ag)
+	a.recovered(ag)
 	return ag, nil
 }
 
@@ -363,7 +368,10 @@ func (a *App) sandbox() sandbox.Local {
 	}
 	if a.cells != nil {
 		sb.Shown = append(sb.Shown, a.cells.Rules().Temp)
-		sb.Refused, sb.Ready = a.gate.refused, a.readyCaches
+		sb.Refused, sb.Ready = a.gate.refused, func(ctx context.Context) func() {
+			a.readyCaches()
+			return cachesOf(a.cfg).Use(ctx)
+		}
 	}
 	return sb
 }

@@ -18,6 +18,8 @@ func (a *App) checkpoints(ctx context.Context, dir string) (checkpoint.Store, er
 	if err != nil {
 		return s, err
 	}
+	s.Quota = int64(a.cfg.CheckpointsGB * gigabyte)
+	s.Spare = 3 * s.Quota
 	paths := a.cfg.Paths
 	s.Skip = func(ctx context.Context) []string {
 		return append(a.writtenByJobs(ctx), paths.State, paths.Data, paths.Cache, paths.Config)

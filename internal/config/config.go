@@ -52,6 +52,9 @@ type Config struct {
 	MCPToolsKB    int                  // what the tools of all servers may take of every request
 	SkillsOff     []string             // names of skills that are not used
 	Notify        Notify               // of the person's file; see NotifyDestinations
+	Keep          Secrets              // where tokens and keys are kept
+	CachesGB      float64              // of commands and jobs; 0 for no bound
+	CheckpointsGB float64              // of all workspaces
 	NoCache       bool                 // the cache of the web is neither read nor written
 	Unconfined    bool                 // commands run without confinement; of the flag alone
 	Record        string               // file that model traffic is written to
@@ -99,7 +102,7 @@ func Load(environ []string, dir string) (*Config, error) {
 	c := &Config{
 		Approve: "auto", Output: "text", Dir: dir, Compute: LocalCompute, JobSecrets: []string{"HF_TOKEN", "WANDB_API_KEY"},
 		MaxSteps: DefaultMaxSteps, MaxCost: DefaultMaxCost, MaxTokens: DefaultMaxTokens,
-		MCPToolsKB: DefaultMCPToolsKB, Share: Share{Visibility: ShareOff, Repo: DefaultShareRepo}, Services: Services{CacheMB: DefaultCacheMB}, env: make(map[string]string),
+		MCPToolsKB: DefaultMCPToolsKB, Share: Share{Visibility: ShareOff, Repo: DefaultShareRepo}, Services: Services{CacheMB: DefaultCacheMB}, env: make(map[string]string), CachesGB: DefaultCachesGB, CheckpointsGB: DefaultCheckpointsGB,
 	}
 	file := filepath.Join(dir, ".env")
 	fromFile, err := readDotEnv(file)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -220,7 +221,7 @@ func (c *Config) check() error {
 	case c.MaxCost < 0 || c.MaxTokens < 0 || c.TimeBudget < 0 || c.FirstByte < 0 || c.Idle < 0:
 		return errors.New("limits cannot be negative")
 	}
-	if err := c.CheckWords(); err != nil {
+	if err := cmp.Or(c.checkKept(), c.CheckWords()); err != nil {
 		return err
 	}
 	for id, facts := range c.Models {
@@ -305,6 +306,8 @@ func (c *Config) decode(to any, node ast.Node) error {
 		return c.notify(to, node)
 	case *Share:
 		return c.share(to, node)
+	case *Secrets:
+		return c.keptSecrets(to, node)
 	}
 	return c.decodeMCP(to, node)
 }
