@@ -131,8 +131,7 @@ func (a *App) Begin(ctx context.Context, prompt session.Prompt) (*Conversation, 
 	if err != nil {
 		return nil, err
 	}
-	prompt.Text, prompt.Context = ag.Redact(prompt.Text), ag.Redact(prompt.Context)
-	s, err := session.Begin(ctx, a.store, opened, prompt)
+	s, err := session.Begin(ctx, a.store, opened, prompt.Redacted(ag.Redact))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("begin session: %w", err), release())
 	}
@@ -202,7 +201,7 @@ type Conversation struct {
 }
 
 // Run answers the prompt; see agent.RunToAnswer.
-func (c *Conversation) Run(ctx context.Context, prompt string) iter.Seq2[session.Event, error] {
+func (c *Conversation) Run(ctx context.Context, prompt session.Prompt) iter.Seq2[session.Event, error] {
 	return c.Agent.RunToAnswer(ctx, c.Session, prompt)
 }
 

@@ -29,6 +29,8 @@ type Result struct {
 	Edit  string // a file for the person to edit
 	Fill  string // text for the editor: a prompt that was taken back
 	Quit  bool
+
+	Insert string // what the prompt gets at the cursor; Text says it where there is none
 }
 
 // Panels that only a screen can open. Result.Text says the same in words.
@@ -65,6 +67,7 @@ func builtins() []Command {
 		{Name: "/undo", Args: "[force]", Help: "bring files back to what they were before the last turn", run: (*Chat).undo},
 		{Name: "/retry", Help: "go on where the session's log ends", run: (*Chat).retryCommand},
 		{Name: "/rename", Args: "TITLE", Help: "give the session a title", run: (*Chat).rename},
+		{Name: "/paste", Help: "take the picture in the clipboard into the prompt", run: (*Chat).paste},
 		{Name: "/export", Args: "[md|html|jsonl] [FILE]", Help: "write the session into a file", run: (*Chat).export},
 		{Name: "/model", Args: "[ID]", Help: "show or change the model", run: (*Chat).model},
 		{Name: "/effort", Args: "[LEVEL]", Help: "show or change how hard the model thinks", run: (*Chat).effort},

@@ -21,8 +21,9 @@ func (c *Chat) Say(text string) {
 		c.release()
 		return
 	}
+	prompt := c.withPictures(session.Prompt{Text: text})
 	c.mu.Lock()
-	prompt := session.Prompt{Text: text, Context: c.takeContext()}
+	prompt.Context = c.takeContext()
 	if c.state.Held { // what is said now goes first; what waited follows
 		c.queue = slices.Insert(c.queue, 0, prompt)
 	} else {
@@ -68,10 +69,16 @@ func (c *Chat) Steer(text string) {
 	}
 	c.mu.Lock()
 	working := c.endTurn != nil && c.endSleep == nil
-	if working {
-		c.steers = append(c.steers, session.Prompt{Text: text, Context: c.takeContext(), Steer: true})
-	}
 	c.mu.Unlock()
+	if working { // reading pictures takes a moment
+		prompt := c.withPictures(session.Prompt{Text: text, Steer: true})
+		c.mu.Lock()
+		if working = c.endTurn != nil && c.endSleep == nil; working {
+			prompt.Context = c.takeContext()
+			c.steers = append(c.steers, prompt)
+		}
+		c.mu.Unlock()
+	}
 	if !working {
 		c.Say(text)
 		return

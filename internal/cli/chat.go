@@ -387,9 +387,14 @@ func (l *lineChat) happened(ev session.Event) {
 		l.endLine()
 		l.remember(ev)
 		return
-	case ev.Prompt != nil && ev.Prompt.Steer:
+	case ev.Prompt != nil && (ev.Prompt.Steer || len(ev.Prompt.Pictures) > 0):
 		l.endLine()
-		l.printf("  said now: %s\n", cleanText(shorten(ev.Prompt.Text, 150)))
+		if ev.Prompt.Steer {
+			l.printf("  said now: %s\n", cleanText(shorten(ev.Prompt.Text, 150)))
+		}
+		for _, p := range ev.Prompt.Pictures {
+			l.printf("  [%s]\n", revealed(p.String()))
+		}
 		return
 	case ev.Decided != nil && ev.Decided.Args != "":
 		if call, ok := l.calls[ev.Decided.CallID]; ok {

@@ -7,8 +7,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ml-intern/internal/chat"
+	"ml-intern/internal/picture"
 	"ml-intern/internal/tui/edit"
-	"ml-intern/internal/tui/find"
 )
 
 // twice is how long after the first a key counts as pressed twice.
@@ -211,6 +211,8 @@ func (m *model) actKey(key string) (cmd tea.Cmd, done bool) {
 		return m.interrupt(), true
 	case "ctrl+g":
 		return m.editPrompt(), true
+	case "ctrl+v":
+		return m.copied(), true
 	case "ctrl+x":
 		m.chord = true
 	default:
@@ -342,6 +344,24 @@ func (m *model) leaveAsks() bool {
 	return p == chat.Working || p == chat.Asking || p == chat.Stopping || len(m.rec.runs) > 0
 }
 
+// A copier has the picture that the person has copied.
+type copier interface {
+	Copied() (mention string, err error)
+}
+
+// copied takes the picture in the clipboard into the prompt.
+func (m *model) copied() tea.Cmd {
+	talk, ok := m.talk.(copier)
+	if !ok {
+		m.hint("still opening")
+		return nil
+	}
+	return func() tea.Msg {
+		mention, err := talk.Copied()
+		return copiedMsg{mention, err}
+	}
+}
+
 // paste puts text from outside where text is typed. It never decides.
 func (m *model) paste(text string) tea.Cmd {
 	switch p := m.panel.(type) {
@@ -364,10 +384,17 @@ func (m *model) paste(text string) tea.Cmd {
 		}
 		q.last = m.c.now
 	}
-	if find.Image(m.state.Dir, text) {
-		m.hint("a picture is not sent: the model is told its path")
+	switch mention := (picture.Finder{Dir: m.state.Dir, Home: m.env("HOME")}).Pasted(text); {
+	case text == "": // what terminals send when there is only a picture
+		return m.copied()
+	case picture.Raw(text):
+		m.hint("that is the data of a file and no text: write @ and its name, or copy the picture and press Ctrl+V")
+		return nil
+	case mention != "":
+		m.prompt.Insert(mention + " ")
+	default:
+		m.prompt.Paste(text)
 	}
-	m.prompt.Paste(text)
 	return m.complete()
 }
 

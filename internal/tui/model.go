@@ -99,8 +99,12 @@ type (
 		err    error
 	}
 	unqueuedMsg struct{ text string }
-	filesMsg    struct{ files []string }
-	editedMsg   struct {
+	copiedMsg   struct {
+		mention string
+		err     error
+	}
+	filesMsg  struct{ files []string }
+	editedMsg struct {
 		text string
 		err  error
 	}
@@ -166,6 +170,12 @@ func (m *model) answer(msg tea.Msg) tea.Cmd {
 			}
 			m.prompt.Set(msg.text)
 		}
+	case copiedMsg:
+		if msg.err != nil {
+			m.hintFor(cleanLine(msg.err.Error()), 5*time.Second)
+			return nil
+		}
+		m.prompt.Insert(msg.mention + " ")
 	case filesMsg:
 		m.files = msg.files
 		return m.complete()
@@ -334,6 +344,8 @@ func (m *model) result(msg resultMsg) tea.Cmd {
 		return m.editFile(r.Edit)
 	case r.Panel != "":
 		return m.openPanel(r.Panel, r.Text)
+	case r.Insert != "":
+		m.prompt.Insert(r.Insert)
 	case r.Text != "":
 		m.rec.add(&item{kind: anAnswer, text: r.Text})
 		m.rec.away = false
