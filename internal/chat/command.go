@@ -30,6 +30,8 @@ type Result struct {
 	Fill  string // text for the editor: a prompt that was taken back
 	Quit  bool
 
+	SubAgent string // the session of a sub-agent, to be shown
+
 	Insert string // what the prompt gets at the cursor; Text says it where there is none
 }
 
@@ -74,6 +76,7 @@ func builtins() []Command {
 		{Name: "/approve", Args: "[MODE]", Help: "show or change what runs without asking", run: (*Chat).approve},
 		{Name: "/plan", Help: "show the plan", run: (*Chat).plan},
 		{Name: "/jobs", Args: "[logs|cancel ID]", Help: "show jobs", run: (*Chat).jobs},
+		{Name: "/agents", Args: "[ID]", Help: "list sub-agents, or show what one did", run: (*Chat).agents},
 		{Name: "/diff", Help: "show what this session changed in files", run: (*Chat).diff},
 		{Name: "/cost", Help: "show where the money went", run: (*Chat).cost},
 		{Name: "/context", Help: "show what fills the model's window", run: (*Chat).contextCommand},

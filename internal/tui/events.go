@@ -318,6 +318,9 @@ func (k *call) settle(res session.Result) {
 		}
 	}
 	k.summary, k.result = cleanLine(cutBytes(res.Summary, 400)), clean(res.Text)
+	if res.Spent != nil {
+		k.child = res.Spent.Session
+	}
 	k.full, k.seconds, k.logs = cleanLine(res.Full), res.Seconds, nil
 }
 

@@ -68,7 +68,7 @@ func (p *themePicker) key(m *model, k tea.KeyPressMsg) (bool, tea.Cmd) {
 	keep, _ := p.picker.key(m, k)
 	look := p.before
 	if keep && len(p.found) > 0 {
-		look = p.found[p.at].id
+		look = p.found[p.at].ID
 	}
 	if look != m.look {
 		m.look = look

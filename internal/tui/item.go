@@ -59,7 +59,8 @@ type call struct {
 	full    string // the file with all of it
 	seconds float64
 	waits   string
-	edited  bool // the person changed its arguments
+	edited  bool   // the person changed its arguments
+	child   string // the session of its sub-agent, once it is known
 }
 
 type callState int

@@ -41,8 +41,8 @@ func TestPastedPictures(t *testing.T) {
 	}
 	s.send(tea.PasteMsg{Content: string(llmtest.PNG(4, 3))})
 	s.send(tea.PasteMsg{Content: "\uFFFDPNG\r\n\x1a\n"})
-	if !strings.HasSuffix(s.m.prompt.Text, "go up?") || !strings.Contains(s.m.toast, "the data of a file and no text") {
-		t.Errorf("the prompt is %q, the hint %q", s.m.prompt.Text, s.m.toast)
+	if !strings.HasSuffix(s.m.prompt.Text, "go up?") || !strings.Contains(s.screen(), "the data of a file and no text") {
+		t.Errorf("the prompt is %q\n%s", s.m.prompt.Text, s.screen())
 	}
 	s.send(tea.PasteMsg{Content: filepath.Join(dir, "none.png")})
 	if !strings.HasSuffix(s.m.prompt.Text, "go up?"+filepath.Join(dir, "none.png")) || len(s.said) > 0 {
@@ -64,8 +64,8 @@ func TestCopiedPicture(t *testing.T) {
 	}
 	c.err = errors.New("no program reads the clipboard: install xclip")
 	c.press("ctrl+v")
-	if !strings.Contains(c.m.toast, "install xclip") {
-		t.Errorf("the hint is %q", c.m.toast)
+	if !strings.Contains(c.screen(), "install xclip") {
+		t.Errorf("said\n%s", c.screen())
 	}
 	c.m.prompt.Set("")
 	c.brought = chat.Result{Text: "`@clipboard-2.png` is the picture", Insert: "@clipboard-2.png "}

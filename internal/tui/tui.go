@@ -49,7 +49,7 @@ func Run(ctx context.Context, o Options) (left []string, err error) {
 	m.mouse, m.env = o.Mouse, o.Env
 	m.state.Dir, m.state.Model = o.Dir, o.Model
 	if o.State != "" {
-		m.hist.path, m.lookFile = filepath.Join(o.State, "prompts.jsonl"), filepath.Join(o.State, "theme")
+		m.hist.Path, m.lookFile = filepath.Join(o.State, "prompts.jsonl"), filepath.Join(o.State, "theme")
 		m.look = readLook(m.lookFile)
 	}
 	if o.Env("NO_COLOR") != "" {

@@ -1,5 +1,5 @@
 // Package find names the files of a workspace for who types, by the rules of
-// .gitignore.
+// .gitignore, and what of a list fits what was typed.
 //
 // Its one rule: it starts no program and looks at a bounded number of files. It
 // owns nothing.
