@@ -26,7 +26,7 @@ func TestTerminalPicture(t *testing.T) {
 		p.types("go up?")
 		p.golden("picture-prompt", p.see(`@"the loss\.png" go up\?`))
 		p.keys("C-v")
-		p.see(`no clipboard`)
+		p.see(`no desktop`)
 		p.keys("Enter")
 		p.see(`step 800`)
 		p.golden("picture", p.gone(`Esc`))
@@ -75,4 +75,3 @@ func TestTerminalSubAgent(t *testing.T) {
 		p.leaves()
 	})
 }
-
