@@ -186,6 +186,27 @@ func TestPicturesThatCannotBeSent(t *testing.T) {
 	}
 }
 
+// What comes from standard input may be another's words: it names no pictures
+// outside the working folder, also not by a link.
+func TestPipedPictures(t *testing.T) {
+	t.Parallel()
+	l := newLooker(t, llmtest.Turn{Text: "fine"})
+	l.write("mine.png", llmtest.PNG(20, 10))
+	if err := os.Symlink(filepath.Join(l.dir, "mine.png"), filepath.Join(l.dir, "w", "link.png")); err != nil {
+		t.Fatal(err)
+	}
+	c := l.command("--model", "openai/test", "--quiet", "-")
+	c.Stdin = strings.NewReader("look at @plot.png, @~/mine.png, @../mine.png and @link.png")
+	var errs bytes.Buffer
+	c.Stderr = &errs
+	if err := c.Run(); err != nil {
+		t.Fatal(err, errs.String())
+	}
+	if n := strings.Count(string(l.server.Seen()[0].Body), "data:image/png"); n != 1 || strings.Count(errs.String(), "outside the working folder") != 3 {
+		t.Errorf("%d pictures were sent; %s", n, errs.String())
+	}
+}
+
 // A recording names the pictures and has none of them; it plays.
 func TestRecordedPictures(t *testing.T) {
 	t.Parallel()

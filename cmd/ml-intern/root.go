@@ -235,7 +235,7 @@ func runPrompt(cmd *cobra.Command, f *flags, args []string, std cli.Streams) err
 		if err != nil {
 			return err
 		}
-		opts.Prompt = prompt
+		opts.Prompt, opts.Piped = prompt, args[0] == "-"
 	}
 	cfg, err := f.config(cmd)
 	if err != nil {

@@ -32,6 +32,7 @@ type Streams struct {
 // RunOptions say which session a prompt goes to.
 type RunOptions struct {
 	Prompt   string // "" goes on where the session's log ends
+	Piped    bool   // the prompt came from standard input: others may have written it
 	Resume   string // id of a session, or the beginning of one
 	Continue bool   // the latest session of the workspace
 	Fork     bool   // work on a copy of the resumed session
@@ -45,7 +46,7 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions, std Streams) 
 	if opts.Prompt == "" && opts.Resume == "" && !opts.Continue {
 		return fmt.Errorf("%w: the prompt is empty", app.ErrUsage)
 	}
-	prompt, err := withPictures(cfg, opts.Prompt, std.Err)
+	prompt, err := withPictures(cfg, opts, std.Err)
 	if err != nil {
 		return err
 	}
@@ -116,13 +117,13 @@ func Replay(ctx context.Context, cfg *config.Config, path string, live bool, std
 
 // withPictures is the prompt with the pictures that it names with an @, as they
 // are now, before anything is spent. Names are relative to the working folder.
-func withPictures(cfg *config.Config, text string, w io.Writer) (session.Prompt, error) {
-	prompt := session.Prompt{Text: text}
+func withPictures(cfg *config.Config, opts RunOptions, w io.Writer) (session.Prompt, error) {
+	prompt := session.Prompt{Text: opts.Prompt}
 	var errs []error
-	prompt.Pictures, errs = picture.Finder{Dir: cfg.Dir, Home: cfg.Getenv("HOME")}.Find(text)
+	prompt.Pictures, errs = picture.Finder{Dir: cfg.Dir, Home: cfg.Getenv("HOME"), Inside: opts.Piped}.Find(prompt.Text)
 	var wrong []error
 	for _, err := range errs {
-		if errors.Is(err, picture.ErrNone) || errors.Is(err, picture.ErrMissing) { // it may be the name of something else
+		if errors.Is(err, picture.ErrNone) || errors.Is(err, picture.ErrMissing) || errors.Is(err, picture.ErrOutside) { // it may be the name of something else
 			fmt.Fprintf(w, "ml-intern: not sent as a picture: %v\n", err)
 			continue
 		}

@@ -19,9 +19,10 @@ const MostFound = 20
 
 // A Finder looks for the pictures that prompts name.
 type Finder struct {
-	Dir  string                       // names are relative to it
-	Home string                       // what "~/" stands for; "" for nothing
-	Held func(name string) *llm.Image // a picture that is no file, by its name, nil if there is none; may be nil
+	Dir    string                       // names are relative to it
+	Home   string                       // what "~/" stands for; "" for nothing
+	Inside bool                         // only what is in Dir: the text may be another's than the person's
+	Held   func(name string) *llm.Image // a picture that is no file, by its name, nil if there is none; may be nil
 }
 
 // Find loads the pictures that the text names with an @, each once, in order:
@@ -110,7 +111,24 @@ func (f Finder) load(name, path string) (*llm.Image, error) {
 	if picture := f.held(name); picture != nil {
 		return picture, nil
 	}
+	if f.Inside && !f.inside(path) {
+		return nil, ErrOutside
+	}
 	return ReadFile(name, path)
+}
+
+// inside reports whether the file is in Dir, wherever links lead. One that does
+// not exist is nowhere.
+func (f Finder) inside(path string) bool {
+	dir, err := filepath.EvalSymlinks(f.Dir)
+	if err != nil {
+		return false
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return errors.Is(err, os.ErrNotExist)
+	}
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rel)
 }
 
 // ReadFile makes a picture of a file. What is no picture is not read to its end.

@@ -40,6 +40,9 @@ var ErrNone = errors.New("no PNG, JPEG, GIF or WebP picture")
 // ErrMissing says that there is no file of a name that is like a picture's.
 var ErrMissing = errors.New("there is no such file")
 
+// ErrOutside says that a picture is not in the working folder, where it must be.
+var ErrOutside = errors.New("it is outside the working folder, and the prompt came from standard input")
+
 // Kind is the media type of a picture by its first bytes, "" for anything else.
 func Kind(data []byte) string {
 	switch {
