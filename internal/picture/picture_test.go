@@ -88,12 +88,12 @@ func TestLargePicturesAreMadeSmaller(t *testing.T) {
 		from, want string
 		w, h       int
 	}{
-		"plot":      {drawn(3000, 2000, false), "image/png", "image/png", 1568, 1045},
-		"photo":     {drawn(2400, 1200, true), "image/jpeg", "image/jpeg", 1568, 784},
-		"noise":     {drawn(900, 900, true), "image/png", "image/jpeg", 900, 900},
+		"plot":      {drawn(2000, 1000, false), "image/png", "image/png", 1568, 784},
+		"photo":     {drawn(1700, 850, true), "image/jpeg", "image/jpeg", 1568, 784},
+		"noise":     {drawn(600, 600, true), "image/png", "image/jpeg", 600, 600},
 		"tall":      {drawn(10, 5000, false), "image/png", "image/png", 3, 1568},
 		"thin":      {drawn(20000, 1, false), "image/png", "image/png", 1568, 1},
-		"cartoon":   {image.NewPaletted(image.Rect(0, 0, 2000, 2000), color.Palette{color.Black, color.White}), "image/gif", "image/png", 1568, 1568},
+		"cartoon":   {image.NewPaletted(image.Rect(0, 0, 1600, 1600), color.Palette{color.Black, color.White}), "image/gif", "image/png", 1568, 1568},
 		"16 bits":   {image.NewNRGBA64(image.Rect(0, 0, 1600, 10)), "image/png", "image/png", 1568, 9},
 		"grayscale": {image.NewGray(image.Rect(0, 0, 1600, 10)), "image/jpeg", "image/jpeg", 1568, 9},
 	} {
