@@ -145,9 +145,8 @@ func (a *App) Begin(ctx context.Context, id string, prompt session.Prompt) (*Con
 	if err != nil {
 		return nil, err
 	}
-	prompt.Text, prompt.Context = ag.Redact(prompt.Text), ag.Redact(prompt.Context)
 	herald := a.herald(opened.ID)
-	s, err := session.Begin(ctx, a.told(herald), opened, prompt)
+	s, err := session.Begin(ctx, a.told(herald), opened, prompt.Redacted(ag.Redact))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("begin session: %w", err), release())
 	}
@@ -221,7 +220,7 @@ type Conversation struct {
 }
 
 // Run answers the prompt; see agent.RunToAnswer.
-func (c *Conversation) Run(ctx context.Context, prompt string) iter.Seq2[session.Event, error] {
+func (c *Conversation) Run(ctx context.Context, prompt session.Prompt) iter.Seq2[session.Event, error] {
 	return c.rests(c.working(c.clean(c.Agent.RunToAnswer(ctx, c.Session, prompt))))
 }
 

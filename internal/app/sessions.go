@@ -72,6 +72,21 @@ func (a *App) Log(ctx context.Context, id string) (*session.Session, error) {
 	return session.Open(ctx, a.store, id)
 }
 
+// Events reads some events of a session after the one of that number, as they are
+// now: somebody may work in it. There are none of one that does not exist.
+func (a *App) Events(ctx context.Context, id string, after int64, most int) ([]session.Event, error) {
+	var events []session.Event
+	for ev, err := range a.store.Load(ctx, id, after) {
+		if err != nil {
+			return nil, err
+		}
+		if events = append(events, ev); len(events) == most {
+			break
+		}
+	}
+	return events, nil
+}
+
 // Rename gives a session that nobody works in a title, and returns its id and
 // the title as it is kept.
 func (a *App) Rename(ctx context.Context, id, title string) (string, string, error) {

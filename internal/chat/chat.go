@@ -17,6 +17,7 @@ import (
 
 	"ml-intern/internal/app"
 	"ml-intern/internal/config"
+	"ml-intern/internal/llm"
 	"ml-intern/internal/session"
 )
 
@@ -70,6 +71,8 @@ type Chat struct {
 	endTurn  context.CancelCauseFunc // nil while no turn works
 	endSleep context.CancelCauseFunc // nil while no turn waits
 	commands int                     // of the person's own, so far
+	copies   int                     // that were taken from the clipboard, so far
+	held     []*llm.Image            // pictures that prompts may name and that are no files
 	overhead int                     // tokens of system prompt and tools, about
 	toolList []app.ToolLine
 

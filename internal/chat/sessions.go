@@ -345,6 +345,7 @@ func (c *Chat) goBack(at int64, part string, force bool) (result Result, err err
 	for _, ev := range c.conv.Session.Events() {
 		if ev.Seq == at+1 && ev.Prompt != nil {
 			result.Fill = ev.Prompt.Text
+			c.holdAll(*ev.Prompt)
 		}
 	}
 	old := c.conv.Session.ID

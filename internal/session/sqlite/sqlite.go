@@ -166,6 +166,9 @@ func (s *Store) read(ctx context.Context, id string, after int64, pages chan<- c
 		} else {
 			go func() {
 				events, err := decode[session.Event](texts)
+				if err == nil {
+					err = s.withPictures(ctx, id, events)
+				}
 				next <- page{events, len(texts), err}
 			}()
 		}
