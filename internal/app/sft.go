@@ -141,7 +141,7 @@ func (a *App) published(ctx context.Context, id string) (bool, error) {
 // specs finds what this program says of a tool: logs do not keep it.
 func (a *App) specs(ctx context.Context) (func(string) (llm.ToolSpec, bool), error) {
 	waiting := tools.NewWaiting(a.watcher(""), a.keeper(), a.checks().progressed)
-	router, err := a.tools(ctx, "", a.research(&agent.Agent{}, session.Opened{}), a.checks(), waiting)
+	router, err := a.tools(ctx, session.Opened{}, a.research(&agent.Agent{}, session.Opened{}), a.checks(), waiting)
 	if err != nil {
 		return nil, fmt.Errorf("list tools: %w", err)
 	}

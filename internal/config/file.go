@@ -303,6 +303,8 @@ func (c *Config) decode(to any, node ast.Node) error {
 		return c.network(to, node)
 	case *Share:
 		return c.share(to, node)
+	case *Notify:
+		return c.notify(to, node)
 	}
 	return c.decodeMCP(to, node)
 }

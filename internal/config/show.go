@@ -103,6 +103,8 @@ func Schema() ([]byte, error) {
 			maps.Copy(p, networkSchema())
 		case *Share:
 			maps.Copy(p, shareSchema())
+		case *Notify:
+			maps.Copy(p, notifySchema())
 		case *map[string]MCPServer:
 			maps.Copy(p, mcpSchema())
 		}
