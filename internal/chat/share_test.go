@@ -1,6 +1,8 @@
 package chat_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -124,7 +126,13 @@ func TestShare(t *testing.T) {
 	if info, err := client.RepoInfo(t.Context(), repo, ""); err != nil || info.Private {
 		t.Error("it is private", err)
 	}
-	g.say("and a longer one")
+	g.Say("and a longer one") // states of the last command may still be on their way, so the turn is known by its words
+	g.until("the answer", func(u chat.Update) bool {
+		return u.Event != nil && u.Event.Reply != nil && u.Event.Reply.Message.Text() == "More."
+	})
+	for g.Busy() {
+		g.until("the end of the turn", func(chat.Update) bool { return true })
+	}
 	if asked, _, err = g.sharing("/share", &yes); err == nil || asked != nil || !strings.Contains(err.Error(), "everyone can see alice/ml-intern-sessions") {
 		t.Errorf("into a public one: %v", err)
 	}
@@ -144,5 +152,41 @@ func TestShare(t *testing.T) {
 	stranger.say("hello")
 	if _, _, err := stranger.sharing("/share", &yes); app.Classify(err).Code != 4 || !strings.Contains(err.Error(), "nothing was sent") {
 		t.Errorf("a stranger: %v", err)
+	}
+}
+
+// A session goes by itself when its person leaves it, if their configuration
+// says so.
+func TestShareByItself(t *testing.T) {
+	t.Parallel()
+	const token = "token-of-alice-0123456789"
+	h := hubtest.StartWith(t, hubserver.Options{Auth: true, Tokens: map[string]hubserver.Account{token: {Name: "alice"}}})
+	r := newRoom(t, say("Hello."))
+	file := filepath.Join(r.home, "config", "config.yaml")
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte("share: {visibility: private, automatic: true}\nrules: [{verdict: deny, tool: nothing}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	account := []string{"HF_ENDPOINT=" + h.URL, "HF_TOKEN=" + token}
+	g, err := r.tryEnter(r.config(account...), chat.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.say("hello")
+	g.close()
+	if left := strings.Join(g.Left(), "\n"); !strings.Contains(left, "shared the session, as your configuration says: "+h.URL+"/datasets/alice/ml-intern-sessions") {
+		t.Errorf("left: %s", left)
+	}
+	if err := os.WriteFile(file, []byte("share: {visibility: private, automatic: true, repo: other}\nrules: [{verdict: deny, tool: share, reason: not from here}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if g, err = r.tryEnter(r.config(account...), chat.Options{Continue: true}); err != nil {
+		t.Fatal(err)
+	}
+	g.close()
+	if left := strings.Join(g.Left(), "\n"); !strings.Contains(left, "not shared: not from here") {
+		t.Errorf("against a rule: %s", left)
 	}
 }
