@@ -54,6 +54,9 @@ func Doctor(ctx context.Context, cfg *config.Config) []Check {
 		searchCheck(cfg),
 		mcpCheck(cfg),
 		keyringCheck(ctx, cfg),
+		telemetryCheck(ctx, cfg),
+		skillsCheck(cfg),
+		notifyCheck(cfg),
 	}
 	return append(append(checks, confinementChecks(ctx)...), gpuCheck(ctx, cfg))
 }

@@ -52,6 +52,8 @@ type Config struct {
 	Keep          Secrets              // where tokens and keys are kept
 	CachesGB      float64              // of commands and jobs; 0 for no bound
 	CheckpointsGB float64              // of all workspaces
+	SkillsOff     []string             // names of skills that are not used
+	Notify        Notify               // of the person's file; see NotifyDestinations
 	NoCache       bool                 // the cache of the web is neither read nor written
 	Unconfined    bool                 // commands run without confinement; of the flag alone
 	Record        string               // file that model traffic is written to
@@ -205,7 +207,7 @@ func (c *Config) Secrets() []string {
 			secrets = append(secrets, token)
 		}
 	}
-	secrets = append(secrets, c.mcpSecrets()...)
+	secrets = append(append(secrets, c.mcpSecrets()...), c.notifySecrets()...)
 	for name, value := range c.env {
 		for _, end := range []string{"KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIALS", "_PAT"} {
 			if strings.HasSuffix(strings.ToUpper(name), end) && strings.TrimSpace(value) != "" {

@@ -299,6 +299,8 @@ func (c *Config) decode(to any, node ast.Node) error {
 		return c.network(to, node)
 	case *Secrets:
 		return c.keptSecrets(to, node)
+	case *Notify:
+		return c.notify(to, node)
 	}
 	return c.decodeMCP(to, node)
 }

@@ -103,6 +103,8 @@ func Schema() ([]byte, error) {
 			maps.Copy(p, networkSchema())
 		case *Secrets:
 			maps.Copy(p, secretsSchema())
+		case *Notify:
+			maps.Copy(p, notifySchema())
 		case *map[string]MCPServer:
 			maps.Copy(p, mcpSchema())
 		}
