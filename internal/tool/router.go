@@ -174,12 +174,15 @@ func (r *Router) clean(out *Output) {
 		named.Name = r.Redact(named.Name)
 		out.Image = &named
 	}
-	out.Facts, out.Plan = slices.Clone(out.Facts), slices.Clone(out.Plan)
+	out.Facts, out.Plan, out.News = slices.Clone(out.Facts), slices.Clone(out.Plan), slices.Clone(out.News)
 	for i := range out.Facts {
 		out.Facts[i].Text = r.Redact(out.Facts[i].Text)
 	}
 	for i := range out.Plan {
 		out.Plan[i].Text = r.Redact(out.Plan[i].Text)
+	}
+	for i := range out.News {
+		out.News[i].Text = r.Redact(out.News[i].Text)
 	}
 }
 
