@@ -98,6 +98,11 @@ bench: build
 bench-hub: build
 	@scripts/bench-hub
 
+# What the program weighs, and that the linker can leave methods out.
+.PHONY: size
+size: .go-there
+	@scripts/size
+
 setup:
 	@scripts/setup
 
