@@ -37,7 +37,7 @@ func TestPagesAsTheStandardLibraryMakesThem(t *testing.T) {
 			}
 			frame := web.Frame{Title: nasty, Repo: repo, Tab: nasty, View: view, Person: web.Person{Login: nasty}}
 			if name != "commits.html" && name != "files.html" && name != "blob.html" { // which have a repository
-				frame.Person.Name = nasty
+				frame.Name = nasty
 			} else if repo == nil {
 				continue
 			}
@@ -80,7 +80,12 @@ func nastyViews() map[string][]web.View {
 	return map[string][]web.View{
 		"index.html": {web.Index{}, web.Index{Owner: nasty, Groups: []web.Group{{Name: nasty, URL: nasty, Count: 2, More: nasty, Repos: []web.Listed{{nasty, nasty, true, now}}}, {Name: nasty}}}},
 		"card.html": {
-			web.Card{}, web.Card{}, web.Card{Gate: &gate, Problem: nasty}, web.Card{Gate: &web.Gate{Login: nasty, Auto: true}}, web.Card{Gate: &web.Gate{Pending: true}}, web.Card{Gate: &web.Gate{Rejected: true}},
+			web.Card{},
+			web.Card{},
+			web.Card{Gate: &gate, Problem: nasty},
+			web.Card{Gate: &web.Gate{Login: nasty, Auto: true}},
+			web.Card{Gate: &web.Gate{Pending: true}},
+			web.Card{Gate: &web.Gate{Rejected: true}},
 			web.Card{Cut: true, Table: table, Facts: []web.Fact{{nasty, []web.Link{link, {Text: nasty}}}}, Metrics: []web.Metric{{nasty, nasty, nasty, nasty}, {}}, Files: files, MoreURL: nasty, Clone: nasty, Commit: commit, Siblings: 9},
 		},
 		"files.html":   {web.Files{}, web.Files{}, web.Files{Crumbs: []web.Link{link, {Text: nasty}}, Up: nasty, Files: files, More: true, Commit: commit}},
