@@ -67,6 +67,8 @@ approval:       llm tool approval/shell
 session:        llm tool ledger approval instruction
 session/sqlite: session llm
 session/export: llm approval session hub/hubserver/web markup
+telemetry:      llm tool ledger session
+notify:         durable llm session
 sandbox:        hub confine
 sandbox/remote: sandbox
 sandbox/space:  hub sandbox sandbox/remote durable
@@ -86,11 +88,13 @@ job/hubjobs:    job hub hub/hubserver sandbox
 job/hfjobs:     job hub sandbox secret
 experiment:     job
 mcp:            llm tool
+skill:          durable llm tool
 agent:          llm tool session approval ledger hook
 tools:          llm tool secret egress sandbox dataset dataset/format job job/preflight job/watch job/report job/series experiment hub hub/card hub/cache fetch webpage websearch hfdocs github paper
-app:            durable caches instruction session/export egress llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval hook sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools sandbox/remote sandbox/space sandbox/hubspaces checkpoint secret llm/redact confine mcp
+app:            durable caches instruction session/export egress llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval hook sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools sandbox/remote sandbox/space sandbox/hubspaces checkpoint secret llm/redact confine mcp telemetry skill notify
 chat:           llm tool session approval agent app config ledger
 cli:            caches llm tool job session approval agent app config ledger chat
+acp:            session approval app config llm tool chat
 tui/style:
 tui/highlight:  tui/style
 tui/markdown:   tui/style tui/highlight
@@ -99,11 +103,11 @@ tui/plot:       tui/style sparkline
 tui/edit:       tui/style
 tui/find:
 tui:            llm tool session approval ledger config app chat tui/style tui/highlight tui/markdown tui/diff tui/plot tui/edit tui/find
-cmd/ml-intern:  config chat tui cli app
+cmd/ml-intern:  config chat tui cli app acp
 `
 
 // helpers of tests may import what they help, and each other.
-var testHelpers = []string{"llm/llmtest", "hub/hubtest", "session/sessiontest", "job/jobtest", "sandbox/sandboxtest", "paper/papertest", "fetch/fetchtest", "github/githubtest", "hfdocs/hfdocstest", "websearch/websearchtest"}
+var testHelpers = []string{"llm/llmtest", "hub/hubtest", "session/sessiontest", "job/jobtest", "sandbox/sandboxtest", "paper/papertest", "fetch/fetchtest", "github/githubtest", "hfdocs/hfdocstest", "websearch/websearchtest", "telemetry/telemetrytest"}
 
 func TestFloors(t *testing.T) {
 	may := map[string][]string{}

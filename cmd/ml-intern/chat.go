@@ -43,7 +43,7 @@ func openChat(cmd *cobra.Command, f *flags, std cli.Streams) error {
 	}
 	left, err := tui.Run(cmd.Context(), tui.Options{
 		Open: func(ctx context.Context) (*chat.Chat, error) { return chat.Open(ctx, cfg, opts) },
-		In:   std.In, Out: std.Out, Env: os.Getenv, Dir: cfg.Dir, Model: cfg.Model, State: cfg.Paths.State, Mouse: cfg.Mouse,
+		In:   std.In, Out: std.Out, Env: os.Getenv, Dir: cfg.Dir, Model: cfg.Model, State: cfg.Paths.State, Mouse: cfg.Mouse, Focus: cfg.NotifiesDesktop(),
 	})
 	for _, line := range left {
 		fmt.Fprintln(std.Err, "ml-intern: "+line)

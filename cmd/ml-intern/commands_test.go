@@ -25,6 +25,7 @@ func commands() map[string]func(ts *testscript.TestScript, neg bool, args []stri
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"exits": exits, "model": model, "requests": requests, "nowhere": nowhere, "json": checkJSON, "lines": lines,
 		"list": list, "id": id, "below": below, "hub": startHub, "job": jobID,
+		"receive": receive, "told": wasTold,
 	}
 }
 

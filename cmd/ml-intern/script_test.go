@@ -75,10 +75,11 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ML_INTERN_HOME", filepath.Join(env.WorkDir, "home"))
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("NO_COLOR", "1")
-			for _, name := range []string{"HF_TOKEN", "HF_ENDPOINT", "OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "OPENROUTER_API_KEY"} {
+			for _, name := range []string{"HF_TOKEN", "HF_ENDPOINT", "OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "OPENROUTER_API_KEY", "SLACK_BOT_TOKEN", "SLACK_CHANNEL_ID"} {
 				env.Setenv(name, "")
 			}
 			env.Values[serverKey{}] = new(current)
+			env.Values[receiverKey{}] = new(receiver)
 			if err := os.WriteFile(filepath.Join(env.WorkDir, "binary"), []byte("train \xff\xfe"), 0o644); err != nil {
 				return err
 			}

@@ -271,3 +271,40 @@ func TestTerminalEnds(t *testing.T) {
 		p.clean()
 	})
 }
+
+// A notification goes past tmux to the terminal, and leaves the screen as it is.
+func TestTerminalNotifies(t *testing.T) {
+	onScreens(t, func(p *pane) {
+		config := filepath.Join(p.home, "state", "config")
+		if err := os.MkdirAll(config, 0o700); err != nil {
+			p.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(config, "config.yaml"), []byte("notify: {destinations: {here: {type: desktop, sequence: osc9}}}\n"), 0o600); err != nil {
+			p.Fatal(err)
+		}
+		p.model(llmtest.Turn{Text: "First."}, llmtest.Turn{Text: "It is done."})
+		p.start()
+		written := filepath.Join(p.home, "written")
+		p.tmux("pipe-pane", "cat > "+written)
+		p.says("clear; ml-intern --model openai/test --quiet 'go'; echo ov''er")
+		p.see(`^over$`)
+		if got, err := os.ReadFile(written); err != nil || !strings.Contains(string(got), "\x1b\x1b]9;ml-intern: Turn complete: First.\a") {
+			p.Errorf("without a screen the terminal was sent %q, %v", got, err)
+		}
+		p.chats()
+		p.says("Do it.")
+		p.see(`It is done\.`)
+		const want = "\x1bPtmux;\x1b\x1b]9;ml-intern: Turn complete: It is done.\a\x1b\\"
+		var got []byte
+		for end := time.Now().Add(patience); time.Now().Before(end) && !strings.Contains(string(got), want); time.Sleep(50 * time.Millisecond) {
+			got, _ = os.ReadFile(written) // it may not be there yet
+		}
+		if !strings.Contains(string(got), want) || !strings.Contains(string(got), "\x1b[?1004h") {
+			p.Errorf("the terminal was sent %q", got)
+		}
+		if now := p.gone(`Esc`); strings.Contains(now, "]9;") || strings.Contains(now, "tmux;") {
+			p.Errorf("the screen shows the sequence:\n%s", now)
+		}
+		p.leaves()
+	})
+}

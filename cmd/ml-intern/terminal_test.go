@@ -303,7 +303,7 @@ func (p *pane) clean() {
 	if got := p.asks("#{alternate_on}#{mouse_any_flag}#{bracket_paste_flag} #{cursor_flag} #{pane_current_command}"); got != "00 1 sh" && got != "000 1 sh" {
 		p.Errorf("the terminal is left with %q", got)
 	}
-	p.says("stty -a | tr ' ;' '\\n\\n' | grep -xE -- '-?(echo|icanon|isig)' | tr '\\n' ' '; echo end")
+	p.says("stty -a | tr ' ;' '\\n\\n' | grep -xE -- '-?(echo|icanon|isig)' | tr '\\n' ' '; echo en''d") // the line itself does not end so
 	if got := p.see(`end$`); !strings.Contains(got, "isig icanon echo") {
 		p.Errorf("the terminal's modes:\n%s", got)
 	}

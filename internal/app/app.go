@@ -32,6 +32,8 @@ import (
 	"ml-intern/internal/sandbox"
 	"ml-intern/internal/session"
 	"ml-intern/internal/session/sqlite"
+	"ml-intern/internal/skill"
+	"ml-intern/internal/telemetry"
 	"ml-intern/internal/tool"
 	"ml-intern/internal/tools"
 )
@@ -61,7 +63,11 @@ type App struct {
 	keys        keys
 	web         *outside
 
-	servers servers // of the sessions
+	servers    servers  // of the sessions
+	heralds    heralds  // likewise
+	skillNotes []string // what was wrong with skills when the session began
+
+	telemetry *telemetry.Reader // nil unless somebody wants it
 
 	recording *replay.Writer // nil unless model traffic is recorded
 	player    replay.Player  // nil unless a recording is the model
@@ -80,6 +86,7 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 	}
 	a := &App{cfg: cfg, store: store, here: here, granted: granted, web: newOutside(cfg), hub: &localHub{cfg: cfg, dir: hubDir(cfg), serves: granted.serves, jobs: hubJobsOf(cfg, here)}}
 	a.web.papers.HubToken = a.paperToken
+	a.telemetry = a.newTelemetry()
 	if a.jobs, err = computes(cfg, here, a.payingHub((*login.Keyring).Local)); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
@@ -89,6 +96,7 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 // Close ends what New and the sessions opened.
 func (a *App) Close() error {
 	a.servers.closeAll()
+	a.telemetry.Close()
 	err := errors.Join(a.hub.Close(), a.store.Close())
 	if a.cells != nil {
 		err = errors.Join(err, a.cells.Close())
@@ -103,17 +111,18 @@ func (a *App) Close() error {
 // and takes its lease. Run it with an empty prompt. What is wrong with the
 // configuration is found before anything is saved.
 func (a *App) Start(ctx context.Context, prompt string) (*Conversation, error) {
-	return a.Begin(ctx, session.Prompt{Text: prompt})
+	return a.Begin(ctx, NewID(), session.Prompt{Text: prompt})
 }
 
 // Begin is Start for a prompt with what the person gives the model to read with
-// it.
-func (a *App) Begin(ctx context.Context, prompt session.Prompt) (*Conversation, error) {
+// it, and for an id of NewID, which others may know already.
+func (a *App) Begin(ctx context.Context, id string, prompt session.Prompt) (*Conversation, error) {
 	if err := chooseModel(ctx, a.cfg); err != nil {
 		return nil, err
 	}
-	opened := session.Opened{ID: newID(), Dir: a.cfg.Dir, Model: a.cfg.Model, Hub: a.hubChoice(), Version: Version()}
+	opened := session.Opened{ID: id, Dir: a.cfg.Dir, Model: a.cfg.Model, Hub: a.hubChoice(), Version: Version(), Trace: a.telemetry.Parent()}
 	opened.Instructions, _ = a.instructions()
+	opened.Skills, a.skillNotes = a.skills()
 	if err := a.record(opened.ID, prompt.Text); err != nil {
 		return nil, err
 	}
@@ -132,15 +141,17 @@ func (a *App) Begin(ctx context.Context, prompt session.Prompt) (*Conversation, 
 		return nil, err
 	}
 	prompt.Text, prompt.Context = ag.Redact(prompt.Text), ag.Redact(prompt.Context)
-	s, err := session.Begin(ctx, a.store, opened, prompt)
+	herald := a.herald(opened.ID)
+	s, err := session.Begin(ctx, a.told(herald), opened, prompt)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("begin session: %w", err), release())
 	}
-	return &Conversation{Session: s, Agent: ag, app: a, release: release}, nil
+	herald.Start(ctx, a.store, s.Events(), ag.Redact)
+	return &Conversation{Session: s, Agent: ag, app: a, herald: herald, release: release}, nil
 }
 
-// newID is a session id that sorts by time: 20261123-015013-k3f9.
-func newID() string {
+// NewID is a session id that sorts by time: 20261123-015013-k3f9.
+func NewID() string {
 	return time.Now().UTC().Format("20060102-150405-") + strings.ToLower(rand.Text()[:4])
 }
 
@@ -156,7 +167,8 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 	if err != nil {
 		return nil, err
 	}
-	s, err := session.Open(ctx, a.store, id)
+	herald := a.herald(id)
+	s, err := session.Open(ctx, a.told(herald), id)
 	if err != nil {
 		return nil, errors.Join(err, release())
 	}
@@ -190,7 +202,8 @@ func (a *App) Resume(ctx context.Context, id, prompt string) (*Conversation, err
 		return nil, errors.Join(err, release())
 	}
 	ag.Ledger.Spend(bill.Cost)
-	return &Conversation{Session: s, Agent: ag, app: a, release: release}, nil
+	herald.Start(ctx, a.store, s.Events(), ag.Redact)
+	return &Conversation{Session: s, Agent: ag, app: a, herald: herald, release: release}, nil
 }
 
 // A Conversation is a session with the agent that works on it. Close it.
@@ -198,16 +211,19 @@ type Conversation struct {
 	Session *session.Session
 	Agent   *agent.Agent
 	app     *App
+	herald  *herald
 	release func() error
 }
 
 // Run answers the prompt; see agent.RunToAnswer.
 func (c *Conversation) Run(ctx context.Context, prompt string) iter.Seq2[session.Event, error] {
-	return c.Agent.RunToAnswer(ctx, c.Session, prompt)
+	return c.rests(c.working(c.clean(c.Agent.RunToAnswer(ctx, c.Session, prompt))))
 }
 
-// Close gives the session back, and ends its MCP servers.
+// Close gives the session back, and ends its MCP servers. What is still to be
+// told to others is told before, for some seconds at most.
 func (c *Conversation) Close() error {
+	c.endTelling()
 	c.app.servers.close(c.Agent)
 	return c.release()
 }
@@ -224,7 +240,7 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 		return nil, err
 	}
 	ag := &agent.Agent{
-		System:   agent.System(a.cfg.Dir, a.cfg.SystemAppend) + instruction.Text(opened.Instructions),
+		System:   agent.System(a.cfg.Dir, a.cfg.SystemAppend) + instruction.Text(opened.Instructions) + opened.Skills,
 		News:     a.news,
 		Models:   models,
 		Effort:   a.cfg.Effort,
@@ -250,7 +266,7 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 	if a.player != nil { // what was said to a turn at work is said again
 		ag.Inbox = func() []session.Event { return steers(a.player.Steers()) }
 	}
-	router, err := a.tools(ctx, opened.ID, a.research(ag, opened), checks, waiting)
+	router, err := a.tools(ctx, opened, a.research(ag, opened), checks, waiting)
 	if err != nil {
 		return nil, err
 	}
@@ -266,6 +282,7 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 	if !a.cfg.ReplayTools {
 		a.withServers(ctx, ag)
 	}
+	a.tellTelemetry(ag)
 	return ag, nil
 }
 
@@ -293,14 +310,17 @@ func wake(w *tools.Waiting) func(context.Context, []session.Waiting, func(sessio
 	}
 }
 
-// tools lists every built-in tool, for the session of that id.
-func (a *App) tools(ctx context.Context, id string, research tool.Tool, checks checks, waiting *tools.Waiting) (*tool.Router, error) {
-	sb := a.sandbox()
+// tools lists every built-in tool, for one session.
+func (a *App) tools(ctx context.Context, opened session.Opened, research tool.Tool, checks checks, waiting *tools.Waiting) (*tool.Router, error) {
+	sb, id := a.sandbox(), opened.ID
 	remote, kept := a.hubClient, a.newCollection(id)
 	uploads := filepath.Join(a.cfg.Paths.State, "uploads")
-	list := append(a.readers(), a.scheduling(ctx, checks)...)
+	list := append(append(a.readers(), a.scheduling(ctx, checks)...), a.telling(id)...)
 	if a.cells != nil {
 		list = append(list, tools.Grant(sb, func() bool { return len(confine.GPUs()) > 0 }, a.grant))
+	}
+	if opened.Skills != "" { // also when they are gone since: what the model reads first stays
+		list = append(list, skill.Tool(skillFinder(a.cfg, a.cfg.Dir)))
 	}
 	return tool.NewRouter(a.withSandboxes(ctx, id, append([]tool.Tool{
 		tools.Plan(),

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"ml-intern/internal/checkpoint"
+	"ml-intern/internal/notify"
 	"ml-intern/internal/session"
 )
 
@@ -115,7 +116,7 @@ func (a *App) Delete(ctx context.Context, id string) (string, error) {
 		return id, err
 	}
 	for _, s := range family {
-		if err := errors.Join(a.forget(ctx, s), os.RemoveAll(filepath.Join(a.cfg.Paths.State, "results", s.ID))); err != nil {
+		if err := errors.Join(a.forget(ctx, s), os.RemoveAll(filepath.Join(a.cfg.Paths.State, "results", s.ID)), os.RemoveAll(notify.File(a.cfg.Paths.State, s.ID))); err != nil {
 			return id, fmt.Errorf("remove session %s: %w", s.ID, err)
 		}
 		if err := a.store.Delete(ctx, s.ID); err != nil {

@@ -69,7 +69,7 @@ func (c *Conversation) Say(ctx context.Context, prompt session.Prompt) iter.Seq2
 	if prompt.Text != "" && c.app.recording != nil {
 		c.app.recording.Prompt(c.Session.ID, prompt.Text)
 	}
-	return c.Agent.RunPrompt(ctx, c.Session, prompt)
+	return c.rests(c.working(c.clean(c.Agent.RunPrompt(ctx, c.Session, prompt))))
 }
 
 // Mode is the mode of approval.
@@ -142,6 +142,12 @@ func (a *App) Shell(ctx context.Context, line string, show func(line string)) (S
 	redact := a.redactor()
 	out, err := a.sandbox().Exec(ctx, sandbox.Command{Line: line, Log: func(l string) { show(redact.Text(l)) }})
 	return ShellOutput{redact.Text(out.Text), out.Code, out.Notes}, err
+}
+
+// ReadFile reads a file of the workspace where the session's tools read it, by
+// the same rules.
+func (a *App) ReadFile(ctx context.Context, path string, most int64) ([]byte, error) {
+	return a.sandbox().ReadFile(ctx, path, most)
 }
 
 // Confinement says in a word what holds commands back.

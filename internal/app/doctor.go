@@ -53,6 +53,9 @@ func Doctor(ctx context.Context, cfg *config.Config) []Check {
 		cachesCheck(cfg),
 		searchCheck(cfg),
 		mcpCheck(cfg),
+		telemetryCheck(ctx, cfg),
+		skillsCheck(cfg),
+		notifyCheck(cfg),
 	}
 	return append(append(checks, confinementChecks(ctx)...), gpuCheck(ctx, cfg))
 }

@@ -33,6 +33,7 @@ func (a *App) instructions() (files []instruction.File, notes []string) {
 // news is what has changed in them since the session began.
 func (a *App) news(s *session.Session) (news, notice string) {
 	files, notes := a.instructions()
+	notes = append(notes, a.skillNotes...)
 	return instruction.News(s.Opened().Instructions, files, agent.ToldInstructions(s)), strings.Join(notes, "; ")
 }
 

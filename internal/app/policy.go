@@ -73,7 +73,7 @@ func (s *switched) to(cfg *config.Config, mode string) error {
 // themselves later.
 func guarded(cfg *config.Config) []string {
 	git := filepath.Join(cfg.Dir, ".git")
-	return []string{cfg.Paths.Config, config.ProjectDir(cfg.Dir), config.ServersFile(cfg.Dir), filepath.Join(git, "hooks"), filepath.Join(git, "config")}
+	return append(cfg.SkillFolders(cfg.Dir), cfg.Paths.Config, config.ProjectDir(cfg.Dir), config.ServersFile(cfg.Dir), filepath.Join(git, "hooks"), filepath.Join(git, "config"))
 }
 
 // judged are configured rules as policies judge by them.
@@ -110,7 +110,7 @@ func policyCheck(cfg *config.Config) Check {
 	}
 	c.Detail += fmt.Sprintf("; %d rules and %d hooks of this folder, which is %s", len(cfg.ProjectRules), len(cfg.ProjectHooks), cfg.Trust)
 	if cfg.Trust != config.Trusted {
-		c.State, c.Mend = stateNote, "look at "+config.Brought(cfg.Dir)+", then: ml-intern config trust"
+		c.State, c.Mend = stateNote, "look at "+cfg.Brought(cfg.Dir)+", then: ml-intern config trust"
 	}
 	return c
 }

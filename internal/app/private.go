@@ -28,5 +28,5 @@ func shown(cfg *config.Config) []string {
 	for _, name := range []string{"results", "jobs", "computes", "kept", "caches"} {
 		all = append(all, filepath.Join(cfg.Paths.State, name))
 	}
-	return all
+	return append(append(all, addedSkills(cfg).Dir), ownSkills(cfg)...)
 }

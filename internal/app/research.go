@@ -26,7 +26,7 @@ const subSteps = 60
 // research is the tool that asks a sub-agent: an agent like the one that asks,
 // with its account, its policy narrowed to reading, and the tools that read.
 func (a *App) research(parent *agent.Agent, opened session.Opened) tool.Tool {
-	r := &agent.Researcher{Store: a.store, Opened: opened}
+	r := &agent.Researcher{Store: a.log(), Opened: opened}
 	r.Agent = func(id string, report tool.Tool) (*agent.Agent, error) {
 		uploads := "" // it uploads nothing
 		router, err := tool.NewRouter(append(a.readers(), tools.HubFiles(a.hubClient, a.sandbox(), uploads), report)...)

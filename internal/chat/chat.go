@@ -25,6 +25,7 @@ type Options struct {
 	Resume   string // id of a session, or the beginning of one
 	Continue bool   // the latest session of the workspace
 	Fork     bool   // a copy of it
+	ID       string // of app.NewID, for a new session; "" to be given one
 }
 
 // A Chat is a conversation. Its methods may be called from any goroutine. Close
@@ -51,6 +52,7 @@ type Chat struct {
 	conv    *app.Conversation // nil until the first prompt of a new session
 	shown   int64             // the last event that was shown
 	title   string            // of the session
+	id      string            // that the next new session has, "" for any
 	advised bool              // which ways there are to a model was said
 
 	mu       sync.Mutex // of what follows
@@ -92,7 +94,7 @@ func Open(ctx context.Context, cfg *config.Config, opts Options) (*Chat, error) 
 	}
 	c := &Chat{
 		cfg: &own, updates: make(chan Update), out: make(chan parcel), dirty: make(chan struct{}, 1), closed: make(chan struct{}),
-		kick: make(chan struct{}, 1), started: make(chan struct{}), turn: make(chan struct{}, 1),
+		kick: make(chan struct{}, 1), started: make(chan struct{}), turn: make(chan struct{}, 1), id: opts.ID,
 	}
 	c.setPhase(Idle)
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
@@ -143,6 +145,7 @@ func (c *Chat) leave(ctx context.Context) (lines []string, err error) {
 		}
 		lines = append(lines, c.app.Left(ctx, s)...)
 		lines = append(lines, fmt.Sprintf("session %s; go on with: ml-intern --resume %s", s.ID, s.ID))
+		c.conv.OnNotify(nil, func(text string) { lines = append(lines, text) }, true) // which is over when it is closed
 		err = c.conv.Close()
 		c.conv = nil
 	}
@@ -365,6 +368,7 @@ func (c *Chat) adopt(conv *app.Conversation) {
 	c.conv, c.title = conv, titleOf(conv.Session)
 	conv.Agent.Approver = asker{c}
 	conv.Listen(c.inbox)
+	conv.OnNotify(func(sequence string) { c.emit(Update{Ring: sequence}) }, func(text string) { c.notice("%s", text) }, true)
 	c.mu.Lock()
 	c.setMode, c.toolList, c.overhead = conv.SetMode, conv.Tools(), conv.Agent.Overhead()
 	c.mu.Unlock()

@@ -77,6 +77,7 @@ func builtins() []Command {
 		{Name: "/compact", Help: "summarize the older part of the conversation", run: (*Chat).compact},
 		{Name: "/tools", Help: "list the model's tools", run: (*Chat).tools},
 		{Name: "/mcp", Help: "ask the MCP servers for their tools", run: (*Chat).mcp},
+		{Name: "/skills", Args: "[NAME [WORDS]]", Help: "list skills, or have one used", run: (*Chat).skills},
 		{Name: "/memory", Args: "[FILE]", Help: "show or edit the files with instructions", run: (*Chat).memory},
 		{Name: "/init", Help: "have the model write AGENTS.md for this folder", run: (*Chat).initCommand},
 		{Name: "/login", Help: "log in to the Hugging Face Hub", run: (*Chat).login},
@@ -89,7 +90,7 @@ func builtins() []Command {
 // Commands lists what there is here, built-in ones first.
 func (c *Chat) Commands() []Command {
 	all := builtins()
-	for _, own := range c.ownCommands() {
+	for _, own := range append(c.ownCommands(), c.skillCommands()...) {
 		if !slices.ContainsFunc(all, func(b Command) bool { return b.Name == own.Name }) {
 			all = append(all, own)
 		}

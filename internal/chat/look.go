@@ -224,6 +224,15 @@ func (c *Chat) jobTable() (Result, error) {
 	return Result{Text: b.String(), Panel: PanelJobs}, nil
 }
 
+// ReadFile reads a file of the workspace as the session's tools do.
+func (c *Chat) ReadFile(path string, most int64) ([]byte, error) {
+	a := c.program()
+	if a == nil {
+		return nil, errNoProgram
+	}
+	return a.ReadFile(c.ctx, path, most)
+}
+
 // Jobs are the jobs of this account and machine, with their numbers, for a
 // panel: those of the session and those that run come first. It may take a while.
 func (c *Chat) Jobs() ([]app.JobView, error) {

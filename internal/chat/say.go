@@ -21,8 +21,14 @@ func (c *Chat) Say(text string) {
 		c.release()
 		return
 	}
+	c.Give(session.Prompt{Text: text})
+}
+
+// Give is Say for a prompt with what the person gives the model to read with it;
+// what their own commands printed goes with it as well. No word of it is a command.
+func (c *Chat) Give(prompt session.Prompt) {
 	c.mu.Lock()
-	prompt := session.Prompt{Text: text, Context: c.takeContext()}
+	prompt.Context = strings.TrimSpace(c.takeContext() + "\n\n" + prompt.Context)
 	if c.state.Held { // what is said now goes first; what waited follows
 		c.queue = slices.Insert(c.queue, 0, prompt)
 	} else {

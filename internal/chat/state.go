@@ -25,14 +25,31 @@ func (c *Chat) tell() {
 	}
 }
 
+// Now is how things stand, once the program is opened or could not be.
+func (c *Chat) Now() State {
+	select {
+	case <-c.started:
+	case <-c.closed:
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.snapshot()
+}
+
+// snapshot is the state; mu is held.
+func (c *Chat) snapshot() State {
+	now := c.state
+	now.Queue, now.Steers = said(c.queue), said(c.steers)
+	now.Waits = slices.Clone(now.Waits)
+	return now
+}
+
 // changed is the state, with a number if it is not the one that was last asked
 // for, else 0.
 func (c *Chat) changed() (State, int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := c.state
-	now.Queue, now.Steers = said(c.queue), said(c.steers)
-	now.Waits = slices.Clone(now.Waits)
+	now := c.snapshot()
 	if reflect.DeepEqual(now, c.sent) {
 		return now, 0
 	}

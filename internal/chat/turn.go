@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ func (c *Chat) answer(prompt session.Prompt) {
 	c.mu.Lock()
 	c.endTurn = end
 	c.state.Interrupted = ""
+	c.state.Turn++
 	c.setPhase(Working)
 	c.mu.Unlock()
 	c.tell()
@@ -34,7 +36,7 @@ func (c *Chat) answer(prompt session.Prompt) {
 		return err
 	})
 	c.giveBack(unsaid)
-	c.ended(err, unsaid.Text == "" && c.conv != nil)
+	c.ended(err, unsaid)
 }
 
 // turns makes the turns that one prompt takes. What did not become part of the
@@ -76,7 +78,7 @@ func (c *Chat) ready(ctx context.Context, prompt session.Prompt) (begun bool, er
 	if prompt.Text == "" {
 		return false, fmt.Errorf("%w: there is nothing to go on with yet", app.ErrUsage)
 	}
-	conv, err := c.app.Begin(c.ctx, prompt)
+	conv, err := c.app.Begin(c.ctx, cmp.Or(c.id, app.NewID()), prompt)
 	if err != nil {
 		// Begin has left parts of a session in the program: the next try has a new one.
 		_ = c.app.Close() //nolint:errcheck // nothing is open in it
@@ -84,7 +86,7 @@ func (c *Chat) ready(ctx context.Context, prompt session.Prompt) (begun bool, er
 		return false, err
 	}
 	c.adopt(conv)
-	c.shown = 0
+	c.shown, c.id = 0, ""
 	c.catchUp()
 	c.describe()
 	return true, nil
@@ -147,6 +149,7 @@ func (c *Chat) sleep(ctx context.Context) (session.Prompt, error) {
 	c.tell()
 	var err error
 	if !spoken {
+		c.tellEnd(Ended{Waits: true})
 		err = c.show(c.conv.Agent.Sleep(ctx, c.conv.Session))
 	}
 	c.mu.Lock()
@@ -176,9 +179,10 @@ func (c *Chat) steersFirst() {
 	c.steers = nil
 }
 
-// ended says how the turn ended, and whether its prompt is in the log, to go on
-// with. After a failure, what waits is held back.
-func (c *Chat) ended(err error, begun bool) {
+// ended says how the turn ended, and gives back what did not become part of the
+// session. After a failure, what waits is held back.
+func (c *Chat) ended(err error, unsaid session.Prompt) {
+	begun := unsaid.Text == "" && c.conv != nil // there is something to go on with
 	c.steersFirst()
 	if c.conv != nil {
 		if saveErr := c.saveChoices(); saveErr != nil && err == nil {
@@ -205,6 +209,19 @@ func (c *Chat) ended(err error, begun bool) {
 	c.mu.Unlock()
 	c.describe()
 	c.tell()
+	end := Ended{Err: err, Unsaid: unsaid.Text != ""}
+	if err != nil {
+		end.Text = explain(err, begun)
+	}
+	c.tellEnd(end)
+}
+
+// tellEnd says that nothing works on the prompt any more.
+func (c *Chat) tellEnd(end Ended) {
+	c.mu.Lock()
+	end.Turn = c.state.Turn
+	c.mu.Unlock()
+	c.emit(Update{Ended: &end})
 }
 
 // saveChoices records what was chosen and no turn has recorded.

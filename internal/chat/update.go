@@ -15,6 +15,18 @@ type Update struct {
 	Opened *Opened        // another session is shown from now on
 	Ran    *Ran           // a command of the person's own, "!ls"
 	Notice string         // a word of the program to the person that is no event
+	Ring   string         // what the terminal is to be sent, so that it shows a notification
+	Ended  *Ended         // a turn is over, or waits
+}
+
+// Ended says that nothing works on a prompt any more: it has its answer, it
+// failed, or the turn waits for jobs and goes on by itself.
+type Ended struct {
+	Turn   int    // turns are counted from 1; a turn that waits and goes on is one
+	Waits  bool   // for jobs
+	Err    error  // nil if it has its answer, or waits
+	Text   string // what went wrong, and what can be done about it here; a Notice may say the same
+	Unsaid bool   // the prompt is not in the session: it is the first of the queue again
 }
 
 // Opened says that a session is shown from now on, with all that was before.
@@ -49,6 +61,7 @@ const (
 // A State is how things stand.
 type State struct {
 	Phase        Phase
+	Turn         int       // how many turns began
 	Since        time.Time // when the phase began
 	Session      string    // "" until the first prompt is said
 	Title        string

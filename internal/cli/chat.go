@@ -281,6 +281,10 @@ func (l *lineChat) show(u chat.Update) {
 		l.ran(*u.Ran)
 	case u.Event != nil:
 		l.happened(*u.Event)
+	case u.Ring != "":
+		if ring := ringer(l.std); ring != nil {
+			ring(u.Ring)
+		}
 	case u.Notice != "":
 		l.endLine()
 		l.printf("  %s\n", strings.ReplaceAll(cleanText(u.Notice), "\n", "\n  "))

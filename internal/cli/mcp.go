@@ -14,6 +14,7 @@ import (
 // belongs to the protocol.
 func ServeMCP(ctx context.Context, cfg *config.Config, std Streams) error {
 	return with(ctx, cfg, func(a *app.App) error {
+		defer endTelemetry(a, std)
 		return a.ServeMCP(ctx, std.In, std.Out, func(id string) {
 			if !cfg.Quiet {
 				fmt.Fprintf(std.Err, "ml-intern: MCP server on standard input and output; mode %s; what is called is in: ml-intern sessions show %s\n", cfg.Approve, id)

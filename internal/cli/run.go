@@ -49,6 +49,7 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions, std Streams) 
 		return err
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
+	defer endTelemetry(a, std)
 	if cfg.Unconfined {
 		fmt.Fprintln(std.Err, "ml-intern: "+app.Unconfined)
 	}
@@ -61,6 +62,7 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions, std Streams) 
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
+	c.OnNotify(ringer(std), func(text string) { fmt.Fprintln(std.Err, "ml-intern: "+text) }, false)
 	c.Agent.Approver = bystander{std.Err}
 	if who, here := personAt(std); here {
 		c.Agent.Approver = who
@@ -79,6 +81,13 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions, std Streams) 
 		reportRunning(context.WithoutCancel(ctx), a, c.Session.ID, std.Err)
 	}
 	return err
+}
+
+// endTelemetry sends what is left of it and says what went wrong.
+func endTelemetry(a *app.App, std Streams) {
+	for _, text := range a.EndTelemetry() {
+		fmt.Fprintln(std.Err, "ml-intern: "+text)
+	}
 }
 
 // sentJobs reports whether the session has submitted any: else nobody is asked

@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
 
+	"ml-intern/internal/app"
 	"ml-intern/internal/config"
 )
 
@@ -15,7 +17,7 @@ func Trust(cfg *config.Config, std Streams) error {
 		return err
 	}
 	p := printerOf{w: std.Out}
-	p.line("trusted: %s, as it is now; what changes in it asks again", config.Brought(cfg.Dir))
+	p.line("trusted: %s, as it is now; what changes in it asks again", cfg.Brought(cfg.Dir))
 	text, err := os.ReadFile(config.ProjectFile(cfg.Dir))
 	if err == nil {
 		p.line("%s:\n%s", config.ProjectFile(cfg.Dir), shownText(string(text)))
@@ -30,6 +32,12 @@ func Trust(cfg *config.Config, std Streams) error {
 	}
 	if text, err := os.ReadFile(config.ServersFile(cfg.Dir)); err == nil {
 		p.line("%s, whose servers run outside confinement:\n%s", config.ServersFile(cfg.Dir), shownText(string(text)))
+	}
+	all, _ := app.Skills(cfg, cfg.Dir)
+	for _, s := range all {
+		if rel, err := filepath.Rel(cfg.Dir, s.Dir); s.Kind == "project" && err == nil && filepath.IsLocal(rel) {
+			p.line("skill %s, %s: %s", printable(s.Name), s.State, shorten(printable(cmp.Or(s.Why, s.Description)), 100))
+		}
 	}
 	p.line("take it back with: ml-intern config untrust")
 	return p.err

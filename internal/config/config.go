@@ -49,6 +49,8 @@ type Config struct {
 	MCP           map[string]MCPServer // of the person's file, by name
 	ProjectMCP    map[string]MCPServer // of a trusted folder's files
 	MCPToolsKB    int                  // what the tools of all servers may take of every request
+	SkillsOff     []string             // names of skills that are not used
+	Notify        Notify               // of the person's file; see NotifyDestinations
 	NoCache       bool                 // the cache of the web is neither read nor written
 	Unconfined    bool                 // commands run without confinement; of the flag alone
 	Record        string               // file that model traffic is written to
@@ -202,7 +204,7 @@ func (c *Config) Secrets() []string {
 			secrets = append(secrets, token)
 		}
 	}
-	secrets = append(secrets, c.mcpSecrets()...)
+	secrets = append(append(secrets, c.mcpSecrets()...), c.notifySecrets()...)
 	for name, value := range c.env {
 		for _, end := range []string{"KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIALS", "_PAT"} {
 			if strings.HasSuffix(strings.ToUpper(name), end) && strings.TrimSpace(value) != "" {

@@ -64,12 +64,12 @@ func checkDotEnv(file, environ map[string]string) error {
 }
 
 // steers reports whether a variable says which programs, libraries and settings
-// are taken, or where files are kept. The .env of a folder does not set those:
+// are taken, where files are kept, or where telemetry goes. The .env of a folder does not set those:
 // a command may have written it, and what it names runs, or is written, outside
 // the sandbox.
 func steers(name string) bool {
 	name = strings.ToUpper(name)
-	for _, prefix := range []string{"XDG_", "LD_", "DYLD_", "UV_", "PIP_", "PYTHON", "SSL_CERT_", "GIT_", "SSH_", "SBATCH_", "SLURM_", "BASH_"} {
+	for _, prefix := range []string{"XDG_", "LD_", "DYLD_", "UV_", "PIP_", "PYTHON", "SSL_CERT_", "GIT_", "SSH_", "SBATCH_", "SLURM_", "BASH_", "OTEL_"} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}

@@ -296,6 +296,8 @@ func (c *Config) decode(to any, node ast.Node) error {
 		return c.hooks(to, node)
 	case *Network:
 		return c.network(to, node)
+	case *Notify:
+		return c.notify(to, node)
 	}
 	return c.decodeMCP(to, node)
 }

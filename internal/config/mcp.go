@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"net/url"
 	"path"
 	"path/filepath"
@@ -145,6 +146,22 @@ func (c *Config) mcpServer(name string, node ast.Node) (MCPServer, error) {
 	return s, s.check(name)
 }
 
+// AddMCP adds a server that the person named elsewhere, in an editor. One of that
+// name in the configuration stays, and so does what is known of it.
+func (c *Config) AddMCP(name string, s MCPServer) error {
+	if err := s.check(name); err != nil {
+		return err
+	}
+	if _, ok := c.MCP[name]; ok {
+		return nil
+	}
+	all := map[string]MCPServer{name: s}
+	maps.Copy(all, c.MCP)
+	c.MCP = all
+	c.ownFirst()
+	return nil
+}
+
 const maxServerTime = time.Hour
 
 // check finds what cannot be meant.
@@ -194,7 +211,8 @@ var headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 func (s MCPServer) secret() bool { return len(s.Headers) > 0 || s.ClientSecret != "" }
 
 func local(host string) bool {
-	return host == "localhost" || strings.HasSuffix(host, ".localhost") || strings.HasPrefix(host, "127.") || host == "::1"
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && ip.IsLoopback()
 }
 
 // MarshalJSON writes the server as the file has it, without what may be secret.

@@ -185,3 +185,27 @@ func FuzzServersFile(f *testing.F) {
 		}
 	})
 }
+
+// A server that an editor names is one of the person's: checked as theirs are, in
+// front of the folder's, and behind one of their own file with the same name.
+func TestAddMCP(t *testing.T) {
+	t.Parallel()
+	c := &config.Config{MCP: map[string]config.MCPServer{"mine": {Command: "mine"}}, ProjectMCP: map[string]config.MCPServer{"both": {Command: "theirs"}, "other": {Command: "other"}}}
+	before := c.MCP
+	for name, s := range map[string]config.MCPServer{"mine": {Command: "editors"}, "both": {Command: "editors"}} {
+		if err := c.AddMCP(name, s); err != nil {
+			t.Error(err)
+		}
+	}
+	if c.MCP["mine"].Command != "mine" || c.MCP["both"].Command != "editors" || len(c.ProjectMCP) != 1 || len(before) != 1 {
+		t.Errorf("%+v, %+v, before %+v", c.MCP, c.ProjectMCP, before)
+	}
+	for name, s := range map[string]config.MCPServer{
+		"a b": {Command: "x"}, "none": {}, "two": {Command: "x", URL: "https://x"}, "plain": {URL: "http://far.example", Headers: map[string]string{"Authorization": "x"}},
+		"env": {Command: "x", Env: map[string]string{"A=B": "x"}},
+	} {
+		if err := c.AddMCP(name, s); err == nil {
+			t.Errorf("%s is taken", name)
+		}
+	}
+}

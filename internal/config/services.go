@@ -56,6 +56,7 @@ func services() []known {
 		{"brave", "ML_INTERN_BRAVE_URL", []string{"BRAVE_API_KEY"}},
 		{"tavily", "ML_INTERN_TAVILY_URL", []string{"TAVILY_API_KEY"}},
 		{"duckduckgo", "ML_INTERN_DUCKDUCKGO_URL", nil},
+		{"slack", "ML_INTERN_SLACK_URL", nil},
 	}
 }
 

@@ -68,6 +68,8 @@ func settings() []setting {
 		{"rules", "what is allowed, asked about or denied, by tool, effect, path, host, repo, command and cost", partly, func(c *Config) any { return &c.Rules }, func(c *Config) any { return &c.ProjectRules }},
 		{"mcp", "MCP servers by name: command with args, env and cwd, or url with headers; tools, timeout, start_timeout, disabled, client_id, client_secret, callback_port", never, func(c *Config) any { return &c.MCP }, func(c *Config) any { return &c.ProjectMCP }},
 		{"mcp_tools_kb", "what the descriptions of all tools of MCP servers may take of every request, in KB", tighten, func(c *Config) any { return &c.MCPToolsKB }, nil},
+		{"skills_off", "names of skills that are not used", never, func(c *Config) any { return &c.SkillsOff }, nil},
+		{"notify", "who is told of what happens (destinations, by name: desktop, slack, webhook or email), and of what (events)", never, func(c *Config) any { return &c.Notify }, nil},
 		{"hooks", "programs to run before and after tools, prompts and stops: event, matcher, command, timeout", partly, func(c *Config) any { return &c.Hooks }, func(c *Config) any { return &c.ProjectHooks }},
 	}
 }

@@ -101,6 +101,8 @@ func Schema() ([]byte, error) {
 			maps.Copy(p, servicesSchema())
 		case *Network:
 			maps.Copy(p, networkSchema())
+		case *Notify:
+			maps.Copy(p, notifySchema())
 		case *map[string]MCPServer:
 			maps.Copy(p, mcpSchema())
 		}

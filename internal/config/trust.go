@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -39,7 +41,7 @@ func (c *Config) trustFile() string { return filepath.Join(c.Paths.Config, "trus
 
 // trustOf looks at a folder.
 func (c *Config) trustOf(dir string) (Trust, error) {
-	if !exists(ProjectDir(dir)) && !exists(ServersFile(dir)) {
+	if len(c.brought(dir)) == 0 {
 		return NothingToTrust, nil
 	}
 	known, err := c.trusted()
@@ -54,7 +56,7 @@ func (c *Config) trustOf(dir string) (Trust, error) {
 	if !ok {
 		return Untrusted, nil
 	}
-	if got, err := digest(real); err != nil || got != want {
+	if got, err := c.digest(real); err != nil || got != want {
 		return Changed, nil //nolint:nilerr // what cannot be read is not what was trusted
 	}
 	return Trusted, nil
@@ -71,7 +73,7 @@ func (c *Config) Trusts(dir string) bool {
 // trusted.
 func (c *Config) StillTrusted(dir string) error {
 	if state, err := c.trustOf(dir); err != nil || state != Trusted {
-		return errors.Join(fmt.Errorf("%s is no longer what you trusted; look at it, then: ml-intern config trust", Brought(dir)), err)
+		return errors.Join(fmt.Errorf("%s is no longer what you trusted; look at it, then: ml-intern config trust", c.Brought(dir)), err)
 	}
 	return nil
 }
@@ -97,7 +99,7 @@ func (c *Config) TrustFolder(dir string) error {
 	if err != nil {
 		return fmt.Errorf("find folder: %w", err)
 	}
-	sum, err := digest(real)
+	sum, err := c.digest(real)
 	if err != nil {
 		return err
 	}
@@ -136,22 +138,60 @@ func exists(path string) bool {
 }
 
 // Brought names what the folder brings.
-func Brought(dir string) string {
-	switch {
-	case !exists(ServersFile(dir)):
-		return ProjectDir(dir)
-	case !exists(ProjectDir(dir)):
-		return ServersFile(dir)
+func (c *Config) Brought(dir string) string {
+	if all := c.brought(dir); len(all) > 0 {
+		return strings.Join(all, " and ")
 	}
-	return ProjectDir(dir) + " and " + ServersFile(dir)
+	return ProjectDir(dir)
 }
 
-// digest is the digest of all that a folder brings: its .ml-intern and its
-// .mcp.json.
-func digest(folder string) (string, error) {
+func (c *Config) brought(dir string) (all []string) {
+	for _, path := range slices.Concat([]string{ProjectDir(dir), ServersFile(dir)}, c.otherSkills(dir)) {
+		if exists(path) {
+			all = append(all, path)
+		}
+	}
+	return all
+}
+
+// SkillFolders are the folders of a project that may hold skills, the one that
+// counts most first.
+func (c *Config) SkillFolders(dir string) []string {
+	return append([]string{filepath.Join(ProjectDir(dir), "skills")}, c.otherSkills(dir)...)
+}
+
+// otherSkills are those that other agents read, too. In the person's home they
+// are the person's, and no project's.
+func (c *Config) otherSkills(dir string) []string {
+	if home := c.Home(); home != "" && sameDir(dir, home) {
+		return nil
+	}
+	return []string{filepath.Join(dir, ".agents", "skills"), filepath.Join(dir, ".claude", "skills")}
+}
+
+// Home is the person's home, "" if it is not known.
+func (c *Config) Home() string { return cmp.Or(c.env["HOME"], c.env["USERPROFILE"]) }
+
+func sameDir(a, b string) bool {
+	real, err := filepath.EvalSymlinks(b)
+	return filepath.Clean(a) == filepath.Clean(b) || err == nil && filepath.Clean(a) == real
+}
+
+// digest is the digest of all that a folder brings: its .ml-intern, its
+// .mcp.json and its skills.
+func (c *Config) digest(folder string) (string, error) {
 	h := sha256.New()
-	if dir := ProjectDir(folder); exists(dir) || !exists(ServersFile(folder)) {
-		if err := addFolder(h, dir); err != nil {
+	if dir := ProjectDir(folder); exists(dir) || len(c.brought(folder)) == 0 {
+		if err := addFolder(h, dir, false); err != nil {
+			return "", err
+		}
+	}
+	for _, dir := range c.otherSkills(folder) {
+		if !exists(dir) {
+			continue
+		}
+		fmt.Fprintf(h, "skills %s\n", filepath.Base(filepath.Dir(dir)))
+		if err := addFolder(h, dir, true); err != nil {
 			return "", err
 		}
 	}
@@ -173,7 +213,8 @@ func digest(folder string) (string, error) {
 
 // addFolder adds names, kinds and contents of all in a folder, but for what the
 // program itself keeps there. Links are refused: what they lead to may change.
-func addFolder(h io.Writer, dir string) error {
+// Where nobody follows them they are added by what they say.
+func addFolder(h io.Writer, dir string, links bool) error {
 	files, bytes := 0, int64(0)
 	err := filepath.WalkDir(dir, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -183,7 +224,7 @@ func addFolder(h io.Writer, dir string) error {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && rel == "kept" {
+		if d.IsDir() && rel == "kept" && !links {
 			return fs.SkipDir
 		}
 		info, err := d.Info()
@@ -195,6 +236,10 @@ func addFolder(h io.Writer, dir string) error {
 		switch {
 		case files > maxTrustedFiles || bytes > maxTrustedBytes:
 			return fmt.Errorf("%s holds more than %d files or %d MB, too much to be trusted", dir, maxTrustedFiles, maxTrustedBytes>>20)
+		case links && info.Mode()&fs.ModeSymlink != 0:
+			to, err := os.Readlink(file)
+			fmt.Fprintf(h, "%q link %q\n", filepath.ToSlash(rel), to)
+			return err
 		case !d.IsDir() && !info.Mode().IsRegular():
 			return fmt.Errorf("%s is a link or a special file, which cannot be trusted", file)
 		}
@@ -227,20 +272,28 @@ func addFile(h io.Writer, file string) error {
 func (c *Config) Notes() []string {
 	var notes []string
 	if len(c.unset) > 0 {
-		notes = append(notes, fmt.Sprintf("ignored: %s in .env, which say where programs and files are: set them in the environment", strings.Join(c.unset, ", ")))
+		notes = append(notes, fmt.Sprintf("ignored: %s in .env, which say where programs and files are, or where telemetry goes: set them in the environment", strings.Join(c.unset, ", ")))
 	}
 	notes = append(notes, c.servers...)
-	if len(c.ignored) == 0 {
+	ignored := c.ignored
+	if c.Trust != Trusted {
+		for _, dir := range c.SkillFolders(c.Dir) {
+			if exists(dir) {
+				ignored = append(slices.Clip(ignored), dir+": its skills")
+			}
+		}
+	}
+	if len(ignored) == 0 {
 		return notes
 	}
 	why := "you have not trusted this folder"
 	if c.Trust == Changed {
 		why = "it has changed since you trusted this folder"
 	}
-	for _, text := range c.ignored {
+	for _, text := range ignored {
 		notes = append(notes, "ignored: "+text)
 	}
-	return append(notes, fmt.Sprintf("%s; look at %s, then: ml-intern config trust %s", why, Brought(c.Dir), quoted(c.Dir)))
+	return append(notes, fmt.Sprintf("%s; look at %s, then: ml-intern config trust %s", why, c.Brought(c.Dir), quoted(c.Dir)))
 }
 
 func quoted(s string) string {

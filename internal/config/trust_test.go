@@ -146,3 +146,70 @@ func TestTrustByRealPath(t *testing.T) {
 		t.Errorf("another folder of the same content is %q", got)
 	}
 }
+
+// Trust covers skills, also those for other agents; a link among them is part of
+// what was seen, and leads nowhere. What lies in the home is the person's.
+func TestTrustCoversSkills(t *testing.T) {
+	t.Parallel()
+	home, dir := t.TempDir(), t.TempDir()
+	load := func(at string) *config.Config {
+		t.Helper()
+		c, err := config.Load([]string{"ML_INTERN_HOME=" + home, "HOME=" + home}, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	for _, agents := range []string{".claude", ".agents", ".ml-intern"} {
+		file := filepath.Join(dir, agents, "skills", "a", "SKILL.md")
+		write := func(text string) {
+			t.Helper()
+			if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write("one")
+		c := load(dir)
+		if notes := strings.Join(c.Notes(), "\n"); c.Trust == config.Trusted || !strings.Contains(notes, filepath.Join(dir, agents, "skills")+": its skills") || !strings.Contains(notes, "ml-intern config trust") {
+			t.Errorf("%s: %q, %s", agents, c.Trust, notes)
+		}
+		if err := c.TrustFolder(dir); err != nil {
+			t.Fatal(err)
+		}
+		if c := load(dir); c.Trust != config.Trusted || len(c.Notes()) > 0 {
+			t.Errorf("%s: %q, %q", agents, c.Trust, c.Notes())
+		}
+		write("two")
+		if c := load(dir); c.Trust != config.Changed || c.StillTrusted(dir) == nil {
+			t.Errorf("%s: a changed skill is still trusted", agents)
+		}
+		if err := c.TrustFolder(dir); err != nil {
+			t.Fatal(err)
+		}
+		if agents == ".ml-intern" {
+			continue // there a link is refused
+		}
+		link := filepath.Join(dir, agents, "skills", "b")
+		for _, to := range []string{"a", "/etc"} {
+			_ = os.Remove(link)
+			if err := os.Symlink(to, link); err != nil {
+				t.Skip(err)
+			}
+			if load(dir).Trust != config.Changed {
+				t.Errorf("%s: a link to %s changed nothing", agents, to)
+			}
+			if err := c.TrustFolder(dir); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(home, ".claude", "skills", "a"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if c := load(home); c.Trust != config.NothingToTrust || len(c.Notes()) > 0 {
+		t.Errorf("the home: %q, %q", c.Trust, c.Notes())
+	}
+}

@@ -11,7 +11,7 @@ import (
 // shell: a person writes them.
 func ProjectNames() []string {
 	return append(gitPaths(".git"),
-		".ml-intern", ".vscode", ".idea", ".claude", ".cursor", ".mcp.json", ".husky",
+		".ml-intern", ".vscode", ".idea", ".claude", ".agents/skills", ".cursor", ".mcp.json", ".husky",
 		".bashrc", ".bash_profile", ".bash_login", ".bash_logout", ".bash_aliases", ".profile",
 		".zshrc", ".zshenv", ".zprofile", ".zlogin", ".envrc", ".config/fish", ".config/systemd", ".config/autostart",
 	)

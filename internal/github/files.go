@@ -344,6 +344,16 @@ func (c *Client) fill(ctx context.Context, tree *Tree, at string, age time.Durat
 	}
 }
 
+// Commit is the commit that a branch, a tag or a commit stands for, of the default
+// branch if ref is empty.
+func (c *Client) Commit(ctx context.Context, repo, ref string) (string, error) {
+	sha, err := c.commit(ctx, repo, cmp.Or(ref, "HEAD"))
+	if err != nil {
+		return "", c.noRef(ctx, repo, ref, err)
+	}
+	return sha, nil
+}
+
 // commit is the commit that a name stands for.
 func (c *Client) commit(ctx context.Context, repo, ref string) (string, error) {
 	resp, err := c.get(ctx, "/repos/"+repo+"/commits/"+escape(ref), "application/vnd.github.sha", fileAge)

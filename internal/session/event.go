@@ -55,8 +55,10 @@ type Opened struct {
 	Hub     string `json:"hub"`              // URL, or "local"
 	Version string `json:"version"`          // of ml-intern
 	Parent  string `json:"parent,omitempty"` // the session that this one works for, as a sub-agent
+	Trace   string `json:"trace,omitempty"`  // the traceparent of who began it, if telemetry was sent
 
 	Instructions []instruction.File `json:"instructions,omitempty"` // as they were when it began: they stay in what the model reads first
+	Skills       string             `json:"skills,omitempty"`       // what it read of skills then; "" if there were none
 }
 
 // Prompt is what the person said.

@@ -136,11 +136,14 @@ func (s *Session) Answered() bool {
 	return true
 }
 
-// answers reports whether the event is a model's whole answer: text, no calls,
-// not cut off, not giving up.
-func answers(ev Event) bool {
-	m := ev.Reply.Message
-	end := ev.Reply.End.Reason
+// answers reports whether the event is a model's whole answer.
+func answers(ev Event) bool { return ev.Reply.Answers() }
+
+// Answers reports whether it is the whole answer: text, no calls, not cut off,
+// not giving up.
+func (r *Reply) Answers() bool {
+	m := r.Message
+	end := r.End.Reason
 	return len(m.Calls()) == 0 && end != llm.EndLength && end != llm.EndFailed && m.Text() != ""
 }
 

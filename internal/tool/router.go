@@ -169,12 +169,15 @@ const (
 // clean takes secrets out of an output.
 func (r *Router) clean(out *Output) {
 	out.Text, out.Summary = r.Redact(out.Text), r.Redact(out.Summary)
-	out.Facts, out.Plan = slices.Clone(out.Facts), slices.Clone(out.Plan)
+	out.Facts, out.Plan, out.News = slices.Clone(out.Facts), slices.Clone(out.Plan), slices.Clone(out.News)
 	for i := range out.Facts {
 		out.Facts[i].Text = r.Redact(out.Facts[i].Text)
 	}
 	for i := range out.Plan {
 		out.Plan[i].Text = r.Redact(out.Plan[i].Text)
+	}
+	for i := range out.News {
+		out.News[i].Text = r.Redact(out.News[i].Text)
 	}
 }
 

@@ -112,6 +112,7 @@ type Output struct {
 	CostUSD   float64    `json:"cost_usd,omitempty"`
 	Spent     *Spent     `json:"spent,omitempty"` // by a session of its own, which the account has booked already
 	Charges   []Charge   `json:"charges,omitempty"`
+	News      []JobNews  `json:"news,omitempty"` // of jobs, for people who are told elsewhere
 
 	// Waits says that the call is not over and has no result yet: the turn ends,
 	// and the call runs again when there is something to look at. Only a call
@@ -152,6 +153,23 @@ type Spent struct {
 type Fact struct {
 	Kind string `json:"kind"` // as a heading: "Jobs", "Files written", …
 	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+// The kinds of JobNews.
+const (
+	NewsFinished = "finished"
+	NewsFailed   = "failed"
+	NewsWarning  = "warning"
+)
+
+// JobNews is something that happened to a job. It may be said by several calls,
+// with the same id.
+type JobNews struct {
+	ID   string `json:"id"`
+	Job  string `json:"job"`
+	Name string `json:"name,omitempty"`
+	Kind string `json:"kind"`
 	Text string `json:"text"`
 }
 

@@ -108,6 +108,7 @@ func JobWait(w *Waiting, sb files) tool.Tool {
 		for _, e := range events {
 			if !e.Final() {
 				res.Events = append(res.Events, jobEvent{e.Job, e.Kind, e.Text})
+				out.News = append(out.News, tool.JobNews{ID: e.ID, Job: e.Job, Kind: tool.NewsWarning, Text: e.Text})
 				states = append(states, e.Text)
 			}
 		}
@@ -127,6 +128,7 @@ func JobWait(w *Waiting, sb files) tool.Tool {
 			res.Done = res.Done && status.Done()
 			states = append(states, fmt.Sprintf("%s %s in %.1f s", report.Name, report.State, report.Seconds))
 			out.Facts = append(out.Facts, report.fact())
+			out.News = append(out.News, report.news()...)
 			out.Charges = append(out.Charges, finals(call.ID, status)...)
 		}
 		said, err := object(res, strings.Join(states, ", "))

@@ -2,6 +2,7 @@ package tools
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,24 @@ func (r jobReport) fact() tool.Fact {
 		text += fmt.Sprintf("; %s %.6g (n = %d)", name, r.Metrics[name].Mean, r.Metrics[name].N)
 	}
 	return tool.Fact{Kind: jobFacts, Name: r.Job, Text: text}
+}
+
+// news is what people are told of a job that is over.
+func (r jobReport) news() []tool.JobNews {
+	if !(job.Status{State: r.State}).Done() {
+		return nil
+	}
+	n := tool.JobNews{ID: r.Job + "/ended", Job: r.Job, Name: r.Name, Kind: tool.NewsFailed, Text: r.fact().Text}
+	if r.State == job.Succeeded || r.State == job.Canceled {
+		n.Kind = tool.NewsFinished
+	} else if why := cmp.Or(r.Why, r.Reason); why != "" {
+		n.Text += "\n" + why
+	}
+	all := []tool.JobNews{n}
+	if r.AtRisk != "" {
+		all = append(all, tool.JobNews{ID: r.Job + "/at_risk", Job: r.Job, Name: r.Name, Kind: tool.NewsWarning, Text: "its results are at risk: " + r.AtRisk})
+	}
+	return all
 }
 
 func mean(values []float64) float64 {

@@ -18,6 +18,7 @@ func (m *model) View() tea.View {
 	lines, cursor := m.screen()
 	v := tea.NewView(strings.Join(lines, "\n"))
 	v.AltScreen = true
+	v.ReportFocus = m.focus
 	v.WindowTitle = m.windowTitle()
 	if m.mouse {
 		v.MouseMode = tea.MouseModeCellMotion

@@ -403,3 +403,36 @@ func TestJobs(t *testing.T) {
 		s.wantSaid("command /jobs cancel hf/ada/1")
 	}
 }
+
+// A notification goes to the terminal, but not while the person looks at it.
+func TestRing(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 80, 24)
+	ring := func() string {
+		s.m.update(chat.Update{Ring: "\x1b]9;hello\a"})
+		cmd := s.m.ring()
+		if cmd == nil {
+			return ""
+		}
+		raw, ok := cmd().(tea.RawMsg)
+		if !ok {
+			t.Fatal("it is sent otherwise")
+		}
+		return fmt.Sprint(raw.Msg)
+	}
+	const want = "\x1b]9;hello\a"
+	if got := ring(); got != want {
+		t.Errorf("of who says nothing of looking: %q", got)
+	}
+	s.send(tea.FocusMsg{})
+	if got := ring(); got != "" {
+		t.Errorf("while they look: %q", got)
+	}
+	s.send(tea.BlurMsg{})
+	if got := ring(); got != want {
+		t.Errorf("while they look elsewhere: %q", got)
+	}
+	if s.m.View().ReportFocus {
+		t.Error("the terminal is asked though nobody is to be told")
+	}
+}

@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -44,6 +45,9 @@ type model struct {
 	height   int
 	seen     int // lines of the transcript on the screen
 	mouse    bool
+	focus    bool     // the terminal is asked whether the person looks at it
+	looks    bool     // they do, as it has said
+	rings    []string // what it is to be sent, to show notifications
 	dark     bool
 	look     string // "dark", "light" or "none" if the person chose; "auto" else
 	lookFile string
@@ -130,6 +134,10 @@ func (m *model) receive(msg tea.Msg) tea.Cmd {
 	case tea.BackgroundColorMsg:
 		m.dark = msg.IsDark()
 		m.repaint()
+	case tea.FocusMsg:
+		m.looks = true
+	case tea.BlurMsg:
+		m.looks = false
 	case tea.MouseWheelMsg:
 		m.wheel(msg)
 	case updatesMsg:
@@ -221,7 +229,17 @@ func (m *model) updates(msg updatesMsg) tea.Cmd {
 		m.update(u)
 	}
 	m.closed = msg.over
-	return m.wait()
+	return tea.Batch(m.wait(), m.ring())
+}
+
+// ring has the terminal show the notifications that came, beside the frame,
+// unless the person looks at it.
+func (m *model) ring() tea.Cmd {
+	all := strings.Join(m.rings, "")
+	if m.rings = nil; all == "" || m.looks {
+		return nil
+	}
+	return tea.Raw(all)
 }
 
 // update takes one update of the conversation.
@@ -247,6 +265,8 @@ func (m *model) update(u chat.Update) {
 		m.opened(*u.Opened)
 	case u.Ran != nil:
 		m.rec.ran(*u.Ran)
+	case u.Ring != "":
+		m.rings = append(m.rings, u.Ring)
 	case u.Notice != "":
 		m.rec.notice(u.Notice)
 	}

@@ -37,6 +37,7 @@ type Options struct {
 	Model string // shown until the conversation is open
 	State string // the folder for the history of prompts; "" keeps none
 	Mouse bool   // the wheel scrolls, and selecting text needs Shift
+	Focus bool   // notifications are shown while the person looks elsewhere, so the terminal says when they do
 }
 
 // Run shows the conversation until the person leaves, and returns what is to be
@@ -46,7 +47,7 @@ func Run(ctx context.Context, o Options) (left []string, err error) {
 	ctx, hangup := signal.NotifyContext(ctx, syscall.SIGHUP)
 	defer hangup()
 	m := newModel(ctx, time.Now)
-	m.mouse, m.env = o.Mouse, o.Env
+	m.mouse, m.focus, m.env = o.Mouse, o.Focus, o.Env
 	m.state.Dir, m.state.Model = o.Dir, o.Model
 	if o.State != "" {
 		m.hist.path, m.lookFile = filepath.Join(o.State, "prompts.jsonl"), filepath.Join(o.State, "theme")
