@@ -3,6 +3,7 @@ package acp_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -196,6 +197,37 @@ func TestNobodyReads(t *testing.T) { //nolint:paralleltest // it looks at the me
 		r.over <- nil
 	case <-time.After(time.Minute):
 		t.Fatal("the program waits for a client that does not read")
+	}
+}
+
+// Nor does what cannot be served hold the program up when nobody reads the
+// answers: the end of the input is seen behind it.
+func TestNobodyReadsRefusals(t *testing.T) {
+	t.Parallel()
+	r, _ := serve(t)
+	wrote := make(chan error, 1)
+	go func() {
+		lines := strings.Repeat("garbage\n", 2000) + strings.Repeat("x", 17<<20) + "\n" + strings.Repeat(`{"jsonrpc":"2.0","id":1,"method":"none"}`+"\n", 2000)
+		_, err := io.WriteString(r.in, lines)
+		_ = r.in.Close()
+		wrote <- err
+	}()
+	select {
+	case err := <-wrote:
+		if err != nil {
+			t.Errorf("write: %v", err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("the program waits for a client that does not read")
+	}
+	select {
+	case err := <-r.over:
+		if err != nil {
+			t.Errorf("served: %v", err)
+		}
+		r.over <- nil
+	case <-time.After(time.Minute):
+		t.Fatal("the program does not end")
 	}
 }
 
