@@ -67,7 +67,7 @@ type Config struct {
 	ignored []string
 	process []string // the environment without .env
 	unset   []string // variables of .env that do not count
-	servers []string // what is wrong with the servers of a folder
+	noted   []string // what of a folder does not count, also when it is trusted
 }
 
 // Paths are the folders of this program.

@@ -116,6 +116,10 @@ func (c *Config) set(key string, value ast.Node, path string, line int, project 
 		return &lineError{line, fmt.Errorf("there is no key %q%s", key, nearest(key, all))}
 	}
 	s := all[i]
+	if project && s.rule == yours {
+		c.noted = append(c.noted, fmt.Sprintf("ignored: %s:%d: a project's file may not set %s, trusted or not: put it into %s", path, line, key, c.File()))
+		return nil
+	}
 	field := s.field
 	if project && s.project != nil {
 		field = s.project

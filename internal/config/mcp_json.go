@@ -48,10 +48,10 @@ func (c *Config) readServersFile() {
 		}
 		return
 	case err != nil:
-		c.servers = append(c.servers, fmt.Sprintf("ignored: %s: %v", file, err))
+		c.noted = append(c.noted, fmt.Sprintf("ignored: %s: %v", file, err))
 		return
 	case len(list.Servers) > maxProjectServers:
-		c.servers = append(c.servers, fmt.Sprintf("ignored: %s: it has more than %d servers", file, maxProjectServers))
+		c.noted = append(c.noted, fmt.Sprintf("ignored: %s: it has more than %d servers", file, maxProjectServers))
 		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(list.Servers)) {
@@ -60,7 +60,7 @@ func (c *Config) readServersFile() {
 			err = fmt.Errorf("%s has one of that name", ProjectFile(c.Dir))
 		}
 		if err != nil {
-			c.servers = append(c.servers, fmt.Sprintf("ignored: %s: server %.60q: %v", file, name, err))
+			c.noted = append(c.noted, fmt.Sprintf("ignored: %s: server %.60q: %v", file, name, err))
 			continue
 		}
 		if c.ProjectMCP == nil {
@@ -77,7 +77,7 @@ func (c *Config) ownFirst() {
 	for _, name := range slices.Sorted(maps.Keys(c.ProjectMCP)) {
 		if _, own := c.MCP[name]; own {
 			delete(c.ProjectMCP, name)
-			c.servers = append(c.servers, fmt.Sprintf("ignored: this folder's MCP server %s: yours of that name is used", name))
+			c.noted = append(c.noted, fmt.Sprintf("ignored: this folder's MCP server %s: yours of that name is used", name))
 		}
 	}
 }

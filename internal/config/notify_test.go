@@ -113,6 +113,13 @@ func TestFolderNotifiesNobody(t *testing.T) {
 	if err != nil || len(c.NotifyDestinations()) != 1 || len(c.Notify.Events) != 1 || !strings.Contains(strings.Join(c.Notes(), "\n"), "may not set notify") {
 		t.Errorf("%v %v %v", c.NotifyDestinations(), c.Notes(), err)
 	}
+	if err := c.TrustFolder(dir); err != nil { // which changes nothing in that
+		t.Fatal(err)
+	}
+	c, err = config.Load([]string{"ML_INTERN_HOME=" + filepath.Dir(c.Paths.Config)}, dir)
+	if err != nil || c.Trust != config.Trusted || len(c.NotifyDestinations()) != 1 || len(c.Notify.Events) != 1 || !strings.Contains(strings.Join(c.Notes(), "\n"), "may not set notify, trusted or not") {
+		t.Errorf("%v %v %v %v", c.Trust, c.NotifyDestinations(), c.Notes(), err)
+	}
 }
 
 func TestNotifySchema(t *testing.T) {

@@ -26,6 +26,7 @@ const (
 	free    rule = iota // may set it
 	tighten             // may only make it stricter
 	never               // may not set it
+	yours               // nor when the folder is trusted
 	partly              // decoding refuses what is wider
 )
 
@@ -69,7 +70,7 @@ func settings() []setting {
 		{"mcp", "MCP servers by name: command with args, env and cwd, or url with headers; tools, timeout, start_timeout, disabled, client_id, client_secret, callback_port", never, func(c *Config) any { return &c.MCP }, func(c *Config) any { return &c.ProjectMCP }},
 		{"mcp_tools_kb", "what the descriptions of all tools of MCP servers may take of every request, in KB", tighten, func(c *Config) any { return &c.MCPToolsKB }, nil},
 		{"skills_off", "names of skills that are not used", never, func(c *Config) any { return &c.SkillsOff }, nil},
-		{"notify", "who is told of what happens (destinations, by name: desktop, slack, webhook or email), and of what (events)", never, func(c *Config) any { return &c.Notify }, nil},
+		{"notify", "who is told of what happens (destinations, by name: desktop, slack, webhook or email), and of what (events)", yours, func(c *Config) any { return &c.Notify }, nil},
 		{"hooks", "programs to run before and after tools, prompts and stops: event, matcher, command, timeout", partly, func(c *Config) any { return &c.Hooks }, func(c *Config) any { return &c.ProjectHooks }},
 	}
 }
