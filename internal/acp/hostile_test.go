@@ -231,6 +231,28 @@ func TestNobodyReadsRefusals(t *testing.T) {
 	}
 }
 
+// A session that cannot be opened again, since nothing was said in it or it works
+// elsewhere, stays open as it is.
+func TestLoadKeepsOpen(t *testing.T) {
+	t.Parallel()
+	r := connect(t, llmtest.Turn{Text: "one"}, llmtest.Turn{Text: "two"})
+	id := r.begin()
+	load := func(n int, cwd string) line {
+		return r.ask(n, "session/load", map[string]any{"sessionId": id, "cwd": cwd, "mcpServers": []any{}})
+	}
+	r.refused(load(3, r.dir), -32002, "no session")
+	if l := r.ask(4, "session/prompt", prompt(id, "hi")); l.Error != nil {
+		t.Fatalf("%+v", l.Error)
+	}
+	r.refused(load(5, t.TempDir()), -32602, "works in "+r.dir)
+	if l := r.ask(6, "session/prompt", prompt(id, "hi")); l.Error != nil {
+		t.Fatalf("%+v", l.Error)
+	}
+	if l := load(7, r.dir); l.Error != nil {
+		t.Errorf("%+v", l.Error)
+	}
+}
+
 // What is said is bounded, and what is linked to is named as the tools take it.
 func TestSaid(t *testing.T) {
 	t.Parallel()
