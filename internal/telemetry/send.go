@@ -58,6 +58,13 @@ func newSender(t Target) (*sender, error) {
 	return &sender{target: t, client: &http.Client{Transport: transport, CheckRedirect: refuse}}, nil
 }
 
+// hangUp ends the connections that nothing is sent by any more.
+func (s *sender) hangUp() {
+	if s != nil {
+		s.client.CloseIdleConnections()
+	}
+}
+
 // healthy reports whether nothing speaks against asking it.
 func (s *sender) healthy() bool { return s == nil || !s.sick.Load() }
 
