@@ -67,6 +67,11 @@ test-ray: .go-there
 test-escape: .go-there
 	@scripts/test-escape
 
+# Runs the program with GNOME's keyring, open, locked and hanging; half a minute.
+.PHONY: test-keyring
+test-keyring: .go-there
+	@scripts/test-keyring
+
 # Runs the walls without namespaces in a real container; needs root, podman and runc.
 .PHONY: test-container
 test-container: .go-there

@@ -17,10 +17,13 @@ import (
 const floors = `
 durable:
 llm:
+picture:        llm
+clipboard:
 config:         durable
 ledger:
 secret:
 instruction:
+strongbox:      durable
 hook:
 confine/gitdir:
 confine:        confine/gitdir
@@ -68,6 +71,7 @@ session/sqlite: session llm
 session/export: llm approval session hub/hubserver/web
 telemetry:      llm tool ledger session
 notify:         durable llm session
+trace:          llm session hub secret
 sandbox:        hub confine
 sandbox/remote: sandbox
 sandbox/space:  hub sandbox sandbox/remote durable
@@ -86,13 +90,13 @@ job/preflight:  job hub hub/weights dataset/format secret durable
 job/hubjobs:    job hub hub/hubserver sandbox
 job/hfjobs:     job hub sandbox secret
 experiment:     job
-mcp:            llm tool
+mcp:            llm picture tool strongbox
 skill:          durable llm tool
 agent:          llm tool session approval ledger hook
-tools:          llm tool secret egress sandbox dataset dataset/format job job/preflight job/watch job/report job/series experiment hub hub/card hub/cache fetch webpage websearch hfdocs github paper
-app:            durable caches instruction session/export egress llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval hook sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools sandbox/remote sandbox/space sandbox/hubspaces checkpoint secret llm/redact confine mcp telemetry skill notify
-chat:           llm tool session approval agent app config ledger
-cli:            caches llm tool job session approval agent app config ledger chat
+tools:          llm picture tool secret egress sandbox dataset dataset/format job job/preflight job/watch job/report job/series experiment hub hub/card hub/cache fetch webpage websearch hfdocs github paper
+app:            durable caches instruction session/export egress llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval hook sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools sandbox/remote sandbox/space sandbox/hubspaces checkpoint secret llm/redact confine mcp telemetry skill notify trace strongbox
+chat:           llm picture clipboard tool session approval agent app config ledger
+cli:            caches llm picture tool job session approval agent app config ledger chat
 acp:            session approval app config llm tool chat
 tui/style:
 tui/highlight:  tui/style
@@ -101,7 +105,7 @@ tui/diff:       tui/style
 tui/plot:       tui/style sparkline
 tui/edit:       tui/style
 tui/find:
-tui:            llm tool session approval ledger config app chat tui/style tui/highlight tui/markdown tui/diff tui/plot tui/edit tui/find
+tui:            llm picture tool session approval ledger config app chat tui/style tui/highlight tui/markdown tui/diff tui/plot tui/edit tui/find
 cmd/ml-intern:  config chat tui cli app acp
 `
 

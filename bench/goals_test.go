@@ -40,6 +40,7 @@ func TestGoals(t *testing.T) {
 		{"latency", w.latency},
 		{"papers", w.papers},
 		{"long", w.long},
+		{"shares", w.shares},
 		{"kills", w.kills},
 	} {
 		if only := os.Getenv("BENCH_ONLY"); only != "" && !strings.Contains(only, m.name) {

@@ -27,6 +27,7 @@ func (c *Chat) Say(text string) {
 // Give is Say for a prompt with what the person gives the model to read with it;
 // what their own commands printed goes with it as well. No word of it is a command.
 func (c *Chat) Give(prompt session.Prompt) {
+	prompt = c.withPictures(prompt)
 	c.mu.Lock()
 	prompt.Context = strings.TrimSpace(c.takeContext() + "\n\n" + prompt.Context)
 	if c.state.Held { // what is said now goes first; what waited follows
@@ -74,10 +75,16 @@ func (c *Chat) Steer(text string) {
 	}
 	c.mu.Lock()
 	working := c.endTurn != nil && c.endSleep == nil
-	if working {
-		c.steers = append(c.steers, session.Prompt{Text: text, Context: c.takeContext(), Steer: true})
-	}
 	c.mu.Unlock()
+	if working { // reading pictures takes a moment
+		prompt := c.withPictures(session.Prompt{Text: text, Steer: true})
+		c.mu.Lock()
+		if working = c.endTurn != nil && c.endSleep == nil; working {
+			prompt.Context = c.takeContext()
+			c.steers = append(c.steers, prompt)
+		}
+		c.mu.Unlock()
+	}
 	if !working {
 		c.Say(text)
 		return

@@ -48,10 +48,10 @@ func (c *Config) readServersFile() {
 		}
 		return
 	case err != nil:
-		c.noted = append(c.noted, fmt.Sprintf("ignored: %s: %v", file, err))
+		c.servers = append(c.servers, fmt.Sprintf("ignored: %s: %v", file, err))
 		return
 	case len(list.Servers) > maxProjectServers:
-		c.noted = append(c.noted, fmt.Sprintf("ignored: %s: it has more than %d servers", file, maxProjectServers))
+		c.servers = append(c.servers, fmt.Sprintf("ignored: %s: it has more than %d servers", file, maxProjectServers))
 		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(list.Servers)) {
@@ -60,7 +60,7 @@ func (c *Config) readServersFile() {
 			err = fmt.Errorf("%s has one of that name", ProjectFile(c.Dir))
 		}
 		if err != nil {
-			c.noted = append(c.noted, fmt.Sprintf("ignored: %s: server %.60q: %v", file, name, err))
+			c.servers = append(c.servers, fmt.Sprintf("ignored: %s: server %.60q: %v", file, name, err))
 			continue
 		}
 		if c.ProjectMCP == nil {
@@ -77,7 +77,7 @@ func (c *Config) ownFirst() {
 	for _, name := range slices.Sorted(maps.Keys(c.ProjectMCP)) {
 		if _, own := c.MCP[name]; own {
 			delete(c.ProjectMCP, name)
-			c.noted = append(c.noted, fmt.Sprintf("ignored: this folder's MCP server %s: yours of that name is used", name))
+			c.servers = append(c.servers, fmt.Sprintf("ignored: this folder's MCP server %s: yours of that name is used", name))
 		}
 	}
 }
@@ -93,9 +93,9 @@ func (c *Config) fromProject(name string, p projectServer) (MCPServer, error) {
 		err = errors.Join(err, wrong)
 		return filled
 	}
-	s.Command, s.Dir, s.URL = fill(s.Command, c.ofProcess), fill(s.Dir, c.ofProcess), fill(s.URL, c.ofProcess)
+	s.Command, s.Dir, s.URL = fill(s.Command, c.ProcessGetenv), fill(s.Dir, c.ProcessGetenv), fill(s.URL, c.ProcessGetenv)
 	for i := range s.Args {
-		s.Args[i] = fill(s.Args[i], c.ofProcess)
+		s.Args[i] = fill(s.Args[i], c.ProcessGetenv)
 	}
 	for _, values := range []map[string]string{s.Env, s.Headers} {
 		for key, value := range values {

@@ -110,14 +110,14 @@ func TestFolderNotifiesNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err = loaded(t, "notify: {events: [error], destinations: {mine: {type: desktop}}}", dir)
-	if err != nil || len(c.NotifyDestinations()) != 1 || len(c.Notify.Events) != 1 || !strings.Contains(strings.Join(c.Notes(), "\n"), "may not set notify") {
+	if err != nil || len(c.NotifyDestinations()) != 1 || len(c.Notify.Events) != 1 || !strings.Contains(strings.Join(c.Notes(), "\n"), "only your own file may set notify") {
 		t.Errorf("%v %v %v", c.NotifyDestinations(), c.Notes(), err)
 	}
 	if err := c.TrustFolder(dir); err != nil { // which changes nothing in that
 		t.Fatal(err)
 	}
 	c, err = config.Load([]string{"ML_INTERN_HOME=" + filepath.Dir(c.Paths.Config)}, dir)
-	if err != nil || c.Trust != config.Trusted || len(c.NotifyDestinations()) != 1 || len(c.Notify.Events) != 1 || !strings.Contains(strings.Join(c.Notes(), "\n"), "may not set notify, trusted or not") {
+	if err != nil || c.Trust != config.Trusted || len(c.NotifyDestinations()) != 1 || len(c.Notify.Events) != 1 || !strings.Contains(strings.Join(c.Notes(), "\n"), "only your own file may set notify") {
 		t.Errorf("%v %v %v %v", c.Trust, c.NotifyDestinations(), c.Notes(), err)
 	}
 }
@@ -144,5 +144,23 @@ func TestNotifySchema(t *testing.T) {
 	kinds := schema.Properties.Notify.Properties.Destinations.AdditionalProperties.OneOf
 	if len(kinds) != 4 || kinds[2].Properties["secret"] == nil || kinds[0].Properties["secret"] != nil {
 		t.Errorf("%+v", kinds)
+	}
+}
+
+// The example in the documents works as it stands there.
+func TestNotifyExample(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/notifications.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(page), "\n    notify:\n")
+	block, _, ended := strings.Cut(rest, "\n\n")
+	if !found || !ended {
+		t.Fatal("there is no example")
+	}
+	c, err := loaded(t, "notify:\n"+strings.ReplaceAll(block, "\n    ", "\n")[4:]+"\n", t.TempDir(), "SLACK_BOT_TOKEN=xoxb-1234567890", "HOOK_SECRET=0123456789abcdef", "SMTP_PASSWORD=mail-password-1")
+	if err != nil || len(c.NotifyDestinations()) != 4 {
+		t.Errorf("%v %v", c.NotifyDestinations(), err)
 	}
 }
