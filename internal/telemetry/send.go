@@ -322,5 +322,11 @@ func (t Target) Place() string {
 	if err != nil {
 		return "the collector"
 	}
-	return u.Scheme + "://" + u.Host + u.Path
+	parts := strings.Split(u.Path, "/")
+	for i, part := range parts {
+		if mayBeKey(part) {
+			parts[i] = "…"
+		}
+	}
+	return u.Scheme + "://" + u.Host + strings.Join(parts, "/")
 }
