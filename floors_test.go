@@ -36,6 +36,7 @@ paper:          fetch pdftext
 webpage:
 websearch:      fetch webpage
 egress:         fetch
+markup:
 hub/feature:
 hub/weights:
 hub:            hub/feature hub/weights
@@ -48,14 +49,14 @@ hub/hubserver/gitstore: hub
 hub/cache:      hub
 hub/hubserver/githttp: hub hub/hubserver/gitstore
 hub/hubserver/users: hub
-hub/hubserver/web:
+hub/hubserver/web: markup
 hub/hubserver/community: hub hub/hubserver/gitstore
 hub/hubserver/space:
 hub/hubserver/collection:
 hub/hubserver/webhook:
 hub/hubserver/rows: hub/feature hub/card
 hub/hubserver/cron:
-hub/hubserver:  hub hub/card hub/feature hub/weights hub/hubserver/gitstore hub/hubserver/githttp hub/hubserver/users hub/hubserver/grant hub/hubserver/web hub/hubserver/community hub/hubserver/space hub/hubserver/collection hub/hubserver/webhook hub/hubserver/rows hub/hubserver/cron
+hub/hubserver:  hub hub/card hub/feature hub/weights hub/hubserver/gitstore hub/hubserver/githttp hub/hubserver/users hub/hubserver/grant hub/hubserver/web hub/hubserver/community hub/hubserver/space hub/hubserver/collection hub/hubserver/webhook hub/hubserver/rows hub/hubserver/cron markup
 llm/wire:       llm
 llm/openai:     llm llm/wire
 llm/anthropic:  llm llm/wire
@@ -68,7 +69,7 @@ approval/shell:
 approval:       llm tool approval/shell
 session:        llm tool ledger approval instruction
 session/sqlite: session llm
-session/export: llm approval session hub/hubserver/web
+session/export: llm approval session hub/hubserver/web markup
 telemetry:      llm tool ledger session
 notify:         durable llm session
 trace:          llm session hub secret

@@ -23,7 +23,7 @@ func newDisk(t *testing.T, size string) *disk {
 	t.Helper()
 	d := &disk{t: t, exe: program(t), at: t.TempDir(), dir: t.TempDir()}
 	if err := syscall.Mount("tmpfs", d.at, "tmpfs", 0, "size="+size); err != nil {
-		alone(t, err)
+		again(t, err)
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(d.at, syscall.MNT_DETACH); err != nil {
@@ -36,9 +36,9 @@ func newDisk(t *testing.T, size string) *disk {
 // insideVariable says that a test runs in namespaces.
 const insideVariable = "ML_INTERN_TEST_INSIDE"
 
-// alone runs the test again where this user may mount, and ends this one. Where that
+// again runs the test again where this user may mount, and ends this one. Where that
 // cannot be either, it is left out, but not where nobody would see it: in CI.
-func alone(t *testing.T, why error) {
+func again(t *testing.T, why error) {
 	t.Helper()
 	if os.Getenv(insideVariable) != "" {
 		t.Fatal(why)

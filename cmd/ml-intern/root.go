@@ -58,7 +58,7 @@ func newRoot(std cli.Streams) *cobra.Command {
 	f.add(run.Flags())
 	root.AddCommand(run, demoCommand(std), sessionsCommand(std), jobsCommand(std), sandboxCommand(std), cachesCommand(std), hubCommand(std), mcpCommand(std), acpCommand(std), skillsCommand(std), notifyCommand(std),
 		loginCommand(std), logoutCommand(std), whoamiCommand(std),
-		replayCommand(std), modelsCommand(std), configCommand(std), doctorCommand(std), versionCommand(std), completionCommand(std), shimCommand(), confinedCommand())
+		replayCommand(std), modelsCommand(std), configCommand(std), doctorCommand(std), versionCommand(std), completionCommand(std), manualCommand(std), shimCommand(), confinedCommand())
 	completeWords(root)
 	root.SetHelpCommand(helpCommand())
 	return root

@@ -21,13 +21,12 @@ func (c *Chat) Say(text string) {
 		c.release()
 		return
 	}
-	c.Give(session.Prompt{Text: text})
+	c.Give(c.withPictures(session.Prompt{Text: text}))
 }
 
 // Give is Say for a prompt with what the person gives the model to read with it;
 // what their own commands printed goes with it as well. No word of it is a command.
 func (c *Chat) Give(prompt session.Prompt) {
-	prompt = c.withPictures(prompt)
 	c.mu.Lock()
 	prompt.Context = strings.TrimSpace(c.takeContext() + "\n\n" + prompt.Context)
 	if c.state.Held { // what is said now goes first; what waited follows

@@ -66,6 +66,9 @@ func New(name string, data []byte) (*llm.Image, error) {
 	if kind == "" {
 		return nil, ErrNone
 	}
+	if kind == "image/png" {
+		data = mendPNG(data)
+	}
 	size, err := sizeOf(kind, data)
 	if err != nil {
 		return nil, fmt.Errorf("read the header of the picture: %w", err)

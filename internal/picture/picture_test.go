@@ -187,6 +187,21 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// A PNG with a wrong checksum, as the reference server of the Model Context
+// Protocol has one, is taken, and goes out with the right one.
+func TestWrongChecksum(t *testing.T) {
+	t.Parallel()
+	good := encoded(t, "image/png", drawn(40, 30, true))
+	bad := bytes.Clone(good)
+	bad[len(bad)-14] ^= 1 // of the data
+	bad[30] ^= 1          // of the header
+	before := bytes.Clone(bad)
+	p, err := picture.New("x", bad)
+	if err != nil || !bytes.Equal(p.Data, good) || !bytes.Equal(bad, before) {
+		t.Errorf("got %v, %v", p, err)
+	}
+}
+
 // Whatever the bytes are, there is a picture that fits or an error.
 func FuzzNew(f *testing.F) {
 	small := drawn(8, 6, true)
