@@ -67,6 +67,11 @@ test-ray: .go-there
 test-escape: .go-there
 	@scripts/test-escape
 
+# Runs the program with GNOME's keyring, open, locked and hanging; half a minute.
+.PHONY: test-keyring
+test-keyring: .go-there
+	@scripts/test-keyring
+
 # Runs the walls without namespaces in a real container; needs root, podman and runc.
 .PHONY: test-container
 test-container: .go-there
@@ -98,6 +103,16 @@ bench: build
 bench-hub: build
 	@scripts/bench-hub
 
+# What the program weighs, and that the linker can leave methods out.
+.PHONY: size
+size: .go-there
+	@scripts/size
+
+# Archives, Debian packages, SBOMs and checksums in dist/; builds goreleaser the first time.
+.PHONY: release
+release: .go-there
+	@scripts/release
+
 setup:
 	@scripts/setup
 
@@ -106,4 +121,4 @@ setup:
 	@command -v go >/dev/null || { echo "make: Go is missing: install Go 1.26 or newer from go.dev/dl" >&2; exit 1; }
 
 clean:
-	rm -rf bin .tools ml-intern-demo
+	rm -rf bin dist .tools ml-intern-demo

@@ -17,10 +17,13 @@ import (
 const floors = `
 durable:
 llm:
+picture:        llm
+clipboard:
 config:         durable
 ledger:
 secret:
 instruction:
+strongbox:      durable
 hook:
 confine/gitdir:
 confine:        confine/gitdir
@@ -33,6 +36,7 @@ paper:          fetch pdftext
 webpage:
 websearch:      fetch webpage
 egress:         fetch
+markup:
 hub/feature:
 hub/weights:
 hub:            hub/feature hub/weights
@@ -45,14 +49,14 @@ hub/hubserver/gitstore: hub
 hub/cache:      hub
 hub/hubserver/githttp: hub hub/hubserver/gitstore
 hub/hubserver/users: hub
-hub/hubserver/web:
+hub/hubserver/web: markup
 hub/hubserver/community: hub hub/hubserver/gitstore
 hub/hubserver/space:
 hub/hubserver/collection:
 hub/hubserver/webhook:
 hub/hubserver/rows: hub/feature hub/card
 hub/hubserver/cron:
-hub/hubserver:  hub hub/card hub/feature hub/weights hub/hubserver/gitstore hub/hubserver/githttp hub/hubserver/users hub/hubserver/grant hub/hubserver/web hub/hubserver/community hub/hubserver/space hub/hubserver/collection hub/hubserver/webhook hub/hubserver/rows hub/hubserver/cron
+hub/hubserver:  hub hub/card hub/feature hub/weights hub/hubserver/gitstore hub/hubserver/githttp hub/hubserver/users hub/hubserver/grant hub/hubserver/web hub/hubserver/community hub/hubserver/space hub/hubserver/collection hub/hubserver/webhook hub/hubserver/rows hub/hubserver/cron markup
 llm/wire:       llm
 llm/openai:     llm llm/wire
 llm/anthropic:  llm llm/wire
@@ -65,9 +69,10 @@ approval/shell:
 approval:       llm tool approval/shell
 session:        llm tool ledger approval instruction
 session/sqlite: session llm
-session/export: llm approval session hub/hubserver/web
+session/export: llm approval session hub/hubserver/web markup
 telemetry:      llm tool ledger session
 notify:         durable llm session
+trace:          llm session hub secret
 sandbox:        hub confine
 sandbox/remote: sandbox
 sandbox/space:  hub sandbox sandbox/remote durable
@@ -86,13 +91,13 @@ job/preflight:  job hub hub/weights dataset/format secret durable
 job/hubjobs:    job hub hub/hubserver sandbox
 job/hfjobs:     job hub sandbox secret
 experiment:     job
-mcp:            llm tool
+mcp:            llm picture tool strongbox
 skill:          durable llm tool
 agent:          llm tool session approval ledger hook
-tools:          llm tool secret egress sandbox dataset dataset/format job job/preflight job/watch job/report job/series experiment hub hub/card hub/cache fetch webpage websearch hfdocs github paper
-app:            durable caches instruction session/export egress llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval hook sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools sandbox/remote sandbox/space sandbox/hubspaces checkpoint secret llm/redact confine mcp telemetry skill notify
-chat:           llm tool session approval agent app config ledger
-cli:            caches llm tool job session approval agent app config ledger chat
+tools:          llm picture tool secret egress sandbox dataset dataset/format job job/preflight job/watch job/report job/series experiment hub hub/card hub/cache fetch webpage websearch hfdocs github paper
+app:            durable caches instruction session/export egress llm config ledger fetch hfdocs github paper pdftext websearch hub dataset hub/cache hub/login hub/hubserver hub/hubserver/users llm/openai llm/anthropic llm/replay llm/baseline llm/catalog tool session session/sqlite approval hook sandbox job job/local job/ssh job/slurm job/ray job/hfjobs job/hubjobs job/preflight job/watch experiment agent tools sandbox/remote sandbox/space sandbox/hubspaces checkpoint secret llm/redact confine mcp telemetry skill notify trace strongbox
+chat:           llm picture clipboard tool session approval agent app config ledger
+cli:            caches llm picture tool job session approval agent app config ledger chat
 acp:            session approval app config llm tool chat
 tui/style:
 tui/highlight:  tui/style
@@ -101,7 +106,7 @@ tui/diff:       tui/style
 tui/plot:       tui/style sparkline
 tui/edit:       tui/style
 tui/find:
-tui:            llm tool session approval ledger config app chat tui/style tui/highlight tui/markdown tui/diff tui/plot tui/edit tui/find
+tui:            llm picture tool session approval ledger config app chat tui/style tui/highlight tui/markdown tui/diff tui/plot tui/edit tui/find
 cmd/ml-intern:  config chat tui cli app acp
 `
 

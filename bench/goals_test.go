@@ -41,6 +41,7 @@ func TestGoals(t *testing.T) {
 		{"papers", w.papers},
 		{"screen", w.screen},
 		{"long", w.long},
+		{"shares", w.shares},
 		{"kills", w.kills},
 	} {
 		if only := os.Getenv("BENCH_ONLY"); only != "" && !strings.Contains(only, m.name) {

@@ -51,10 +51,13 @@ func onlyCommands(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
+// alone is the note in a group of the command that it does without another word.
+const alone = "alone"
+
 // group returns a command that is only a name for others; alone it does what
 // its first child does, and takes the same flags.
 func group(use, short string, children ...*cobra.Command) *cobra.Command {
-	c := &cobra.Command{Use: use, Short: short, Args: onlyCommands}
+	c := &cobra.Command{Use: use, Short: short, Args: onlyCommands, Annotations: map[string]string{alone: children[0].Name()}}
 	c.RunE = children[0].RunE
 	c.Flags().AddFlagSet(children[0].Flags())
 	c.AddCommand(children...)
@@ -196,6 +199,7 @@ func hubCommand(std cli.Streams) *cobra.Command {
 	serve.Flags().BoolVar(&opts.Spaces, "run-spaces", false, "let who may write to a namespace run sandboxes on this machine, as you")
 	serve.Flags().Int64Var(&opts.PartSize, "part-size", 0, "let clients send files larger than `BYTES` in parts (default 64 MiB)")
 	c := group("hub", "the Hub-compatible server", serve, hubUserCommand(std))
+	c.Annotations = nil // alone it says what there is to do
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		return fmt.Errorf("%w: say what to do: ml-intern hub serve", app.ErrUsage)
 	}
@@ -219,6 +223,7 @@ func hubUserCommand(std cli.Streams) *cobra.Command {
 	add.Flags().StringArrayVar(&orgs, "org", nil, "let them write to the namespace `ORG` too; may be given again")
 	add.Flags().BoolVar(&readOnly, "read-only", false, "let them read only")
 	c := group("user", "who may use a Hub that is served with --auth", add)
+	c.Annotations = nil // alone it says what there is to do
 	c.RunE = func(*cobra.Command, []string) error {
 		return fmt.Errorf("%w: say what to do: ml-intern hub user add NAME", app.ErrUsage)
 	}
@@ -321,9 +326,9 @@ func doctorCommand(std cli.Streams) *cobra.Command {
 
 func versionCommand(std cli.Streams) *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "print the version", Args: exactly(0),
+		Use: "version", Short: "print the version, and what it was built from", Args: exactly(0),
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintln(std.Out, "ml-intern "+app.Version())
+			_, err := fmt.Fprintln(std.Out, "ml-intern "+app.ThisBuild().String())
 			return err
 		},
 	}

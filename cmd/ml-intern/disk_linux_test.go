@@ -17,12 +17,13 @@ type disk struct {
 	env          []string
 }
 
-// newDisk needs the right to mount.
+// newDisk needs the right to mount. Who has it not gets it in namespaces of their
+// own, where the test is run again.
 func newDisk(t *testing.T, size string) *disk {
 	t.Helper()
 	d := &disk{t: t, exe: program(t), at: t.TempDir(), dir: t.TempDir()}
 	if err := syscall.Mount("tmpfs", d.at, "tmpfs", 0, "size="+size); err != nil {
-		t.Skip("no disk can be mounted here:", err)
+		again(t, err)
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(d.at, syscall.MNT_DETACH); err != nil {
@@ -30,6 +31,40 @@ func newDisk(t *testing.T, size string) *disk {
 		}
 	})
 	return d
+}
+
+// insideVariable says that a test runs in namespaces.
+const insideVariable = "ML_INTERN_TEST_INSIDE"
+
+// again runs the test again where this user may mount, and ends this one. Where that
+// cannot be either, it is left out, but not where nobody would see it: in CI.
+func again(t *testing.T, why error) {
+	t.Helper()
+	if os.Getenv(insideVariable) != "" {
+		t.Fatal(why)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), exe, "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), insideVariable+"=1")
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}, GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+	}
+	if err := cmd.Start(); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("no disk can be mounted here: ", why, "; ", err)
+		}
+		t.Skip("no disk can be mounted here:", why, err)
+	}
+	if err := cmd.Wait(); err != nil || !strings.Contains(out.String(), "--- PASS: "+t.Name()) {
+		t.Fatalf("in namespaces of its own: %v\n%s", err, out.String())
+	}
+	t.Skip("it ran in namespaces of its own")
 }
 
 // run returns what the program says, and its exit code.

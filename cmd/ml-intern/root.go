@@ -25,7 +25,8 @@ and tests training code, runs it as jobs, compares the results honestly and
 publishes the model to a Hugging Face Hub.
 
   ml-intern demo                    the whole job on this machine: no key, no account
-  ml-intern --model ID "PROMPT"     one prompt; "-" reads it from standard input
+  ml-intern --model ID "PROMPT"     one prompt; "-" reads it from standard input,
+                                    @plot.png in it shows a picture to the model
   ml-intern                         chat, on a terminal; --plain line by line
   ml-intern --continue              go on where the latest session of this folder stopped`
 )
@@ -57,7 +58,7 @@ func newRoot(std cli.Streams) *cobra.Command {
 	f.add(run.Flags())
 	root.AddCommand(run, demoCommand(std), sessionsCommand(std), jobsCommand(std), sandboxCommand(std), cachesCommand(std), hubCommand(std), mcpCommand(std), acpCommand(std), skillsCommand(std), notifyCommand(std),
 		loginCommand(std), logoutCommand(std), whoamiCommand(std),
-		replayCommand(std), modelsCommand(std), configCommand(std), doctorCommand(std), versionCommand(std), completionCommand(std), shimCommand(), confinedCommand())
+		replayCommand(std), modelsCommand(std), configCommand(std), doctorCommand(std), versionCommand(std), completionCommand(std), manualCommand(std), shimCommand(), confinedCommand())
 	completeWords(root)
 	root.SetHelpCommand(helpCommand())
 	return root
@@ -235,7 +236,7 @@ func runPrompt(cmd *cobra.Command, f *flags, args []string, std cli.Streams) err
 		if err != nil {
 			return err
 		}
-		opts.Prompt = prompt
+		opts.Prompt, opts.Piped = prompt, args[0] == "-"
 	}
 	cfg, err := f.config(cmd)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 )
 
 func sessionsCommand(std cli.Streams) *cobra.Command {
-	return group("sessions", "list, find, show, name, copy, bring back, export and remove sessions",
-		listSessionsCommand(std), showCommand(std), renameCommand(std), forkCommand(std), exportCommand(std), removeSessionsCommand(std))
+	return group("sessions", "list, find, show, name, copy, bring back, export, share and remove sessions",
+		listSessionsCommand(std), showCommand(std), renameCommand(std), forkCommand(std), exportCommand(std), shareCommand(std), removeSessionsCommand(std))
 }
 
 // listed is how many sessions a list for people has.
@@ -47,15 +47,24 @@ func renameCommand(std cli.Streams) *cobra.Command {
 
 func exportCommand(std cli.Streams) *cobra.Command {
 	var o cli.ExportOptions
-	c := command("export ID", "write a session as Markdown, as one HTML page or as its events", 1, func(cmd *cobra.Command, cfg *config.Config, args []string) error {
-		if cmd.Flags().Changed("format") && o.Format == "" {
-			return fmt.Errorf("%w: --format is empty", app.ErrUsage)
+	c := command("export ID...", "write a session as Markdown, as one HTML page, as its events or its trace; or sessions to train on", 0, func(cmd *cobra.Command, cfg *config.Config, args []string) error {
+		for _, name := range []string{"format", "outcome", "model", "since"} {
+			if given := cmd.Flags().Lookup(name); given.Changed && given.Value.String() == "" {
+				return fmt.Errorf("%w: --%s is empty", app.ErrUsage, name)
+			}
 		}
-		return cli.ExportSession(cmd.Context(), cfg, args[0], o, std)
+		o.IDs = args
+		return cli.ExportSessions(cmd.Context(), cfg, o, std)
 	})
-	c.Flags().StringVar(&o.Format, "format", "", "`FORMAT`: md, html or jsonl (default what the file's name says, else md)")
+	c.Args = cobra.ArbitraryArgs
+	c.Flags().StringVar(&o.Format, "format", "", "`FORMAT`: md, html, jsonl, trace or sft (default what the file's name says, else md)")
 	c.Flags().StringVarP(&o.File, "file", "o", "", "write to `FILE`; - is standard output (default)")
 	c.Flags().BoolVar(&o.Force, "force", false, "overwrite the file")
+	c.Flags().BoolVar(&o.All, "all", false, "with --format sft: all sessions, in place of IDs")
+	c.Flags().StringVar(&o.Outcome, "outcome", "", "with --format sft: only those that `ENDED` so: answered (default), failed, unfinished, published, any")
+	c.Flags().StringVar(&o.Model, "model", "", "with --format sft: only those of models with `TEXT` in their id")
+	c.Flags().StringVar(&o.Since, "since", "", "with --format sft: only those of the last `AGE`, such as 30d, or since a day")
+	c.Flags().Float64Var(&o.MaxUSD, "max-usd", 0, "with --format sft: only those that cost no more; 0 for all")
 	return c
 }
 
@@ -79,5 +88,34 @@ func removeSessionsCommand(std cli.Streams) *cobra.Command {
 	c.Flags().StringVar(&o.Age, "older-than", "", "without IDs: those that nothing happened in for `AGE`, such as 30d or 12h")
 	c.Flags().BoolVar(&o.Dry, "dry-run", false, "list them only")
 	c.Flags().BoolVar(&o.Yes, "yes", false, "ask nobody")
+	return c
+}
+
+func shareCommand(std cli.Streams) *cobra.Command {
+	var o cli.ShareOptions
+	f := &flags{forms: []string{"text", "json"}}
+	c := &cobra.Command{
+		Use: "share ID", Short: "put a session, without its secrets, into a private dataset of yours", Args: exactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := f.config(cmd)
+			if err != nil {
+				return err
+			}
+			for _, name := range []string{"visibility", "repo"} {
+				if given := cmd.Flags().Lookup(name); given.Changed && given.Value.String() == "" {
+					return fmt.Errorf("%w: --%s is empty", app.ErrUsage, name)
+				}
+			}
+			return cli.ShareSession(cmd.Context(), cfg, args[0], o, std)
+		},
+	}
+	c.Flags().StringVar(&o.Visibility, "visibility", "", "`WHO` sees it: private, public, or off to share it by itself no more (default what share.visibility says, else private)")
+	c.Flags().StringVar(&o.Repo, "repo", "", "dataset `NAME`, or OWNER/NAME (default what share.repo says, else ml-intern-sessions)")
+	c.Flags().BoolVar(&o.Dry, "dry-run", false, "show what would leave, and send nothing")
+	c.Flags().BoolVar(&o.Delete, "delete", false, "take out of the dataset what was shared")
+	c.Flags().BoolVar(&o.Yes, "yes", false, "ask nobody; not for what is public or deleted")
+	c.Flags().StringVar(&f.Approve, "approve", "", "what may be done without asking: plan, strict, ask or auto (default ask at a terminal, else auto)")
+	c.Flags().StringVar(&f.Hub, "hub", "", "Hub `URL`, or local for the embedded one")
+	c.Flags().StringVar(&f.Output, "output", "", "text or json (default text)")
 	return c
 }

@@ -183,7 +183,7 @@ var volatile = []struct {
 	mask    string
 }{
 	{regexp.MustCompile(`/tmp/tui[0-9]{9}/home`), "~"},
-	{regexp.MustCompile(`\b[0-9]{6,8}-[0-9]{4,6}-[0-9a-z]+\b`), "«ID»"},
+	{regexp.MustCompile(`\b[0-9]{6,8}-[0-9]{4,6}-[0-9a-z]+(-[0-9a-f]{8})?\b`), "«ID»"},
 	{regexp.MustCompile(`127\.0\.0\.1:[0-9]+`), "«ADDRESS»"},
 	{regexp.MustCompile(`\b[0-9]{2}:[0-9]{2}:[0-9]{2}\b`), "«CLOCK»"},
 	{regexp.MustCompile(`[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] `), "⠿ "},

@@ -245,7 +245,7 @@ func (t turn) begin(ctx context.Context, prompt session.Prompt) error {
 			return err
 		}
 	}
-	prompt.Text, prompt.Context = t.redacted(prompt.Text), t.redacted(prompt.Context)
+	prompt = prompt.Redacted(t.redacted)
 	return t.emit(ctx, session.Event{Prompt: &prompt})
 }
 
@@ -280,6 +280,9 @@ func (t turn) hear(ctx context.Context) error {
 // out of reach, the next one takes over.
 func (t turn) think(ctx context.Context) error {
 	if err := t.tellMoney(ctx); err != nil {
+		return err
+	}
+	if err := t.tellPictures(ctx); err != nil {
 		return err
 	}
 	shown := false

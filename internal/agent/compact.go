@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 	"strings"
 
 	"ml-intern/internal/llm"
@@ -125,15 +126,26 @@ const (
 	clearedHead = 200
 )
 
-// clear shortens bulky results that are older than what stays verbatim, and
-// reports whether that was enough. It keeps what a summary would throw away:
+// pictures is about how many tokens the pictures of a prompt take.
+func pictures(m llm.Message) int {
+	with, _ := session.Estimate(m)
+	m.Parts = slices.DeleteFunc(slices.Clone(m.Parts), func(p llm.Part) bool { return p.Image != nil })
+	without, _ := session.Estimate(m)
+	return with - without
+}
+
+// clear shortens bulky results and leaves out pictures that are older than what
+// stays verbatim, and reports whether that was enough. It keeps what a summary would throw away:
 // the course of events.
 func (t turn) clear(ctx context.Context, room int) (bool, error) {
 	messages := t.session.Messages()
 	keep := keepFrom(messages, int(keepShare*float64(room)))
 	var cleared session.Cleared
 	freed := 0
-	for _, m := range messages[:keep] {
+	for i, m := range messages[:keep] {
+		if p := pictures(m); p > 0 && m.Role == llm.User {
+			cleared.Pictures, freed = i+1, freed+p
+		}
 		if m.Role != llm.Tool || len(m.Parts[0].Result.Text) < clearAbove && m.Parts[0].Result.Image == nil {
 			continue
 		}
@@ -155,6 +167,9 @@ func (t turn) clearedText(r *llm.ToolResult) string {
 	where := "call the tool again if you need it"
 	if full := t.session.FullResult(r.CallID); full != "" {
 		where = "the whole result is in " + full
+	}
+	if r.Image != nil && len(r.Text) <= clearAbove {
+		return fmt.Sprintf("%s\n[the %s was left out to save space; %s]", r.Text, r.Image.Label(), where)
 	}
 	return fmt.Sprintf("%s\n[… %d bytes cleared to save space; %s]", head, len(r.Text)-len(head), where)
 }

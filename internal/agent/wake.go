@@ -11,10 +11,10 @@ import (
 
 // RunToAnswer is Run for a caller that stays until there is an answer: when a
 // turn ends waiting, it sleeps and goes on. It needs Wake.
-func (a *Agent) RunToAnswer(ctx context.Context, s *session.Session, prompt string) iter.Seq2[session.Event, error] {
+func (a *Agent) RunToAnswer(ctx context.Context, s *session.Session, prompt session.Prompt) iter.Seq2[session.Event, error] {
 	return func(yield func(session.Event, error) bool) {
 		for {
-			for ev, err := range a.Run(ctx, s, prompt) {
+			for ev, err := range a.RunPrompt(ctx, s, prompt) {
 				if !yield(ev, err) || err != nil {
 					return
 				}
@@ -27,7 +27,7 @@ func (a *Agent) RunToAnswer(ctx context.Context, s *session.Session, prompt stri
 					return
 				}
 			}
-			prompt = ""
+			prompt = session.Prompt{}
 		}
 	}
 }

@@ -98,7 +98,7 @@ func TestRunToAnswer(t *testing.T) {
 	a.Wake = b.wake
 	s := begin(t, openStore(t, t.TempDir()))
 	logs, atRing := 0, 0
-	for ev, err := range a.RunToAnswer(t.Context(), s, "") {
+	for ev, err := range a.RunToAnswer(t.Context(), s, session.Prompt{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +126,7 @@ func TestStopWhileWaiting(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
 	var last error
-	for ev, err := range a.RunToAnswer(ctx, s, "") {
+	for ev, err := range a.RunToAnswer(ctx, s, session.Prompt{}) {
 		if ev.Log != nil {
 			cancel(cause)
 		}
@@ -137,7 +137,7 @@ func TestStopWhileWaiting(t *testing.T) {
 	if got := kinds(s); !errors.Is(last, cause) || got != "reply started waiting failed" {
 		t.Fatalf("%v after %s", last, got)
 	}
-	for ev := range a.RunToAnswer(t.Context(), s, "") { // a reader that leaves ends it too
+	for ev := range a.RunToAnswer(t.Context(), s, session.Prompt{}) { // a reader that leaves ends it too
 		if ev.Log != nil {
 			break
 		}
@@ -149,7 +149,7 @@ func TestStopWhileWaiting(t *testing.T) {
 }
 
 func runToAnswer(ctx context.Context, a *agent.Agent, s *session.Session) (last error) {
-	for _, err := range a.RunToAnswer(ctx, s, "") {
+	for _, err := range a.RunToAnswer(ctx, s, session.Prompt{}) {
 		if err != nil {
 			last = err
 		}

@@ -60,6 +60,7 @@ type App struct {
 	downloaded  atomic.Bool // see readyCaches
 	makesCaches sync.Mutex
 	cachesMade  time.Time
+	hubAsked    string // for, before a session had its own taken; "" for none
 	keys        keys
 	web         *outside
 
@@ -68,6 +69,9 @@ type App struct {
 	skillNotes []string // what was wrong with skills when the session began
 
 	telemetry *telemetry.Reader // nil unless somebody wants it
+	tidier    tidier
+	undone    []string // of commands that a killed program left
+	logins    *logins
 
 	recording *replay.Writer // nil unless model traffic is recorded
 	player    replay.Player  // nil unless a recording is the model
@@ -84,7 +88,7 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	a := &App{cfg: cfg, store: store, here: here, granted: granted, web: newOutside(cfg), hub: &localHub{cfg: cfg, dir: hubDir(cfg), serves: granted.serves, jobs: hubJobsOf(cfg, here)}}
+	a := &App{cfg: cfg, store: store, here: here, hubAsked: cfg.Hub, granted: granted, web: newOutside(cfg), logins: newLogins(ctx, cfg), hub: &localHub{cfg: cfg, dir: hubDir(cfg), serves: granted.serves, jobs: hubJobsOf(cfg, here)}}
 	a.web.papers.HubToken = a.paperToken
 	a.telemetry = a.newTelemetry()
 	if a.jobs, err = computes(cfg, here, a.payingHub((*login.Keyring).Local)); err != nil {
@@ -95,6 +99,7 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 
 // Close ends what New and the sessions opened.
 func (a *App) Close() error {
+	a.tidier.close()
 	a.servers.closeAll()
 	a.telemetry.Close()
 	err := errors.Join(a.hub.Close(), a.store.Close())
@@ -140,9 +145,8 @@ func (a *App) Begin(ctx context.Context, id string, prompt session.Prompt) (*Con
 	if err != nil {
 		return nil, err
 	}
-	prompt.Text, prompt.Context = ag.Redact(prompt.Text), ag.Redact(prompt.Context)
 	herald := a.herald(opened.ID)
-	s, err := session.Begin(ctx, a.told(herald), opened, prompt)
+	s, err := session.Begin(ctx, a.told(herald), opened, prompt.Redacted(ag.Redact))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("begin session: %w", err), release())
 	}
@@ -216,7 +220,7 @@ type Conversation struct {
 }
 
 // Run answers the prompt; see agent.RunToAnswer.
-func (c *Conversation) Run(ctx context.Context, prompt string) iter.Seq2[session.Event, error] {
+func (c *Conversation) Run(ctx context.Context, prompt session.Prompt) iter.Seq2[session.Event, error] {
 	return c.rests(c.working(c.clean(c.Agent.RunToAnswer(ctx, c.Session, prompt))))
 }
 
@@ -283,6 +287,7 @@ func (a *App) agent(ctx context.Context, opened session.Opened, before []session
 		a.withServers(ctx, ag)
 	}
 	a.tellTelemetry(ag)
+	a.recovered(ag)
 	return ag, nil
 }
 
@@ -362,7 +367,10 @@ func (a *App) sandbox() sandbox.Local {
 	}
 	if a.cells != nil {
 		sb.Shown = append(sb.Shown, a.cells.Rules().Temp)
-		sb.Refused, sb.Ready = a.gate.refused, a.readyCaches
+		sb.Refused, sb.Ready = a.gate.refused, func(ctx context.Context) func() {
+			a.readyCaches()
+			return cachesOf(a.cfg).Use(ctx)
+		}
 	}
 	return sb
 }

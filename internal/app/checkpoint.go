@@ -18,6 +18,8 @@ func (a *App) checkpoints(ctx context.Context, dir string) (checkpoint.Store, er
 	if err != nil {
 		return s, err
 	}
+	s.Quota = int64(a.cfg.CheckpointsGB * gigabyte)
+	s.Spare = 3 * s.Quota
 	paths := a.cfg.Paths
 	s.Skip = func(ctx context.Context) []string {
 		return append(a.writtenByJobs(ctx), paths.State, paths.Data, paths.Cache, paths.Config)
@@ -116,7 +118,7 @@ func (a *App) Delete(ctx context.Context, id string) (string, error) {
 		return id, err
 	}
 	for _, s := range family {
-		if err := errors.Join(a.forget(ctx, s), os.RemoveAll(filepath.Join(a.cfg.Paths.State, "results", s.ID)), os.RemoveAll(notify.File(a.cfg.Paths.State, s.ID))); err != nil {
+		if err := errors.Join(a.forget(ctx, s), os.RemoveAll(filepath.Join(a.cfg.Paths.State, "results", s.ID)), os.RemoveAll(notify.File(a.cfg.Paths.State, s.ID)), os.RemoveAll(a.shareFile(s.ID))); err != nil {
 			return id, fmt.Errorf("remove session %s: %w", s.ID, err)
 		}
 		if err := a.store.Delete(ctx, s.ID); err != nil {

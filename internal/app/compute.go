@@ -36,7 +36,7 @@ func localJobs(cfg *config.Config, granted *openings) (local.Backend, error) {
 	}
 	rules := jobRules(cfg)
 	return local.Backend{
-		Dir: filepath.Join(cfg.Paths.State, "jobs"), Shim: []string{exe, ShimCommand}, Env: commandEnv(cfg, rules != nil), Secret: secretHere(cfg),
+		Dir: filepath.Join(cfg.Paths.State, "jobs"), Shim: []string{exe, ShimCommand}, Env: commandEnv(cfg, rules != nil), Secret: secretHere(cfg), TokenHub: tokenHub(cfg),
 		Rules: rules, Way: jobWay(cfg, granted), HubToken: hubToken(cfg), Cell: []string{exe, ConfinedCommand}, NvidiaSMI: apart(cfg, nvidiaSMI),
 	}, nil
 }
@@ -78,6 +78,20 @@ func secretHere(cfg *config.Config) func(string) (string, bool) {
 		}
 		key, err := hubKey(cfg)
 		return key, err == nil
+	}
+}
+
+// tokenHub is the Hub that the HF_TOKEN of secretHere is for.
+func tokenHub(cfg *config.Config) func() string {
+	return func() string {
+		if (&App{cfg: cfg}).hubChoice() == LocalHub {
+			return LocalHub
+		}
+		base, err := accountHub(cfg)
+		if err != nil {
+			return ""
+		}
+		return base
 	}
 }
 

@@ -50,7 +50,10 @@ func (a *App) confine(ctx context.Context) (err error) {
 	defer a.confining.Unlock()
 	if a.gate == nil {
 		a.gate = a.newGate(ctx)
-		a.cells, err = confined(a.cfg, a.gate)
+		if a.cells, err = confined(a.cfg, a.gate); a.cells != nil {
+			a.undone = confine.Recover(journals(a.cfg))
+			a.tidy(ctx)
+		}
 	}
 	return err
 }
@@ -101,6 +104,7 @@ func confinement(cfg *config.Config, dir string) (confine.Rules, error) {
 		Trees:     []string{dir},
 		Temp:      temp,
 		Aside:     filepath.Join(cfg.Paths.State, "aside"),
+		Journal:   journals(cfg),
 		Limits:    confine.Reasonable(),
 	}
 	if repository := confine.Repository(dir); repository != "" {

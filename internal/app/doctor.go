@@ -56,6 +56,7 @@ func Doctor(ctx context.Context, cfg *config.Config) []Check {
 		telemetryCheck(ctx, cfg),
 		skillsCheck(cfg),
 		notifyCheck(cfg),
+		keyringCheck(ctx, cfg),
 	}
 	return append(append(checks, confinementChecks(ctx)...), gpuCheck(ctx, cfg))
 }

@@ -54,7 +54,11 @@ func (a *App) hubChoice() string {
 // hubClient is the client of the chosen Hub. The embedded one starts when it
 // is first needed.
 func (a *App) hubClient(ctx context.Context) (*hub.Client, error) {
-	choice := a.hubChoice()
+	return a.clientOf(ctx, a.hubChoice())
+}
+
+// clientOf is the client of a Hub.
+func (a *App) clientOf(ctx context.Context, choice string) (*hub.Client, error) {
 	if choice != LocalHub && offline(a.cfg) {
 		return nil, errOffline
 	}

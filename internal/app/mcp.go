@@ -103,18 +103,15 @@ func fromOthers(cfg *config.Config, s mcp.Server) error {
 }
 
 // mcpOptions are what all servers have in common.
-func mcpOptions(cfg *config.Config) mcp.Options {
+func (a *App) mcpOptions() mcp.Options {
+	cfg := a.cfg
 	own := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 256 << 10}
 	return mcp.Options{
-		Version: Version(), MaxText: cfg.MCPToolsKB << 10, Mark: tools.FromOutside, Own: own, Logins: mcpLogins(cfg),
+		Version: Version(), MaxText: cfg.MCPToolsKB << 10, Mark: tools.FromOutside, Own: own, Logins: a.logins.Logins,
 		Other: func(host string) http.RoundTripper {
 			return &http.Transport{DialContext: fetch.PublicDialer(append(slices.Clone(cfg.Services.Private), host)...), IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 256 << 10}
 		},
 	}
-}
-
-func mcpLogins(cfg *config.Config) mcp.Logins {
-	return mcp.Logins{File: filepath.Join(cfg.Paths.State, "mcp-logins.json")}
 }
 
 // withServers gives the agent the tools of the MCP servers, which are looked at
@@ -124,7 +121,8 @@ func (a *App) withServers(ctx context.Context, ag *agent.Agent) {
 	if len(servers) == 0 {
 		return
 	}
-	set := mcp.NewSet(servers, mcpOptions(a.cfg))
+	_ = a.logins.Settle(ctx) // where they are they are as good
+	set := mcp.NewSet(servers, a.mcpOptions())
 	a.servers.add(ag, set)
 	look := func(ctx context.Context) []session.Notice {
 		found, notices := set.Tools(ctx)
@@ -183,28 +181,31 @@ func (s *servers) closeAll() {
 
 // MCPServers starts all servers of the configuration and says how each is.
 func (a *App) MCPServers(ctx context.Context) ([]mcp.Report, error) {
-	set := mcp.NewSet(mcpServers(a.cfg), mcpOptions(a.cfg))
+	_ = a.logins.Settle(ctx) // where they are they are as good
+	set := mcp.NewSet(mcpServers(a.cfg), a.mcpOptions())
 	defer set.Close()
 	return set.Reports(ctx), context.Cause(ctx)
 }
 
 // LoginMCP logs the person in to a server of the configuration and returns how
-// many tools it has; show is given the address for their browser.
-func (a *App) LoginMCP(ctx context.Context, name string, show func(address string)) (int, error) {
+// many tools it has, and where the login is kept; show is given the address for
+// their browser.
+func (a *App) LoginMCP(ctx context.Context, name string, show func(address string)) (tools int, kept string, err error) {
 	server, err := mcpNamed(a.cfg, name)
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
-	return mcp.Login(ctx, server, mcpOptions(a.cfg), show)
+	in, err := mcp.Login(ctx, server, a.mcpOptions(), show)
+	return in.Tools, place(in.Place, a.logins.File), err
 }
 
 // LogoutMCP forgets the login at a server, and reports whether there was one.
-func (a *App) LogoutMCP(name string) (bool, error) {
+func (a *App) LogoutMCP(ctx context.Context, name string) (bool, error) {
 	server, err := mcpNamed(a.cfg, name)
 	if err != nil {
 		return false, err
 	}
-	return mcpLogins(a.cfg).Forget(server.URL)
+	return a.logins.Remove(ctx, server.URL)
 }
 
 func mcpNamed(cfg *config.Config, name string) (mcp.Server, error) {

@@ -16,7 +16,7 @@ func (a *App) secrets() []string {
 		all = append(all, key)
 	}
 	all = append(all, telemetrySecrets(a.cfg)...)
-	return append(all, mcpLogins(a.cfg).Secrets()...)
+	return append(all, a.logins.secrets()...)
 }
 
 // redactor takes secrets out of what is saved, shown or sent to a model. It is

@@ -72,6 +72,21 @@ func (a *App) Log(ctx context.Context, id string) (*session.Session, error) {
 	return session.Open(ctx, a.store, id)
 }
 
+// Events reads some events of a session after the one of that number, as they are
+// now: somebody may work in it. There are none of one that does not exist.
+func (a *App) Events(ctx context.Context, id string, after int64, most int) ([]session.Event, error) {
+	var events []session.Event
+	for ev, err := range a.store.Load(ctx, id, after) {
+		if err != nil {
+			return nil, err
+		}
+		if events = append(events, ev); len(events) == most {
+			break
+		}
+	}
+	return events, nil
+}
+
 // Rename gives a session that nobody works in a title, and returns its id and
 // the title as it is kept.
 func (a *App) Rename(ctx context.Context, id, title string) (string, string, error) {
@@ -108,18 +123,40 @@ func rename(ctx context.Context, s *session.Session, title string) (string, erro
 	return title, nil
 }
 
+// Formats of exports besides those of package export.
+const (
+	TraceFormat = "trace" // as it would be shared
+	RowFormat   = "sft"   // rows to train on; see ExportRows
+)
+
+// Extension is how the name of a file in the format ends.
+func Extension(format string) string {
+	if format == TraceFormat || format == RowFormat {
+		return format + ".jsonl"
+	}
+	return format
+}
+
 // CheckFormat says if there is no such format to export a session in.
 func CheckFormat(format string) error {
-	if slices.Contains(export.Formats(), format) {
+	all := append(export.Formats(), TraceFormat, RowFormat)
+	if slices.Contains(all, format) {
 		return nil
 	}
 	return fmt.Errorf("%w: there is no format %q%s; the formats are %s", ErrUsage, format,
-		config.DidYouMean(config.Nearest(format, export.Formats())), strings.Join(export.Formats(), ", "))
+		config.DidYouMean(config.Nearest(format, all)), strings.Join(all, ", "))
 }
 
 // Export writes a session with its sub-agents', without secrets.
 func (a *App) Export(ctx context.Context, w io.Writer, id, format string) error {
 	if err := CheckFormat(format); err != nil {
+		return err
+	}
+	switch format {
+	case TraceFormat:
+		return a.ExportTrace(ctx, w, id)
+	case RowFormat:
+		_, err := a.ExportRows(ctx, w, RowQuery{IDs: []string{id}, Outcome: OutcomeAny})
 		return err
 	}
 	s, err := a.Log(ctx, id)

@@ -18,7 +18,7 @@ import (
 
 // newTelemetry returns what sends telemetry, nil if nobody has asked for it.
 func (a *App) newTelemetry() *telemetry.Reader {
-	opts, warnings := telemetry.FromEnv(processGetenv(a.cfg))
+	opts, warnings := telemetry.FromEnv(a.cfg.ProcessGetenv)
 	if !opts.On() && len(warnings) == 0 {
 		return nil
 	}
@@ -26,23 +26,9 @@ func (a *App) newTelemetry() *telemetry.Reader {
 	return telemetry.New(opts, warnings)
 }
 
-// processGetenv looks variables up without those of the folder's .env: it may
-// be a command's work, and telemetry goes where the person says.
-func processGetenv(cfg *config.Config) func(string) string {
-	return func(name string) string {
-		value := ""
-		for _, pair := range cfg.ProcessEnviron() {
-			if key, v, _ := strings.Cut(pair, "="); key == name {
-				value = v // the last of a name counts
-			}
-		}
-		return value
-	}
-}
-
 // telemetrySecrets are the values of the headers for the collector.
 func telemetrySecrets(cfg *config.Config) []string {
-	opts, _ := telemetry.FromEnv(processGetenv(cfg))
+	opts, _ := telemetry.FromEnv(cfg.ProcessGetenv)
 	return opts.Secrets()
 }
 
@@ -87,7 +73,7 @@ func (a *App) EndTelemetry() []string {
 // telemetryCheck says where telemetry goes and whether somebody is there.
 func telemetryCheck(ctx context.Context, cfg *config.Config) Check {
 	c := Check{Name: "telemetry", State: stateOK, Detail: "off; OTEL_EXPORTER_OTLP_ENDPOINT turns it on"}
-	opts, warnings := telemetry.FromEnv(processGetenv(cfg))
+	opts, warnings := telemetry.FromEnv(cfg.ProcessGetenv)
 	var parts []string
 	for _, t := range []struct {
 		what string

@@ -62,13 +62,16 @@ func (a asker) Approve(ctx context.Context, reqs []approval.Request) ([]approval
 		}
 		return changed, nil
 	}
+	return c.put(ctx, ask)
+}
+
+// put puts a question to the person and waits for the answer.
+func (c *Chat) put(ctx context.Context, ask *Ask) (decisions []approval.Decision, err error) {
 	c.mu.Lock()
 	c.setPhase(Asking)
 	c.mu.Unlock()
 	c.tell()
 	c.emit(Update{Ask: ask})
-	var decisions []approval.Decision
-	var err error
 	select {
 	case decisions = <-ask.answer:
 	case <-ctx.Done():

@@ -17,6 +17,7 @@ import (
 
 	"ml-intern/internal/app"
 	"ml-intern/internal/config"
+	"ml-intern/internal/llm"
 	"ml-intern/internal/session"
 )
 
@@ -71,6 +72,8 @@ type Chat struct {
 	endTurn  context.CancelCauseFunc // nil while no turn works
 	endSleep context.CancelCauseFunc // nil while no turn waits
 	commands int                     // of the person's own, so far
+	copies   int                     // that were taken from the clipboard, so far
+	held     []*llm.Image            // pictures that prompts may name and that are no files
 	overhead int                     // tokens of system prompt and tools, about
 	toolList []app.ToolLine
 
@@ -145,6 +148,11 @@ func (c *Chat) leave(ctx context.Context) (lines []string, err error) {
 			}
 		}
 		lines = append(lines, c.app.Left(ctx, s)...)
+		if shared, err := c.app.ShareByItself(ctx, s.ID); err != nil {
+			lines = append(lines, err.Error())
+		} else if shared != "" {
+			lines = append(lines, shared)
+		}
 		lines = append(lines, fmt.Sprintf("session %s; go on with: ml-intern --resume %s", s.ID, s.ID))
 		c.conv.OnNotify(nil, func(text string) { lines = append(lines, text) }, true) // which is over when it is closed
 		err = c.conv.Close()

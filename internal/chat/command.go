@@ -29,6 +29,10 @@ type Result struct {
 	Edit  string // a file for the person to edit
 	Fill  string // text for the editor: a prompt that was taken back
 	Quit  bool
+
+	SubAgent string // the session of a sub-agent, to be shown
+
+	Insert string // what the prompt gets at the cursor; Text says it where there is none
 }
 
 // Panels that only a screen can open. Result.Text says the same in words.
@@ -65,12 +69,15 @@ func builtins() []Command {
 		{Name: "/undo", Args: "[force]", Help: "bring files back to what they were before the last turn", run: (*Chat).undo},
 		{Name: "/retry", Help: "go on where the session's log ends", run: (*Chat).retryCommand},
 		{Name: "/rename", Args: "TITLE", Help: "give the session a title", run: (*Chat).rename},
-		{Name: "/export", Args: "[md|html|jsonl] [FILE]", Help: "write the session into a file", run: (*Chat).export},
+		{Name: "/export", Args: "[md|html|jsonl|trace|sft] [FILE]", Help: "write the session into a file", run: (*Chat).export},
+		{Name: "/share", Args: "[private|public|off|delete|preview]", Help: "put the session into a dataset of yours", run: (*Chat).share},
+		{Name: "/paste", Help: "take the picture in the clipboard into the prompt", run: (*Chat).paste},
 		{Name: "/model", Args: "[ID]", Help: "show or change the model", run: (*Chat).model},
 		{Name: "/effort", Args: "[LEVEL]", Help: "show or change how hard the model thinks", run: (*Chat).effort},
 		{Name: "/approve", Args: "[MODE]", Help: "show or change what runs without asking", run: (*Chat).approve},
 		{Name: "/plan", Help: "show the plan", run: (*Chat).plan},
 		{Name: "/jobs", Args: "[logs|cancel ID]", Help: "show jobs", run: (*Chat).jobs},
+		{Name: "/agents", Args: "[ID]", Help: "list sub-agents, or show what one did", run: (*Chat).agents},
 		{Name: "/diff", Help: "show what this session changed in files", run: (*Chat).diff},
 		{Name: "/cost", Help: "show where the money went", run: (*Chat).cost},
 		{Name: "/context", Help: "show what fills the model's window", run: (*Chat).contextCommand},

@@ -27,7 +27,7 @@ func (c *Chat) Say(text string) {
 		c.release()
 		return
 	}
-	c.Give(session.Prompt{Text: text})
+	c.Give(c.withPictures(session.Prompt{Text: text}))
 }
 
 // Give is Say for a prompt with what the person gives the model to read with it;
@@ -80,10 +80,16 @@ func (c *Chat) Steer(text string) {
 	}
 	c.mu.Lock()
 	working := c.endTurn != nil && c.endSleep == nil
-	if working {
-		c.steers = append(c.steers, session.Prompt{Text: text, Context: c.takeContext(), Steer: true})
-	}
 	c.mu.Unlock()
+	if working { // reading pictures takes a moment
+		prompt := c.withPictures(session.Prompt{Text: text, Steer: true})
+		c.mu.Lock()
+		if working = c.endTurn != nil && c.endSleep == nil; working {
+			prompt.Context = c.takeContext()
+			c.steers = append(c.steers, prompt)
+		}
+		c.mu.Unlock()
+	}
 	if !working {
 		c.Say(text)
 		return

@@ -123,7 +123,7 @@ func (c *Chat) export(args string) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	file = cmp.Or(strings.TrimSpace(file), fmt.Sprintf("session-%s.%s", s.ID, format))
+	file = cmp.Or(strings.TrimSpace(file), fmt.Sprintf("session-%s.%s", s.ID, app.Extension(format)))
 	if !filepath.IsAbs(file) {
 		file = filepath.Join(c.dir(), file)
 	}
@@ -348,6 +348,7 @@ func (c *Chat) goBack(at int64, part string, force bool) (result Result, err err
 	for _, ev := range c.conv.Session.Events() {
 		if ev.Seq == at+1 && ev.Prompt != nil {
 			result.Fill = ev.Prompt.Text
+			c.holdAll(*ev.Prompt)
 		}
 	}
 	old := c.conv.Session.ID

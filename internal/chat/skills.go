@@ -60,6 +60,6 @@ func (c *Chat) useSkill(name, task string) error {
 	if err != nil {
 		return err
 	}
-	c.Give(prompt)
+	c.Give(c.withPictures(prompt))
 	return nil
 }

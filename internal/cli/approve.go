@@ -82,11 +82,25 @@ func (f *form) text(editable bool) string {
 	if editable {
 		choice = strings.TrimSuffix(choice, "]") + " / n REASON / e: change it]"
 	}
+	if len(f.requests)-len(f.decisions) > 1 {
+		choice = strings.TrimSuffix(choice, "]") + " / none REASON: no to the rest]"
+	}
 	return text + fmt.Sprintf("  allow it? %s ", choice)
 }
 
-// take notes what the person said.
+// take notes what the person said: about the request, or with "none" and a reason
+// about all that are left. There is no yes to what was not shown yet.
 func (f *form) take(line string) {
+	if word, reason, _ := strings.Cut(strings.TrimSpace(line), " "); strings.EqualFold(word, "none") {
+		d := approval.Decision{Verdict: approval.Deny}
+		if reason = strings.TrimSpace(reason); reason != "" {
+			d.Reason = "a person said no: " + reason
+		}
+		for len(f.decisions) < len(f.requests) {
+			f.decisions = append(f.decisions, d)
+		}
+		return
+	}
 	r := f.now()
 	d := answer(line, len(r.Remember) > 0)
 	for _, u := range r.Remember {

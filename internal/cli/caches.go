@@ -18,7 +18,11 @@ func ListCaches(_ context.Context, cfg *config.Config, std Streams) error {
 	if cfg.Output == "json" {
 		return printList(std.Out, entries)
 	}
-	fmt.Fprintln(std.Err, "caches of commands and jobs, in "+dir)
+	most := "without bound"
+	if cfg.CachesGB > 0 {
+		most = fmt.Sprintf("at most %v GB (caches_gb)", cfg.CachesGB)
+	}
+	fmt.Fprintf(std.Err, "caches of commands and jobs, in %s, %s\n", dir, most)
 	if len(entries) == 0 {
 		fmt.Fprintln(std.Err, "nothing is in them yet")
 		return nil

@@ -239,6 +239,8 @@ func (l *lineChat) result(o outcomeOf) (quit bool) {
 		fmt.Fprint(l.std.Err, "number, or Enter for none: ")
 	}
 	switch {
+	case o.SubAgent != "":
+		l.subAgent(o.SubAgent)
 	case o.Edit != "":
 		l.printf("  the file is %s: edit it with any editor; it counts from the next session on\n", revealed(o.Edit))
 	case o.Fill != "":
@@ -247,6 +249,26 @@ func (l *lineChat) result(o outcomeOf) (quit bool) {
 		l.printf("  this mode has no colors\n")
 	}
 	return o.Quit
+}
+
+// subAgent shows what a sub-agent said and did, to where it is now.
+func (l *lineChat) subAgent(id string) {
+	for after := int64(0); ; {
+		events, err := l.SubAgent(id, after)
+		if err != nil {
+			l.printf("  %s\n", revealed(err.Error()))
+		}
+		if len(events) == 0 {
+			return
+		}
+		var b strings.Builder
+		p := printerOf{w: &b}
+		for _, ev := range events {
+			p.event(ev)
+			after = ev.Seq
+		}
+		fmt.Fprint(l.std.Out, cleanText(b.String()))
+	}
 }
 
 // choose takes an item of a list by its number or its id.
@@ -391,9 +413,14 @@ func (l *lineChat) happened(ev session.Event) {
 		l.endLine()
 		l.remember(ev)
 		return
-	case ev.Prompt != nil && ev.Prompt.Steer:
+	case ev.Prompt != nil && (ev.Prompt.Steer || len(ev.Prompt.Pictures) > 0):
 		l.endLine()
-		l.printf("  said now: %s\n", cleanText(shorten(ev.Prompt.Text, 150)))
+		if ev.Prompt.Steer {
+			l.printf("  said now: %s\n", cleanText(shorten(ev.Prompt.Text, 150)))
+		}
+		for _, p := range ev.Prompt.Pictures {
+			l.printf("  [%s]\n", revealed(p.String()))
+		}
 		return
 	case ev.Decided != nil && ev.Decided.Args != "":
 		if call, ok := l.calls[ev.Decided.CallID]; ok {

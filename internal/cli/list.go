@@ -33,7 +33,7 @@ func ShowSession(ctx context.Context, cfg *config.Config, id string, std Streams
 		}
 		if cfg.Output == "json" || cfg.Output == "events" {
 			for _, ev := range s.Events() {
-				if err := printJSON(std.Out, ev); err != nil {
+				if err := printJSON(std.Out, ev.Bare()); err != nil {
 					return err
 				}
 			}
@@ -124,6 +124,9 @@ func (p *printerOf) event(ev session.Event) {
 	switch {
 	case ev.Prompt != nil:
 		p.line("%s  prompt   %s", clock, indent(ev.Prompt.Text))
+		for _, i := range ev.Prompt.Pictures {
+			p.line("%s           [%s]", strings.Repeat(" ", len(clock)), i)
+		}
 	case ev.Renamed != nil:
 		p.line("%s  renamed  %s", clock, ev.Renamed.Title)
 	case ev.Note != nil:
@@ -150,7 +153,7 @@ func (p *printerOf) event(ev session.Event) {
 	case ev.Compact != nil:
 		p.line("%s  compact  the conversation was summarized", clock)
 	case ev.Cleared != nil:
-		p.line("%s  clear    %d old results were shortened", clock, len(ev.Cleared.Results))
+		p.line("%s  clear    %s", clock, ev.Cleared.Words())
 	case ev.Switched != nil:
 		p.line("%s  switch   %s takes over: %s", clock, ev.Switched.To, ev.Switched.Reason)
 	case ev.Notice != nil:

@@ -70,12 +70,13 @@ func ListMCP(ctx context.Context, cfg *config.Config, std Streams) error {
 // LoginMCP logs in to an MCP server.
 func LoginMCP(ctx context.Context, cfg *config.Config, name string, std Streams) error {
 	return with(ctx, cfg, func(a *app.App) error {
-		n, err := a.LoginMCP(ctx, name, func(address string) {
+		n, kept, err := a.LoginMCP(ctx, name, func(address string) {
 			fmt.Fprintf(std.Err, "open this address in a browser on this machine, and allow it:\n%s\n", printable(address))
 		})
 		if err != nil {
 			return err
 		}
+		fmt.Fprintf(std.Err, "the login is %s\n", kept)
 		_, err = fmt.Fprintf(std.Out, "logged in to %s, which has %d tools\n", name, n)
 		return err
 	})
@@ -84,7 +85,7 @@ func LoginMCP(ctx context.Context, cfg *config.Config, name string, std Streams)
 // LogoutMCP forgets a login at an MCP server.
 func LogoutMCP(ctx context.Context, cfg *config.Config, name string, std Streams) error {
 	return with(ctx, cfg, func(a *app.App) error {
-		was, err := a.LogoutMCP(name)
+		was, err := a.LogoutMCP(ctx, name)
 		if err != nil {
 			return err
 		}

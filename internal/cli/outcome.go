@@ -115,7 +115,7 @@ func (p eventsPrinter) event(ev session.Event) error {
 	if ev.Live() {
 		return nil
 	}
-	return printJSON(p.out, ev)
+	return printJSON(p.out, ev.Bare())
 }
 
 func (eventsPrinter) end(outcome) error { return nil }

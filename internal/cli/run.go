@@ -14,6 +14,7 @@ import (
 
 	"ml-intern/internal/app"
 	"ml-intern/internal/config"
+	"ml-intern/internal/picture"
 	"ml-intern/internal/session"
 )
 
@@ -31,6 +32,7 @@ type Streams struct {
 // RunOptions say which session a prompt goes to.
 type RunOptions struct {
 	Prompt   string // "" goes on where the session's log ends
+	Piped    bool   // the prompt came from standard input: others may have written it
 	Resume   string // id of a session, or the beginning of one
 	Continue bool   // the latest session of the workspace
 	Fork     bool   // work on a copy of the resumed session
@@ -43,6 +45,10 @@ type RunOptions struct {
 func Run(ctx context.Context, cfg *config.Config, opts RunOptions, std Streams) (err error) {
 	if opts.Prompt == "" && opts.Resume == "" && !opts.Continue {
 		return fmt.Errorf("%w: the prompt is empty", app.ErrUsage)
+	}
+	prompt, err := withPictures(cfg, opts, std.Err)
+	if err != nil {
+		return err
 	}
 	a, err := app.New(ctx, cfg)
 	if err != nil {
@@ -57,7 +63,10 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions, std Streams) 
 	if err != nil {
 		return err
 	}
-	c, prompt, err := converse(ctx, a, opts)
+	c, begun, err := converse(ctx, a, opts, prompt)
+	if begun {
+		prompt = session.Prompt{}
+	}
 	if err != nil {
 		return err
 	}
@@ -79,6 +88,9 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions, std Streams) 
 	})
 	if err != nil || !cfg.Quiet && sentJobs(c.Session) {
 		reportRunning(context.WithoutCancel(ctx), a, c.Session.ID, std.Err)
+	}
+	if !errors.Is(err, app.ErrInterrupted) { // they want it to end
+		shareByItself(context.WithoutCancel(ctx), a, c.Session.ID, std)
 	}
 	return err
 }
@@ -115,30 +127,50 @@ func Replay(ctx context.Context, cfg *config.Config, path string, live bool, std
 	return nil
 }
 
-// converse opens or begins the session, and returns the prompt that is still
-// to be given: a new session has its own already.
-func converse(ctx context.Context, a *app.App, opts RunOptions) (c *app.Conversation, prompt string, err error) {
+// withPictures is the prompt with the pictures that it names with an @, as they
+// are now, before anything is spent. Names are relative to the working folder.
+func withPictures(cfg *config.Config, opts RunOptions, w io.Writer) (session.Prompt, error) {
+	prompt := session.Prompt{Text: opts.Prompt}
+	var errs []error
+	prompt.Pictures, errs = picture.Finder{Dir: cfg.Dir, Home: cfg.Getenv("HOME"), Inside: opts.Piped}.Find(prompt.Text)
+	var wrong []error
+	for _, err := range errs {
+		if errors.Is(err, picture.ErrNone) || errors.Is(err, picture.ErrMissing) || errors.Is(err, picture.ErrOutside) { // it may be the name of something else
+			fmt.Fprintf(w, "ml-intern: not sent as a picture: %v\n", err)
+			continue
+		}
+		wrong = append(wrong, err)
+	}
+	if len(wrong) > 0 {
+		return prompt, fmt.Errorf("%w: %w", app.ErrUsage, errors.Join(wrong...))
+	}
+	return prompt, nil
+}
+
+// converse opens or begins the session, and reports whether it began with the
+// prompt: else that is still to be given.
+func converse(ctx context.Context, a *app.App, opts RunOptions, prompt session.Prompt) (c *app.Conversation, begun bool, err error) {
 	id := opts.Resume
 	if opts.Continue && id == "" {
 		if id, err = a.Latest(ctx); err != nil {
-			return nil, "", err
+			return nil, false, err
 		}
 	}
 	switch {
 	case id == "":
-		c, err = a.Start(ctx, opts.Prompt)
-		return c, "", err
+		c, err = a.Begin(ctx, app.NewID(), prompt)
+		return c, true, err
 	case opts.Fork:
 		c, err = a.Fork(ctx, id, opts.Prompt)
 	default:
 		c, err = a.Resume(ctx, id, opts.Prompt)
 	}
-	return c, opts.Prompt, err
+	return c, false, err
 }
 
 // show prints the turn's events as they come, and its outcome; answered is
 // called before that, if there is an answer.
-func show(ctx context.Context, c *app.Conversation, prompt string, p printer, answered func()) error {
+func show(ctx context.Context, c *app.Conversation, prompt session.Prompt, p printer, answered func()) error {
 	start := time.Now()
 	if err := p.begin(c); err != nil {
 		return fmt.Errorf("print: %w", err)

@@ -1,12 +1,10 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -87,40 +85,6 @@ func RenameSession(ctx context.Context, cfg *config.Config, id, title string, st
 	})
 }
 
-// ExportOptions say how a session is written, and where to.
-type ExportOptions struct {
-	Format string // "" for what the file's name says, else Markdown
-	File   string // "" or "-" for standard output
-	Force  bool   // over a file that exists
-}
-
-// ExportSession writes a session for people or other programs.
-func ExportSession(ctx context.Context, cfg *config.Config, id string, o ExportOptions, std Streams) error {
-	if o.Format == "" {
-		o.Format = formatOf(o.File)
-	}
-	if err := app.CheckFormat(o.Format); err != nil {
-		return err
-	}
-	return with(ctx, cfg, func(a *app.App) error {
-		if o.File == "" || o.File == "-" {
-			return a.Export(ctx, std.Out, id, o.Format)
-		}
-		if _, err := os.Lstat(o.File); err == nil && !o.Force {
-			return fmt.Errorf("%w: %s exists; --force overwrites it", app.ErrUsage, o.File)
-		}
-		var text bytes.Buffer
-		if err := a.Export(ctx, &text, id, o.Format); err != nil {
-			return err
-		}
-		if err := writeNew(o.File, text.Bytes(), o.Force); err != nil {
-			return fmt.Errorf("write %s: %w", o.File, err)
-		}
-		fmt.Fprintf(std.Err, "wrote %s, %s\n", o.File, bytesOf(int64(text.Len())))
-		return nil
-	})
-}
-
 func formatOf(file string) string {
 	switch strings.ToLower(filepath.Ext(file)) {
 	case ".html", ".htm":
@@ -129,29 +93,6 @@ func formatOf(file string) string {
 		return "jsonl"
 	}
 	return "md"
-}
-
-// writeNew writes a file whole or not at all.
-func writeNew(path string, text []byte, over bool) error {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return errors.New("it is no file")
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".export-*") // only for its owner, as the session is
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	err = errors.Join(err, f.Close())
-	if err == nil && over {
-		err = os.Rename(f.Name(), path)
-	} else if err == nil {
-		err = os.Link(f.Name(), path) // fails if somebody made it meanwhile
-		if err != nil && !errors.Is(err, fs.ErrExist) {
-			err = os.Rename(f.Name(), path) // a disk without links
-		}
-	}
-	_ = os.Remove(f.Name()) // gone if it was renamed
-	return err
 }
 
 // RemoveSessionsOptions say which sessions go, and whether anybody is asked.

@@ -106,7 +106,7 @@ func (p *progress) event(ev session.Event) error {
 	case ev.Compact != nil:
 		p.printf("  the conversation was summarized to fit the model's window\n")
 	case ev.Cleared != nil:
-		p.printf("  %d old results were shortened to fit the model's window\n", len(ev.Cleared.Results))
+		p.printf("  %s to fit the model's window\n", ev.Cleared.Words())
 	case ev.Switched != nil:
 		p.printf("  %s takes over from %s: %s\n", ev.Switched.To, ev.Switched.From, shorten(ev.Switched.Reason, 200))
 	case ev.Notice != nil:

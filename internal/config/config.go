@@ -38,6 +38,7 @@ type Config struct {
 	ResearchModel string        // id of the model of sub-agents; "" for a cheaper one if there is one, "same" for the session's own
 	Mouse         bool          // the wheel scrolls the full-screen chat
 	Collect       bool          // what a session makes on the Hub goes into a collection there
+	Share         Share         // of traces
 	Models        map[string]ModelFacts
 	Services      Services
 	Rules         []Rule // of the person's files
@@ -51,6 +52,9 @@ type Config struct {
 	MCPToolsKB    int                  // what the tools of all servers may take of every request
 	SkillsOff     []string             // names of skills that are not used
 	Notify        Notify               // of the person's file; see NotifyDestinations
+	Keep          Secrets              // where tokens and keys are kept
+	CachesGB      float64              // of commands and jobs; 0 for no bound
+	CheckpointsGB float64              // of all workspaces
 	NoCache       bool                 // the cache of the web is neither read nor written
 	Unconfined    bool                 // commands run without confinement; of the flag alone
 	Record        string               // file that model traffic is written to
@@ -65,6 +69,7 @@ type Config struct {
 	literal bool     // the file is of a folder that is not trusted: variables are not filled in
 	wide    []string // what the setting at hand held that such a file may not
 	ignored []string
+	foreign []string // what the folder's file held that no such file may, as notes
 	process []string // the environment without .env
 	unset   []string // variables of .env that do not count
 	servers []string // what is wrong with the servers of a folder
@@ -97,7 +102,7 @@ func Load(environ []string, dir string) (*Config, error) {
 	c := &Config{
 		Approve: "auto", Output: "text", Dir: dir, Compute: LocalCompute, JobSecrets: []string{"HF_TOKEN", "WANDB_API_KEY"},
 		MaxSteps: DefaultMaxSteps, MaxCost: DefaultMaxCost, MaxTokens: DefaultMaxTokens,
-		MCPToolsKB: DefaultMCPToolsKB, Services: Services{CacheMB: DefaultCacheMB}, env: make(map[string]string),
+		MCPToolsKB: DefaultMCPToolsKB, Share: Share{Visibility: ShareOff, Repo: DefaultShareRepo}, Services: Services{CacheMB: DefaultCacheMB}, env: make(map[string]string), CachesGB: DefaultCachesGB, CheckpointsGB: DefaultCheckpointsGB,
 	}
 	file := filepath.Join(dir, ".env")
 	fromFile, err := readDotEnv(file)

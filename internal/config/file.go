@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -128,6 +129,11 @@ func (c *Config) set(key string, value ast.Node, path string, line int, project 
 	} else {
 		err = c.check()
 	}
+	if project && s.rule == personal && err == nil {
+		*c = before
+		c.foreign = append(c.foreign, fmt.Sprintf("ignored: %s:%d: only your own file may set %s: put it into %s", path, line, key, c.File()))
+		return nil
+	}
 	if c.literal {
 		if why := c.widens(s, &before, value, err); why != nil {
 			at := line
@@ -176,7 +182,7 @@ func (c *Config) widens(s setting, before *Config, value ast.Node, err error) er
 		return nil // a mistake, not a wish
 	}
 	switch {
-	case s.rule == never:
+	case s.rule == never, s.rule == personal:
 		return fmt.Errorf("a project's file may not set %s: put it into %s", s.key, c.File())
 	case s.rule == tighten && wider(s.field(before), s.field(c)):
 		return fmt.Errorf("a project's file may only make %s stricter than %s: put it into %s", s.key, show(s.field(before)), c.File())
@@ -215,7 +221,7 @@ func (c *Config) check() error {
 	case c.MaxCost < 0 || c.MaxTokens < 0 || c.TimeBudget < 0 || c.FirstByte < 0 || c.Idle < 0:
 		return errors.New("limits cannot be negative")
 	}
-	if err := c.CheckWords(); err != nil {
+	if err := cmp.Or(c.checkKept(), c.CheckWords()); err != nil {
 		return err
 	}
 	for id, facts := range c.Models {
@@ -298,6 +304,10 @@ func (c *Config) decode(to any, node ast.Node) error {
 		return c.network(to, node)
 	case *Notify:
 		return c.notify(to, node)
+	case *Share:
+		return c.share(to, node)
+	case *Secrets:
+		return c.keptSecrets(to, node)
 	}
 	return c.decodeMCP(to, node)
 }

@@ -63,7 +63,7 @@ func (c *Config) decodeMCP(to any, node ast.Node) error {
 	case *firm:
 		text, err := written(node)
 		if err == nil {
-			text, err = c.expandFrom(text, c.ofProcess)
+			text, err = c.expandFrom(text, c.ProcessGetenv)
 		}
 		*to = firm(text)
 		return err
@@ -75,7 +75,9 @@ func (c *Config) decodeMCP(to any, node ast.Node) error {
 	return fmt.Errorf("has a type that is not known: %T", to)
 }
 
-func (c *Config) ofProcess(name string) string {
+// ProcessGetenv returns a variable of the process: the folder's .env has no say in
+// it.
+func (c *Config) ProcessGetenv(name string) string {
 	for _, kv := range slices.Backward(c.process) {
 		if key, value, ok := strings.Cut(kv, "="); ok && key == name {
 			return value

@@ -93,9 +93,9 @@ func (c *Config) fromProject(name string, p projectServer) (MCPServer, error) {
 		err = errors.Join(err, wrong)
 		return filled
 	}
-	s.Command, s.Dir, s.URL = fill(s.Command, c.ofProcess), fill(s.Dir, c.ofProcess), fill(s.URL, c.ofProcess)
+	s.Command, s.Dir, s.URL = fill(s.Command, c.ProcessGetenv), fill(s.Dir, c.ProcessGetenv), fill(s.URL, c.ProcessGetenv)
 	for i := range s.Args {
-		s.Args[i] = fill(s.Args[i], c.ofProcess)
+		s.Args[i] = fill(s.Args[i], c.ProcessGetenv)
 	}
 	for _, values := range []map[string]string{s.Env, s.Headers} {
 		for key, value := range values {

@@ -67,7 +67,7 @@ var destinationName = regexp.MustCompile(`^[a-z0-9._-]{1,60}$`)
 // and a channel of Slack if the environment names one and the file does not.
 // What a folder's .env says does not count: it could say whom to tell.
 func (c *Config) NotifyDestinations() map[string]NotifyDestination {
-	token, channel := c.ofProcess("SLACK_BOT_TOKEN"), c.ofProcess("SLACK_CHANNEL_ID")
+	token, channel := c.ProcessGetenv("SLACK_BOT_TOKEN"), c.ProcessGetenv("SLACK_CHANNEL_ID")
 	all, slack := make(map[string]NotifyDestination), false
 	for name, d := range c.Notify.Destinations {
 		if d.Type == "slack" {
@@ -208,9 +208,9 @@ func (c *Config) checkDestination(d NotifyDestination) error {
 		}
 	case "slack":
 		switch {
-		case d.Token == "" && c.ofProcess("SLACK_BOT_TOKEN") == "":
+		case d.Token == "" && c.ProcessGetenv("SLACK_BOT_TOKEN") == "":
 			return errors.New("needs a token, or SLACK_BOT_TOKEN in the environment")
-		case strings.TrimSpace(d.Channel) == "" && c.ofProcess("SLACK_CHANNEL_ID") == "":
+		case strings.TrimSpace(d.Channel) == "" && c.ProcessGetenv("SLACK_CHANNEL_ID") == "":
 			return errors.New("needs a channel, or SLACK_CHANNEL_ID in the environment")
 		case strings.ContainsAny(d.Token+d.Channel, " \t\r\n"):
 			return errors.New("token and channel have no blanks")

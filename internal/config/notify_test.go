@@ -139,3 +139,21 @@ func TestNotifySchema(t *testing.T) {
 		t.Errorf("%+v", kinds)
 	}
 }
+
+// The example in the documents works as it stands there.
+func TestNotifyExample(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/notifications.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(page), "\n    notify:\n")
+	block, _, ended := strings.Cut(rest, "\n\n")
+	if !found || !ended {
+		t.Fatal("there is no example")
+	}
+	c, err := loaded(t, "notify:\n"+strings.ReplaceAll(block, "\n    ", "\n")[4:]+"\n", t.TempDir(), "SLACK_BOT_TOKEN=xoxb-1234567890", "HOOK_SECRET=0123456789abcdef", "SMTP_PASSWORD=mail-password-1")
+	if err != nil || len(c.NotifyDestinations()) != 4 {
+		t.Errorf("%v %v", c.NotifyDestinations(), err)
+	}
+}

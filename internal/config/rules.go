@@ -216,7 +216,7 @@ func (c *Config) AddRules(rules []Rule) (string, error) {
 		}
 		fmt.Fprintf(b, "  - %s", &line)
 	}
-	read := &Config{Approve: "ask", Output: "text", MaxSteps: 1}
+	read := &Config{Approve: "ask", Output: "text", MaxSteps: 1, CheckpointsGB: DefaultCheckpointsGB}
 	if err := read.parse(b.Bytes(), file, rulesFile); err != nil {
 		return file, fmt.Errorf("the file would no longer be readable; write the rule yourself: %w", err)
 	}

@@ -23,10 +23,11 @@ type ModelPrice struct {
 type rule int
 
 const (
-	free    rule = iota // may set it
-	tighten             // may only make it stricter
-	never               // may not set it
-	partly              // decoding refuses what is wider
+	free     rule = iota // may set it
+	tighten              // may only make it stricter
+	never                // may not set it
+	partly               // decoding refuses what is wider
+	personal             // may not set it, not even that of a folder that the person trusts
 )
 
 // A setting is one key of the configuration file.
@@ -61,6 +62,7 @@ func settings() []setting {
 		{"research_model", "id of the model for sub-agents that do research; same for the session's own; a cheaper one of the same provider if not set", free, func(c *Config) any { return &c.ResearchModel }, nil},
 		{"mouse", "true to have the wheel scroll the full-screen chat; selecting text then needs Shift", free, func(c *Config) any { return &c.Mouse }, nil},
 		{"hub_collection", "true to keep what a session makes on the Hub in a private collection there", never, func(c *Config) any { return &c.Collect }, nil},
+		{"share", "what becomes of sessions' traces: visibility (off, private or public), repo (NAME or OWNER/NAME), automatic (true to share each session when you leave it)", personal, func(c *Config) any { return &c.Share }, nil},
 		{"bill_to", "organization that pays on the Hugging Face router", never, func(c *Config) any { return &c.BillTo }, nil},
 		{"models", "facts of models by id: context_window, max_output, price, efforts, images", never, func(c *Config) any { return &c.Models }, nil},
 		{"network", "hosts that confined commands may reach beside the usual ones (allow), not at all (deny), and of those allowed, those that may be private (private); what jobs of this machine may reach (jobs)", partly, func(c *Config) any { return &c.Network }, nil},
@@ -70,6 +72,9 @@ func settings() []setting {
 		{"mcp_tools_kb", "what the descriptions of all tools of MCP servers may take of every request, in KB", tighten, func(c *Config) any { return &c.MCPToolsKB }, nil},
 		{"skills_off", "names of skills that are not used", never, func(c *Config) any { return &c.SkillsOff }, nil},
 		{"notify", "who is told of what happens (destinations, by name: desktop, slack, webhook or email), and of what (events)", never, func(c *Config) any { return &c.Notify }, nil},
+		{"secrets", "where logins at MCP servers and keys of models are kept: store is auto (the keyring of the desktop, else a file), keyring or file", never, func(c *Config) any { return &c.Keep }, nil},
+		{"caches_gb", "what the caches of commands and jobs may take; 0 for no bound", never, func(c *Config) any { return &c.CachesGB }, nil},
+		{"checkpoints_gb", "what the checkpoints of all workspaces may take", never, func(c *Config) any { return &c.CheckpointsGB }, nil},
 		{"hooks", "programs to run before and after tools, prompts and stops: event, matcher, command, timeout", partly, func(c *Config) any { return &c.Hooks }, func(c *Config) any { return &c.ProjectHooks }},
 	}
 }

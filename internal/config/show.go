@@ -103,6 +103,10 @@ func Schema() ([]byte, error) {
 			maps.Copy(p, networkSchema())
 		case *Notify:
 			maps.Copy(p, notifySchema())
+		case *Share:
+			maps.Copy(p, shareSchema())
+		case *Secrets:
+			maps.Copy(p, secretsSchema())
 		case *map[string]MCPServer:
 			maps.Copy(p, mcpSchema())
 		}

@@ -274,7 +274,7 @@ func (c *Config) Notes() []string {
 	if len(c.unset) > 0 {
 		notes = append(notes, fmt.Sprintf("ignored: %s in .env, which say where programs and files are, or where telemetry goes: set them in the environment", strings.Join(c.unset, ", ")))
 	}
-	notes = append(notes, c.servers...)
+	notes = append(append(notes, c.foreign...), c.servers...)
 	ignored := c.ignored
 	if c.Trust != Trusted {
 		for _, dir := range c.SkillFolders(c.Dir) {

@@ -236,6 +236,9 @@ threading.Thread(target=flip).start(); threading.Thread(target=take, daemon=True
 while time.time() < end:
     s = socket.socket(socket.AF_UNIX); libc.connect(s.fileno(), b, 110); s.close()`},
 	{name: "a socket in a folder", layer: layerMounts, py: `s = socket.socket(socket.AF_UNIX); s.connect(E["HOME"] + "/host.sock")`},
+	{name: "the message bus of the desktop, and its keyring", layer: layerMounts, py: `
+for p in E["BUSES"].split():
+    s = socket.socket(socket.AF_UNIX); escaped(s.connect, p)`},
 	{name: "sockets of services", layer: layerMounts, py: `
 for top in ("/run", "/var/run"):
     for d, _, names in os.walk(top):

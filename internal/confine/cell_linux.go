@@ -42,7 +42,7 @@ func (c *Cells) Run(ctx context.Context, cmd Command) (Result, error) {
 	if dir, err := filepath.EvalSymlinks(cmd.Dir); err == nil {
 		cmd.Dir = dir
 	}
-	found := c.survey(&rules)
+	seen, found := c.survey(&rules)
 	before := rules.watch()
 	cell, err := c.take(rules.look())
 	if err == nil && cell == nil {
@@ -53,12 +53,16 @@ func (c *Cells) Run(ctx context.Context, cmd Command) (Result, error) {
 	}
 	cmd.Env = cell.environ(cmd.Env)
 	restore := before.restore
+	var files map[string][]entry
 	if cell.bare {
 		if restore, err = c.hold(before); err != nil {
 			c.give(cell)
 			return Result{Code: -1}, err
 		}
+		files = c.copied()
 	}
+	left := before.begin(seen, files)
+	defer left.end()
 	kills := cell.group.kills()
 	code, err := cell.run(ctx, cmd)
 	var notes []string

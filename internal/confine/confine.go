@@ -41,6 +41,10 @@ type Rules struct {
 	// lost; "" keeps nothing.
 	Aside string
 
+	// Journal is a folder for what Recover must know of commands that run; "" for
+	// none.
+	Journal string `json:",omitempty"`
+
 	// Settled says that the links in Writable and Readable have been followed. A
 	// link that a command puts in their place later leads nowhere.
 	Settled bool `json:",omitempty"`

@@ -110,6 +110,7 @@ func (p *prison) neighbours(t *testing.T) {
 	}
 	p.listen(t, "unix", abstract)
 	p.listen(t, "unix", filepath.Join(p.home, "host.sock"))
+	p.env = append(p.env, "BUSES="+strings.Join(p.buses(t), " "))
 	udp, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -131,6 +132,25 @@ func (p *prison) neighbours(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _, _ = unix.SysvShmCtl(id, unix.IPC_RMID, nil) })
+}
+
+// buses are where a desktop has its message bus, by which its keyring is asked.
+func (p *prison) buses(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, dir := range []string{"/run/user/" + strconv.Itoa(os.Getuid()), "/tmp"} {
+		if os.Getuid() == 0 {
+			_ = os.MkdirAll(dir, 0o700)
+		}
+		path := filepath.Join(dir, "dbus-ml-intern-"+strings.TrimPrefix(filepath.Base(p.base), "ml-intern-"))
+		if l := p.listen(t, "unix", path); l != nil { // a user without a session has no such folder
+			all = append(all, path)
+		}
+	}
+	if len(all) == 0 {
+		t.Fatal("no socket of a message bus can be made")
+	}
+	return all
 }
 
 func port(l net.Listener) string {

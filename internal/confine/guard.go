@@ -47,14 +47,17 @@ func Watch(rules *Rules) (restore func() []string, err error) {
 	found := new(repositories).before(&known)
 	rules.Protected = known.Protected
 	g := known.watch()
-	if !rules.Bare {
-		return func() []string { return append(g.restore(), found.after(known)...) }, nil
+	var files map[string][]entry
+	if rules.Bare {
+		if files, err = g.rules.copies(); err != nil {
+			return nil, fmt.Errorf("keep what is protected: %w", err)
+		}
 	}
-	files, err := g.rules.copies()
-	if err != nil {
-		return nil, fmt.Errorf("keep what is protected: %w", err)
-	}
-	return func() []string { return slices.Concat(g.putBack(files), g.restore(), found.after(known)) }, nil
+	left := g.begin(found, files)
+	return func() []string {
+		defer left.end()
+		return slices.Concat(g.putBack(files), g.restore(), found.after(known))
+	}, nil
 }
 
 // restore undoes what the command did to them, and says so.

@@ -58,6 +58,13 @@ func (c *Cells) hold(g guard) (func() []string, error) {
 	}, nil
 }
 
+// copied is what is held now, for a journal.
+func (c *Cells) copied() map[string][]entry {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.held.files)
+}
+
 // copies reads all protected paths that are there and no links, which a guard
 // looks after.
 func (r Rules) copies() (map[string][]entry, error) {

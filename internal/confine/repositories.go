@@ -43,6 +43,7 @@ type survey struct {
 	known  map[string]bool   // of all
 	partly bool              // there were more folders than were looked into
 	began  time.Time
+	ended  time.Time // of a command that somebody else tames; zero if it has just ended
 }
 
 // before looks, and adds to the rules what commands may not change.
@@ -77,11 +78,11 @@ func (p *repositories) before(r *Rules) survey {
 
 // survey is before for commands, which may run side by side; call what it returns
 // when the command has ended.
-func (c *Cells) survey(r *Rules) (after func() []string) {
+func (c *Cells) survey(r *Rules) (s survey, after func() []string) {
 	c.repoLock.Lock()
 	defer c.repoLock.Unlock()
-	s := c.repos.before(r)
-	return func() []string {
+	s = c.repos.before(r)
+	return s, func() []string {
 		c.repoLock.Lock()
 		defer c.repoLock.Unlock()
 		return s.after(*r)
@@ -91,7 +92,7 @@ func (c *Cells) survey(r *Rules) (after func() []string) {
 // Protects reports whether commands may not change the path, which is real.
 func (c *Cells) Protects(path string) bool {
 	rules := c.Rules()
-	c.survey(&rules)
+	_, _ = c.survey(&rules)
 	return rules.Protects(path)
 }
 
@@ -134,6 +135,9 @@ func (s survey) after(r Rules) []string {
 			continue
 		}
 		if open && repo.State() == state || !open && (partly || s.partly) && !repo.ChangedSince(s.began) { // it was beyond what was looked into
+			continue
+		}
+		if !s.ended.IsZero() && repo.RunsSince(s.ended) { // somebody else has changed it since
 			continue
 		}
 		notes = append(notes, g.tame(repo, now)...)

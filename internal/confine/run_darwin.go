@@ -23,7 +23,7 @@ func (c *Cells) Run(ctx context.Context, cmd Command) (Result, error) {
 		return Result{Code: -1}, err
 	}
 	defer hangUp()
-	found := c.survey(&rules)
+	_, found := c.survey(&rules)
 	before := rules.watch()
 	p := exec.Command(launcher, append([]string{"-p", rules.profile(port), cmd.Path}, cmd.Args[1:]...)...)
 	p.Dir, p.Env, p.Stdout, p.Stderr = cmd.Dir, rules.environ(cmd.Env, port), cmd.Output, cmd.Output

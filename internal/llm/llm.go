@@ -42,12 +42,6 @@ type Part struct {
 	Result    *ToolResult `json:"result,omitempty"`
 }
 
-// An Image is a picture for the model to see.
-type Image struct {
-	MediaType string `json:"media_type"` // image/png, image/jpeg, image/gif or image/webp
-	Data      []byte `json:"data"`
-}
-
 // A Proof is what a provider wants back, unread, with the reasoning it belongs
 // to: a signature, or the reasoning itself encrypted. A provider sends back the
 // kinds that are its own and leaves out all others.
@@ -105,6 +99,7 @@ type Info struct {
 	ContextWindow int    // tokens; 0 means there is no limit worth watching
 	MaxOutput     int    // tokens of one reply; 0 when unknown
 	Price         *Price // nil when unknown; the zero Price is free
+	Images        bool   // it takes pictures
 }
 
 // Price is what a model costs, in US dollars per million tokens. Cached tokens

@@ -13,46 +13,53 @@ import (
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 	"golang.org/x/oauth2"
+
+	"ml-intern/internal/strongbox"
 )
 
 // loginTime is how long a person may take in their browser.
 const loginTime = 10 * time.Minute
 
+// A LoggedIn is what came of a login.
+type LoggedIn struct {
+	Tools int             // that the server has
+	Place strongbox.Place // where the login is kept
+}
+
 // Login logs a person in to the server: show is given the address that they
-// open, and the browser comes back to this machine. It returns the number of the
-// server's tools.
-func Login(ctx context.Context, server Server, options Options, show func(address string)) (tools int, err error) {
+// open, and the browser comes back to this machine.
+func Login(ctx context.Context, server Server, options Options, show func(address string)) (LoggedIn, error) {
 	if server.URL == "" {
-		return 0, fmt.Errorf("%s is a program here, which nobody logs in to", server.Name)
+		return LoggedIn{}, fmt.Errorf("%s is a program here, which nobody logs in to", server.Name)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, loginTime, fmt.Errorf("nobody logged in within %v", loginTime))
 	defer cancel()
 	l := newLink(server, options)
 	w, err := newWeb(ctx, l)
 	if err != nil {
-		return 0, err
+		return LoggedIn{}, err
 	}
 	defer w.stop()
 	back, err := listen(ctx, server.Client.Port)
 	if err != nil {
-		return 0, err
+		return LoggedIn{}, err
 	}
 	defer back.close()
 	handler, err := w.handler(back, show)
 	if err != nil {
-		return 0, err
+		return LoggedIn{}, err
 	}
 	transport := &sdk.StreamableClientTransport{Endpoint: server.URL, HTTPClient: w.client(), MaxRetries: 2, MaxEventSize: maxMessage, OAuthHandler: handler, DisableStandaloneSSE: true}
 	session, err := l.greet(ctx, transport, usual)
 	if err != nil {
-		return 0, loginError(ctx, w, err)
+		return LoggedIn{}, loginError(ctx, w, err)
 	}
 	defer session.Close() //nolint:errcheck // the login is kept
 	all, err := list(ctx, session)
 	if err != nil {
-		return 0, loginError(ctx, w, err)
+		return LoggedIn{}, loginError(ctx, w, err)
 	}
-	return len(all), nil
+	return LoggedIn{len(all), w.place}, nil
 }
 
 func loginError(ctx context.Context, w *web, err error) error {
@@ -76,7 +83,8 @@ func (w *web) handler(back *callback, show func(string)) (auth.OAuthHandler, err
 		},
 		NewTokenSource: func(ctx context.Context, c *oauth2.Config, token *oauth2.Token) (oauth2.TokenSource, error) {
 			kept := &login{ID: c.ClientID, Secret: c.ClientSecret, TokenURL: c.Endpoint.TokenURL, Style: c.Endpoint.AuthStyle, Token: token}
-			err := w.link.options.Logins.change(func(all map[string]*login) error { all[server.URL] = kept; return nil })
+			place, err := w.link.options.Logins.keep(w.ctx, server.URL, kept)
+			w.place = place
 			return c.TokenSource(ctx, token), err
 		},
 	}

@@ -13,6 +13,8 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"ml-intern/internal/llm"
+	"ml-intern/internal/picture"
 	"ml-intern/internal/tool"
 )
 
@@ -51,8 +53,8 @@ func (t *remoteTool) Run(ctx context.Context, call tool.Call) (tool.Output, erro
 		text := plain(err.Error(), 2000)
 		return tool.Output{Text: t.mark(text), IsError: true, Summary: cut(t.link.server.Name+": "+text, 200)}, nil
 	}
-	text, summary := render(result)
-	return tool.Output{Text: t.mark(text), IsError: result.IsError, Summary: cut(t.link.server.Name+": "+summary, 200)}, nil
+	text, summary, image := render(result)
+	return tool.Output{Text: t.mark(text), IsError: result.IsError, Summary: cut(t.link.server.Name+": "+summary, 200), Image: image}, nil
 }
 
 func (t *remoteTool) mark(text string) string {
@@ -172,8 +174,9 @@ func (l *link) progress(p *sdk.ProgressNotificationParams) {
 	show(line)
 }
 
-// render is a result as text. What is no text is named.
-func render(r *sdk.CallToolResult) (text, summary string) {
+// render is a result as text, and its first picture. What else is no text is
+// named.
+func render(r *sdk.CallToolResult) (text, summary string, shown *llm.Image) {
 	var b strings.Builder
 	add := func(s string) {
 		if room := maxText - b.Len(); room > 0 && s != "" {
@@ -190,7 +193,9 @@ func render(r *sdk.CallToolResult) (text, summary string) {
 			said = said || strings.TrimSpace(c.Text) != ""
 			add(c.Text)
 		case *sdk.ImageContent:
-			add(fmt.Sprintf("(an image, %s, %d bytes: not shown)", plain(c.MIMEType, 60), len(c.Data)))
+			var words string
+			words, shown = showImage(c, shown)
+			add(words)
 		case *sdk.AudioContent:
 			add(fmt.Sprintf("(a sound, %s, %d bytes: not heard)", plain(c.MIMEType, 60), len(c.Data)))
 		case *sdk.ResourceLink:
@@ -213,7 +218,21 @@ func render(r *sdk.CallToolResult) (text, summary string) {
 		add("(no text)")
 	}
 	first, _, _ := strings.Cut(strings.TrimSpace(b.String()), "\n")
-	return b.String(), plain(first, 200)
+	return b.String(), plain(first, 200), shown
+}
+
+// showImage is what is said of an image, and the one that is shown: a result has
+// one at most. The bytes are trusted, and not what the server says of them.
+func showImage(c *sdk.ImageContent, before *llm.Image) (words string, shown *llm.Image) {
+	words = fmt.Sprintf("an image, %s, %d bytes", plain(c.MIMEType, 60), len(c.Data))
+	if before != nil {
+		return "(" + words + ": not shown, a result shows one)", before
+	}
+	shown, err := picture.New("of the tool", c.Data)
+	if err != nil {
+		return "(" + words + ": not shown, " + plain(err.Error(), 200) + ")", nil
+	}
+	return "(the " + shown.String() + ")", shown
 }
 
 func resource(c *sdk.EmbeddedResource) string {

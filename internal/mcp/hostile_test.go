@@ -2,6 +2,7 @@ package mcp_test
 
 import (
 	"bufio"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ml-intern/internal/llm/llmtest"
 )
 
 // serverKind makes the test program a server: it says of what kind.
@@ -184,7 +187,7 @@ func (s *raw) call(r request) {
 	case "wrong":
 		s.line(`{"jsonrpc":"2.0","id":%s,"result":{"content":[{"type":"hologram"}]}}`, r.ID)
 	case "pictures":
-		s.line(`{"jsonrpc":"2.0","id":%s,"result":{"content":[{"type":"image","mimeType":"image/png","data":"AAAA"},{"type":"resource","resource":{"uri":"file:///x","text":"inside"}},{"type":"resource_link","uri":"http://x","name":"n"}]}}`, r.ID)
+		s.line(`{"jsonrpc":"2.0","id":%[1]s,"result":{"content":[{"type":"image","mimeType":"image/png","data":"AAAA"},{"type":"image","mimeType":"text/plain","data":"%[2]s"},{"type":"image","mimeType":"image/jpeg","data":"%[2]s"},{"type":"resource","resource":{"uri":"file:///x","text":"inside"}},{"type":"resource_link","uri":"http://x","name":"n"}]}}`, r.ID, base64.StdEncoding.EncodeToString(llmtest.PNG(3, 2)))
 	case "environment":
 		s.text(r, strings.Join(os.Environ(), "\n"))
 	case "progress":

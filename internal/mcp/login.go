@@ -5,23 +5,20 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
-	"github.com/gofrs/flock"
 	"golang.org/x/oauth2"
+
+	"ml-intern/internal/strongbox"
 )
 
-// Logins keeps what a person's logins at servers gave, in one file that only
-// they can read. Each belongs to the address of one server and goes nowhere
-// else: neither to a server of the same name, nor to another path.
-type Logins struct {
-	File string // "" to keep none
-}
+// Logins keeps what a person's logins at servers gave, by address. Each belongs
+// to the address of one server and goes nowhere else: neither to a server of the
+// same name, nor to another path.
+type Logins struct{ strongbox.Box }
 
 // A login is what is needed to go on with one.
 type login struct {
@@ -36,78 +33,50 @@ func (l *login) config() *oauth2.Config {
 	return &oauth2.Config{ClientID: l.ID, ClientSecret: l.Secret, Endpoint: oauth2.Endpoint{TokenURL: l.TokenURL, AuthStyle: l.Style}}
 }
 
-func (s Logins) read() (map[string]*login, error) {
-	all := make(map[string]*login)
-	if s.File == "" {
-		return all, nil
-	}
-	text, err := os.ReadFile(s.File)
-	if errors.Is(err, fs.ErrNotExist) {
-		return all, nil
+// get returns the login at the address, nil if there is none.
+func (s Logins) get(ctx context.Context, address string) (*login, error) {
+	text, err := s.Get(ctx, address)
+	if err == nil && text != nil {
+		var l *login
+		if l, err = decode(text); err == nil {
+			return l, nil
+		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read logins at MCP servers: %w", err)
+		return nil, fmt.Errorf("find the login: %w", err)
 	}
-	if err := json.Unmarshal(text, &all); err != nil {
-		return nil, fmt.Errorf("read logins at MCP servers: %s: %w; remove the file and log in again", s.File, err)
-	}
-	return all, nil
+	return nil, nil
 }
 
-// change writes the file anew, while no other process does.
-func (s Logins) change(do func(map[string]*login) error) error {
-	if err := os.MkdirAll(filepath.Dir(s.File), 0o700); err != nil {
-		return fmt.Errorf("keep login: %w", err)
+func decode(text []byte) (*login, error) {
+	l := &login{}
+	err := json.Unmarshal(text, l)
+	if err == nil && l.Token == nil {
+		err = errors.New("it has no token")
 	}
-	lock := flock.New(s.File + ".lock")
-	if err := lock.Lock(); err != nil {
-		return fmt.Errorf("keep login: %w", err)
-	}
-	defer lock.Unlock() //nolint:errcheck // closing the file unlocks it too
-	all, err := s.read()
-	if err != nil {
-		return err
-	}
-	if err := do(all); err != nil {
-		return err
-	}
-	text, err := json.MarshalIndent(all, "", "  ")
-	if err != nil {
-		return fmt.Errorf("keep login: %w", err)
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(s.File), filepath.Base(s.File)+".*") // 0600
-	if err != nil {
-		return fmt.Errorf("keep login: %w", err)
-	}
-	defer os.Remove(tmp.Name()) // ENOENT once it has its name
-	_, err = tmp.Write(append(text, '\n'))
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
-		return fmt.Errorf("keep login: %w", err)
-	}
-	return os.Rename(tmp.Name(), s.File)
+	return l, err
 }
 
-// Forget removes the login at the address, and reports whether there was one.
-func (s Logins) Forget(address string) (was bool, err error) {
-	err = s.change(func(all map[string]*login) error {
-		_, was = all[address]
-		delete(all, address)
+// keep keeps the login at the address, and says where.
+func (s Logins) keep(ctx context.Context, address string, l *login) (strongbox.Place, error) {
+	text, err := json.Marshal(l)
+	if err != nil {
+		return strongbox.Place{}, fmt.Errorf("keep the login: %w", err)
+	}
+	return s.Put(ctx, address, text)
+}
+
+// Secrets lists the values that nobody may see. A login that cannot be read gives
+// no server any.
+func (s Logins) Secrets(ctx context.Context) []string {
+	addresses, err := s.Names()
+	if err != nil {
 		return nil
-	})
-	return was, err
-}
-
-// Secrets lists the values that nobody may see.
-func (s Logins) Secrets() []string {
-	all, err := s.read()
-	if err != nil {
-		return nil // then no server is given any
 	}
 	var secrets []string
-	for _, l := range all {
-		secrets = append(secrets, l.Secret)
-		if l.Token != nil {
-			secrets = append(secrets, l.Token.AccessToken, l.Token.RefreshToken)
+	for _, address := range addresses {
+		if l, err := s.get(ctx, address); err == nil && l != nil {
+			secrets = append(secrets, l.Secret, l.Token.AccessToken, l.Token.RefreshToken)
 		}
 	}
 	return slices.DeleteFunc(secrets, func(s string) bool { return s == "" })
@@ -116,11 +85,11 @@ func (s Logins) Secrets() []string {
 // source returns the tokens of the login at the address, nil if there is none.
 // It renews them, for all processes.
 func (s Logins) source(ctx context.Context, address string, client *http.Client) (oauth2.TokenSource, error) {
-	all, err := s.read()
-	if err != nil || all[address] == nil || all[address].Token == nil {
+	l, err := s.get(ctx, address)
+	if err != nil || l == nil {
 		return nil, err
 	}
-	return &kept{ctx: context.WithValue(ctx, oauth2.HTTPClient, client), logins: s, address: address}, nil
+	return &kept{ctx: context.WithValue(ctx, oauth2.HTTPClient, client), logins: s, address: address, now: l.Token}, nil
 }
 
 // kept is the token of a login, renewed when it is about to expire.
@@ -128,37 +97,43 @@ type kept struct {
 	ctx     context.Context //nolint:containedctx // oauth2 asks for a source that needs none
 	logins  Logins
 	address string
+
+	mu  sync.Mutex
+	now *oauth2.Token
 }
 
 // Token implements oauth2.TokenSource. A process that renews has the file for
-// itself, so that two do not use up one refresh token.
+// itself, so that two do not use up one refresh token. A keyring is not asked for
+// a token that is good, but a login that was given up is none.
 func (k *kept) Token() (*oauth2.Token, error) {
-	all, err := k.logins.read()
-	if err != nil {
-		return nil, err
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.logins.Has(k.address) {
+		return nil, errors.New("the login is gone")
 	}
-	if l := all[k.address]; l != nil && l.Token.Valid() {
-		return l.Token, nil
+	if k.now.Valid() {
+		return k.now, nil
 	}
-	var token *oauth2.Token
-	err = k.logins.change(func(all map[string]*login) error {
-		l := all[k.address]
-		if l == nil || l.Token == nil {
-			return errors.New("the login is gone")
+	err := k.logins.Renew(k.ctx, k.address, func(was json.RawMessage) (json.RawMessage, error) {
+		if was == nil {
+			return nil, errors.New("the login is gone")
 		}
-		if token = l.Token; token.Valid() { // another process has renewed it
-			return nil
+		l, err := decode(was)
+		if err != nil {
+			return nil, err
+		}
+		if k.now = l.Token; l.Token.Valid() { // another process has renewed it
+			return was, nil
 		}
 		ctx, cancel := context.WithTimeout(k.ctx, 30*time.Second)
 		defer cancel()
-		fresh, err := l.config().TokenSource(ctx, l.Token).Token()
-		if err != nil {
-			return fmt.Errorf("renew the login: %w", withoutBody(err))
+		if l.Token, err = l.config().TokenSource(ctx, l.Token).Token(); err != nil {
+			return nil, fmt.Errorf("renew the login: %w", withoutBody(err))
 		}
-		l.Token, token = fresh, fresh
-		return nil
+		k.now = l.Token
+		return json.Marshal(l)
 	})
-	return token, err
+	return k.now, err
 }
 
 // withoutBody leaves out the words of the authorization server.

@@ -12,6 +12,8 @@ import (
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 	"golang.org/x/oauth2"
+
+	"ml-intern/internal/strongbox"
 )
 
 // A web is the way to a server that speaks HTTP.
@@ -20,6 +22,8 @@ type web struct {
 	url  *url.URL
 	away http.RoundTripper  // to other hosts
 	own  oauth2.TokenSource // of the person's login; nil if there is none
+
+	place strongbox.Place // where a login was kept
 
 	ctx  context.Context // of all requests; ends with stop
 	stop func()

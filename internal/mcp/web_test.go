@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +19,7 @@ import (
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"ml-intern/internal/mcp"
+	"ml-intern/internal/strongbox"
 )
 
 // serving starts a server of the SDK behind the handler that wrap makes.
@@ -254,10 +257,45 @@ func guarded(t *testing.T, a *authority) (address string, bearers func() string)
 // old, and given to no other server.
 func TestLogin(t *testing.T) {
 	t.Parallel()
+	t.Run("file", func(t *testing.T) { testLogin(t, nil) })
+	t.Run("keyring", func(t *testing.T) { testLogin(t, &memory{all: map[string][]byte{}}) })
+}
+
+// memory is a keyring.
+type memory struct {
+	mu  sync.Mutex
+	all map[string][]byte
+}
+
+func (m *memory) Get(_ context.Context, name string) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.all[name] == nil {
+		return nil, strongbox.ErrNone
+	}
+	return m.all[name], nil
+}
+
+func (m *memory) Set(_ context.Context, name string, secret []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.all[name] = slices.Clone(secret)
+	return nil
+}
+
+func (m *memory) Delete(_ context.Context, name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.all, name)
+	return nil
+}
+
+func testLogin(t *testing.T, ring strongbox.Ring) {
+	t.Parallel()
 	a := newAuthority(t)
 	address, bearers := guarded(t, a)
 	o := options()
-	o.Logins.File = filepath.Join(t.TempDir(), "logins.json")
+	o.Logins.File, o.Logins.Ring = filepath.Join(t.TempDir(), "logins.json"), ring
 	server := at(address)
 	server.Headers = map[string]string{"X-Key": "own"}
 
@@ -266,15 +304,15 @@ func TestLogin(t *testing.T) {
 		t.Fatalf("%v %v", tools, notices)
 	}
 	a.expires = 1 // so that the session must renew it
-	n, err := mcp.Login(t.Context(), server, o, func(address string) {
+	in, err := mcp.Login(t.Context(), server, o, func(address string) {
 		go func() {
 			if resp, err := http.Get(address); err == nil { //nolint:noctx // the person's browser
 				_ = resp.Body.Close()
 			}
 		}()
 	})
-	if err != nil || n != 1 {
-		t.Fatal(n, err)
+	if err != nil || in.Tools != 1 || in.Place.Keyring == (ring == nil) || in.Place.Why != nil {
+		t.Fatalf("%+v, %v", in, err)
 	}
 	a.mu.Lock()
 	if a.resource != address {
@@ -296,8 +334,12 @@ func TestLogin(t *testing.T) {
 		t.Errorf("grants %s", got)
 	}
 	a.mu.Unlock()
-	if got := o.Logins.Secrets(); len(got) != 2 || !strings.HasPrefix(got[0], "access") {
+	if got := o.Logins.Secrets(t.Context()); len(got) != 2 || !strings.HasPrefix(got[0], "access") {
 		t.Errorf("secrets %v", got)
+	}
+
+	if text, err := os.ReadFile(o.Logins.File); err != nil || strings.Contains(string(text), "access") != (ring == nil) {
+		t.Errorf("%s, %v", text, err)
 	}
 
 	other, theirs := guarded(t, a) // the same authority, another server, even of the same name
@@ -307,7 +349,7 @@ func TestLogin(t *testing.T) {
 	if got := theirs(); strings.Contains(got, "access") || !strings.Contains(bearers(), "access") {
 		t.Errorf("the other server was shown %q, the first %q", got, bearers())
 	}
-	if was, err := o.Logins.Forget(address); err != nil || !was || len(o.Logins.Secrets()) != 0 {
+	if was, err := o.Logins.Remove(t.Context(), address); err != nil || !was || len(o.Logins.Secrets(t.Context())) != 0 {
 		t.Errorf("%v %v", was, err)
 	}
 }

@@ -26,8 +26,8 @@ type Local struct {
 	// Refused says what commands were refused on the network since a time; may be nil.
 	Refused func(since time.Time) []string
 
-	// Ready is called before each command; may be nil.
-	Ready func()
+	// Ready is called before each command, and what it returns after it; may be nil.
+	Ready func(ctx context.Context) (done func())
 
 	Hidden []string // absolute paths of files and folders that may be neither read nor written
 	Shown  []string // folders below hidden ones that may be read
@@ -59,7 +59,7 @@ func (l Local) Exec(ctx context.Context, cmd Command) (Output, error) {
 
 func (l Local) run(ctx context.Context, cmd Command) (Output, error) {
 	if l.Ready != nil {
-		l.Ready()
+		defer l.Ready(ctx)()
 	}
 	if cmd.Timeout > 0 {
 		var cancel context.CancelFunc

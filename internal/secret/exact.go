@@ -2,6 +2,7 @@ package secret
 
 import (
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"net/url"
 	"slices"
@@ -55,10 +56,10 @@ func hash(a, b, c byte) uint32 {
 	return (uint32(a) | uint32(b)<<8 | uint32(c)<<16) * 2654435761 >> 16
 }
 
-// forms lists a value as it is, as it stands in JSON, in addresses, and in
-// base64, wherever it begins there.
+// forms lists a value as it is, as it stands in JSON, in addresses, in
+// hexadecimal digits, and in base64, wherever it begins there.
 func forms(v string) []string {
-	all := []string{v, url.QueryEscape(v), url.PathEscape(v)}
+	all := []string{v, url.QueryEscape(v), url.PathEscape(v), hex.EncodeToString([]byte(v)), strings.ToUpper(hex.EncodeToString([]byte(v)))}
 	all = append(all, lowerEscapes(all[1]), lowerEscapes(all[2]))
 	for _, html := range []bool{true, false} {
 		var b strings.Builder

@@ -9,15 +9,20 @@ import (
 const Redacted = "[redacted]"
 
 // A Redactor takes secrets out of texts: what has the shape of a key, and the
-// values that it was given, also as JSON, addresses and base64 write them. The
-// zero Redactor goes by shapes alone. It is safe for concurrent use.
+// values that it was given, also as JSON, addresses, hexadecimal digits and
+// base64 write them. The zero Redactor goes by shapes alone. It is safe for concurrent use.
 type Redactor struct {
 	values exact
+	pieces exact // the values without what may cut them; see Find
 }
 
 // New returns a Redactor that knows the values of secrets. Those of less than 8
 // bytes are in too many other words, and are left alone.
-func New(values ...string) *Redactor { return &Redactor{newExact(values)} }
+func New(values ...string) *Redactor {
+	r := &Redactor{values: newExact(values)}
+	r.pieces = r.values.squeezed()
+	return r
+}
 
 // A span is a secret in a text.
 type span struct{ begin, end int }

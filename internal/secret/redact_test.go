@@ -237,7 +237,7 @@ func FuzzStream(f *testing.F) {
 }
 
 // testKeys are what is in tests of this repository, and in those of Python.
-var testKeys = []string{"hf_", "ghp_0123", "AKIAABCDEFGH", "xoxb-123456789012", "-----BEGIN", "sk-test-0123", "Bearer abcdef", "sk-ant-0123", "sk-or-v1-0123", "hunter2hunter2x9"}
+var testKeys = []string{"hf_", "ghp_0123", "AKIAABCDEFGH", "xoxb-123456789012", "xoxb-1234567890", "xoxb-1111111111", "xoxb-2222222222", "xoxb-3333333333", "token-of-the-desk-5a1f", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "hook-secret-0123", "=0123456789abcdef", "-----BEGIN", "sk-test-0123", "sk-planted-0123", "Bearer abcdef", "sk-ant-0123", "sk-or-v1-0123", "hunter2hunter2x9"}
 
 // Code without secrets stays as it is: this repository, and what Python comes
 // with.

@@ -66,6 +66,8 @@ type Prompt struct {
 	Text    string `json:"text"`
 	Steer   bool   `json:"steer,omitempty"`   // said to a turn at work, which goes on with it
 	Context string `json:"context,omitempty"` // what they gave the model to read with it: what their own commands printed
+
+	Pictures []*llm.Image `json:"pictures,omitempty"` // what they gave it to look at, as it was then
 }
 
 // Chose is what the person set for the rest of the session; "" leaves it as it
@@ -207,7 +209,8 @@ type Checkpointed struct {
 
 // Cleared puts short texts in place of bulky results.
 type Cleared struct {
-	Results []ClearedResult `json:"results"`
+	Results  []ClearedResult `json:"results"`
+	Pictures int             `json:"pictures,omitempty"` // those of prompts are left out of so many first messages of the transcript
 }
 
 // ClearedResult is what stands in place of one result.

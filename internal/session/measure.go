@@ -20,18 +20,34 @@ type measure struct {
 	ceiling int // a size that the provider refused; 0 for none
 }
 
-// A picture takes at most about so many tokens with the providers we know.
+// What a picture takes. Anthropic counts width × height / 750, and makes it
+// smaller first so that it is never above about 1,600
+// (platform.claude.com/docs/en/build-with-claude/vision). OpenAI counts 85 and 170
+// for each tile of 512 after it fitted the short side to 768, which is less, or
+// 32×32 patches, at most 1,536 and up to 1.7 times that for small models
+// (platform.openai.com/docs/guides/images-vision); Qwen's models count 28×28
+// patches, about width × height / 784. The first is the estimate: the provider's
+// own count takes its place with the first reply.
 const (
-	imageTokens = 1600
-	imageMost   = 5000
+	pixelsPerToken = 750
+	imageTokens    = 1600 // and of a picture whose size nobody knows
+	imageMost      = 5000
 )
+
+// estimatePicture is about how many tokens a picture takes.
+func estimatePicture(i *llm.Image) int {
+	if i.Width <= 0 || i.Height <= 0 {
+		return imageTokens
+	}
+	return min(i.Width*i.Height/pixelsPerToken+1, imageTokens)
+}
 
 // Estimate is about how many tokens a message takes, and how many at most.
 func Estimate(m llm.Message) (tokens, most int) {
 	text := func(s string) { tokens += llm.EstimateTokens(s); most += len(s) }
 	picture := func(i *llm.Image) {
 		if i != nil {
-			tokens += imageTokens
+			tokens += estimatePicture(i)
 			most += imageMost
 		}
 	}

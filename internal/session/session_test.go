@@ -58,7 +58,11 @@ func randomLog(t *testing.T, r *rand.Rand, store *memory) *session.Session {
 			record(session.Event{Started: &session.Started{CallID: id}})
 			record(session.Event{Result: &session.Result{CallID: id, Output: tool.Output{Text: "done " + id}}})
 		case r.IntN(5) == 0:
-			record(session.Event{Prompt: &session.Prompt{Text: "next"}})
+			prompt := session.Prompt{Text: "next"}
+			if r.IntN(2) == 0 {
+				prompt.Pictures = []*llm.Image{{Name: "a.png", MediaType: "image/png", Data: []byte("a")}, {Name: "lost.png", MediaType: "image/png"}}
+			}
+			record(session.Event{Prompt: &prompt})
 		case r.IntN(6) == 0 && len(pending) == 0 && len(s.Messages()) > 2:
 			keep := 1 + r.IntN(len(s.Messages()))
 			for keep < len(s.Messages()) && s.Messages()[keep].Role == llm.Tool {
@@ -66,7 +70,7 @@ func randomLog(t *testing.T, r *rand.Rand, store *memory) *session.Session {
 			}
 			record(session.Event{Compact: &session.Compact{State: "state", Summary: "summary", Keep: keep, Longest: r.IntN(3) * 5}})
 		case r.IntN(8) == 0 && len(pending) == 0:
-			var cleared session.Cleared
+			cleared := session.Cleared{Pictures: r.IntN(len(s.Messages()) + 5)}
 			for _, m := range s.Messages() {
 				if m.Role == llm.Tool && r.IntN(2) == 0 {
 					cleared.Results = append(cleared.Results, session.ClearedResult{CallID: m.Parts[0].Result.CallID, Text: "cleared"})

@@ -15,7 +15,7 @@ func Shorten(m llm.Message, limit int) llm.Message {
 	for _, p := range m.Parts {
 		switch {
 		case p.Image != nil:
-			p = llm.Part{Text: "[a picture was left out to save space]"}
+			p = llm.Part{Text: clearedPicture}
 		case p.Reasoning != "" || p.Proof != nil:
 			if size := len(p.Reasoning); p.Proof != nil && size+len(p.Proof.Data) > limit || size > limit {
 				continue

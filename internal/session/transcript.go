@@ -21,9 +21,9 @@ type transcript struct {
 func (t *transcript) add(ev Event) {
 	switch {
 	case ev.Prompt != nil:
-		t.say(ev.Prompt.said())
+		t.say(ev.Prompt.parts()...)
 	case ev.Note != nil:
-		t.say(ev.Note.Text)
+		t.say(llm.Part{Text: ev.Note.Text})
 	case ev.Reply != nil:
 		t.UseModel(ev.Reply.Model)
 		t.reply(ev.Reply.Reply)
@@ -44,8 +44,8 @@ func (p *Prompt) said() string {
 	return p.Text + "\n\n" + p.Context
 }
 
-func (t *transcript) say(text string) {
-	m := llm.Message{Role: llm.User, Parts: []llm.Part{{Text: text}}}
+func (t *transcript) say(parts ...llm.Part) {
+	m := llm.Message{Role: llm.User, Parts: parts}
 	t.messages = append(t.messages, m)
 	t.size.grow(m)
 }
@@ -77,7 +77,7 @@ func resultMessage(r llm.ToolResult) llm.Message {
 	return llm.Message{Role: llm.Tool, Parts: []llm.Part{{Result: &r}}}
 }
 
-// clear puts the short texts in place of the results.
+// clear puts the short texts in place of the results, and leaves out pictures.
 func (t *transcript) clear(c Cleared) {
 	texts := make(map[string]string, len(c.Results))
 	for _, r := range c.Results {
@@ -85,6 +85,9 @@ func (t *transcript) clear(c Cleared) {
 	}
 	t.messages = slices.Clone(t.messages) // a request may still hold the old ones
 	for i, m := range t.messages {
+		if i < c.Pictures && m.Role == llm.User {
+			t.messages[i] = withoutPictures(m)
+		}
 		if m.Role != llm.Tool {
 			continue
 		}

@@ -169,6 +169,11 @@ const (
 // clean takes secrets out of an output.
 func (r *Router) clean(out *Output) {
 	out.Text, out.Summary = r.Redact(out.Text), r.Redact(out.Summary)
+	if out.Image != nil {
+		named := *out.Image
+		named.Name = r.Redact(named.Name)
+		out.Image = &named
+	}
 	out.Facts, out.Plan, out.News = slices.Clone(out.Facts), slices.Clone(out.Plan), slices.Clone(out.News)
 	for i := range out.Facts {
 		out.Facts[i].Text = r.Redact(out.Facts[i].Text)

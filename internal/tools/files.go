@@ -9,9 +9,10 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
-	"ml-intern/internal/llm"
+	"ml-intern/internal/picture"
 	"ml-intern/internal/sandbox"
 	"ml-intern/internal/tool"
 )
@@ -38,13 +39,19 @@ func Read(sb files) tool.Tool {
 	}
 	s := spec("read", tool.Reads)
 	s.Impact = reading(sb, func(in input) string { return in.Path })
+	var decoding sync.Mutex
 	return tool.New(s, func(ctx context.Context, in input, _ tool.Call) (tool.Output, error) {
 		data, err := sb.ReadFile(ctx, in.Path, maxReadFile)
 		if err != nil {
 			return tool.Output{}, err
 		}
-		if kind := http.DetectContentType(data); strings.HasPrefix(kind, "image/") {
-			return picture(in.Path, kind, data)
+		switch kind := http.DetectContentType(data); {
+		case picture.Kind(data) != "":
+			decoding.Lock() // a large one takes much memory
+			defer decoding.Unlock()
+			return shown(in.Path, data)
+		case strings.HasPrefix(kind, "image/"):
+			return tool.Output{}, fmt.Errorf("%s is a picture of type %s; make a PNG or JPEG of it to look at it", in.Path, kind)
 		}
 		if bytes.IndexByte(data[:min(len(data), 8000)], 0) >= 0 {
 			return tool.Output{}, fmt.Errorf("%s is a binary file of %d bytes; look at it with a command", in.Path, len(data))
@@ -54,21 +61,19 @@ func Read(sb files) tool.Tool {
 	})
 }
 
-// maxPicture is the size of a picture, in bytes, that every provider takes.
-const maxPicture = 3 << 20
-
-// picture shows an image file to the model.
-func picture(path, kind string, data []byte) (tool.Output, error) {
-	switch kind {
-	case "image/png", "image/jpeg", "image/gif", "image/webp":
-	default:
-		return tool.Output{}, fmt.Errorf("%s is a picture of type %s; make a PNG or JPEG of it to look at it", path, kind)
+// shown shows a picture to the model.
+func shown(path string, data []byte) (tool.Output, error) {
+	p, err := picture.New(path, data)
+	if err != nil {
+		return tool.Output{}, fmt.Errorf("%s: %w", path, err)
 	}
-	if len(data) > maxPicture {
-		return tool.Output{}, fmt.Errorf("%s is a picture of %d bytes; make one of at most %d bytes to look at it", path, len(data), maxPicture)
+	text := fmt.Sprintf("%s is a picture (%s, %d bytes)", path, http.DetectContentType(data), len(data))
+	if p.Bytes != len(data) {
+		text += fmt.Sprintf("; you see it at %d×%d", p.Width, p.Height)
+	} else if p.Width > 0 {
+		text += fmt.Sprintf(" of %d×%d", p.Width, p.Height)
 	}
-	text := fmt.Sprintf("%s is a picture (%s, %d bytes)", path, kind, len(data))
-	return tool.Output{Text: text, Summary: text, Image: &llm.Image{MediaType: kind, Data: data}}, nil
+	return tool.Output{Text: text, Summary: text, Image: p}, nil
 }
 
 // numbered returns limit lines from line offset on, each with its number.

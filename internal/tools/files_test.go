@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"ml-intern/internal/llm/llmtest"
 	"ml-intern/internal/sandbox"
 	"ml-intern/internal/tool"
 	"ml-intern/internal/tools"
@@ -33,6 +34,35 @@ func call(t *testing.T, tl tool.Tool, args any) tool.Output {
 }
 
 type args map[string]any
+
+// A picture is shown to the model, made smaller if it is large; by what its bytes
+// are, whatever its name says.
+func TestReadShowsPictures(t *testing.T) {
+	t.Parallel()
+	sb := workspace(t)
+	for name, data := range map[string][]byte{
+		"loss.png": llmtest.PNG(640, 480), "large.txt": llmtest.PNG(4000, 1000), "torn.png": llmtest.PNG(640, 480)[:60], "text.png": []byte("hello\n"), "x.bmp": []byte("BM      "),
+	} {
+		if err := os.WriteFile(filepath.Join(sb.Dir, name), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, tt := range map[string]struct {
+		want string
+		w, h int
+	}{
+		"loss.png": {"loss.png is a picture (image/png, ", 640, 480}, "large.txt": {"you see it at 1568×392", 1568, 392},
+		"torn.png": {"torn.png: read the picture", 0, 0}, "text.png": {"     1\thello", 0, 0}, "x.bmp": {"make a PNG or JPEG of it", 0, 0},
+	} {
+		out := call(t, tools.Read(sb), args{"path": name})
+		if !strings.Contains(out.Text, tt.want) || (out.Image != nil) != (tt.w > 0) {
+			t.Errorf("%s: %q, %v", name, out.Text, out.Image)
+		}
+		if out.Image != nil && (out.Image.Width != tt.w || out.Image.Height != tt.h || out.Image.Name != name) {
+			t.Errorf("%s: %s", name, out.Image)
+		}
+	}
+}
 
 func TestReadShowsLines(t *testing.T) {
 	t.Parallel()

@@ -30,6 +30,7 @@ type question struct {
 	note string    // why something did not work
 
 	reason *edit.Buffer // of a no, while it is typed
+	toAll  bool         // it is for all that are not decided
 	editor *argsEditor
 	shown  *drawing
 	rows   int // of the details that fit
@@ -72,8 +73,8 @@ func (q *question) key(m *model, k tea.KeyPressMsg) (bool, tea.Cmd) {
 		q.move(1)
 	case "esc":
 		q.away = true
-	case "r":
-		q.reason = &edit.Buffer{}
+	case "r", "R":
+		q.reason, q.toAll = &edit.Buffer{}, k.String() == "R"
 	case "e":
 		return true, q.edit(m, false)
 	case "E":
@@ -164,9 +165,12 @@ func (q *question) reasonKey(k tea.KeyPressMsg) bool {
 	case "esc", "ctrl+c":
 		q.reason = nil
 	case "enter":
-		reason := strings.TrimSpace(q.reason.Expanded())
+		no := approval.Decision{Verdict: approval.Deny, Reason: strings.TrimSpace(q.reason.Expanded())}
 		q.reason = nil
-		return q.decide(approval.Decision{Verdict: approval.Deny, Reason: reason})
+		if q.toAll {
+			return q.rest(no)
+		}
+		return q.decide(no)
 	default:
 		if !q.reason.Key(key, 1000) && k.Text != "" {
 			q.reason.Insert(k.Text)
@@ -250,7 +254,7 @@ func (q *question) lines(c *canvas, height int) ([]string, *place) {
 	var at *place
 	if q.reason != nil {
 		x, _ := q.reason.Cursor(1000)
-		at = &place{min(x+cells("  no, because: "), c.width-1), len(out) + len(foot) - 2}
+		at = &place{min(x+cells(q.because()), c.width-1), len(out) + len(foot) - 2}
 	}
 	return append(out, foot...), at
 }

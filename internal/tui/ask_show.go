@@ -108,7 +108,7 @@ func (q *question) foot(c *canvas) []string {
 		return append(out, c.draw(muted("  Ctrl+S take it · Esc leave it as it was")))
 	case q.reason != nil:
 		return append(out,
-			c.draw(bad("  no, because: "), plain(cutLeft(q.reason.Text, max(c.width-18, 4)))),
+			c.draw(bad(q.because()), plain(cutLeft(q.reason.Text, max(c.width-cells(q.because())-3, 4)))),
 			c.draw(muted("  Enter refuse · Esc back")))
 	}
 	more := len(q.all[q.at].Remember) > 0
@@ -121,6 +121,20 @@ func (q *question) foot(c *canvas) []string {
 	return out
 }
 
+// because begins a no whose reason is typed.
+func (q *question) because() string {
+	left := 0
+	for _, a := range q.all {
+		if a.decision == nil {
+			left++
+		}
+	}
+	if q.toAll && left > 1 {
+		return fmt.Sprintf("  no to %d, because: ", left)
+	}
+	return "  no, because: "
+}
+
 func (q *question) keyNames(more, narrow bool) []string {
 	keys := []string{"y yes", "n no", "r no, because…"}
 	if narrow {
@@ -131,7 +145,12 @@ func (q *question) keyNames(more, narrow bool) []string {
 	}
 	keys = append(keys, "e edit")
 	if len(q.all) > 1 {
-		keys = append(keys, "A all", "N none", "↑↓ next")
+		keys = append(keys, "A all", "N none", "R none, because…", "↑↓ next")
+	}
+	if narrow {
+		for i, k := range keys {
+			keys[i] = strings.Replace(k, "R none, because…", "R none, why", 1)
+		}
 	}
 	return append(keys, "Esc prompt")
 }

@@ -73,12 +73,19 @@ func (m *model) screen() ([]string, *place) {
 
 // above is the transcript; before there is one, a word of welcome.
 func (m *model) above() []string {
+	if m.sub != nil {
+		return m.marked(m.subLines(m.seen))
+	}
 	if len(m.rec.items) == 0 {
 		return m.welcome(m.seen)
 	}
-	lines := m.rec.view(&m.c, m.seen)
-	if below := m.rec.below(&m.c, m.seen); below > 0 && len(lines) > 0 {
-		lines[len(lines)-1] = m.c.sides(nil, accent("↓ "), muted(plural(below, "more")+" · End "))
+	return m.marked(m.rec.view(&m.c, m.seen))
+}
+
+// marked says in the last line how much there is below.
+func (m *model) marked(lines []string) []string {
+	if below := m.page().below(&m.c, m.rows()); below > 0 && len(lines) > 0 {
+		lines[len(lines)-1] = m.c.sides(nil, accent("↓ "), muted(edit.Thousands(below)+" more · End "))
 	}
 	return lines
 }
@@ -193,17 +200,21 @@ func (m *model) doing() []string {
 	if !m.state.Since.IsZero() {
 		since = " " + seconds(c.now.Sub(m.state.Since))
 	}
+	stop := "Esc stop "
+	if m.sub != nil {
+		stop = "Esc Esc stop " // the first goes back
+	}
 	switch m.state.Phase {
 	case chat.Working:
 		if m.state.Retry != "" {
-			return []string{c.sides(style.Line{warn("  ↻ " + cleanLine(m.state.Retry))}, muted("Esc stop "))}
+			return []string{c.sides(style.Line{warn("  ↻ " + cleanLine(m.state.Retry))}, muted(stop))}
 		}
-		return []string{c.sides(style.Line{accent("  " + c.spinner()), muted(" working" + since)}, muted("Esc stop "))}
+		return []string{c.sides(style.Line{accent("  " + c.spinner()), muted(" working" + since)}, muted(stop))}
 	case chat.Stopping:
 		return []string{c.draw(muted("  " + c.spinner() + " stopping"))}
 	case chat.Waiting:
 		text := cleanLine(strings.Join(m.state.Waits, ", "))
-		return []string{c.sides(style.Line{accent("  ◷ "), plain(firstNotEmpty(text, "waiting")), muted(since + ", no model call")}, muted("Esc stop "))}
+		return []string{c.sides(style.Line{accent("  ◷ "), plain(firstNotEmpty(text, "waiting")), muted(since + ", no model call")}, muted(stop))}
 	case chat.Asking:
 		if m.ask != nil && m.ask.away {
 			return []string{c.sides(style.Line{warn("  ? " + plural(len(m.ask.all), "call")), plain(" wait for your word")}, accent("Tab "), muted("decide "))}

@@ -40,7 +40,7 @@ func (r *record) event(ev session.Event) {
 		r.whole(*ev.Reply, ev.Time)
 	case ev.Prompt != nil:
 		r.settle()
-		r.add(&item{kind: aPrompt, text: clean(ev.Prompt.Text), began: ev.Time, steer: ev.Prompt.Steer})
+		r.add(&item{kind: aPrompt, text: clean(ev.Prompt.Text), began: ev.Time, steer: ev.Prompt.Steer, shown: pictureWords(ev.Prompt.Pictures)})
 	case ev.Failed != nil:
 		r.failed(*ev.Failed)
 	case ev.Opened != nil:
@@ -49,6 +49,14 @@ func (r *record) event(ev session.Event) {
 			r.wordEvent(ev)
 		}
 	}
+}
+
+func pictureWords(pictures []*llm.Image) []string {
+	var all []string
+	for _, p := range pictures {
+		all = append(all, cleanLine(p.String()))
+	}
+	return all
 }
 
 // failed says why a turn has no answer. What had come of one stays to be read.
@@ -139,7 +147,7 @@ func (r *record) wordEvent(ev session.Event) {
 	case ev.Compact != nil:
 		word("", "the conversation was summarized to fit the model's window\n"+ev.Compact.Summary)
 	case ev.Cleared != nil:
-		word("", plural(len(ev.Cleared.Results), "old result")+" shortened to fit the model's window")
+		word("", ev.Cleared.Words()+" to fit the model's window")
 	case ev.Chose != nil:
 		if n := len(r.items); n == 0 || r.items[n-1].kind != anAnswer || !r.items[n-1].chose { // else the command has said it
 			word("", choseWords(*ev.Chose))
@@ -313,6 +321,9 @@ func (k *call) settle(res session.Result) {
 		}
 	}
 	k.summary, k.result = cleanLine(cutBytes(res.Summary, 400)), clean(res.Text)
+	if res.Spent != nil {
+		k.child = res.Spent.Session
+	}
 	k.full, k.seconds, k.logs = cleanLine(res.Full), res.Seconds, nil
 }
 

@@ -16,7 +16,8 @@ const keysHelp = `**Prompt**
 - **Ctrl+S** say it now, to the turn at work
 - **Alt+Enter**, **Shift+Enter**, **Ctrl+J** new line
 - **Up** at the first line: what you said before; with an empty prompt: take the queued one back
-- **/** commands, **@** files and repositories, **!** run a command
+- **/** commands, **@** files, pictures and repositories, **!** run a command
+- **Ctrl+V** the picture that you have copied
 - **Ctrl+G** or **Ctrl+X Ctrl+E** your own editor
 - **Ctrl+A E W U K Y**, **Alt+B F D** edit; **Ctrl+_** undo
 
@@ -67,7 +68,7 @@ func (p *themePicker) key(m *model, k tea.KeyPressMsg) (bool, tea.Cmd) {
 	keep, _ := p.picker.key(m, k)
 	look := p.before
 	if keep && len(p.found) > 0 {
-		look = p.found[p.at].id
+		look = p.found[p.at].ID
 	}
 	if look != m.look {
 		m.look = look

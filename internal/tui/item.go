@@ -25,12 +25,13 @@ const (
 // what was drawn is kept until it changes.
 type item struct {
 	kind  kind
-	text  string // cleaned, but of replies
-	label string // of a word: "note", "plan" …
-	steer bool   // a prompt that was said to a turn at work
-	open  bool   // what is folded is shown
-	chose bool   // it says what the person set: a command's answer or its event
-	live  bool   // it still grows
+	text  string   // cleaned, but of replies
+	label string   // of a word: "note", "plan" …
+	steer bool     // a prompt that was said to a turn at work
+	shown []string // pictures of a prompt, in words
+	open  bool     // what is folded is shown
+	chose bool     // it says what the person set: a command's answer or its event
+	live  bool     // it still grows
 	began time.Time
 	ended time.Time
 	call  *call
@@ -59,7 +60,8 @@ type call struct {
 	full    string // the file with all of it
 	seconds float64
 	waits   string
-	edited  bool // the person changed its arguments
+	edited  bool   // the person changed its arguments
+	child   string // the session of its sub-agent, once it is known
 }
 
 type callState int
@@ -155,6 +157,9 @@ func (it *item) drawPrompt(c *canvas) []string {
 	out := c.hang(0, bold(accent("❯")), lines, bold(plain("")))
 	if more > 0 {
 		out = append(out, c.draw(muted("  … "+plural(more, "more line"))))
+	}
+	for _, words := range it.shown {
+		out = append(out, c.hang(0, muted(" "), c.wrap("["+words+"]", 2), muted(""))...)
 	}
 	if it.steer {
 		out = append(out, c.draw(muted("  said while it worked")))

@@ -7,6 +7,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ml-intern/internal/chat"
+	"ml-intern/internal/picture"
 	"ml-intern/internal/tui/edit"
 	"ml-intern/internal/tui/find"
 )
@@ -128,16 +129,16 @@ func (m *model) menuKey(key string) (cmd tea.Cmd, done bool) {
 
 // viewKey obeys a key that looks around.
 func (m *model) viewKey(key string) (cmd tea.Cmd, done bool) {
-	t := &m.rec.transcript
+	t := m.page()
 	switch key {
 	case "pgup":
-		t.scroll(&m.c, -max(m.seen-2, 1), m.seen)
+		t.scroll(&m.c, -max(m.rows()-2, 1), m.rows())
 	case "pgdown":
-		t.scroll(&m.c, max(m.seen-2, 1), m.seen)
+		t.scroll(&m.c, max(m.rows()-2, 1), m.rows())
 	case "shift+up", "ctrl+up":
-		t.scroll(&m.c, -1, m.seen)
+		t.scroll(&m.c, -1, m.rows())
 	case "shift+down", "ctrl+down":
-		t.scroll(&m.c, 1, m.seen)
+		t.scroll(&m.c, 1, m.rows())
 	case "ctrl+home", "alt+home":
 		t.toStart()
 	case "ctrl+end", "alt+end":
@@ -151,7 +152,7 @@ func (m *model) viewKey(key string) (cmd tea.Cmd, done bool) {
 	case "ctrl+o":
 		return m.openPanel(chat.PanelJobs, ""), true
 	case "tab":
-		m.tab()
+		return m.tab(), true
 	default:
 		return m.emptyKey(key)
 	}
@@ -159,21 +160,23 @@ func (m *model) viewKey(key string) (cmd tea.Cmd, done bool) {
 }
 
 func (m *model) chooseItem(by int) {
-	if m.rec.choose(by); m.rec.at >= 0 {
-		m.rec.reveal(&m.c, m.rec.at, m.seen)
+	t := m.page()
+	if t.choose(by); t.at >= 0 {
+		t.reveal(&m.c, t.at, m.rows())
 	}
 }
 
 // tab goes to what is asked, or opens what is chosen or latest.
-func (m *model) tab() {
-	switch {
+func (m *model) tab() tea.Cmd {
+	switch t := m.page(); {
 	case m.ask != nil:
 		m.ask.away, m.ask.last = false, m.c.now.Add(-calm)
-	case m.rec.at >= 0:
-		m.rec.toggle(&m.c, m.rec.at, m.seen)
+	case t.at >= 0:
+		return m.open(t.at)
 	case m.prompt.Empty():
-		m.rec.toggle(&m.c, m.rec.latest(), m.seen)
+		return m.open(t.latest())
 	}
+	return nil
 }
 
 // emptyKey obeys keys that mean something else in a prompt with text.
@@ -181,15 +184,15 @@ func (m *model) emptyKey(key string) (cmd tea.Cmd, done bool) {
 	if !m.prompt.Empty() {
 		return nil, false
 	}
-	switch {
+	switch t := m.page(); {
 	case key == "?":
 		m.panel = m.help()
-	case key == "end" && m.rec.away:
-		m.rec.away = false
-	case key == "home" && m.rec.away:
-		m.rec.toStart()
-	case key == "enter" && m.rec.at >= 0:
-		m.rec.toggle(&m.c, m.rec.at, m.seen)
+	case key == "end" && t.away:
+		t.away = false
+	case key == "home" && t.away:
+		t.toStart()
+	case key == "enter" && t.at >= 0:
+		return m.open(t.at), true
 	case key == "ctrl+d":
 		return m.leave(), true
 	case key == "up" && len(m.state.Queue) > 0:
@@ -214,6 +217,8 @@ func (m *model) actKey(key string) (cmd tea.Cmd, done bool) {
 		return m.interrupt(), true
 	case "ctrl+g":
 		return m.editPrompt(), true
+	case "ctrl+v":
+		return m.copied(), true
 	case "ctrl+x":
 		m.chord = true
 	default:
@@ -226,10 +231,10 @@ func (m *model) actKey(key string) (cmd tea.Cmd, done bool) {
 // the history gave.
 func (m *model) older(key string, again bool) bool {
 	by := map[string]int{"up": -1, "ctrl+p": -1, "down": 1, "ctrl+n": 1}[key]
-	if by == 0 || again && !m.hist.shows(m.prompt.Text) {
+	if by == 0 || again && !m.hist.Shows(m.prompt.Text) {
 		return false
 	}
-	text, ok := m.hist.move(by, m.prompt.Text)
+	text, ok := m.hist.Move(by, m.prompt.Text)
 	if ok {
 		m.prompt.Set(text)
 	}
@@ -286,17 +291,20 @@ func (m *model) steer() {
 
 // taken empties the prompt and remembers it.
 func (m *model) taken() {
-	m.hist.load()
-	m.hist.add(m.prompt.Expanded())
+	m.hist.Load()
+	m.hist.Add(m.prompt.Expanded())
 	m.prompt.Clear()
 	m.menu = menu{}
-	m.rec.away, m.rec.at = false, -1
+	m.sub, m.rec.away, m.rec.at = nil, false, -1
 }
 
-// escape stops the turn; with none it leaves what is chosen, and pressed twice
+// escape goes back from a sub-agent, or stops the turn; with none it leaves what is chosen, and pressed twice
 // it clears the prompt.
 func (m *model) escape() tea.Cmd {
 	switch {
+	case m.sub != nil:
+		m.sub = nil
+		return nil
 	case m.talk != nil && (m.busy() || len(m.state.Queue) > 0 && !m.state.Held): // a turn, or one that is about to begin
 		m.state.Phase = chat.Stopping
 		stop := m.talk.Stop
@@ -345,13 +353,31 @@ func (m *model) leaveAsks() bool {
 	return p == chat.Working || p == chat.Asking || p == chat.Stopping || len(m.rec.runs) > 0
 }
 
+// A copier has the picture that the person has copied.
+type copier interface {
+	Copied() (mention string, err error)
+}
+
+// copied takes the picture in the clipboard into the prompt.
+func (m *model) copied() tea.Cmd {
+	talk, ok := m.talk.(copier)
+	if !ok {
+		m.hint("still opening")
+		return nil
+	}
+	return func() tea.Msg {
+		mention, err := talk.Copied()
+		return copiedMsg{mention, err}
+	}
+}
+
 // paste puts text from outside where text is typed. It never decides.
 func (m *model) paste(text string) tea.Cmd {
 	switch p := m.panel.(type) {
 	case nil:
 	case *picker:
 		p.filter.Insert(cleanLine(cutBytes(text, 200)))
-		p.found, p.at = fuzzy(p.all, p.filter.Text), 0
+		p.found, p.at = find.Fuzzy(p.all, p.filter.Text), 0
 		return nil
 	default:
 		return nil
@@ -367,10 +393,17 @@ func (m *model) paste(text string) tea.Cmd {
 		}
 		q.last = m.c.now
 	}
-	if find.Image(m.state.Dir, text) {
-		m.hint("a picture is not sent: the model is told its path")
+	switch mention := (picture.Finder{Dir: m.state.Dir, Home: m.env("HOME")}).Pasted(text); {
+	case text == "": // what terminals send when there is only a picture
+		return m.copied()
+	case picture.Raw(text):
+		m.say("that is the data of a file and no text: write @ and its name, or copy the picture and press Ctrl+V")
+		return nil
+	case mention != "":
+		m.prompt.Insert(mention + " ")
+	default:
+		m.prompt.Paste(text)
 	}
-	m.prompt.Paste(text)
 	return m.complete()
 }
 
@@ -378,8 +411,8 @@ func (m *model) paste(text string) tea.Cmd {
 func (m *model) wheel(msg tea.MouseWheelMsg) {
 	switch msg.Button {
 	case tea.MouseWheelUp:
-		m.rec.scroll(&m.c, -3, m.seen)
+		m.page().scroll(&m.c, -3, m.rows())
 	case tea.MouseWheelDown:
-		m.rec.scroll(&m.c, 3, m.seen)
+		m.page().scroll(&m.c, 3, m.rows())
 	}
 }

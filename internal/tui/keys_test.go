@@ -250,6 +250,34 @@ func TestDecideAllAndNone(t *testing.T) {
 	}
 }
 
+// A no to all that are left may have a reason, which each call is given.
+func TestNoToAllWithReason(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 80, 24)
+	got := s.ask()
+	s.pass(time.Second)
+	s.press("y", "R")
+	s.write("use the copy")
+	if !strings.Contains(s.screen(), "no to 2, because: use the copy") {
+		t.Errorf("shown\n%s", s.screen())
+	}
+	s.press("esc") // it is no answer yet
+	if *got != nil {
+		t.Error("Esc decided")
+	}
+	s.press("R")
+	s.write("use the copy")
+	s.press("enter")
+	if len(*got) != 3 || (*got)[0].Verdict != approval.Allow {
+		t.Fatalf("decided %v", *got)
+	}
+	for _, d := range (*got)[1:] {
+		if d.Verdict != approval.Deny || d.Reason != "use the copy" {
+			t.Errorf("decided %+v", d)
+		}
+	}
+}
+
 func TestMenu(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 80, 24)

@@ -8,13 +8,14 @@ import (
 
 	"ml-intern/internal/chat"
 	"ml-intern/internal/tui/edit"
+	"ml-intern/internal/tui/find"
 	"ml-intern/internal/tui/style"
 )
 
 // A menu completes the word that is typed: a command after "/", a file or a
 // repository after "@".
 type menu struct {
-	found []choice
+	found []find.Choice
 	at    int
 	start int // of the word in the text
 	sort  byte
@@ -39,7 +40,7 @@ func wordAt(b *edit.Buffer) (text string, start int, sort byte) {
 }
 
 // look finds what fits the word at the cursor.
-func (m *menu) look(b *edit.Buffer, commands []chat.Command, names []choice) {
+func (m *menu) look(b *edit.Buffer, commands []chat.Command, names []find.Choice) {
 	word, start, sort := wordAt(b)
 	m.came = time.Time{}
 	if sort == 0 || word == m.shut {
@@ -51,24 +52,24 @@ func (m *menu) look(b *edit.Buffer, commands []chat.Command, names []choice) {
 	}
 	before := m.chosen()
 	m.start, m.sort, m.shut = start, sort, ""
-	var all []choice
+	var all []find.Choice
 	if sort == '/' {
 		for _, c := range commands {
 			title := c.Name
 			if c.Args != "" {
 				title += " " + c.Args
 			}
-			all = append(all, choice{c.Name, title, c.Help})
+			all = append(all, find.Choice{ID: c.Name, Title: title, Detail: c.Help})
 		}
 	} else {
 		all = names
 	}
-	m.found = fuzzy(all, word[1:]) // of equals the first stays first
+	m.found = find.Fuzzy(all, word[1:]) // of equals the first stays first
 	m.found = m.found[:min(len(m.found), 200)]
-	if len(m.found) == 1 && m.found[0].id == word {
+	if len(m.found) == 1 && m.found[0].ID == word {
 		m.found = nil // there is nothing to add
 	}
-	m.at = max(slices.IndexFunc(m.found, func(c choice) bool { return c.id == before }), 0)
+	m.at = max(slices.IndexFunc(m.found, func(c find.Choice) bool { return c.ID == before }), 0)
 	if before == "" || b.Pos-start == 1 {
 		m.at = 0
 	}
@@ -78,7 +79,7 @@ func (m *menu) open() bool { return len(m.found) > 0 }
 
 func (m *menu) chosen() string {
 	if m.at < len(m.found) {
-		return m.found[m.at].id
+		return m.found[m.at].ID
 	}
 	return ""
 }
@@ -122,7 +123,7 @@ func (m *menu) lines(c *canvas, rows int) []string {
 	first := min(max(m.at-rows/2, 0), len(m.found)-rows)
 	width := 0
 	for _, f := range m.found[first : first+rows] {
-		width = max(width, cells(f.title))
+		width = max(width, cells(f.Title))
 	}
 	width = min(width, max(c.width/2, 16))
 	var out []string
@@ -133,14 +134,14 @@ func (m *menu) lines(c *canvas, rows int) []string {
 }
 
 // choiceLine is one line of a list to choose from.
-func (c *canvas) choiceLine(f choice, chosen bool, width int) string {
-	lead, title := plain("  "), plain(cleanLine(f.title))
+func (c *canvas) choiceLine(f find.Choice, chosen bool, width int) string {
+	lead, title := plain("  "), plain(cleanLine(f.Title))
 	if chosen {
 		lead, title = accent("▸ "), bold(accent(title.Text))
 	}
 	line := style.Line{lead, title}
-	if f.detail != "" {
-		line = append(style.Pad(style.Truncate(line, width+2), width+4, -1), muted(cleanLine(f.detail)))
+	if f.Detail != "" {
+		line = append(style.Pad(style.Truncate(line, width+2), width+4, -1), muted(cleanLine(f.Detail)))
 	}
 	return c.draw(line...)
 }

@@ -56,7 +56,7 @@ type model struct {
 
 	prompt   edit.Buffer
 	top      int // first row of the prompt that is seen
-	hist     history
+	hist     edit.History
 	menu     menu
 	commands []chat.Command
 	files    []string
@@ -71,6 +71,7 @@ type model struct {
 	ask      *question
 	asks     []*chat.Ask // that come after it
 	panel    panel
+	sub      *subView // in place of the conversation
 	planOpen bool
 	early    []func() tea.Msg // said before the conversation was open
 
@@ -109,8 +110,12 @@ type (
 		err    error
 	}
 	unqueuedMsg struct{ text string }
-	filesMsg    struct{ files []string }
-	editedMsg   struct {
+	copiedMsg   struct {
+		mention string
+		err     error
+	}
+	filesMsg  struct{ files []string }
+	editedMsg struct {
 		text string
 		err  error
 	}
@@ -180,6 +185,12 @@ func (m *model) answer(msg tea.Msg) tea.Cmd {
 			}
 			m.prompt.Set(msg.text)
 		}
+	case copiedMsg:
+		if msg.err != nil {
+			m.say(msg.err.Error())
+			return nil
+		}
+		m.prompt.Insert(msg.mention + " ")
 	case filesMsg:
 		m.files, m.filesKnown = msg.files, true
 		return m.complete()
@@ -203,6 +214,8 @@ func (m *model) answer(msg tea.Msg) tea.Cmd {
 		}
 	case jobsMsg:
 		return msg.panel.take(m, msg)
+	case subMsg:
+		return m.tookSub(msg)
 	case argsEdited:
 		if msg.err != nil {
 			msg.q.note = "the editor: " + msg.err.Error()
@@ -307,7 +320,7 @@ func (m *model) opened(o chat.Opened) {
 		rec.event(ev)
 	}
 	rec.settle()
-	m.rec, m.ask, m.asks = rec, nil, nil
+	m.rec, m.sub, m.ask, m.asks = rec, nil, nil, nil
 	m.commands = m.talk.Commands() // another folder may have its own
 }
 
@@ -362,15 +375,19 @@ func (m *model) result(msg resultMsg) tea.Cmd {
 	case r.Quit:
 		return tea.Quit
 	case r.Pick != nil:
-		all := make([]choice, len(r.Pick.Items))
+		all := make([]find.Choice, len(r.Pick.Items))
 		for i, it := range r.Pick.Items {
-			all[i] = choice{it.ID, firstNotEmpty(it.Title, it.ID), it.Detail}
+			all[i] = find.Choice{ID: it.ID, Title: firstNotEmpty(it.Title, it.ID), Detail: it.Detail}
 		}
 		m.panel = newPicker(r.Pick.Title, r.Pick.Then, all)
 	case r.Edit != "":
 		return m.editFile(r.Edit)
 	case r.Panel != "":
 		return m.openPanel(r.Panel, r.Text)
+	case r.SubAgent != "":
+		return m.openSub(r.SubAgent)
+	case r.Insert != "":
+		m.prompt.Insert(r.Insert)
 	case r.Text != "":
 		m.rec.answered(r.Text, sets(msg.line))
 		m.rec.away = false
@@ -401,7 +418,7 @@ func (m *model) complete() tea.Cmd {
 	word, _, sort := wordAt(&m.prompt)
 	var walk tea.Cmd
 	ask := m.hub.want(m, word)
-	var offered []choice
+	var offered []find.Choice
 	if sort == '@' {
 		offered = m.hub.offered(word)
 		if !m.walked {
@@ -419,13 +436,13 @@ func (m *model) complete() tea.Cmd {
 
 // names are what "@" offers: repositories that the session named, files, and the
 // Hub's.
-func (m *model) names(offered []choice) []choice {
-	var all []choice
+func (m *model) names(offered []find.Choice) []find.Choice {
+	var all []find.Choice
 	for _, name := range slices.Concat(m.known, m.files) {
-		all = append(all, choice{"@" + name, name, ""})
+		all = append(all, find.Choice{ID: "@" + name, Title: name})
 	}
 	for _, c := range offered {
-		if !slices.Contains(m.known, c.title) {
+		if !slices.Contains(m.known, c.Title) {
 			all = append(all, c)
 		}
 	}
@@ -434,12 +451,12 @@ func (m *model) names(offered []choice) []choice {
 
 // themes is the list of looks.
 func (m *model) themes() panel {
-	all := []choice{
-		{"auto", "auto", "as the terminal says it is"},
-		{"dark", "dark", "light letters on dark"},
-		{"light", "light", "dark letters on light"},
-		{"none", "none", "no colours"},
+	all := []find.Choice{
+		{ID: "auto", Title: "auto", Detail: "as the terminal says it is"},
+		{ID: "dark", Title: "dark", Detail: "light letters on dark"},
+		{ID: "light", Title: "light", Detail: "dark letters on light"},
+		{ID: "none", Title: "none", Detail: "no colours"},
 	}
-	i := max(slices.IndexFunc(all, func(c choice) bool { return c.id == m.look }), 0)
+	i := max(slices.IndexFunc(all, func(c find.Choice) bool { return c.ID == m.look }), 0)
 	return &themePicker{picker: *newPicker("theme", "", all), before: m.look, first: i}
 }

@@ -4,6 +4,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ml-intern/internal/tui/edit"
+	"ml-intern/internal/tui/find"
 	"ml-intern/internal/tui/style"
 )
 
@@ -95,13 +96,13 @@ func window(lines []string, top *int, height int) []string {
 type picker struct {
 	title  string
 	then   string // the command that the choice is given to
-	all    []choice
-	found  []choice
+	all    []find.Choice
+	found  []find.Choice
 	filter edit.Buffer
 	at     int
 }
 
-func newPicker(title, then string, all []choice) *picker {
+func newPicker(title, then string, all []find.Choice) *picker {
 	return &picker{title: title, then: then, all: all, found: all}
 }
 
@@ -121,14 +122,14 @@ func (p *picker) key(m *model, k tea.KeyPressMsg) (bool, tea.Cmd) {
 		if len(p.found) == 0 {
 			return true, nil
 		}
-		return false, m.command(p.then + " " + p.found[p.at].id)
+		return false, m.command(p.then + " " + p.found[p.at].ID)
 	default:
 		before := p.filter.Text
 		if !p.filter.Key(key, 1000) && k.Text != "" {
 			p.filter.Insert(k.Text)
 		}
 		if p.filter.Text != before {
-			p.found, p.at = fuzzy(p.all, p.filter.Text), 0
+			p.found, p.at = find.Fuzzy(p.all, p.filter.Text), 0
 		}
 	}
 	p.at = max(min(p.at, len(p.found)-1), 0)
@@ -143,7 +144,7 @@ func (p *picker) lines(c *canvas, height int) ([]string, *place) {
 	first := min(max(p.at-rows/2, 0), len(p.found)-rows)
 	width := 0
 	for _, f := range p.found[first : first+rows] {
-		width = max(width, cells(cleanLine(f.title)))
+		width = max(width, cells(cleanLine(f.Title)))
 	}
 	for i, f := range p.found[first : first+rows] {
 		out = append(out, c.choiceLine(f, first+i == p.at, min(width, max(c.width*2/3, 16))))

@@ -10,6 +10,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ml-intern/internal/app"
+	"ml-intern/internal/tui/find"
 )
 
 // When the Hub is asked for names, and for how long.
@@ -120,17 +121,17 @@ func (h *hubNames) take(now time.Time, msg hubNamesMsg) (wanted bool) {
 
 // offered are the names for a word, as far as they are known: those for a shorter
 // beginning until the answer is there.
-func (h *hubNames) offered(word string) []choice {
+func (h *hubNames) offered(word string) []find.Choice {
 	start := strings.TrimPrefix(word, "@")
 	for ; strings.Contains(start, "/"); start = start[:len(start)-1] {
 		a, ok := h.answers[start]
 		if !ok {
 			continue
 		}
-		var all []choice
+		var all []find.Choice
 		for _, r := range a.list {
 			if repoName.MatchString(r.Name) {
-				all = append(all, choice{"@" + r.Name, r.Name, strings.Join(r.Kinds, ", ") + " of the Hub"})
+				all = append(all, find.Choice{ID: "@" + r.Name, Title: r.Name, Detail: strings.Join(r.Kinds, ", ") + " of the Hub"})
 			}
 		}
 		return all

@@ -45,7 +45,7 @@ func TestHubNames(t *testing.T) {
 	s.rested()
 	s.wantSaid("hub openai/g")
 	s.golden("hub-names-80x24")
-	if got := s.m.menu.found[0].id; got != "@openai/gsm8k" || len(s.m.menu.found) != 3 {
+	if got := s.m.menu.found[0].ID; got != "@openai/gsm8k" || len(s.m.menu.found) != 3 {
 		t.Errorf("first of %d is %s", len(s.m.menu.found), got)
 	}
 	s.write("p")

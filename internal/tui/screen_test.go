@@ -101,6 +101,11 @@ func (s *stage) send(msg tea.Msg) {
 	switch msg := msg.(type) {
 	case nil, jobsMsg: // the jobs are looked at again and again
 		return
+	case subMsg: // what a sub-agent does too, once there is nothing new
+		if cmd := s.m.receive(msg); cmd != nil && len(msg.events) > 0 {
+			s.send(cmd())
+		}
+		return
 	case tea.QuitMsg:
 		s.quit = true
 		return

@@ -50,7 +50,7 @@ func Run(ctx context.Context, o Options) (left []string, err error) {
 	m.mouse, m.focus, m.env = o.Mouse, o.Focus, o.Env
 	m.state.Dir, m.state.Model = o.Dir, o.Model
 	if o.State != "" {
-		m.hist.path, m.lookFile = filepath.Join(o.State, "prompts.jsonl"), filepath.Join(o.State, "theme")
+		m.hist.Path, m.lookFile = filepath.Join(o.State, "prompts.jsonl"), filepath.Join(o.State, "theme")
 		m.look = readLook(m.lookFile)
 	}
 	if o.Env("NO_COLOR") != "" {

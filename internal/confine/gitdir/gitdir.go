@@ -143,15 +143,23 @@ func (r Repository) State() string {
 // ChangedSince reports whether the repository's folder, or what git would run by
 // it, may have changed since a time.
 func (r Repository) ChangedSince(t time.Time) bool {
-	for _, path := range append(r.Paths(), r.Dir) {
-		if changed(path).Before(t.Add(-fresh)) {
-			continue
-		}
+	return r.RunsSince(t) || !changed(r.Dir).Before(t.Add(-fresh))
+}
+
+// RunsSince is that of what git would run alone: to use git changes the folder.
+func (r Repository) RunsSince(t time.Time) bool {
+	return slices.ContainsFunc(r.Paths(), func(path string) bool { return ChangedAfter(path, t) })
+}
+
+// ChangedAfter reports whether what is at a path, or right below it, may have
+// changed since a time.
+func ChangedAfter(path string, t time.Time) bool {
+	if !changed(path).Before(t.Add(-fresh)) {
 		return true
 	}
-	hooks, _ := os.ReadDir(filepath.Join(r.Dir, "hooks"))
-	return slices.ContainsFunc(hooks, func(e os.DirEntry) bool {
-		return !changed(filepath.Join(r.Dir, "hooks", e.Name())).Before(t.Add(-fresh))
+	entries, _ := os.ReadDir(path) // of what is no folder there are none
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		return !changed(filepath.Join(path, e.Name())).Before(t.Add(-fresh))
 	})
 }
 

@@ -5,17 +5,15 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"html/template"
 	"net/http"
 	"strconv"
 
 	"ml-intern/internal/hub/hubserver/grant"
+	"ml-intern/internal/markup"
 )
 
 //go:embed verify.html
 var verifyHTML string
-
-var verifyTemplate = template.Must(template.New("verify").Parse(verifyHTML))
 
 // verifyData is what verify.html shows.
 type verifyData struct {
@@ -97,8 +95,12 @@ func (s *Server) holder(token string) (*grant.Holder, string) {
 // showVerify sends the page. It may load nothing, be framed by nobody, and
 // send its form nowhere else.
 func (s *Server) showVerify(x *exchange, status int, d *verifyData) error {
+	set, err := markup.New(map[string]string{"verify": verifyHTML}, nil)
+	if err != nil {
+		return err
+	}
 	var out bytes.Buffer
-	if err := verifyTemplate.Execute(&out, d); err != nil {
+	if err := set.Write(&out, "verify", d); err != nil {
 		return fmt.Errorf("make page: %w", err)
 	}
 	h := x.Header()

@@ -53,8 +53,9 @@ type record struct {
 
 	Requirements *requirements `json:"requirements,omitempty"` // nil if there is nothing to install
 
-	Environ []string `json:"environ,omitempty"` // the submitter's, less what may not be kept
-	Shim    []string `json:"shim"`              // how the next job's shim is started
+	Environ  []string `json:"environ,omitempty"`   // the submitter's, less what may not be kept
+	TokenHub string   `json:"token_hub,omitempty"` // the Hub that the submitter's HF_TOKEN is for
+	Shim     []string `json:"shim"`                // how the next job's shim is started
 
 	Rules *confine.Rules `json:"rules,omitempty"` // nil if the job is not confined
 	Cell  []string       `json:"cell,omitempty"`

@@ -47,7 +47,7 @@ func (b Backend) startShim(ctx context.Context, f folder) error {
 	}
 	c := detached(append(append([]string{}, b.Shim...), dir))
 	c.Env, c.Stdout, c.Stderr = sandbox.Environ(b.env()), w, complaints
-	err = errors.Join(b.runWith(c, b.handover(rec.Spec)), w.Close(), complaints.Close())
+	err = errors.Join(b.runWith(c, b.handover(rec)), w.Close(), complaints.Close())
 	if err != nil {
 		return fmt.Errorf("start shim: %w", err)
 	}

@@ -62,7 +62,10 @@ type Backend struct {
 	NvidiaSMI string // path of nvidia-smi; looked up if empty
 
 	// Secret finds the value of a secret that a job asks for; Env does if nil.
-	Secret func(name string) (value string, ok bool)
+	// TokenHub is the Hub that its HF_TOKEN is for, "" if that is not known: who has
+	// one for another Hub gives a job that was submitted before none. May be nil.
+	Secret   func(name string) (value string, ok bool)
+	TokenHub func() string
 
 	// Rules are those by which the jobs of a folder are confined, nil for not at
 	// all, and Cell the arguments that run this program as one that confines

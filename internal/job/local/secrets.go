@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -58,6 +59,16 @@ func (b Backend) secrets(spec job.Spec) (map[string]string, error) {
 	return values, nil
 }
 
+// hubTokenName is the secret that a Hub gives.
+const hubTokenName = "HF_TOKEN"
+
+func (b Backend) tokenHub() string {
+	if b.TokenHub == nil {
+		return ""
+	}
+	return b.TokenHub()
+}
+
 // A handover is what a shim is told on its standard input: what must not be
 // written down.
 type handover struct {
@@ -69,12 +80,15 @@ type handover struct {
 }
 
 // handover is what b can give to the shim of a job.
-func (b Backend) handover(spec job.Spec) handover {
+func (b Backend) handover(rec record) handover {
 	var h handover
 	if b.HubToken != nil {
 		h.Hub, h.HubToken = b.HubToken()
 	}
-	values, err := b.secrets(spec)
+	values, err := b.secrets(rec.Spec)
+	if here := b.tokenHub(); err == nil && rec.TokenHub != "" && here != rec.TokenHub {
+		err = fmt.Errorf("the job needs the secret %s for %s, and the one here is for %s", hubTokenName, rec.TokenHub, cmp.Or(here, "no Hub that is known"))
+	}
 	if err != nil {
 		h.Missing = err.Error()
 		return h

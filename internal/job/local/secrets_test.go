@@ -92,6 +92,44 @@ func TestSecretWaits(t *testing.T) {
 	}
 }
 
+// TestTokenOfAnotherHub has a job go on that waited for its HF_TOKEN, by one whose
+// token is for another Hub: that one is not given.
+func TestTokenOfAnotherHub(t *testing.T) {
+	t.Parallel()
+	for hub, want := range map[string]job.State{"https://a.example": job.Succeeded, "https://b.example": job.Failed, "": job.Failed} {
+		t.Run(hub, func(t *testing.T) {
+			t.Parallel()
+			b, dir, blocker := withSecrets(t)
+			b.Secret = func(name string) (string, bool) { return hunter, name == "HF_TOKEN" }
+			b.TokenHub = func() string { return "https://a.example" }
+			s, err := b.Submit(t.Context(), job.Spec{Dir: dir, Secrets: []string{"HF_TOKEN"}, Command: []string{"sh", "-c", `echo "${#HF_TOKEN}" >trace`}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			pid := shimOf(t, s.ID)
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			for alive(pid) {
+				time.Sleep(5 * time.Millisecond)
+			}
+			b.TokenHub = func() string { return hub }
+			if _, err := b.Status(t.Context(), s.ID); err != nil {
+				t.Error(err)
+			}
+			write(t, filepath.Join(dir, "go"), "")
+			wait(t, b, blocker)
+			done := wait(t, b, s.ID)
+			if done.State != want || want == job.Failed && !strings.Contains(done.Reason, "HF_TOKEN for https://a.example, and the one here is for ") {
+				t.Errorf("the job is %+v", done)
+			}
+			if trace, _ := os.ReadFile(filepath.Join(dir, "trace")); (string(trace) == "24\n") != (want == job.Succeeded) {
+				t.Errorf("it left %q", trace)
+			}
+		})
+	}
+}
+
 // TestSecretWhileLooked lets one who has not a job's secrets look at it from
 // the moment it is there, while its shim is slow to come.
 func TestSecretWhileLooked(t *testing.T) {

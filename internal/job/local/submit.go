@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"ml-intern/internal/durable"
@@ -132,6 +133,9 @@ func (b Backend) prepare(ctx context.Context, f folder, id string, spec job.Spec
 		ID: id, Spec: spec, Need: wants, Submitted: now, Place: b.lastPlace(now),
 		OutputDir: filepath.Join(spec.Dir, "runs", id), Hardware: m.Words, HasGPUs: len(m.GPUs) > 0,
 		Environ: passwordFree(sandbox.Environ(b.env())), Shim: b.Shim,
+	}
+	if b.TokenHub != nil && slices.Contains(spec.Secrets, hubTokenName) {
+		rec.TokenHub = b.TokenHub()
 	}
 	if b.Rules != nil {
 		if rec.Rules, err = b.Rules(spec.Dir); err != nil {

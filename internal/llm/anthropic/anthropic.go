@@ -50,7 +50,7 @@ type Client struct {
 
 // Info implements llm.Model.
 func (c *Client) Info() llm.Info {
-	return llm.Info{ID: c.ID, ContextWindow: c.ContextWindow, MaxOutput: c.MaxOutput, Price: c.Price}
+	return llm.Info{ID: c.ID, ContextWindow: c.ContextWindow, MaxOutput: c.MaxOutput, Price: c.Price, Images: c.Images}
 }
 
 // Stream implements llm.Model. Errors are an *llm.StatusError or an

@@ -257,3 +257,60 @@ func TestKeyStays(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// Pictures go as blocks, in prompts and in results, and are left out once the
+// provider has refused one: it would be refused for ever.
+func TestPictures(t *testing.T) {
+	t.Parallel()
+	bad := llmtest.Turn{Status: 400, Body: `{"type":"error","error":{"type":"invalid_request_error","message":"messages.0.content.1.image.source.base64: Could not process image"}}`}
+	s := llmtest.NewServer(llmtest.Turn{Text: "a"}, bad, llmtest.Turn{Text: "b"}, llmtest.Turn{Text: "c"})
+	defer s.Close()
+	c := client(s)
+	picture := &llm.Image{Name: "a.png", MediaType: "image/png", Data: llmtest.PNG(3, 2)}
+	req := llm.Request{Messages: []llm.Message{
+		{Role: llm.User, Parts: []llm.Part{{Text: "see"}, {Image: picture}, {Image: &llm.Image{Name: "b.png", MediaType: "image/png"}}}},
+		{Role: llm.Assistant, Parts: []llm.Part{{Call: &llm.ToolCall{ID: "1", Name: "read", Args: "{}"}}}},
+		{Role: llm.Tool, Parts: []llm.Part{{Result: &llm.ToolResult{CallID: "1", Text: "ok", Image: picture}}}},
+	}}
+	for range 3 {
+		if _, err := llmtest.Ask(t.Context(), c, req); err != nil {
+			t.Fatal(err)
+		}
+		req.Messages = append(req.Messages, llm.Message{Role: llm.Assistant, Parts: []llm.Part{{Text: "so"}}}, llm.Message{Role: llm.User, Parts: []llm.Part{{Text: "more"}}})
+	}
+	seen := s.Seen()
+	first := string(seen[0].Body)
+	block := `{"type":"image","source":{"type":"base64","media_type":"image/png","data":"iVBOR`
+	if strings.Count(first, block) != 2 || !strings.Contains(first, "[the picture b.png, which is not kept any more]") {
+		t.Errorf("sent %s", first)
+	}
+	if len(seen) != 4 || !strings.Contains(string(seen[1].Body), block) || strings.Contains(string(seen[2].Body)+string(seen[3].Body), block) ||
+		!strings.Contains(string(seen[3].Body), "[the picture a.png, which this model cannot see]") {
+		t.Errorf("%d requests after a refusal", len(seen))
+	}
+}
+
+// The test's server refuses what the provider refuses.
+func TestServerChecksPictures(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		picture llm.Image
+		want    string
+	}{
+		"kind":  {llm.Image{MediaType: "image/bmp", Data: llmtest.PNG(1, 1)}, "media_type"},
+		"lie":   {llm.Image{MediaType: "image/jpeg", Data: llmtest.PNG(1, 1)}, "appears to be a image/png"},
+		"wide":  {llm.Image{MediaType: "image/png", Data: llmtest.PNG(8001, 1)}, "dimensions exceed"},
+		"bytes": {llm.Image{MediaType: "image/png", Data: append(llmtest.PNG(1, 1), make([]byte, 4<<20)...)}, "5 MB maximum"},
+		"torn":  {llm.Image{MediaType: "image/png", Data: llmtest.PNG(1, 1)[:12]}, "could not process image"},
+	} {
+		body, err := json.Marshal(map[string]any{"model": "m", "max_tokens": 1, "messages": []any{map[string]any{"role": "user", "content": []any{
+			map[string]any{"type": "image", "source": map[string]any{"type": "base64", "media_type": tt.picture.MediaType, "data": tt.picture.Data}},
+		}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := llmtest.CheckMessages(body); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

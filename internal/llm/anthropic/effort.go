@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"ml-intern/internal/llm"
+	"ml-intern/internal/llm/wire"
 )
 
 // learned is what the provider has refused, so that it is not tried again.
@@ -15,6 +16,7 @@ type learned struct {
 	stale    int             // thinking of the messages before this number is not sent back
 	refused  map[string]bool // levels of effort
 	noEffort bool
+	blind    bool  // pictures were refused
 	adaptive *bool // how the model thinks, when the catalogue was wrong
 }
 
@@ -91,6 +93,10 @@ func (c *Client) mend(req llm.Request, err error) string {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if notice := wire.Unpictured(req, err); notice != "" && c.Images && !c.known.blind {
+		c.known.blind = true
+		return notice
+	}
 	text := strings.ToLower(e.Message)
 	level := c.level(req.Effort)
 	switch {

@@ -116,6 +116,7 @@ type encoded struct {
 	model, system string
 	tools         []llm.ToolSpec
 	stale         int
+	blind         bool
 	head          []byte // up to the bracket before the messages
 	options       []byte // that are in head
 
@@ -128,8 +129,8 @@ func (e *encoded) update(c *Client, req llm.Request, options []byte) error {
 	same := func(a, b llm.ToolSpec) bool {
 		return a.Name == b.Name && a.Description == b.Description && bytes.Equal(a.Schema, b.Schema)
 	}
-	if e.head == nil || e.model != c.Model || e.system != req.System || e.stale != c.known.stale || !slices.EqualFunc(e.tools, req.Tools, same) {
-		*e = encoded{model: c.Model, system: req.System, tools: slices.Clone(req.Tools), stale: c.known.stale}
+	if e.head == nil || e.model != c.Model || e.system != req.System || e.stale != c.known.stale || e.blind != c.known.blind || !slices.EqualFunc(e.tools, req.Tools, same) {
+		*e = encoded{model: c.Model, system: req.System, tools: slices.Clone(req.Tools), stale: c.known.stale, blind: c.known.blind}
 	}
 	if e.head == nil || !bytes.Equal(e.options, options) {
 		head, err := e.begin(options)
@@ -319,8 +320,8 @@ func (c *Client) result(r *llm.ToolResult) []block {
 }
 
 func (c *Client) image(i *llm.Image) block {
-	if !c.Images {
-		return block{Type: "text", Text: "[a picture, which this model cannot see]"}
+	if !c.Images || c.known.blind || i.Data == nil {
+		return block{Type: "text", Text: i.Unseen()}
 	}
 	return block{Type: "image", Source: &source{"base64", i.MediaType, i.Data}}
 }

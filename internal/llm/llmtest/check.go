@@ -36,6 +36,17 @@ func CheckChat(body []byte) error {
 			return fmt.Errorf("messages[%d]: %d tool_call_ids did not have response messages", i, len(open))
 		}
 		empty := len(m.Content) == 0 || bytes.Equal(m.Content, []byte("null")) || bytes.Equal(m.Content, []byte(`""`))
+		var parts []chatPart
+		if len(m.Content) > 0 && m.Content[0] == '[' {
+			if err := json.Unmarshal(m.Content, &parts); err != nil || len(parts) == 0 {
+				return fmt.Errorf("messages[%d]: bad list of parts: %w", i, err)
+			}
+		}
+		for _, p := range parts {
+			if err := checkChatPart(m.Role, p); err != nil {
+				return fmt.Errorf("messages[%d]: %w", i, err)
+			}
+		}
 		switch m.Role {
 		case "system", "user":
 			if empty {
@@ -84,6 +95,11 @@ type messagesBlock struct {
 	Input     json.RawMessage
 	ToolUseID string          `json:"tool_use_id"`
 	Content   []messagesBlock // of a result
+	Source    *struct {
+		Type      string
+		MediaType string `json:"media_type"`
+		Data      string
+	}
 }
 
 // CheckMessages finds in a request for the Messages API what it refuses.
@@ -109,6 +125,7 @@ func CheckMessages(body []byte) error {
 	if t := req.Thinking; t != nil && t.Type == "enabled" && (t.Budget < 1024 || t.Budget >= req.MaxTokens) {
 		return fmt.Errorf("thinking.budget_tokens is %d with max_tokens %d", t.Budget, req.MaxTokens)
 	}
+	var seen pictures
 	var open map[string]bool // calls that the next message must answer
 	role := "assistant"
 	for i, m := range req.Messages {
@@ -116,7 +133,7 @@ func CheckMessages(body []byte) error {
 			return fmt.Errorf("messages.%d: role %q: roles must alternate between user and assistant, user first", i, m.Role)
 		}
 		role = m.Role
-		calls, err := checkBlocks(m.Role, m.Content, open)
+		calls, err := checkBlocks(m.Role, m.Content, open, &seen)
 		if err != nil {
 			return fmt.Errorf("messages.%d: %w", i, err)
 		}
@@ -130,7 +147,7 @@ func CheckMessages(body []byte) error {
 
 // checkBlocks returns the calls that the content makes. Open are the calls that
 // its results must answer, first of all.
-func checkBlocks(role string, blocks []messagesBlock, open map[string]bool) (calls map[string]bool, err error) {
+func checkBlocks(role string, blocks []messagesBlock, open map[string]bool, seen *pictures) (calls map[string]bool, err error) {
 	if len(blocks) == 0 {
 		return nil, errors.New("content is empty")
 	}
@@ -138,6 +155,14 @@ func checkBlocks(role string, blocks []messagesBlock, open map[string]bool) (cal
 	for j, b := range blocks {
 		if b.Type != "tool_result" && len(open) > 0 && role == "user" {
 			return nil, fmt.Errorf("content.%d: tool_use ids were found without tool_result blocks immediately after", j)
+		}
+		for _, one := range append([]messagesBlock{b}, b.Content...) {
+			if one.Type != "image" {
+				continue
+			}
+			if err := seen.check(one); err != nil || role != "user" {
+				return nil, fmt.Errorf("content.%d: image in a message of the %s: %w", j, role, err)
+			}
 		}
 		switch {
 		case b.Type == "text" && strings.TrimSpace(b.Text) == "":

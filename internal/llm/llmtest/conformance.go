@@ -207,7 +207,7 @@ func RandomExchange(r *rand.Rand, n int) []llm.Message {
 		reply.Parts = append(reply.Parts, llm.Part{Call: &llm.ToolCall{ID: id, Name: "f", Args: []string{"", "{}", `{"a":1}`, "[1]", "{half", "null"}[r.IntN(6)]}})
 		result := llm.ToolResult{CallID: id, Text: []string{"", "ok", odd}[r.IntN(3)], IsError: r.IntN(2) == 0}
 		if r.IntN(3) == 0 {
-			result.Image = &llm.Image{MediaType: "image/png", Data: []byte("png")}
+			result.Image = &llm.Image{MediaType: "image/png", Data: PNG(2, 2)}
 		}
 		results = append(results, llm.Message{Role: llm.Tool, Parts: []llm.Part{{Result: &result}}})
 	}

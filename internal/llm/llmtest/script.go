@@ -21,6 +21,7 @@ type Script struct {
 	Output   int    // tokens of a reply; 0 for unknown
 	Price    llm.Price
 	Unpriced bool // the price is unknown
+	Images   bool // it takes pictures
 
 	// Next gives the reply number n, from 0, when Replies have none.
 	Next func(n int, req llm.Request) Reply
@@ -57,7 +58,7 @@ func Calls(calls ...llm.ToolCall) Reply {
 
 // Info implements llm.Model.
 func (s *Script) Info() llm.Info {
-	info := llm.Info{ID: s.ID, ContextWindow: s.Window, MaxOutput: s.Output, Price: &s.Price}
+	info := llm.Info{ID: s.ID, ContextWindow: s.Window, MaxOutput: s.Output, Price: &s.Price, Images: s.Images}
 	if s.ID == "" {
 		info.ID = "script"
 	}

@@ -3,6 +3,7 @@ package openai_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -168,7 +169,7 @@ func TestPictures(t *testing.T) {
 	t.Parallel()
 	s := llmtest.NewServer(llmtest.Turn{Text: "a"}, llmtest.Turn{Text: "b"}, llmtest.Turn{Text: "c"})
 	defer s.Close()
-	png := &llm.Image{MediaType: "image/png", Data: []byte("PNG")}
+	png := &llm.Image{MediaType: "image/png", Data: llmtest.PNG(3, 2)}
 	call := func(id string) llm.Part { return llm.Part{Call: &llm.ToolCall{ID: id, Name: "read"}} }
 	result := func(id string, i *llm.Image) llm.Message {
 		return llm.Message{Role: llm.Tool, Parts: []llm.Part{{Result: &llm.ToolResult{CallID: id, Text: "ok", Image: i}}}}
@@ -187,11 +188,77 @@ func TestPictures(t *testing.T) {
 		req.Messages = append(req.Messages, llm.Message{Role: llm.Assistant, Parts: []llm.Part{{Text: "so"}}}, llm.Message{Role: llm.User, Parts: []llm.Part{{Text: "more"}}})
 	}
 	first, blind := string(s.Seen()[0].Body), string(s.Seen()[1].Body)
-	if strings.Count(first, "data:image/png;base64,UE5H") != 3 || strings.Contains(blind, "UE5H") || !strings.Contains(blind, "cannot see") {
+	if strings.Count(first, "data:image/png;base64,iVBOR") != 3 || strings.Contains(blind, "iVBOR") || !strings.Contains(blind, `"content":"see\n[the picture, which this model cannot see]"`) {
 		t.Errorf("sent\n%s\n%s", first, blind)
 	}
 	if !bytes.HasPrefix(s.Seen()[2].Body, []byte(first[:strings.LastIndex(first, "]")])) {
 		t.Error("a request is not the beginning of the next")
+	}
+}
+
+// Words and pictures of a prompt keep their order; one that is lost is named.
+func TestPicturesOfPrompt(t *testing.T) {
+	t.Parallel()
+	s := llmtest.NewServer(llmtest.Turn{Text: "a"})
+	defer s.Close()
+	c := client(s)
+	c.Images = true
+	parts := []llm.Part{
+		{Text: "one"},
+		{Image: &llm.Image{Name: "a.png", MediaType: "image/png", Data: llmtest.PNG(3, 2)}},
+		{Text: "two"},
+		{Image: &llm.Image{Name: "b.png", MediaType: "image/png"}},
+	}
+	req := llm.Request{Messages: []llm.Message{{Role: llm.User, Parts: parts}}}
+	if _, err := llmtest.Ask(t.Context(), c, req); err != nil {
+		t.Fatal(err)
+	}
+	body := string(s.Seen()[0].Body)
+	for _, next := range []string{`"text":"one"`, "data:image/png;base64,iVBOR", `"text":"two"`, "[the picture b.png, which is not kept any more]"} {
+		i := strings.Index(body, next)
+		if i < 0 {
+			t.Fatalf("no %s in its place: %s", next, s.Seen()[0].Body)
+		}
+		body = body[i:]
+	}
+}
+
+// A server that refuses pictures is asked again without them, and not sent them
+// again; the person is told. What else is refused is none of that.
+func TestRefusedPictures(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		status int
+		text   string
+	}{
+		{400, "At most 0 image(s) may be provided in one prompt."},
+		{404, "No endpoints found that support image input"},
+		{500, "image input is not supported - hint: if this is unexpected, you may need to provide the mmproj"},
+		{400, "Invalid content type. image_url is only supported by certain models."},
+	} {
+		s := llmtest.NewServer(llmtest.Turn{Status: tt.status, Body: fmt.Sprintf(`{"error":{"message":%q}}`, tt.text)}, llmtest.Turn{Text: "a"}, llmtest.Turn{Text: "b"})
+		c := client(s)
+		c.Images = true
+		req := llm.Request{Messages: []llm.Message{{Role: llm.User, Parts: []llm.Part{{Text: "see"}, {Image: &llm.Image{Name: "a.png", MediaType: "image/png", Data: llmtest.PNG(3, 2)}}}}}}
+		notice := ""
+		for range 2 {
+			for chunk, err := range c.Stream(t.Context(), req) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				notice += chunk.Notice
+			}
+		}
+		if seen := s.Seen(); len(seen) != 3 || !strings.Contains(string(seen[0].Body), "image_url") ||
+			strings.Contains(string(seen[1].Body)+string(seen[2].Body), "image_url") || !strings.Contains(notice, tt.text[:20]) {
+			t.Errorf("%s: %d requests, notice %q", tt.text, len(seen), notice)
+		}
+		s.Close()
+	}
+	s := llmtest.NewServer(refused("At most 0 image(s) may be provided"), llmtest.Turn{Text: "a"})
+	defer s.Close()
+	if _, err := llmtest.Ask(t.Context(), client(s), llmtest.Go()); err == nil || len(s.Seen()) != 1 {
+		t.Errorf("a request without pictures was made again: %v", err)
 	}
 }
 

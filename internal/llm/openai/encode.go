@@ -9,6 +9,7 @@ import (
 	"io"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 
 	"ml-intern/internal/llm"
@@ -348,7 +349,7 @@ func (c *Client) wire(m llm.Message) []wireMessage {
 	text := m.Text()
 	out := wireMessage{Role: string(m.Role), Content: text}
 	var results []wireMessage
-	var images []*llm.Image
+	pictured := false
 	for _, p := range m.Parts {
 		switch {
 		case p.Call != nil:
@@ -356,7 +357,7 @@ func (c *Client) wire(m llm.Message) []wireMessage {
 		case p.Result != nil:
 			results = append(results, wireMessage{Role: "tool", Content: p.Result.Text, ToolCallID: p.Result.CallID})
 		case p.Image != nil:
-			images = append(images, p.Image)
+			pictured = true
 		}
 		if p.Proof != nil && p.Proof.Kind == details && !c.known.without["reasoning"] {
 			out.Details = json.RawMessage(p.Proof.Data)
@@ -371,8 +372,8 @@ func (c *Client) wire(m llm.Message) []wireMessage {
 	switch {
 	case m.Role == llm.Tool:
 		return results
-	case len(images) > 0:
-		out.Content = c.withImages(text, images)
+	case pictured:
+		out.Content = c.withImages(m.Parts)
 	case len(out.ToolCalls) > 0 && text == "":
 		out.Content = nil // null beside calls, as the reference server writes it
 	case len(out.ToolCalls) == 0 && text == "":
@@ -384,40 +385,49 @@ func (c *Client) wire(m llm.Message) []wireMessage {
 	return []wireMessage{out}
 }
 
-// withImages is content of text and pictures.
-func (c *Client) withImages(text string, images []*llm.Image) any {
-	var parts []wirePart
-	if text != "" {
-		parts = append(parts, wirePart{Type: "text", Text: text})
-	}
-	for _, i := range images {
-		if !c.Images {
-			parts = append(parts, wirePart{Type: "text", Text: "[a picture, which this model cannot see]"})
+// withImages is content of texts and pictures, in their order; a text if the
+// model sees none of them, since servers of such models may take no list.
+func (c *Client) withImages(parts []llm.Part) any {
+	var content []wirePart
+	var words []string
+	for _, p := range parts {
+		text := p.Text
+		switch i := p.Image; {
+		case i != nil && (!c.Images || c.known.blind || i.Data == nil):
+			text = i.Unseen()
+		case i != nil:
+			url := "data:" + i.MediaType + ";base64," + base64.StdEncoding.EncodeToString(i.Data)
+			content = append(content, wirePart{Type: "image_url", Image: &wireLink{url}})
 			continue
 		}
-		url := "data:" + i.MediaType + ";base64," + base64.StdEncoding.EncodeToString(i.Data)
-		parts = append(parts, wirePart{Type: "image_url", Image: &wireLink{url}})
+		if text != "" {
+			content, words = append(content, wirePart{Type: "text", Text: text}), append(words, text)
+		}
 	}
-	return parts
+	if len(content) == len(words) {
+		return strings.Join(words, "\n")
+	}
+	return content
 }
 
 // pictures is what the results that end the messages show. Results take text
 // only, so a message of the person's role follows the last of them.
 func (c *Client) pictures(messages []llm.Message) []wireMessage {
-	var images []*llm.Image
+	var images []llm.Part
 	for _, m := range slices.Backward(messages) {
 		if m.Role != llm.Tool {
 			break
 		}
 		for _, p := range slices.Backward(m.Parts) {
 			if p.Result != nil && p.Result.Image != nil {
-				images = append(images, p.Result.Image)
+				images = append(images, llm.Part{Image: p.Result.Image})
 			}
 		}
 	}
 	if len(images) == 0 {
 		return nil
 	}
+	images = append(images, llm.Part{Text: "The pictures that the tools showed:"})
 	slices.Reverse(images)
-	return []wireMessage{{Role: "user", Content: c.withImages("The pictures that the tools showed:", images)}}
+	return []wireMessage{{Role: "user", Content: c.withImages(images)}}
 }

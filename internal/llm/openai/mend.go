@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"ml-intern/internal/llm"
+	"ml-intern/internal/llm/wire"
 )
 
 // learned is what the server has refused, so that it is not sent again.
@@ -16,6 +17,7 @@ type learned struct {
 	without    map[string]bool // parameters that are left out
 	efforts    map[string]bool // levels that were refused
 	otherLimit bool            // the output limit has the other of its two names
+	blind      bool            // pictures were refused
 	maxOutput  int             // a limit that was refused as too large was twice this; 0 for none
 }
 
@@ -49,6 +51,9 @@ func (c *Client) level(wanted string) string {
 // mend learns from a refusal how to make the request so that it is taken, and
 // says in a sentence what it changes; "" if it knows nothing.
 func (c *Client) mend(req llm.Request, err error) string {
+	if notice := c.unpicture(req, err); notice != "" {
+		return notice
+	}
 	e, ok := errors.AsType[*llm.StatusError](err)
 	if !ok || e.Status != http.StatusBadRequest && e.Status != http.StatusUnprocessableEntity || e.Code == "context_length_exceeded" {
 		return ""
@@ -57,6 +62,21 @@ func (c *Client) mend(req llm.Request, err error) string {
 	defer c.mu.Unlock()
 	notice := c.learn(req, strings.ToLower(e.Message+" "+e.Code))
 	if notice != "" {
+		c.known.mends++
+	}
+	return notice
+}
+
+// unpicture leaves pictures out from now on, if that is what was refused.
+func (c *Client) unpicture(req llm.Request, err error) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.Images || c.known.blind {
+		return ""
+	}
+	notice := wire.Unpictured(req, err)
+	if notice != "" {
+		c.known.blind = true
 		c.known.mends++
 	}
 	return notice

@@ -214,7 +214,8 @@ func (r *Recording) Results() []ToolAnswer {
 func (r *Recording) Model(id string) Player {
 	info := llm.Info{ID: id, Price: &llm.Price{}}
 	if len(r.exchanges) > 0 {
-		info.ContextWindow, info.MaxOutput = r.exchanges[0].Window, r.exchanges[0].Output
+		first := r.exchanges[0]
+		info.ContextWindow, info.MaxOutput, info.Images = first.Window, first.Output, first.Images
 	}
 	return &player{info: info, exchanges: slices.Clone(r.exchanges)}
 }

@@ -50,6 +50,7 @@ type exchange struct {
 	Model     string         `json:"model"`
 	Window    int            `json:"window,omitempty"` // of the model, tokens
 	Output    int            `json:"output,omitempty"` // tokens of a reply at most
+	Images    bool           `json:"images,omitempty"` // the model takes pictures
 	System    *string        `json:"system,omitempty"` // when it is not that of the request before
 	Tools     []llm.ToolSpec `json:"tools,omitempty"`  // likewise
 	Keep      int            `json:"keep"`             // messages that are those of the request before
@@ -291,12 +292,28 @@ func (w *Writer) failed() error {
 	return w.err
 }
 
+// bare is the messages without the data of their pictures: a recording names
+// them only.
+func bare(messages []llm.Message) []llm.Message {
+	all := slices.Clone(messages)
+	for i, m := range all {
+		all[i] = wire.Clone(m)
+		for j, p := range all[i].Parts {
+			all[i].Parts[j].Image = p.Image.Bare()
+			if p.Result != nil {
+				p.Result.Image = p.Result.Image.Bare()
+			}
+		}
+	}
+	return all
+}
+
 // add writes one exchange, with what is new since the one before.
 func (w *Writer) add(info llm.Info, req llm.Request, chunks []llm.Chunk, failed *failure, took time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	x := exchange{
-		Model: info.ID, Window: info.ContextWindow, Output: info.MaxOutput, Effort: req.Effort, MaxOutput: req.MaxOutput,
+		Model: info.ID, Window: info.ContextWindow, Output: info.MaxOutput, Images: info.Images, Effort: req.Effort, MaxOutput: req.MaxOutput,
 		Chunks: chunks, Error: failed, MS: took.Milliseconds(),
 	}
 	if req.System != w.last.System {
@@ -308,7 +325,7 @@ func (w *Writer) add(info llm.Info, req llm.Request, chunks []llm.Chunk, failed 
 	for x.Keep < min(len(req.Messages), len(w.last.Messages)) && wire.Equal(req.Messages[x.Keep], w.last.Messages[x.Keep]) {
 		x.Keep++
 	}
-	x.Messages = req.Messages[x.Keep:]
+	x.Messages = bare(req.Messages[x.Keep:])
 	w.last = req
 	w.note(line{Exchange: &x})
 }

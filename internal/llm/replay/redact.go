@@ -35,7 +35,7 @@ func (r redactor) value(v any) any {
 		}
 	case map[string]any:
 		for key := range v {
-			if key != "kind" && key != "media_type" {
+			if key != "kind" && key != "media_type" && key != "sha256" {
 				v[key] = r.value(v[key])
 			}
 		}

@@ -15,7 +15,7 @@ import (
 func writeEvents(w io.Writer, src Source) error {
 	out := bufio.NewWriter(w)
 	for _, ev := range src.Session.Events() {
-		line, err := json.Marshal(ev)
+		line, err := json.Marshal(ev.Bare())
 		if err != nil {
 			return fmt.Errorf("encode event %d: %w", ev.Seq, err)
 		}
@@ -29,8 +29,8 @@ func writeEvents(w io.Writer, src Source) error {
 	return out.Flush()
 }
 
-// redactJSON redacts the strings of a value, so that it stays JSON. Data of
-// pictures and proofs is no text.
+// redactJSON redacts the strings of a value, so that it stays JSON. Hashes,
+// and data of pictures and proofs, are no text.
 func redactJSON(value []byte, redact func(string) string) ([]byte, error) {
 	var out bytes.Buffer
 	from, to := jsontext.NewDecoder(bytes.NewReader(value)), jsontext.NewEncoder(&out)
@@ -52,7 +52,7 @@ func redactJSON(value []byte, redact func(string) string) ([]byte, error) {
 			switch {
 			case isName:
 				name = text
-			case name != "data":
+			case name != "data" && name != "sha256":
 				token = jsontext.String(redact(text))
 			}
 		}

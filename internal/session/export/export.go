@@ -87,6 +87,8 @@ type part struct {
 	Summary string
 	Error   bool
 	Image   *llm.Image
+
+	Pictures []*llm.Image // of a prompt
 }
 
 func (s Source) document() document {
@@ -141,10 +143,25 @@ func (s Source) parts(events []session.Event) []part {
 			for _, text := range []*string{&p.Text, &p.Context, &p.Changed, &p.Result, &p.Summary} {
 				*text = s.Redact(*text)
 			}
+			p.Image = s.named(p.Image)
+			p.Pictures = slices.Clone(p.Pictures)
+			for i := range p.Pictures {
+				p.Pictures[i] = s.named(p.Pictures[i])
+			}
 			parts = append(parts, p)
 		}
 	}
 	return parts
+}
+
+// named is a picture whose name has no secrets.
+func (s Source) named(i *llm.Image) *llm.Image {
+	if i == nil {
+		return nil
+	}
+	named := *i
+	named.Name = s.Redact(i.Name)
+	return &named
 }
 
 // fates are what became of calls, by their ids.
@@ -158,7 +175,7 @@ func partsOf(ev session.Event, known fates) []part {
 	one := func(kind, text string) []part { return []part{{Kind: kind, Text: text}} }
 	switch {
 	case ev.Prompt != nil:
-		return []part{{Kind: aPrompt, Text: ev.Prompt.Text, Steer: ev.Prompt.Steer, Context: ev.Prompt.Context}}
+		return []part{{Kind: aPrompt, Text: ev.Prompt.Text, Steer: ev.Prompt.Steer, Context: ev.Prompt.Context, Pictures: ev.Prompt.Pictures}}
 	case ev.Note != nil:
 		return []part{{Kind: aNote, Name: ev.Note.Guard, Text: ev.Note.Text}}
 	case ev.Notice != nil:
@@ -226,5 +243,5 @@ func pretty(args string) string {
 
 // shown are the kinds of pictures that a page shows.
 func shown(i *llm.Image) bool {
-	return i != nil && slices.Contains([]string{"image/png", "image/jpeg", "image/gif", "image/webp"}, i.MediaType)
+	return i != nil && i.Data != nil && slices.Contains([]string{"image/png", "image/jpeg", "image/gif", "image/webp"}, i.MediaType)
 }

@@ -68,6 +68,11 @@ func source(t testing.TB) export.Source {
 		Redact: func(s string) string { return strings.ReplaceAll(s, "hunter2", "[redacted]") },
 		Session: opened(t, "s1",
 			prompt("count the rows\n\n"+nasty+" hunter2"),
+			session.Event{Prompt: &session.Prompt{Text: "and see @plot.png", Pictures: []*llm.Image{
+				{Name: "plot.png <hunter2>", MediaType: "image/png", Width: 640, Height: 480, Data: []byte("plot")},
+				{Name: "lost.png", MediaType: "image/png", Width: 3, Height: 2, Bytes: 34000, SHA256: "ab"},
+				{Name: "page.html", MediaType: "text/html", Data: []byte("<script>")},
+			}}},
 			session.Event{Note: &session.Note{Guard: "plan", Text: "note " + nasty}},
 			reply(llm.Part{Reasoning: "I think " + nasty, Proof: &llm.Proof{Kind: "k", Data: "hunter2"}}, llm.Part{Text: "I look."},
 				llm.Part{Call: &llm.ToolCall{ID: "c1", Name: "bash", Args: `{"command":"wc -l hunter2 <x>"}`}},

@@ -4,11 +4,11 @@ import (
 	_ "embed"
 	"encoding/base64"
 	"fmt"
-	"html/template"
 	"io"
 
 	"ml-intern/internal/hub/hubserver/web"
 	"ml-intern/internal/llm"
+	"ml-intern/internal/markup"
 )
 
 //go:embed page.html
@@ -18,17 +18,17 @@ var pageText string
 var pageStyle string
 
 func writeHTML(w io.Writer, d document) error {
-	page, err := template.New("page").Funcs(template.FuncMap{
+	set, err := markup.New(map[string]string{"page": pageText}, markup.Funcs{
 		"stamp":    stamp,
 		"shown":    shown,
-		"markdown": func(text string) template.HTML { return web.Markdown{}.HTML([]byte(text)) },
-		"picture": func(i *llm.Image) template.URL { // of a known kind; see shown
-			return template.URL("data:" + i.MediaType + ";base64," + base64.StdEncoding.EncodeToString(i.Data))
+		"markdown": func(text string) markup.HTML { return web.Markdown{}.HTML([]byte(text)) },
+		"picture": func(i *llm.Image) markup.URL { // of a known kind; see shown
+			return markup.URL("data:" + i.MediaType + ";base64," + base64.StdEncoding.EncodeToString(i.Data))
 		},
-		"style": func() template.CSS { return template.CSS(pageStyle) },
-	}).Parse(pageText)
+		"style": func() markup.CSS { return markup.CSS(pageStyle) },
+	})
 	if err != nil {
-		return fmt.Errorf("read the page's template: %w", err)
+		return fmt.Errorf("make page: %w", err)
 	}
-	return page.Execute(w, d)
+	return set.Write(w, "page", d)
 }

@@ -18,6 +18,9 @@ func writeMarkdown(w io.Writer, d document) error {
 		switch p.Kind {
 		case aPrompt:
 			fmt.Fprintf(out, "## %s\n\n*%s*\n\n%s\n", heading(p), stamp(p.Time), quote(p.Text))
+			for _, i := range p.Pictures {
+				fmt.Fprintf(out, "\n*The %s, is left out.*\n", escapeLine(i.String()))
+			}
 			if p.Context != "" {
 				fmt.Fprintf(out, "\n*Given to read with it:*\n\n%s\n", fence(p.Context, ""))
 			}
@@ -43,8 +46,8 @@ func writeMarkdown(w io.Writer, d document) error {
 				fmt.Fprintf(out, "\n*A person changed it to:*\n\n%s\n\n", fence(p.Changed, "json"))
 			}
 			fmt.Fprintln(out, fence(p.Result, ""))
-			if shown(p.Image) {
-				fmt.Fprint(out, "\n*A picture is left out.*\n")
+			if p.Image != nil {
+				fmt.Fprintf(out, "\n*The %s, is left out.*\n", escapeLine(p.Image.String()))
 			}
 		}
 	}

@@ -33,6 +33,7 @@ func Run(t *testing.T, open func(t *testing.T) session.Store) {
 		"Delete":            remove,
 		"Lease":             lease,
 		"RoundTrip":         roundTrip,
+		"Pictures":          pictures,
 		"Canceled":          canceled,
 		"StrangeIDs":        strangeIDs,
 	} {

@@ -84,6 +84,12 @@ func steps() []string {
 			WHERE a <> '';
 		UPDATE texts SET owner = (SELECT json_extract(summary, '$.parent') FROM sessions WHERE id = session)
 			WHERE session IN (SELECT id FROM sessions WHERE json_extract(summary, '$.parent') IS NOT NULL);`,
+		`CREATE TABLE pictures ( -- of the events, which name them by their hashes; older events hold their own
+			session TEXT NOT NULL,
+			sha256  TEXT NOT NULL,
+			data    BLOB NOT NULL,
+			PRIMARY KEY (session, sha256)
+		);`,
 	}
 }
 

@@ -94,6 +94,9 @@ func (s *Store) Close() error {
 	return errors.Join(s.writer.close(), s.db.Close())
 }
 
+// maxAhead is how much text is read ahead of the caller, about, in bytes.
+const maxAhead = 4 << 20
+
 // loadPage is how many events are read at once. No transaction is open while
 // the caller works, and little of a long session is in memory twice.
 const loadPage = 256
@@ -113,21 +116,24 @@ const selectSummaries = `SELECT group_concat(summary, char(30)) FROM
 // A page is some events, or why they could not be had.
 type page struct {
 	events []session.Event
+	size   int // of their text, in bytes
 	err    error
 }
 
 // Load implements session.Store. While the caller works on one page, the next
-// are read and decoded, on all cores.
+// are read and decoded, on all cores, as long as they are small.
 func (s *Store) Load(ctx context.Context, id string, after int64) iter.Seq2[session.Event, error] {
 	return func(yield func(session.Event, error) bool) {
 		reader, cancel := context.WithCancel(ctx)
 		pages := make(chan chan page, runtime.GOMAXPROCS(0))
+		free := newBudget(maxAhead)
 		var reading sync.WaitGroup
 		defer reading.Wait()
+		defer free.end()
 		defer cancel()
 		reading.Go(func() {
 			defer close(pages)
-			s.read(reader, id, after, pages)
+			s.read(reader, id, after, pages, free)
 		})
 		for next := range pages {
 			p := <-next
@@ -135,11 +141,13 @@ func (s *Store) Load(ctx context.Context, id string, after int64) iter.Seq2[sess
 				yield(session.Event{}, s.failure("load", id, p.err))
 				return
 			}
-			for _, ev := range p.events {
+			for i, ev := range p.events {
+				p.events[i] = session.Event{} // whoever streams keeps no more than one
 				if !yield(ev, nil) {
 					return
 				}
 			}
+			free.give(p.size)
 		}
 		if ctx.Err() != nil {
 			yield(session.Event{}, s.failure("load", id, ctx.Err()))
@@ -149,7 +157,7 @@ func (s *Store) Load(ctx context.Context, id string, after int64) iter.Seq2[sess
 
 // read sends the pages in order, each as a channel that will have it, until
 // they end, one fails or the context is done.
-func (s *Store) read(ctx context.Context, id string, after int64, pages chan<- chan page) {
+func (s *Store) read(ctx context.Context, id string, after int64, pages chan<- chan page, free *budget) {
 	for {
 		next := make(chan page, 1)
 		texts, last, more, err := s.readPage(ctx, id, after)
@@ -158,7 +166,10 @@ func (s *Store) read(ctx context.Context, id string, after int64, pages chan<- c
 		} else {
 			go func() {
 				events, err := decode[session.Event](texts)
-				next <- page{events, err}
+				if err == nil {
+					err = s.withPictures(ctx, id, events)
+				}
+				next <- page{events, len(texts), err}
 			}()
 		}
 		select {
@@ -170,6 +181,7 @@ func (s *Store) read(ctx context.Context, id string, after int64, pages chan<- c
 			return
 		}
 		after = last
+		free.take(len(texts))
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 type batch struct {
 	id     string
 	events []session.Event
-	lines  []string   // the events in JSON
+	lines  []string   // the events in JSON, without the data of their pictures
 	saved  chan error // gets the outcome, once
 }
 
@@ -29,7 +29,7 @@ func (s *Store) Append(ctx context.Context, id string, events ...session.Event) 
 	}
 	b := &batch{id: id, events: events, saved: make(chan error, 1)}
 	for _, ev := range events {
-		line, err := json.Marshal(ev)
+		line, err := json.Marshal(ev.Bare())
 		if err != nil {
 			return fmt.Errorf("encode event %d of session %s: %w", ev.Seq, id, err)
 		}
@@ -184,6 +184,9 @@ func (w writer) append(ctx context.Context, b *batch) error {
 			return err
 		}
 		summary.Add(ev)
+		if err := w.keepPictures(ctx, b.id, ev); err != nil {
+			return err
+		}
 		if kind, text := ev.Findable(); text != "" {
 			if _, err := w.conn.ExecContext(ctx, addText, b.id, cmp.Or(summary.Parent, b.id), kind, text); err != nil {
 				return err
@@ -223,7 +226,7 @@ func (w writer) delete(ctx context.Context, id string) error {
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, session.ErrNotFound)
 		}
-		for _, table := range []string{"events", "texts"} {
+		for _, table := range []string{"events", "texts", "pictures"} {
 			if _, err = w.conn.ExecContext(ctx, "DELETE FROM "+table+" WHERE session = ?", id); err != nil {
 				return err
 			}

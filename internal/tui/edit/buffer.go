@@ -1,5 +1,5 @@
 // Package edit is the text that a person types: a cursor, the keys of a shell
-// line, undo, and what they pasted.
+// line, undo, what they pasted, and what they typed before.
 //
 // Its one rule: it loses nothing that was typed or pasted, and draws nothing. A
 // Buffer belongs to whoever shows it.

@@ -1,5 +1,5 @@
 // Package find names the files of a workspace for who types, by the rules of
-// .gitignore.
+// .gitignore, and what of a list fits what was typed.
 //
 // Its one rule: it starts no program and looks at a bounded number of files. It
 // owns nothing.
@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -126,21 +125,4 @@ func ignored(rules map[string][]ignoreRule, name string, isDir bool) bool {
 		}
 	}
 	return hidden
-}
-
-// Image reports whether the text is the name of a picture that is there.
-func Image(dir, text string) bool {
-	text = strings.Trim(strings.TrimSpace(text), `'"`)
-	if len(text) > 1000 || strings.Contains(text, "\n") {
-		return false
-	}
-	if !slices.Contains([]string{".png", ".jpg", ".jpeg", ".gif", ".webp"}, strings.ToLower(path.Ext(text))) {
-		return false
-	}
-	name := strings.ReplaceAll(strings.TrimPrefix(text, "file://"), `\ `, " ")
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(dir, name)
-	}
-	info, err := os.Stat(name)
-	return err == nil && info.Mode().IsRegular()
 }

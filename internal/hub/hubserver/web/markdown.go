@@ -3,7 +3,6 @@ package web
 import (
 	"bytes"
 	"html"
-	"html/template"
 	"net/url"
 	"path"
 	"strings"
@@ -15,6 +14,8 @@ import (
 	"github.com/yuin/goldmark/renderer"
 	"github.com/yuin/goldmark/text"
 	"github.com/yuin/goldmark/util"
+
+	"ml-intern/internal/markup"
 )
 
 // maxNest is how deep quotes and lists may be in each other: a card is data
@@ -32,10 +33,10 @@ type Markdown struct {
 // HTML renders text. HTML in it is not passed on: of blocks the words are kept,
 // of the rest nothing. Links lead to http and https, or to files of the
 // repository; pictures come from the repository only.
-func (m Markdown) HTML(source []byte) template.HTML {
+func (m Markdown) HTML(source []byte) markup.HTML {
 	source = bytes.ToValidUTF8(source, []byte("\ufffd"))
 	if hard(source) {
-		return template.HTML("<pre>" + html.EscapeString(string(source)) + "</pre>")
+		return markup.HTML("<pre>" + html.EscapeString(string(source)) + "</pre>")
 	}
 	md := goldmark.New(
 		goldmark.WithExtensions(extension.GFM),
@@ -44,9 +45,9 @@ func (m Markdown) HTML(source []byte) template.HTML {
 	)
 	var out bytes.Buffer
 	if err := md.Convert(source, &out); err != nil {
-		return template.HTML("<pre>" + html.EscapeString(string(source)) + "</pre>")
+		return markup.HTML("<pre>" + html.EscapeString(string(source)) + "</pre>")
 	}
-	return template.HTML(out.String())
+	return markup.HTML(out.String())
 }
 
 // Bounds of the signs that can open or close something, in a paragraph and in

@@ -3,7 +3,7 @@
 //
 // Its one rule: what people published is shown, and never obeyed. Pages have
 // no script, load nothing from elsewhere and link only to http, https and
-// their own server; all text goes through html/template or the renderer of
+// their own server; all text goes through internal/markup or the renderer of
 // Markdown here. The values come from the caller, who has decided what may be
 // seen.
 package web
@@ -12,12 +12,13 @@ import (
 	"bytes"
 	"embed"
 	"fmt"
-	"html/template"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	"ml-intern/internal/markup"
 )
 
 //go:embed style.css *.html
@@ -67,8 +68,8 @@ const Policy = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; b
 
 // A Maker makes pages. It holds nothing that changes.
 type Maker struct {
-	templates *template.Template
-	style     template.CSS
+	templates *markup.Set
+	style     markup.CSS
 }
 
 // NewMaker reads the templates.
@@ -77,9 +78,9 @@ func NewMaker() (*Maker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read style: %w", err)
 	}
-	m := &Maker{style: template.CSS(css)}
-	funcs := template.FuncMap{"size": Size, "when": when, "day": day, "short": short, "plural": plural}
-	if m.templates, err = template.New("pages").Funcs(funcs).ParseFS(files, "*.html"); err != nil {
+	m := &Maker{style: markup.CSS(css)}
+	funcs := markup.Funcs{"size": Size, "when": when, "day": day, "short": short, "plural": plural}
+	if m.templates, err = markup.Read(files, "*.html", funcs); err != nil {
 		return nil, fmt.Errorf("read templates: %w", err)
 	}
 	return m, nil
@@ -88,14 +89,14 @@ func NewMaker() (*Maker, error) {
 // Write answers a request with a page.
 func (m *Maker) Write(w http.ResponseWriter, r *http.Request, status int, f Frame) error {
 	var view, out bytes.Buffer
-	if err := m.templates.ExecuteTemplate(&view, f.View.template(), f); err != nil {
+	if err := m.templates.Write(&view, f.View.template(), f); err != nil {
 		return fmt.Errorf("make page: %w", err)
 	}
-	err := m.templates.ExecuteTemplate(&out, "frame.html", struct {
+	err := m.templates.Write(&out, "frame.html", struct {
 		Frame
-		Style template.CSS
-		Body  template.HTML
-	}{f, m.style, template.HTML(view.String())}) // made by a template just now
+		Style markup.CSS
+		Body  markup.HTML
+	}{f, m.style, markup.HTML(view.String())}) // made by a template just now
 	if err != nil {
 		return fmt.Errorf("make page: %w", err)
 	}

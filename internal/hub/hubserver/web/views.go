@@ -1,8 +1,9 @@
 package web
 
 import (
-	"html/template"
 	"time"
+
+	"ml-intern/internal/markup"
 )
 
 // Index is a list of repositories.
@@ -30,8 +31,8 @@ func (Index) template() string { return "index.html" }
 
 // Card is what a repository says about itself.
 type Card struct {
-	Text     template.HTML // made by Markdown
-	Gate     *Gate         // instead of it
+	Text     markup.HTML // made by Markdown
+	Gate     *Gate       // instead of it
 	Cut      bool
 	Problem  string // with the data
 	Table    *Table // of a data set
@@ -48,11 +49,11 @@ type Card struct {
 // A Gate is the way into a gated repository. What the owner does not say is "".
 type Gate struct {
 	Heading, Description, Button string
-	Prompt                       template.HTML // made by Markdown
-	URL                          string        // where the form goes
-	Login                        string        // where to say who one is, if one must
-	Auto                         bool          // who asks is let in
-	Pending, Rejected            bool          // how the request stands
+	Prompt                       markup.HTML // made by Markdown
+	URL                          string      // where the form goes
+	Login                        string      // where to say who one is, if one must
+	Auto                         bool        // who asks is let in
+	Pending, Rejected            bool        // how the request stands
 	Questions                    []Question
 }
 
@@ -115,7 +116,7 @@ type Blob struct {
 	Lines        []string
 	Image        bool
 	Cut          bool
-	Text         template.HTML // for Markdown
+	Text         markup.HTML // for Markdown
 	Gated        string
 	Why          string // it is not shown
 	PermanentURL string
@@ -201,9 +202,9 @@ type Event struct {
 	Time    time.Time
 	Comment bool
 	Edited  bool
-	Text    template.HTML // of a comment, made by Markdown
-	Note    string        // instead of its text
-	What    string        // otherwise, such as "closed this"
+	Text    markup.HTML // of a comment, made by Markdown
+	Note    string      // instead of its text
+	What    string      // otherwise, such as "closed this"
 	Link    Link
 }
 

@@ -1,4 +1,4 @@
-package tui
+package find
 
 import (
 	"cmp"
@@ -8,32 +8,32 @@ import (
 	"unicode/utf8"
 )
 
-// A choice is a line that a person may choose.
-type choice struct {
-	id     string // what it stands for
-	title  string
-	detail string
+// A Choice is a line that a person may choose.
+type Choice struct {
+	ID     string // what it stands for
+	Title  string
+	Detail string
 }
 
-// fuzzy lists the choices that have all letters of the query in order, the
+// Fuzzy lists the choices that have all letters of the query in order, the
 // best first: those where they begin words and stand together.
-func fuzzy(all []choice, query string) []choice {
+func Fuzzy(all []Choice, query string) []Choice {
 	query = strings.ToLower(strings.TrimSpace(query))
 	if query == "" {
 		return all
 	}
 	type scored struct {
-		choice
+		Choice
 		score int
 	}
 	var found []scored
 	for _, c := range all {
-		best, ok := score(c.title, query)
-		if s, also := score(c.id, query); also && (!ok || s > best) {
+		best, ok := score(c.Title, query)
+		if s, also := score(c.ID, query); also && (!ok || s > best) {
 			best, ok = s, true
 		}
 		if !ok {
-			if strings.Contains(strings.ToLower(c.detail), query) {
+			if strings.Contains(strings.ToLower(c.Detail), query) {
 				best, ok = -1000, true
 			}
 		}
@@ -42,9 +42,9 @@ func fuzzy(all []choice, query string) []choice {
 		}
 	}
 	slices.SortStableFunc(found, func(a, b scored) int { return cmp.Compare(b.score, a.score) })
-	out := make([]choice, len(found))
+	out := make([]Choice, len(found))
 	for i, f := range found {
-		out[i] = f.choice
+		out[i] = f.Choice
 	}
 	return out
 }

@@ -1,4 +1,4 @@
-package tui
+package edit
 
 import (
 	"bufio"
@@ -7,14 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"ml-intern/internal/tui/edit"
 )
 
-// A history is the prompts that were said before, in a file that only its
+// A History is the prompts that were said before, in a file that only its
 // owner may read. One that cannot be read or written is no reason to stop.
-type history struct {
-	path    string // "" keeps nothing beyond the process
+type History struct {
+	Path    string // "" keeps nothing beyond the process
 	entries []string
 	loaded  bool
 	at      int    // entry that is shown, len(entries) for none
@@ -29,20 +27,21 @@ const (
 	historyFileMode = 0o600
 )
 
-func (h *history) load() {
+// Load reads the file, once.
+func (h *History) Load() {
 	if h.loaded {
 		return
 	}
 	h.loaded = true
 	defer func() { h.at = len(h.entries) }()
-	if h.path == "" {
+	if h.Path == "" {
 		return
 	}
-	info, err := os.Stat(h.path)
+	info, err := os.Stat(h.Path)
 	if err != nil || !info.Mode().IsRegular() || info.Size() > 4*largestHistory {
 		return
 	}
-	data, err := os.ReadFile(h.path)
+	data, err := os.ReadFile(h.Path)
 	if err != nil {
 		return
 	}
@@ -52,7 +51,7 @@ func (h *history) load() {
 	for lines.Scan() {
 		var text string
 		if json.Unmarshal(lines.Bytes(), &text) == nil && text != "" {
-			old = append(old, edit.Typed(text))
+			old = append(old, Typed(text))
 		}
 	}
 	if len(old) > 2*keptPrompts || len(data) > largestHistory {
@@ -63,14 +62,14 @@ func (h *history) load() {
 }
 
 // rewrite shortens the file.
-func (h *history) rewrite(entries []string) {
+func (h *History) rewrite(entries []string) {
 	var b bytes.Buffer
 	for _, text := range entries {
 		b.Write(entryOf(text))
 	}
-	temp := h.path + ".new"
+	temp := h.Path + ".new"
 	if os.WriteFile(temp, b.Bytes(), historyFileMode) == nil {
-		_ = os.Rename(temp, h.path)
+		_ = os.Rename(temp, h.Path)
 	}
 }
 
@@ -82,21 +81,21 @@ func entryOf(text string) []byte {
 	return append(line, '\n')
 }
 
-// add remembers a prompt.
-func (h *history) add(text string) {
+// Add remembers a prompt.
+func (h *History) Add(text string) {
 	if strings.TrimSpace(text) == "" || len(h.entries) > 0 && h.entries[len(h.entries)-1] == text {
 		h.at = len(h.entries)
 		return
 	}
 	h.entries = append(h.entries, text)
 	h.at = len(h.entries)
-	if h.path == "" || len(text) > longestPrompt {
+	if h.Path == "" || len(text) > longestPrompt {
 		return
 	}
-	if os.MkdirAll(filepath.Dir(h.path), 0o700) != nil {
+	if os.MkdirAll(filepath.Dir(h.Path), 0o700) != nil {
 		return
 	}
-	f, err := os.OpenFile(h.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, historyFileMode)
+	f, err := os.OpenFile(h.Path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, historyFileMode)
 	if err != nil {
 		return
 	}
@@ -104,9 +103,9 @@ func (h *history) add(text string) {
 	_, _ = f.Write(entryOf(text)) // one write, so that two processes do not mix
 }
 
-// move goes to an older or newer prompt; ok is false at the end.
-func (h *history) move(by int, draft string) (text string, ok bool) {
-	h.load()
+// Move goes to an older or newer prompt; ok is false at the end.
+func (h *History) Move(by int, draft string) (text string, ok bool) {
+	h.Load()
 	to := h.at + by
 	if to < 0 || to > len(h.entries) {
 		return "", false
@@ -121,5 +120,5 @@ func (h *history) move(by int, draft string) (text string, ok bool) {
 	return h.entries[to], true
 }
 
-// shows reports whether the text is the prompt that move gave last.
-func (h *history) shows(text string) bool { return h.at < len(h.entries) && h.entries[h.at] == text }
+// Shows reports whether the text is the prompt that Move gave last.
+func (h *History) Shows(text string) bool { return h.at < len(h.entries) && h.entries[h.at] == text }
