@@ -39,6 +39,7 @@ func TestGoals(t *testing.T) {
 		{"faults", w.faults},
 		{"latency", w.latency},
 		{"papers", w.papers},
+		{"screen", w.screen},
 		{"long", w.long},
 		{"shares", w.shares},
 		{"kills", w.kills},

@@ -129,7 +129,7 @@ func (f *flags) add(fs *pflag.FlagSet) {
 
 // config loads the configuration and puts the flags over it.
 func (f *flags) config(cmd *cobra.Command) (*config.Config, error) {
-	for _, name := range []string{"resume", "record", "cwd"} { // a script's variable that is not set must not begin another session, elsewhere
+	for _, name := range []string{"resume", "record", "cwd", "model"} { // a script's variable that is not set must not begin another session, elsewhere, or with a model that costs more
 		if given := cmd.Flags().Lookup(name); given != nil && given.Changed && given.Value.String() == "" {
 			return nil, fmt.Errorf("%w: --%s is empty", app.ErrUsage, name)
 		}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"ml-intern/internal/hub"
+	"ml-intern/internal/hub/hubtest"
 	"ml-intern/internal/llm/llmtest"
 )
 
@@ -43,6 +45,30 @@ func TestTerminalStream(t *testing.T) {
 		p.says("What happened?")
 		p.see(`Done\.`)
 		p.golden("stream", p.gone(`Esc`))
+		p.leaves()
+	})
+}
+
+// The Hub is asked for the names that begin as the person types, and the choice
+// takes the place of the word.
+func TestTerminalHubNames(t *testing.T) {
+	onScreens(t, func(p *pane) {
+		h := hubtest.Start(p.T)
+		for _, id := range []hub.RepoID{{Type: hub.Model, Namespace: "lab", Name: "tiny-bert"}, {Type: hub.Dataset, Namespace: "lab", Name: "tiny-texts"}, {Type: hub.Model, Namespace: "lab", Name: "large"}} {
+			if _, err := h.Client.CreateRepo(p.Context(), id, hub.CreateOptions{}); err != nil {
+				p.Fatal(err)
+			}
+		}
+		p.model(llmtest.Turn{Text: "unused"})
+		p.env = append(p.env, "HF_ENDPOINT="+h.URL)
+		p.start()
+		p.chats()
+		p.types("train on @lab/ti")
+		p.golden("hub-names", p.see(`tiny-texts`))
+		p.keys("Tab")
+		p.gone(`tiny-texts`)
+		p.see(`@lab/tiny-bert$`)
+		p.keys("C-u")
 		p.leaves()
 	})
 }

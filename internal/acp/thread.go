@@ -249,11 +249,7 @@ func (t *thread) stateNow(now chat.State) {
 	t.mu.Lock()
 	before := t.state
 	t.state = now
-	again := t.open != nil && t.open.canceled && (now.Phase == chat.Working || now.Phase == chat.Asking || now.Phase == chat.Waiting)
 	t.mu.Unlock()
-	if again { // the turn had not begun when it was cancelled
-		t.chat.Stop()
-	}
 	if before.Phase == "" {
 		return // session/new and session/load say it
 	}
@@ -287,8 +283,9 @@ func (t *thread) cancel() {
 	if p != nil {
 		p.canceled = true
 	}
+	waited := p != nil && p.given && !p.heard && t.chat.Unqueue() != "" // first: a turn that is stopped gives its prompt back
 	t.chat.Stop()
-	if p != nil && (p.given && !p.heard && t.chat.Unqueue() != "" || p.shell || !p.given || p.unsure && !p.heard) {
+	if p != nil && (waited || p.shell || !p.given || p.unsure && !p.heard) {
 		t.finishLocked(p, ended{stop: sdk.StopReasonCancelled})
 	}
 }

@@ -142,6 +142,7 @@ type localHub struct {
 	server *http.Server
 	store  *hubserver.Server
 	done   chan error
+	closed bool // it starts no more
 }
 
 func (l *localHub) start(ctx context.Context) (string, error) {
@@ -149,6 +150,9 @@ func (l *localHub) start(ctx context.Context) (string, error) {
 	defer l.mu.Unlock()
 	if l.url != "" {
 		return l.url, nil
+	}
+	if l.closed {
+		return "", errors.New("the program ends")
 	}
 	key, err := hubKey(l.cfg)
 	if err != nil {
@@ -183,6 +187,7 @@ func (l *localHub) start(ctx context.Context) (string, error) {
 func (l *localHub) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.closed = true
 	if l.server == nil {
 		return nil
 	}

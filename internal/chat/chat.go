@@ -67,6 +67,7 @@ type Chat struct {
 	context  []string        // what the person's own commands printed, for the next prompt
 	goOn     bool            // the next turn goes on where the log ends
 	begun    bool            // a turn works or is about to
+	stopped  bool            // the turn that is about to work is not wanted any more
 	setMode  func(string) error
 	endTurn  context.CancelCauseFunc // nil while no turn works
 	endSleep context.CancelCauseFunc // nil while no turn waits

@@ -200,6 +200,11 @@ func TestLook(t *testing.T) {
 		}
 	}
 	g.phase(chat.Idle)
+	if _, err := g.do("/rewind 7777"); err == nil || !strings.Contains(err.Error(), "/rewind alone lists where to") || strings.Contains(err.Error(), "--at") {
+		t.Errorf("/rewind to nowhere: %v", err)
+	}
+	g.Say("!")
+	g.until("a word about !", func(u chat.Update) bool { return strings.Contains(u.Notice, "say which") })
 	g.must("/export md out.md")
 	if !strings.Contains(r.read("out.md"), "done") {
 		t.Errorf("the export is %q", r.read("out.md"))

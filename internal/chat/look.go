@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -100,6 +101,19 @@ func (c *Chat) contextCommand(string) (Result, error) {
 	}
 	b.WriteString(". `/compact` summarizes the older part.")
 	return Result{Text: b.String()}, nil
+}
+
+// Repositories lists the repositories of the Hub whose names begin so; none while
+// the program is not open. Unlike a command it waits for the Hub alone.
+func (c *Chat) Repositories(ctx context.Context, start string) ([]app.Repository, error) {
+	a := c.program()
+	if a == nil {
+		return nil, nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(c.ctx, cancel)()
+	return a.Repositories(ctx, start)
 }
 
 func (c *Chat) compact(string) (Result, error) {

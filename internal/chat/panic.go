@@ -5,13 +5,14 @@ import (
 	"runtime/debug"
 )
 
-// whole makes a panic an error: it ends the turn, not the program, which must
-// give the terminal back and has other things to save.
-func whole(turn func() error) (err error) {
+// whole makes a panic an error: it ends the turn, or the command of the person's
+// own, not the program, which must give the terminal back and has other things to
+// save.
+func whole(do func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("the program failed in this turn: %v; what was done before is saved\n%.2000s", p, debug.Stack())
+			err = fmt.Errorf("the program failed in this: %v; what was done before is saved\n%.2000s", p, debug.Stack())
 		}
 	}()
-	return turn()
+	return do()
 }

@@ -17,6 +17,12 @@ func (c *Chat) Say(text string) {
 		c.shell(strings.TrimSpace(line))
 		return
 	}
+	if strings.TrimSpace(text) == "!" {
+		if c.ctx.Err() == nil {
+			c.work.Go(func() { c.notice("! runs a command: say which, as in !ls") })
+		}
+		return
+	}
 	if strings.TrimSpace(text) == "" {
 		c.release()
 		return
@@ -112,19 +118,21 @@ func (c *Chat) Unqueue() (text string) {
 	return text
 }
 
-// Stop ends the turn within a second. With none it does nothing. Prompts that
-// wait are held back.
+// Stop ends the turn within a second, also one that is about to begin. With none
+// it does nothing. Prompts that wait are held back.
 func (c *Chat) Stop() {
 	c.mu.Lock()
-	end := c.endTurn
-	if end != nil {
+	switch {
+	case c.endTurn != nil:
 		c.setPhase(Stopping)
-		end(app.ErrInterrupted)
+		c.endTurn(app.ErrInterrupted)
+	case c.begun || c.goOn:
+		c.stopped = true
+	case len(c.queue) > 0:
+		c.state.Held = true
 	}
 	c.mu.Unlock()
-	if end != nil {
-		c.tell()
-	}
+	c.tell()
 }
 
 // Busy reports whether a turn or a command of the person's own is at work or

@@ -170,6 +170,9 @@ func (c *Chat) rewind(args string) (Result, error) {
 	if err != nil {
 		return Result{}, usage("/rewind takes the number of an event; without one it lists where to")
 	}
+	if s, _, err := c.log(); err == nil && (at < 1 || at > int64(len(s.Events()))) {
+		return Result{}, usage("there is no event %d here, they are 1 to %d; /rewind alone lists where to", at, len(s.Events()))
+	}
 	if len(words) == 1 {
 		return c.rewindList(at)
 	}

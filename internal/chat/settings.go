@@ -167,13 +167,22 @@ func (c *Chat) approve(mode string) (Result, error) {
 
 // login shows a code for the browser, and says when the person has entered it.
 func (c *Chat) login(string) (Result, error) {
+	cfg := *c.cfg
+	return c.logIn(func(show func(app.LoginCode)) (app.Login, error) { return app.LoginByBrowser(c.ctx, &cfg, show) })
+}
+
+// logIn shows the code that logging in brings, and goes on beside the chat.
+func (c *Chat) logIn(byBrowser func(show func(app.LoginCode)) (app.Login, error)) (Result, error) {
 	codes, failed := make(chan app.LoginCode, 1), make(chan error, 1)
 	var told atomic.Bool // there was a code
-	cfg := *c.cfg
 	c.work.Go(func() {
-		l, err := app.LoginByBrowser(c.ctx, &cfg, func(code app.LoginCode) {
-			told.Store(true)
-			codes <- code
+		var l app.Login
+		err := whole(func() (err error) {
+			l, err = byBrowser(func(code app.LoginCode) {
+				told.Store(true)
+				codes <- code
+			})
+			return err
 		})
 		failed <- err
 		switch {

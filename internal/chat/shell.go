@@ -1,7 +1,9 @@
 package chat
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -26,19 +28,8 @@ func (c *Chat) shell(line string) {
 		c.emit(Update{Ran: &Ran{ID: id, Command: line}})
 		<-c.started
 		done := Ran{ID: id, Command: line, Done: true}
-		a := c.program()
-		if a == nil {
-			done.Err = "the program could not be opened"
-		} else {
-			out, err := a.Shell(c.ctx, line, func(text string) { c.emit(Update{Ran: &Ran{ID: id, Command: line, Line: text}}) })
-			done.Code = out.Code
-			if err != nil {
-				done.Err = err.Error()
-			}
-			c.bring(line, out.Text, out.Code, append(out.More, done.Err))
-			for _, more := range out.More {
-				c.emit(Update{Ran: &Ran{ID: id, Command: line, Line: "[" + more + "]"}})
-			}
+		if err := whole(func() error { return c.runShell(&done) }); err != nil {
+			done.Err = err.Error()
 		}
 		c.mu.Lock()
 		c.state.CommandsBusy--
@@ -46,6 +37,26 @@ func (c *Chat) shell(line string) {
 		c.emit(Update{Ran: &done})
 		c.tell()
 	})
+}
+
+// runShell runs the command and shows its lines.
+func (c *Chat) runShell(done *Ran) error {
+	a := c.program()
+	if a == nil {
+		return errors.New("the program could not be opened")
+	}
+	say := func(text string) { c.emit(Update{Ran: &Ran{ID: done.ID, Command: done.Command, Line: text}}) }
+	out, err := a.Shell(c.ctx, done.Command, say)
+	done.Code = out.Code
+	more := out.More
+	if err != nil {
+		more = append(slices.Clone(more), err.Error())
+	}
+	c.bring(done.Command, out.Text, out.Code, more)
+	for _, line := range out.More {
+		say("[" + line + "]")
+	}
+	return err
 }
 
 // bring keeps what a command printed for the next prompt.

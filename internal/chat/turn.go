@@ -25,6 +25,10 @@ func (c *Chat) answer(prompt session.Prompt) {
 	}
 	c.mu.Lock()
 	c.endTurn = end
+	if c.stopped {
+		c.stopped = false
+		end(app.ErrInterrupted)
+	}
 	c.state.Interrupted = ""
 	c.state.Turn++
 	c.setPhase(Working)
@@ -42,6 +46,9 @@ func (c *Chat) answer(prompt session.Prompt) {
 // turns makes the turns that one prompt takes. What did not become part of the
 // session comes back.
 func (c *Chat) turns(ctx context.Context, prompt session.Prompt) (unsaid session.Prompt, err error) {
+	if ctx.Err() != nil { // it was stopped before it began
+		return prompt, context.Cause(ctx)
+	}
 	begun, err := c.ready(ctx, prompt)
 	if err != nil {
 		return prompt, err
@@ -191,6 +198,8 @@ func (c *Chat) ended(err error, unsaid session.Prompt) {
 	}
 	switch {
 	case err == nil || c.ctx.Err() != nil:
+	case !begun && errors.Is(err, app.ErrInterrupted) && unsaid.Text != "":
+		c.notice("stopped before it was said: an empty prompt sends it")
 	case c.advised && errors.Is(err, app.ErrNoModel): // how to mend that stands above
 		c.notice("%v yet: /model lists what can be taken; /login logs in", app.ErrNoModel)
 	default:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
@@ -32,7 +33,7 @@ func ListSessions(ctx context.Context, cfg *config.Config, q SessionQuery, std S
 			return printList(std.Out, found.Sessions)
 		}
 		if len(found.Sessions) == 0 {
-			fmt.Fprintln(std.Err, noSessions(q))
+			fmt.Fprintln(std.Err, noSessions(cfg.Dir, q))
 			return nil
 		}
 		if err := showSessions(std.Out, found.Sessions); err != nil {
@@ -45,10 +46,20 @@ func ListSessions(ctx context.Context, cfg *config.Config, q SessionQuery, std S
 	})
 }
 
-func noSessions(q session.Query) string {
+// noSessions says why the list is empty. Sessions of a folder that is gone are
+// listed, so that it must not be there is no error.
+func noSessions(here string, q session.Query) string {
 	q.Limit = 0
 	if q == (session.Query{}) {
 		return "no sessions yet"
+	}
+	if dir := q.Dir; dir != "" {
+		if !filepath.IsAbs(dir) {
+			dir = filepath.Join(here, dir)
+		}
+		if _, err := os.Stat(dir); err != nil {
+			return fmt.Sprintf("no session is like that, and there is no folder %s; ml-intern sessions ls shows all", printable(dir))
+		}
 	}
 	return "no session is like that; ml-intern sessions ls shows all"
 }

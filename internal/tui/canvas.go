@@ -71,7 +71,7 @@ func (c *canvas) sides(left style.Line, right ...style.Span) string {
 
 // wrap folds plain text to what is right of an indent.
 func (c *canvas) wrap(text string, indent int) []string {
-	lines := style.Wrap([]style.Span{plain(text)}, max(c.width-indent-1, 8))
+	lines := style.Wrap([]style.Span{plain(text)}, max(c.width-indent-1, 4))
 	out := make([]string, len(lines))
 	for i, l := range lines {
 		out[i] = l.Plain()

@@ -149,7 +149,10 @@ func (r *record) wordEvent(ev session.Event) {
 	case ev.Cleared != nil:
 		word("", ev.Cleared.Words()+" to fit the model's window")
 	case ev.Chose != nil:
-		word("", choseWords(*ev.Chose))
+		if n := len(r.items); n == 0 || r.items[n-1].kind != anAnswer || !r.items[n-1].chose { // else the command has said it
+			word("", choseWords(*ev.Chose))
+			r.items[len(r.items)-1].chose = true
+		}
 	case ev.Charged != nil:
 		for _, c := range ev.Charged.Charges {
 			word("", chargeWords(c))
@@ -343,6 +346,21 @@ func chargeWords(c tool.Charge) string {
 		return fmt.Sprintf("job %s is over: it cost $%.2f", c.Job, c.USD)
 	}
 	return fmt.Sprintf("job %s may cost $%.2f", c.Job, c.USD)
+}
+
+// answered adds what a command brought. If it says what the event of a choice
+// said just now, it takes the place of that.
+func (r *record) answered(text string, chose bool) {
+	if n := len(r.items); chose && n > 0 && r.items[n-1].kind == aWord && r.items[n-1].chose {
+		r.items = r.items[:n-1]
+	}
+	r.add(&item{kind: anAnswer, text: text, chose: chose})
+}
+
+// sets reports whether a line is a command that changes a setting.
+func sets(line string) bool {
+	name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+	return value != "" && (name == "/model" || name == "/effort" || name == "/approve")
 }
 
 // choseWords says what the person set.

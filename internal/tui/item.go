@@ -30,6 +30,7 @@ type item struct {
 	steer bool     // a prompt that was said to a turn at work
 	shown []string // pictures of a prompt, in words
 	open  bool     // what is folded is shown
+	chose bool     // it says what the person set: a command's answer or its event
 	live  bool     // it still grows
 	began time.Time
 	ended time.Time
@@ -140,7 +141,7 @@ func (it *item) draw(c *canvas) []string {
 	case aRun:
 		return it.drawRun(c)
 	case aFailure:
-		return c.hang(0, bad("✗"), c.wrap(it.text, 2), bad(""))
+		return c.hang(2, bad("✗"), c.wrap(it.text, 4), bad(""))
 	default:
 		return it.drawWord(c)
 	}

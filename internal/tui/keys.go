@@ -102,6 +102,9 @@ func (m *model) promptKey(k tea.KeyPressMsg) tea.Cmd {
 
 // menuKey obeys a key while completions are shown.
 func (m *model) menuKey(key string) (cmd tea.Cmd, done bool) {
+	if key == "enter" && m.c.now.Sub(m.menu.came) < calm {
+		return nil, false // it has just opened by itself: the person meant what they typed
+	}
 	switch key {
 	case "up", "ctrl+p":
 		m.menu.move(-1)
@@ -302,7 +305,7 @@ func (m *model) escape() tea.Cmd {
 	case m.sub != nil:
 		m.sub = nil
 		return nil
-	case m.busy() && m.talk != nil:
+	case m.talk != nil && (m.busy() || len(m.state.Queue) > 0 && !m.state.Held): // a turn, or one that is about to begin
 		m.state.Phase = chat.Stopping
 		stop := m.talk.Stop
 		return func() tea.Msg { stop(); return nil } // it waits for nothing that was said before

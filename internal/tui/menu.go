@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"ml-intern/internal/chat"
 	"ml-intern/internal/tui/edit"
@@ -18,7 +19,8 @@ type menu struct {
 	at    int
 	start int // of the word in the text
 	sort  byte
-	shut  string // the word for which the person closed it
+	shut  string    // the word for which the person closed it
+	came  time.Time // when it opened without a key; the zero time for by one
 }
 
 // menuRows is how many choices are seen at once.
@@ -38,8 +40,9 @@ func wordAt(b *edit.Buffer) (text string, start int, sort byte) {
 }
 
 // look finds what fits the word at the cursor.
-func (m *menu) look(b *edit.Buffer, commands []chat.Command, files, repos []string) {
+func (m *menu) look(b *edit.Buffer, commands []chat.Command, names []find.Choice) {
 	word, start, sort := wordAt(b)
+	m.came = time.Time{}
 	if sort == 0 || word == m.shut {
 		m.found, m.at = nil, 0
 		if sort == 0 {
@@ -59,11 +62,9 @@ func (m *menu) look(b *edit.Buffer, commands []chat.Command, files, repos []stri
 			all = append(all, find.Choice{ID: c.Name, Title: title, Detail: c.Help})
 		}
 	} else {
-		for _, name := range slices.Concat(repos, files) {
-			all = append(all, find.Choice{ID: "@" + name, Title: name})
-		}
+		all = names
 	}
-	m.found = find.Fuzzy(all, word[1:])
+	m.found = find.Fuzzy(all, word[1:]) // of equals the first stays first
 	m.found = m.found[:min(len(m.found), 200)]
 	if len(m.found) == 1 && m.found[0].ID == word {
 		m.found = nil // there is nothing to add

@@ -8,6 +8,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"ml-intern/internal/app"
 	"ml-intern/internal/chat"
 	"ml-intern/internal/tui/edit"
 	"ml-intern/internal/tui/find"
@@ -28,6 +29,7 @@ type conversation interface {
 	Updates() <-chan chat.Update
 	Commands() []chat.Command
 	Command(line string) (chat.Result, error)
+	Repositories(ctx context.Context, start string) ([]app.Repository, error)
 }
 
 // A model is the screen: what is known, and what the person types. It belongs
@@ -61,6 +63,10 @@ type model struct {
 	walked   bool
 	known    []string // repositories, for knownAt items
 	knownAt  int
+	hub      hubNames
+	after    func(time.Duration, func(time.Time) tea.Msg) tea.Cmd // tea.Tick
+
+	filesKnown bool // the walk for them has ended
 
 	ask      *question
 	asks     []*chat.Ask // that come after it
@@ -81,7 +87,7 @@ type model struct {
 }
 
 func newModel(ctx context.Context, now func() time.Time) *model {
-	m := &model{ctx: ctx, rec: newRecord(now), look: "auto", dark: true}
+	m := &model{ctx: ctx, rec: newRecord(now), look: "auto", dark: true, after: tea.Tick}
 	m.c.width, m.height = 80, 24
 	m.c.now = now()
 	m.c.theme = style.Dark()
@@ -186,8 +192,19 @@ func (m *model) answer(msg tea.Msg) tea.Cmd {
 		}
 		m.prompt.Insert(msg.mention + " ")
 	case filesMsg:
-		m.files = msg.files
+		m.files, m.filesKnown = msg.files, true
 		return m.complete()
+	case hubPauseMsg:
+		return m.hub.ask(m, msg.start)
+	case hubNamesMsg:
+		if m.hub.take(m.c.now, msg) {
+			before := m.menu.open()
+			cmd := m.complete()
+			if !before && m.menu.open() {
+				m.menu.came = m.c.now
+			}
+			return cmd
+		}
 	case editedMsg:
 		if msg.err != nil {
 			m.say("the editor: " + msg.err.Error())
@@ -372,7 +389,7 @@ func (m *model) result(msg resultMsg) tea.Cmd {
 	case r.Insert != "":
 		m.prompt.Insert(r.Insert)
 	case r.Text != "":
-		m.rec.add(&item{kind: anAnswer, text: r.Text})
+		m.rec.answered(r.Text, sets(msg.line))
 		m.rec.away = false
 	}
 	m.commands = m.talk.Commands()
@@ -398,9 +415,12 @@ func (m *model) openPanel(name, text string) tea.Cmd {
 
 // complete looks for what fits the word at the cursor.
 func (m *model) complete() tea.Cmd {
-	_, _, sort := wordAt(&m.prompt)
+	word, _, sort := wordAt(&m.prompt)
 	var walk tea.Cmd
+	ask := m.hub.want(m, word)
+	var offered []find.Choice
 	if sort == '@' {
+		offered = m.hub.offered(word)
 		if !m.walked {
 			m.walked = true
 			ctx, dir := m.ctx, m.state.Dir
@@ -410,8 +430,23 @@ func (m *model) complete() tea.Cmd {
 			m.known, m.knownAt = m.rec.repos(), n
 		}
 	}
-	m.menu.look(&m.prompt, m.commands, m.files, m.known)
-	return walk
+	m.menu.look(&m.prompt, m.commands, m.names(offered))
+	return tea.Batch(walk, ask)
+}
+
+// names are what "@" offers: repositories that the session named, files, and the
+// Hub's.
+func (m *model) names(offered []find.Choice) []find.Choice {
+	var all []find.Choice
+	for _, name := range slices.Concat(m.known, m.files) {
+		all = append(all, find.Choice{ID: "@" + name, Title: name})
+	}
+	for _, c := range offered {
+		if !slices.Contains(m.known, c.Title) {
+			all = append(all, c)
+		}
+	}
+	return all
 }
 
 // themes is the list of looks.

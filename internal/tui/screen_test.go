@@ -13,6 +13,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 
+	"ml-intern/internal/app"
 	"ml-intern/internal/approval"
 	"ml-intern/internal/chat"
 	"ml-intern/internal/ledger"
@@ -33,11 +34,19 @@ type stage struct {
 	queue   []string
 	quit    bool
 	brought chat.Result
+
+	pauses []tea.Msg // that run
+	hub    func(context.Context, string) ([]app.Repository, error)
 }
 
 func (s *stage) Say(text string)   { s.said = append(s.said, "say "+text) }
 func (s *stage) Steer(text string) { s.said = append(s.said, "steer "+text) }
 func (s *stage) Stop()             { s.said = append(s.said, "stop") }
+func (s *stage) Repositories(ctx context.Context, start string) ([]app.Repository, error) {
+	s.said = append(s.said, "hub "+start)
+	return s.hub(ctx, start)
+}
+
 func (s *stage) Updates() <-chan chat.Update {
 	none := make(chan chat.Update) // updates are given, not waited for
 	close(none)
@@ -74,6 +83,12 @@ func (s *stage) Command(line string) (chat.Result, error) {
 func newStage(t *testing.T, width, height int) *stage {
 	s := &stage{t: t, clock: time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)}
 	s.m = newModel(context.Background(), func() time.Time { return s.clock })
+	s.m.after = func(_ time.Duration, f func(time.Time) tea.Msg) tea.Cmd {
+		return func() tea.Msg {
+			s.pauses = append(s.pauses, f(s.clock))
+			return nil
+		}
+	}
 	s.m.do = func(f func() tea.Msg) { s.send(f()) }
 	s.send(tea.WindowSizeMsg{Width: width, Height: height})
 	s.send(openedMsg{s})
