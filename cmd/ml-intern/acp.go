@@ -58,6 +58,7 @@ func acpCommand(std cli.Streams) *cobra.Command {
 	fs.StringVar(&f.Approve, "approve", "", "what may run without asking: plan, strict, ask or auto (default ask)")
 	fs.IntVar(&f.MaxSteps, "max-steps", config.DefaultMaxSteps, "model calls a turn may take")
 	fs.Float64Var(&f.MaxCost, "max-cost", config.DefaultMaxCost, "US dollars that each session may cost; none if it is not given")
+	fs.Lookup("max-cost").DefValue = "0" // which help does not show
 	fs.IntVar(&f.MaxTokens, "max-tokens", config.DefaultMaxTokens, "tokens each session may take of models whose price is unknown")
 	fs.DurationVar(&f.TimeBudget, "time-budget", 0, "stop a prompt's work after this `DURATION`, such as 90m (default none)")
 	fs.StringVar(&f.Hub, "hub", "", "Hub `URL`, or local for the embedded one")

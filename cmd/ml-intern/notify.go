@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +25,13 @@ func notifyCommand(std cli.Streams) *cobra.Command {
 			return fmt.Errorf("%w: %s takes one name at most, not %d", app.ErrUsage, cmd.CommandPath(), len(args))
 		}
 		return nil
+	}
+	test.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		cfg, err := (&flags{silent: true}).config(cmd)
+		if err != nil || len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return slices.Sorted(maps.Keys(cfg.NotifyDestinations())), cobra.ShellCompDirectiveNoFileComp
 	}
 	return group("notify", "who is told of what happens, and a test of it", ls, test)
 }

@@ -3,6 +3,7 @@ package acp_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -196,6 +197,59 @@ func TestNobodyReads(t *testing.T) { //nolint:paralleltest // it looks at the me
 		r.over <- nil
 	case <-time.After(time.Minute):
 		t.Fatal("the program waits for a client that does not read")
+	}
+}
+
+// Nor does what cannot be served hold the program up when nobody reads the
+// answers: the end of the input is seen behind it.
+func TestNobodyReadsRefusals(t *testing.T) {
+	t.Parallel()
+	r, _ := serve(t)
+	wrote := make(chan error, 1)
+	go func() {
+		lines := strings.Repeat("garbage\n", 2000) + strings.Repeat("x", 17<<20) + "\n" + strings.Repeat(`{"jsonrpc":"2.0","id":1,"method":"none"}`+"\n", 2000)
+		_, err := io.WriteString(r.in, lines)
+		_ = r.in.Close()
+		wrote <- err
+	}()
+	select {
+	case err := <-wrote:
+		if err != nil {
+			t.Errorf("write: %v", err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("the program waits for a client that does not read")
+	}
+	select {
+	case err := <-r.over:
+		if err != nil {
+			t.Errorf("served: %v", err)
+		}
+		r.over <- nil
+	case <-time.After(time.Minute):
+		t.Fatal("the program does not end")
+	}
+}
+
+// A session that cannot be opened again, since nothing was said in it or it works
+// elsewhere, stays open as it is.
+func TestLoadKeepsOpen(t *testing.T) {
+	t.Parallel()
+	r := connect(t, llmtest.Turn{Text: "one"}, llmtest.Turn{Text: "two"})
+	id := r.begin()
+	load := func(n int, cwd string) line {
+		return r.ask(n, "session/load", map[string]any{"sessionId": id, "cwd": cwd, "mcpServers": []any{}})
+	}
+	r.refused(load(3, r.dir), -32002, "no session")
+	if l := r.ask(4, "session/prompt", prompt(id, "hi")); l.Error != nil {
+		t.Fatalf("%+v", l.Error)
+	}
+	r.refused(load(5, t.TempDir()), -32602, "works in "+r.dir)
+	if l := r.ask(6, "session/prompt", prompt(id, "hi")); l.Error != nil {
+		t.Fatalf("%+v", l.Error)
+	}
+	if l := load(7, r.dir); l.Error != nil {
+		t.Errorf("%+v", l.Error)
 	}
 }
 

@@ -263,8 +263,14 @@ func (s *server) reopen(_ context.Context, e existing) (*thread, error) {
 		return nil, err
 	}
 	if t, err := s.thread(e.id); err == nil {
-		if t.busy() {
+		now := t.chat.Now()
+		switch { // what cannot be opened again stays open as it is
+		case t.busy():
 			return nil, invalid("session %s is at work here: cancel it, or wait", id)
+		case now.Session == "":
+			return nil, unknown(id) // nothing was said in it
+		case !same(now.Dir, e.cwd):
+			return nil, elsewhereError(id, now.Dir)
 		}
 		if t = s.take(id); t != nil {
 			t.close()
@@ -286,12 +292,16 @@ func (s *server) reopen(_ context.Context, e existing) (*thread, error) {
 			t.close()
 			s.settle(id, nil)
 		}
-		return nil, invalid("session %s works in %s: open it with that cwd", id, dir)
+		return nil, elsewhereError(id, dir)
 	}
 	for _, note := range notes {
 		t.word(note)
 	}
 	return t, nil
+}
+
+func elsewhereError(id, dir string) error {
+	return invalid("session %s works in %s: open it with that cwd", id, dir)
 }
 
 // same reports whether two paths lead to one folder.

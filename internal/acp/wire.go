@@ -57,6 +57,9 @@ type wire struct {
 	gone chan struct{} // nothing is written any more
 	sent chan struct{} // all was written
 
+	refused chan message // that cannot be served, on their way out
+	deaf    bool         // nobody reads them; of who calls serve
+
 	mu    sync.Mutex
 	next  int
 	asked map[string]chan message            // our requests, by id
@@ -69,8 +72,13 @@ type wire struct {
 func newWire(ctx context.Context, out io.Writer, log func(string)) *wire {
 	w := &wire{
 		ctx: ctx, out: make(chan []byte, maxWaiting), log: log, gone: make(chan struct{}), sent: make(chan struct{}),
-		asked: make(map[string]chan message), works: make(map[string]context.CancelCauseFunc),
+		asked: make(map[string]chan message), works: make(map[string]context.CancelCauseFunc), refused: make(chan message, maxRequests),
 	}
+	w.wg.Go(func() {
+		for m := range w.refused {
+			_ = w.send(m) // who is gone needs no answer
+		}
+	})
 	go func() { // a write to who reads nothing cannot be stopped: it ends with the process
 		defer close(w.sent)
 		for {
@@ -95,6 +103,7 @@ func newWire(ctx context.Context, out io.Writer, log func(string)) *wire {
 
 // close waits for what is on its way, for a while.
 func (w *wire) close() {
+	close(w.refused)
 	answered := make(chan struct{})
 	go func() {
 		defer close(answered)
@@ -199,6 +208,10 @@ func (w *wire) serve(in io.Reader, p peer) error {
 	for {
 		select {
 		case line := <-lines:
+			if line == nil {
+				w.refuse(nil, &sdk.RequestError{Code: codeRefused, Message: fmt.Sprintf("the message has more than %d MB", maxMessage>>20)})
+				continue
+			}
 			w.take(line, p)
 		case err := <-over:
 			if errors.Is(err, io.EOF) {
@@ -222,7 +235,7 @@ func (w *wire) stop() {
 	}
 }
 
-// line reads a message of bounded length. Of a longer one nothing is kept.
+// line reads a message of bounded length, nil for a longer one.
 func (w *wire) line(r *bufio.Reader) ([]byte, error) {
 	var line []byte
 	long := false
@@ -239,9 +252,7 @@ func (w *wire) line(r *bufio.Reader) ([]byte, error) {
 		case err != nil && (!errors.Is(err, io.EOF) || len(line) == 0):
 			return nil, err
 		case long:
-			w.refuse(nil, &sdk.RequestError{Code: codeRefused, Message: fmt.Sprintf("the message has more than %d MB", maxMessage>>20)})
-			long = false
-			continue
+			return nil, nil
 		case len(bytes.TrimSpace(line)) == 0:
 			line = nil
 			continue
@@ -251,11 +262,32 @@ func (w *wire) line(r *bufio.Reader) ([]byte, error) {
 }
 
 // refuse answers what cannot be served; without an id, to nobody in particular.
+// Whoever reads no such answers gets no more of them: a cancel behind, and the
+// end of the input, must be seen all the same.
 func (w *wire) refuse(id json.RawMessage, e *sdk.RequestError) {
 	if id == nil {
 		id = json.RawMessage("null")
 	}
-	_ = w.send(message{ID: id, Error: e}) // who is gone needs no answer
+	m := message{ID: id, Error: e}
+	select {
+	case w.refused <- m:
+		w.deaf = false
+		return
+	default:
+	}
+	if w.deaf {
+		return
+	}
+	patience := time.NewTimer(closing)
+	defer patience.Stop()
+	select {
+	case w.refused <- m:
+	case <-patience.C:
+		w.deaf = true
+		w.log("the editor reads no answers: what cannot be served gets none for now")
+	case <-w.sent:
+	case <-w.ctx.Done():
+	}
 }
 
 // take obeys one line.

@@ -29,8 +29,9 @@ const mcpInstructions = `Tools for machine learning: papers, documentation of li
 
 // ServeMCP gives tools to another agent, on streams, until the input ends. All
 // its calls are judged, paid and logged as those of a session's model, in a
-// session of their own; started is told its id, once there is a call.
-func (a *App) ServeMCP(ctx context.Context, in io.Reader, out io.Writer, started func(id string)) (err error) {
+// session of their own; started is told its id, once there is a call, and say what
+// could not be notified.
+func (a *App) ServeMCP(ctx context.Context, in io.Reader, out io.Writer, started func(id string), say func(text string)) (err error) {
 	a.cfg.Model, a.cfg.Fallback, a.cfg.Record = catalog.Builtin, nil, "" // nobody asks a model
 	a.cfg.MCP, a.cfg.ProjectMCP = nil, nil
 	c, err := a.Start(ctx, "calls of another agent, by MCP")
@@ -38,6 +39,7 @@ func (a *App) ServeMCP(ctx context.Context, in io.Reader, out io.Writer, started
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
+	c.OnNotify(nil, say, false)
 	var list []tool.Tool
 	for _, name := range offered() {
 		if t, ok := c.Agent.Tools.Tool(name); ok {

@@ -19,7 +19,7 @@ func ServeMCP(ctx context.Context, cfg *config.Config, std Streams) error {
 			if !cfg.Quiet {
 				fmt.Fprintf(std.Err, "ml-intern: MCP server on standard input and output; mode %s; what is called is in: ml-intern sessions show %s\n", cfg.Approve, id)
 			}
-		})
+		}, func(text string) { fmt.Fprintln(std.Err, "ml-intern: "+text) })
 	})
 }
 

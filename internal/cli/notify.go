@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,7 +57,7 @@ func ListNotifications(cfg *config.Config, std Streams) error {
 	p := printerOf{w: std.Out}
 	for _, n := range all {
 		for _, l := range n.Lost {
-			p.line("%s: %s of %s did not arrive: %s", n.Name, printable(l.Event), l.Time.Local().Format("2006-01-02 15:04"), printable(l.Error))
+			p.line("%s: %s of %s did not arrive, or may not have: %s", n.Name, cmp.Or(printable(l.Event), "a message"), l.Time.Local().Format("2006-01-02 15:04"), printable(l.Error))
 		}
 	}
 	return p.err

@@ -228,6 +228,9 @@ func (s MCPServer) MarshalJSON() ([]byte, error) {
 		return hidden
 	}
 	s.Env, s.Headers = hide(s.Env), hide(s.Headers)
+	if at, _, found := strings.Cut(s.URL, "?"); found {
+		s.URL = at + "?…"
+	}
 	if s.ClientSecret != "" {
 		s.ClientSecret = "(set)"
 	}
@@ -250,7 +253,13 @@ func (s MCPServer) MarshalJSON() ([]byte, error) {
 func (c *Config) mcpSecrets() []string {
 	var secrets []string
 	for _, s := range slices.Concat(slices.Collect(maps.Values(c.MCP)), slices.Collect(maps.Values(c.ProjectMCP))) {
-		secrets = append(secrets, s.ClientSecret)
+		path, query := addressSecrets(s.URL)
+		secrets = append(append(secrets, s.ClientSecret), query...)
+		for _, part := range path { // a long word is none
+			if strings.ContainsAny(part, "0123456789") {
+				secrets = append(secrets, part)
+			}
+		}
 		for _, value := range s.Headers {
 			secrets = append(secrets, value)
 			if _, token, ok := strings.Cut(value, " "); ok { // Bearer TOKEN

@@ -53,6 +53,33 @@ mcp_tools_kb: 8
 	}
 }
 
+// Keys in the addresses of servers are known as such and never shown.
+func TestMCPAddressSecrets(t *testing.T) {
+	t.Parallel()
+	c, err := loaded(t, `mcp:
+  a: {url: "https://mcp.example/mcp/?tavilyApiKey=tvly-a1b2c3&lang=english-and-others&x=0123456789abcdefghij%2F"}
+  b: {url: "https://mcp.example/s/QmFzZTY0IGtleSBvZiBtaW5l/a-long-word-without-numbers"}
+`, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"tvly-a1b2c3", "0123456789abcdefghij/", "QmFzZTY0IGtleSBvZiBtaW5l"} {
+		if !slices.Contains(c.Secrets(), want) {
+			t.Errorf("%q is no secret", want)
+		}
+	}
+	for _, word := range []string{"english-and-others", "a-long-word-without-numbers"} {
+		if slices.Contains(c.Secrets(), word) {
+			t.Errorf("%q is a secret", word)
+		}
+	}
+	for _, v := range c.Values() {
+		if strings.Contains(v.Value, "tvly-") {
+			t.Errorf("%s is shown as %s", v.Key, v.Value)
+		}
+	}
+}
+
 func TestMCPMistakes(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{

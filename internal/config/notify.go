@@ -279,18 +279,36 @@ func (c *Config) notifySecrets() []string {
 	var secrets []string
 	for _, d := range c.NotifyDestinations() {
 		secrets = append(secrets, d.Token, d.Secret, d.Password, strings.TrimPrefix(d.Secret, "whsec_"))
-		u, err := url.Parse(d.URL)
-		if err != nil {
-			continue
-		}
-		for _, part := range append(strings.Split(u.Path, "/"), strings.FieldsFunc(u.RawQuery, func(r rune) bool { return r == '&' || r == '=' })...) {
-			if len(part) >= 20 {
-				secrets = append(secrets, part)
-			}
-		}
+		path, query := addressSecrets(d.URL)
+		secrets = slices.Concat(secrets, path, query)
 	}
 	return slices.DeleteFunc(secrets, func(s string) bool { return len(s) < 8 })
 }
+
+// addressSecrets are the parts of an address that may be a key: what is long in
+// its path and its query, and what is named like a secret there.
+func addressSecrets(address string) (path, query []string) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, nil
+	}
+	for part := range strings.SplitSeq(u.Path, "/") {
+		if len(part) >= longPart {
+			path = append(path, part)
+		}
+	}
+	for name, values := range u.Query() {
+		for _, v := range values {
+			if len(v) >= longPart || secretName.MatchString(name) {
+				query = append(query, v)
+			}
+		}
+	}
+	return path, query
+}
+
+// longPart is how long a part of an address is that may be a key.
+const longPart = 20
 
 func notifySchema() map[string]any {
 	text := map[string]any{"type": "string", "minLength": 1}

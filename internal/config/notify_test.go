@@ -110,8 +110,15 @@ func TestFolderNotifiesNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err = loaded(t, "notify: {events: [error], destinations: {mine: {type: desktop}}}", dir)
-	if err != nil || len(c.NotifyDestinations()) != 1 || len(c.Notify.Events) != 1 || !strings.Contains(strings.Join(c.Notes(), "\n"), "may not set notify") {
+	if err != nil || len(c.NotifyDestinations()) != 1 || len(c.Notify.Events) != 1 || !strings.Contains(strings.Join(c.Notes(), "\n"), "only your own file may set notify") {
 		t.Errorf("%v %v %v", c.NotifyDestinations(), c.Notes(), err)
+	}
+	if err := c.TrustFolder(dir); err != nil { // which changes nothing in that
+		t.Fatal(err)
+	}
+	c, err = config.Load([]string{"ML_INTERN_HOME=" + filepath.Dir(c.Paths.Config)}, dir)
+	if err != nil || c.Trust != config.Trusted || len(c.NotifyDestinations()) != 1 || len(c.Notify.Events) != 1 || !strings.Contains(strings.Join(c.Notes(), "\n"), "only your own file may set notify") {
+		t.Errorf("%v %v %v %v", c.Trust, c.NotifyDestinations(), c.Notes(), err)
 	}
 }
 

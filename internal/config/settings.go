@@ -71,7 +71,7 @@ func settings() []setting {
 		{"mcp", "MCP servers by name: command with args, env and cwd, or url with headers; tools, timeout, start_timeout, disabled, client_id, client_secret, callback_port", never, func(c *Config) any { return &c.MCP }, func(c *Config) any { return &c.ProjectMCP }},
 		{"mcp_tools_kb", "what the descriptions of all tools of MCP servers may take of every request, in KB", tighten, func(c *Config) any { return &c.MCPToolsKB }, nil},
 		{"skills_off", "names of skills that are not used", never, func(c *Config) any { return &c.SkillsOff }, nil},
-		{"notify", "who is told of what happens (destinations, by name: desktop, slack, webhook or email), and of what (events)", never, func(c *Config) any { return &c.Notify }, nil},
+		{"notify", "who is told of what happens (destinations, by name: desktop, slack, webhook or email), and of what (events)", personal, func(c *Config) any { return &c.Notify }, nil},
 		{"secrets", "where logins at MCP servers and keys of models are kept: store is auto (the keyring of the desktop, else a file), keyring or file", never, func(c *Config) any { return &c.Keep }, nil},
 		{"caches_gb", "what the caches of commands and jobs may take; 0 for no bound", never, func(c *Config) any { return &c.CachesGB }, nil},
 		{"checkpoints_gb", "what the checkpoints of all workspaces may take", never, func(c *Config) any { return &c.CheckpointsGB }, nil},

@@ -161,12 +161,21 @@ type Report struct {
 	Notices []string `json:"notices,omitempty"`
 }
 
+// place is the server's address without its query, which may hold a key.
+func (s Server) place() string {
+	at, _, found := strings.Cut(s.URL, "?")
+	if found {
+		at += "?…"
+	}
+	return at
+}
+
 // Reports starts all servers and says how each is.
 func (s *Set) Reports(ctx context.Context) []Report {
 	states := s.refresh(ctx)
 	reports := make([]Report, len(s.links))
 	for i, l := range s.links {
-		r := Report{Server: l.server.Name, Kind: "http", Where: l.server.URL, Title: l.title(), Tools: len(states[i].tools), Notices: states[i].notices}
+		r := Report{Server: l.server.Name, Kind: "http", Where: l.server.place(), Title: l.title(), Tools: len(states[i].tools), Notices: states[i].notices}
 		if l.server.Command != "" {
 			r.Kind, r.Where = "stdio", l.server.Command
 		}

@@ -29,6 +29,7 @@ type placed struct {
 // A digest reads a session's log, in order, and finds in it what is told.
 type digest struct {
 	id, model, dir string
+	redact         func(string) string // before anything is cut: half a secret is none that can be seen
 
 	names map[string]llm.ToolCall // by id, of the last reply
 	open  map[int64][]string      // calls that still wait for a person, by the event that asked
@@ -38,8 +39,11 @@ type digest struct {
 	begun  string         // pieces of it that the output limit cut off
 }
 
-func newDigest(id string) *digest {
-	return &digest{id: id, names: make(map[string]llm.ToolCall), open: make(map[int64][]string), told: make(map[string]bool)}
+func newDigest(id string, redact func(string) string) *digest {
+	if redact == nil {
+		redact = func(s string) string { return s }
+	}
+	return &digest{id: id, redact: redact, names: make(map[string]llm.ToolCall), open: make(map[int64][]string), told: make(map[string]bool)}
 }
 
 // add reads one event, and returns what is to be told now.
@@ -132,7 +136,7 @@ func (d *digest) asked(ev session.Event) []placed {
 		if !slices.Contains(names, call.Name) {
 			names = append(names, call.Name)
 		}
-		lines = append(lines, "- "+call.Name+": `"+shorten(strings.ReplaceAll(oneLine(call.Args), "`", "'"), maxArgs)+"`")
+		lines = append(lines, "- "+call.Name+": `"+shorten(strings.ReplaceAll(oneLine(d.redact(call.Args)), "`", "'"), maxArgs)+"`")
 	}
 	title := "Approval required: " + strings.Join(names, ", ")
 	text := fmt.Sprintf("1 call waits for a person: %s.", ev.Asked.Reason)
@@ -170,7 +174,7 @@ func (d *digest) failed(ev session.Event) []placed {
 	case "approval", "interrupted":
 		return nil
 	}
-	text := shorten(ev.Failed.Text, maxError) + "\nGo on with: `ml-intern --resume " + d.id + "`"
+	text := shorten(d.redact(ev.Failed.Text), maxError) + "\nGo on with: `ml-intern --resume " + d.id + "`"
 	return []placed{d.message(ev, 0, Failed, Error, "Turn failed: "+ev.Failed.Reason, text)}
 }
 

@@ -47,7 +47,8 @@ type Follower struct {
 	lines   []*line
 	say     func(string)
 	unsaid  []string
-	broken  bool // what is written down is lost
+	saying  sync.Mutex // of who calls say, which is not called twice at once
+	broken  bool       // what is written down is lost
 	redact  func(string) string
 }
 
@@ -101,7 +102,7 @@ func (f *Follower) begin(from log, before []session.Event) error {
 	if err != nil {
 		return err
 	}
-	f.log, f.digest = from, newDigest(f.id)
+	f.log, f.digest = from, newDigest(f.id, f.redact)
 	end := endOf(int64(len(before)))
 	for _, d := range f.opts.Destinations {
 		t := r.To[d.Name]
@@ -111,7 +112,6 @@ func (f *Follower) begin(from log, before []session.Event) error {
 		}
 		if t.Sending != "" {
 			f.tell("a notification to %s was under way when the program ended before; it may not have arrived, and is not sent again", d.Name)
-			t.lose(Loss{ID: t.Sending, Time: time.Now().UTC(), Error: "the program ended while it was sent: it may have arrived"})
 		}
 		f.lines = append(f.lines, &line{Destination: d, more: make(chan struct{}, 1)})
 	}
@@ -120,6 +120,13 @@ func (f *Follower) begin(from log, before []session.Event) error {
 	}
 	f.put(f.digest.rest())
 	for _, l := range f.lines {
+		if t := r.To[l.Name]; t.Sending != "" {
+			loss := Loss{ID: t.Sending, Time: time.Now().UTC(), Error: "the program ended while it was sent: it may have arrived"}
+			if i := slices.IndexFunc(l.queue, func(m placed) bool { return m.ID == t.Sending }); i >= 0 {
+				loss.Event = l.queue[i].Event
+			}
+			t.lose(loss)
+		}
 		f.skip(l)
 	}
 	f.catchUp()
@@ -164,7 +171,7 @@ func (f *Follower) skip(l *line) {
 	t.Sending = ""
 }
 
-// Say has the function told what could not be sent.
+// Say has the function told what could not be sent, one thing after the other.
 func (f *Follower) Say(say func(string)) {
 	if f == nil {
 		return
@@ -175,6 +182,8 @@ func (f *Follower) Say(say func(string)) {
 	f.unsaid = nil
 	f.mu.Unlock()
 	f.work.Go(func() { // whoever is told may wait for the caller
+		f.saying.Lock()
+		defer f.saying.Unlock()
 		for _, text := range unsaid {
 			say(text)
 		}
@@ -192,6 +201,8 @@ func (f *Follower) tell(format string, args ...any) {
 	say := f.say
 	f.mu.Unlock()
 	defer f.mu.Lock()
+	f.saying.Lock()
+	defer f.saying.Unlock()
 	say(text)
 }
 

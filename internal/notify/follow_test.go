@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -459,5 +461,66 @@ func TestTerminalSequence(t *testing.T) {
 		if got := notify.TerminalSequence(c.form, c.title, c.text, c.env); got != c.want {
 			t.Errorf("got %q, want %q", got, c.want)
 		}
+	}
+}
+
+// What is cut is without secrets before: the beginning of one is nothing that
+// could be seen.
+func TestCutWithoutSecrets(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	box := newMailbox()
+	f := d.follow(notify.Destination{Name: "box", To: box})
+	call := llm.ToolCall{ID: "c1", Name: "bash", Args: strings.Repeat("x", 295) + "hunter2"}
+	d.record(f,
+		session.Event{Reply: &session.Reply{Reply: llm.Reply{Message: llm.Message{Role: llm.Assistant, Parts: []llm.Part{{Call: &call}}}}}},
+		session.Event{Asked: &session.Asked{CallIDs: []string{"c1"}, Reason: "it is"}})
+	<-box.came
+	d.record(f, session.Event{Failed: &session.Failed{Reason: "error", Text: strings.Repeat("x", 495) + "hunter2"}})
+	<-box.came
+	f.Close(time.Minute)
+	for _, m := range box.got {
+		if strings.Contains(m.Text, "hun") {
+			t.Errorf("%s: the beginning of a secret is in %s", m.Event, m.Text)
+		}
+	}
+}
+
+// Whoever is told what failed is told one thing after the other, however many
+// destinations fail at once.
+func TestToldInTurn(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	names := []string{"a", "b", "c", "d"}
+	var all sync.WaitGroup
+	all.Add(len(names))
+	var to []notify.Destination
+	for _, name := range names {
+		box := newMailbox()
+		box.do = func(context.Context, notify.Message) error {
+			all.Done()
+			all.Wait()
+			return &notify.Failure{Text: "no"}
+		}
+		to = append(to, notify.Destination{Name: name, To: box, Events: everything()})
+	}
+	f := notify.New("s1", notify.Options{Destinations: to, File: d.file})
+	f.Start(d.Context(), d.store, d.session.Events(), nil)
+	var inside atomic.Int32
+	var lines []string // without a lock
+	f.Say(func(text string) {
+		if inside.Add(1) > 1 {
+			t.Error("it is told two things at once")
+		}
+		for range 1000 {
+			runtime.Gosched()
+		}
+		lines = append(lines, text)
+		inside.Add(-1)
+	})
+	d.record(f, session.Event{Failed: &session.Failed{Reason: "error", Text: "x"}})
+	f.Close(time.Minute)
+	if len(lines) != len(names) {
+		t.Errorf("%d were told: %q", len(lines), lines)
 	}
 }

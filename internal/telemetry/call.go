@@ -98,7 +98,7 @@ func (l *log) result(ev session.Event) {
 
 // tell notes what a result says beside its text.
 func (l *log) tell(r *session.Result, s *span) {
-	if l.opts.Content {
+	if l.opts.Content && !l.served {
 		l.fresh = append(l.fresh, message{role: llm.Tool, parts: []llm.Part{{Result: &llm.ToolResult{CallID: r.CallID, Text: r.Text}}}})
 	}
 	for _, a := range r.Artifacts {

@@ -69,14 +69,35 @@ func (o Options) Secrets() []string {
 				}
 			}
 		}
-		if u, err := url.Parse(t.URL); err == nil && u.User != nil {
-			if password, ok := u.User.Password(); ok {
-				all = append(all, password)
-			}
+		all = append(all, addressSecrets(t.URL)...)
+	}
+	return all
+}
+
+// addressSecrets are the parts of an address that may be a key.
+func addressSecrets(address string) (all []string) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil
+	}
+	if password, ok := u.User.Password(); ok {
+		all = append(all, password)
+	}
+	for name, values := range u.Query() {
+		if keyName.MatchString(name) {
+			all = append(all, values...)
+		}
+	}
+	for part := range strings.SplitSeq(u.Path, "/") {
+		if mayBeKey(part) {
+			all = append(all, part)
 		}
 	}
 	return all
 }
+
+// mayBeKey reports whether a part of a path may be a key.
+func mayBeKey(part string) bool { return len(part) >= 20 && strings.ContainsAny(part, "0123456789") }
 
 // keyName matches the names of headers that hold keys.
 var keyName = regexp.MustCompile(`(?i)auth|key|token|secret|password|cookie|credential`)

@@ -67,18 +67,18 @@ func TestWrongValues(t *testing.T) {
 func TestSecrets(t *testing.T) {
 	t.Parallel()
 	o, _ := fromEnv(map[string]string{
-		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://me:pass-word@h", "OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Bearer%20tok,x-honeycomb-team=abcdef0123456789abcd,x-scope-orgid=production",
+		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://me:pass-word@h/in/0123456789abcdefghij/a-long-word-without-numbers?api_key=in-query&x=y", "OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Bearer%20tok,x-honeycomb-team=abcdef0123456789abcd,x-scope-orgid=production",
 	})
 	got := o.Secrets()
-	for _, want := range []string{"Bearer tok", "tok", "abcdef0123456789abcd", "pass-word"} {
+	for _, want := range []string{"Bearer tok", "tok", "abcdef0123456789abcd", "pass-word", "0123456789abcdefghij", "in-query"} {
 		if !slices.Contains(got, want) {
 			t.Errorf("no %q in %q", want, got)
 		}
 	}
-	if slices.Contains(got, "production") {
+	if slices.Contains(got, "production") || slices.Contains(got, "a-long-word-without-numbers") {
 		t.Error("a plain name is no secret")
 	}
-	if place := o.Traces.Place(); strings.Contains(place, "pass-word") {
+	if place := o.Traces.Place(); place != "http://h/in/…/a-long-word-without-numbers/v1/traces" {
 		t.Error(place)
 	}
 }

@@ -58,6 +58,13 @@ func newSender(t Target) (*sender, error) {
 	return &sender{target: t, client: &http.Client{Transport: transport, CheckRedirect: refuse}}, nil
 }
 
+// hangUp ends the connections that nothing is sent by any more.
+func (s *sender) hangUp() {
+	if s != nil {
+		s.client.CloseIdleConnections()
+	}
+}
+
 // healthy reports whether nothing speaks against asking it.
 func (s *sender) healthy() bool { return s == nil || !s.sick.Load() }
 
@@ -315,5 +322,11 @@ func (t Target) Place() string {
 	if err != nil {
 		return "the collector"
 	}
-	return u.Scheme + "://" + u.Host + u.Path
+	parts := strings.Split(u.Path, "/")
+	for i, part := range parts {
+		if mayBeKey(part) {
+			parts[i] = "…"
+		}
+	}
+	return u.Scheme + "://" + u.Host + strings.Join(parts, "/")
 }

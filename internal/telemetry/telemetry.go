@@ -282,6 +282,8 @@ func (r *Reader) Close() {
 	<-r.ended
 	limit.Stop()
 	r.cut()
+	r.traces.hangUp()
+	r.sums.hangUp()
 	r.tellLost()
 }
 
