@@ -11,8 +11,8 @@ import (
 	"image/jpeg"
 	"image/png"
 	"math/rand/v2"
-	"strings"
 	"runtime"
+	"strings"
 	"testing"
 
 	"ml-intern/internal/picture"
