@@ -376,6 +376,7 @@ func resume(ctx context.Context, a *app.App, opts Options) (conv *app.Conversati
 // adopt has the conversation speak to this person.
 func (c *Chat) adopt(conv *app.Conversation) {
 	c.conv, c.title = conv, titleOf(conv.Session)
+	c.countCopies(conv.Session.Events())
 	conv.Agent.Approver = asker{c}
 	conv.Listen(c.inbox)
 	conv.OnNotify(func(sequence string) { c.emit(Update{Ring: sequence}) }, func(text string) { c.notice("%s", text) }, true)

@@ -2,6 +2,9 @@ package chat
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 
 	"ml-intern/internal/clipboard"
 	"ml-intern/internal/llm"
@@ -44,6 +47,7 @@ func (c *Chat) takeCopy() (*llm.Image, error) {
 func (c *Chat) hold(p *llm.Image) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.held = slices.DeleteFunc(c.held, func(old *llm.Image) bool { return old.Name == p.Name })
 	if len(c.held) >= keptCopies {
 		c.held = c.held[1:]
 	}
@@ -53,8 +57,37 @@ func (c *Chat) hold(p *llm.Image) {
 // holdAll holds the pictures of a prompt that is taken back and are no files.
 func (c *Chat) holdAll(prompt session.Prompt) {
 	for _, p := range prompt.Pictures {
-		if found, _ := c.finder().Find(`@"` + p.Name + `"`); len(found) == 0 && p.Data != nil {
+		found, _ := c.finder().Find(`@"` + p.Name + `"`)
+		other := len(found) > 0 && copyNumber(p.Name) > 0 && found[0].SHA256 != p.SHA256 // a copy of another session
+		if p.Data != nil && (len(found) == 0 || other) {
 			c.hold(p)
+		}
+	}
+}
+
+// copyNumber is the number in the name of a picture that was copied, 0 if it is
+// no such name.
+func copyNumber(name string) int {
+	rest, ok := strings.CutPrefix(name, "clipboard-")
+	number, _, dot := strings.Cut(rest, ".")
+	n, err := strconv.Atoi(number)
+	if !ok || !dot || err != nil {
+		return 0
+	}
+	return n
+}
+
+// countCopies has the pictures that are copied from now on take other names than
+// those in the session: one name is one picture.
+func (c *Chat) countCopies(events []session.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, ev := range events {
+		if ev.Prompt == nil {
+			continue
+		}
+		for _, p := range ev.Prompt.Pictures {
+			c.copies = max(c.copies, copyNumber(p.Name))
 		}
 	}
 }

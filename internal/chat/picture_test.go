@@ -119,6 +119,54 @@ func TestCopied(t *testing.T) {
 	}
 }
 
+// A name is one picture of a session, also when another process goes on and
+// copies; and what is taken back is the picture of that session.
+func TestCopiesOfOneName(t *testing.T) {
+	copying(t, llmtest.PNG(320, 200))
+	r := newRoom(t, llmtest.Turn{Text: "one"}, llmtest.Turn{Text: "two"}, llmtest.Turn{Text: "three"})
+	r.seeing()
+	enter := func(opts chat.Options) *guest {
+		t.Helper()
+		g, err := r.tryEnter(r.config("WAYLAND_DISPLAY=wayland-0"), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.phase(chat.Idle)
+		return g
+	}
+	copied := func(g *guest, want string) {
+		t.Helper()
+		if got, err := g.Copied(); err != nil || got != want {
+			t.Fatalf("got %q, %v; want %s", got, err, want)
+		}
+	}
+	g := enter(chat.Options{})
+	copied(g, "@clipboard-1.png")
+	g.say("what is @clipboard-1.png?")
+	at := int64(0)
+	for _, ev := range g.log {
+		if ev.Prompt != nil {
+			at = ev.Seq - 1
+		}
+	}
+	first := g.state.Session
+	g.close()
+	copying(t, llmtest.PNG(50, 40))
+	g = enter(chat.Options{Continue: true})
+	copied(g, "@clipboard-2.png")
+	g.close()
+
+	g = enter(chat.Options{}) // another session has a first copy of its own
+	copied(g, "@clipboard-1.png")
+	g.say("and @clipboard-1.png?")
+	g.must("/resume " + first)
+	got := g.must(fmt.Sprintf("/rewind %d conversation", at))
+	g.say(got.Fill)
+	if told := r.told(2); !strings.Contains(told, "[picture clipboard-1.png, 320×200]") || strings.Contains(told, "50×40") {
+		t.Errorf("told %s", told[:min(len(told), 300)])
+	}
+}
+
 // Without a way to a clipboard it is said what to do.
 func TestNothingCopied(t *testing.T) {
 	t.Parallel()

@@ -186,7 +186,7 @@ func render(r *sdk.CallToolResult) (text, summary string, shown *llm.Image) {
 			b.WriteString(cut(s, room))
 		}
 	}
-	said := false
+	said, tries := false, 0
 	for _, c := range r.Content {
 		switch c := c.(type) {
 		case *sdk.TextContent:
@@ -194,7 +194,8 @@ func render(r *sdk.CallToolResult) (text, summary string, shown *llm.Image) {
 			add(c.Text)
 		case *sdk.ImageContent:
 			var words string
-			words, shown = showImage(c, shown)
+			tries++
+			words, shown = showImage(c, shown, tries <= mostTries)
 			add(words)
 		case *sdk.AudioContent:
 			add(fmt.Sprintf("(a sound, %s, %d bytes: not heard)", plain(c.MIMEType, 60), len(c.Data)))
@@ -221,12 +222,19 @@ func render(r *sdk.CallToolResult) (text, summary string, shown *llm.Image) {
 	return b.String(), plain(first, 200), shown
 }
 
+// mostTries is how many images of a result are looked into for one to show: a few
+// KB may be many points, which take long to read, and nothing ends that.
+const mostTries = 3
+
 // showImage is what is said of an image, and the one that is shown: a result has
 // one at most. The bytes are trusted, and not what the server says of them.
-func showImage(c *sdk.ImageContent, before *llm.Image) (words string, shown *llm.Image) {
+func showImage(c *sdk.ImageContent, before *llm.Image, try bool) (words string, shown *llm.Image) {
 	words = fmt.Sprintf("an image, %s, %d bytes", plain(c.MIMEType, 60), len(c.Data))
-	if before != nil {
+	switch {
+	case before != nil:
 		return "(" + words + ": not shown, a result shows one)", before
+	case !try:
+		return fmt.Sprintf("(%s: not shown, the first %d are looked into)", words, mostTries), nil
 	}
 	shown, err := picture.New("of the tool", c.Data)
 	if err != nil {

@@ -188,6 +188,9 @@ func (s *raw) call(r request) {
 		s.line(`{"jsonrpc":"2.0","id":%s,"result":{"content":[{"type":"hologram"}]}}`, r.ID)
 	case "pictures":
 		s.line(`{"jsonrpc":"2.0","id":%[1]s,"result":{"content":[{"type":"image","mimeType":"image/png","data":"AAAA"},{"type":"image","mimeType":"text/plain","data":"%[2]s"},{"type":"image","mimeType":"image/jpeg","data":"%[2]s"},{"type":"resource","resource":{"uri":"file:///x","text":"inside"}},{"type":"resource_link","uri":"http://x","name":"n"}]}}`, r.ID, base64.StdEncoding.EncodeToString(llmtest.PNG(3, 2)))
+	case "broken pictures":
+		bad := strings.Repeat(`{"type":"image","mimeType":"image/png","data":"AAAA"},`, 3)
+		s.line(`{"jsonrpc":"2.0","id":%s,"result":{"content":[%s{"type":"image","mimeType":"image/png","data":"%s"}]}}`, r.ID, bad, base64.StdEncoding.EncodeToString(llmtest.PNG(3, 2)))
 	case "environment":
 		s.text(r, strings.Join(os.Environ(), "\n"))
 	case "progress":

@@ -11,6 +11,7 @@ import (
 	"image/jpeg"
 	"image/png"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -76,6 +77,21 @@ func TestSmallPicturesStayAsTheyAre(t *testing.T) {
 		if p, err := picture.New("x", data); err != nil || p.Width != 40 || p.Height != 30 {
 			t.Errorf("got %v, %v", p, err)
 		}
+	}
+}
+
+// A picture of one long line takes no more memory than its points.
+func TestWidePictureTakesItsMemory(t *testing.T) {
+	data := encoded(t, "image/png", image.NewGray(image.Rect(0, 0, 4_000_000, 1)))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	p, err := picture.New("x", data)
+	runtime.ReadMemStats(&after)
+	if err != nil || p.Width != picture.Edge || p.Height != 1 {
+		t.Fatalf("got %v, %v", p, err)
+	}
+	if took := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 40 { // 4 decoded, 16 as RGBA
+		t.Errorf("it took %d MB", took)
 	}
 }
 

@@ -64,7 +64,7 @@ func scaled(from image.Image, edge int) *image.RGBA {
 		draw.Draw(out, out.Bounds(), from, b.Min, draw.Src)
 		return out
 	}
-	rows := image.NewRGBA(image.Rect(0, 0, w, h/th+2))
+	rows := image.NewRGBA(image.Rect(0, 0, w, min(h, h/th+2))) // of a very wide one, more rows would be more than all of it
 	for y := range th {
 		top, bottom := y*h/th, max((y+1)*h/th, y*h/th+1)
 		draw.Draw(rows, image.Rect(0, 0, w, bottom-top), from, b.Min.Add(image.Pt(0, top)), draw.Src)

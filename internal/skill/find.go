@@ -43,8 +43,14 @@ func (f Finder) Find() (all []Skill, notes []string) {
 		}
 		all = append(all, found...)
 	}
-	nearest, here := make(map[string]*Skill), make(map[string]bool)
+	nearest, here, usable := make(map[string]*Skill), make(map[string]bool), make(map[string]bool)
+	for _, s := range all {
+		usable[s.Dir] = usable[s.Dir] || s.State == On
+	}
 	all = slices.DeleteFunc(all, func(s Skill) bool { // a link of one place to another is no second skill
+		if s.State == Untrusted && usable[s.Dir] { // the person has linked to it, and so chosen it
+			return true
+		}
 		twice := here[s.Dir]
 		here[s.Dir] = true
 		return twice

@@ -49,6 +49,27 @@ func list(f skill.Finder) (short, why string) {
 	return strings.Join(names, " "), strings.Join(append(said, notes...), "\n")
 }
 
+// A skill of a project that the person has linked to is theirs, also while they
+// work in that project and have not trusted it.
+func TestLinkToAProjectsSkill(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	project, own := filepath.Join(dir, "project", ".claude", "skills"), filepath.Join(dir, "own")
+	put(t, doc("a", "mine", "my body"), project, "a", "SKILL.md")
+	put(t, doc("b", "not mine", ""), project, "b", "SKILL.md")
+	link(t, filepath.Join(project, "a"), own, "a")
+	f := skill.Finder{Places: []skill.Place{
+		{Dir: project, Kind: skill.Project, From: project, Trusted: func() error { return errors.New("not trusted") }},
+		{Dir: own, Kind: skill.Own, From: own},
+	}}
+	if got, why := list(f); got != "a:on b:untrusted" {
+		t.Errorf("%s\n%s", got, why)
+	}
+	if text, err := f.Read("a", ""); err != nil || text.Body != "my body" {
+		t.Errorf("%+v, %v", text, err)
+	}
+}
+
 // The nearest of a name counts, what is switched off or not trusted does not, and
 // one bad skill keeps no other from use.
 func TestFind(t *testing.T) {

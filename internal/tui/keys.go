@@ -400,11 +400,19 @@ func (m *model) paste(text string) tea.Cmd {
 		m.say("that is the data of a file and no text: write @ and its name, or copy the picture and press Ctrl+V")
 		return nil
 	case mention != "":
-		m.prompt.Insert(mention + " ")
+		m.mention(mention)
 	default:
 		m.prompt.Paste(text)
 	}
 	return m.complete()
+}
+
+// mention puts the name of a picture into the prompt. An @ within a word is none.
+func (m *model) mention(name string) {
+	if before := m.prompt.Text[:m.prompt.Pos]; before != "" && !strings.HasSuffix(before, " ") && !strings.HasSuffix(before, "\n") {
+		name = " " + name
+	}
+	m.prompt.Insert(name + " ")
 }
 
 // wheel scrolls.

@@ -190,7 +190,7 @@ func (m *model) answer(msg tea.Msg) tea.Cmd {
 			m.say(msg.err.Error())
 			return nil
 		}
-		m.prompt.Insert(msg.mention + " ")
+		m.mention(msg.mention)
 	case filesMsg:
 		m.files, m.filesKnown = msg.files, true
 		return m.complete()
@@ -387,7 +387,7 @@ func (m *model) result(msg resultMsg) tea.Cmd {
 	case r.SubAgent != "":
 		return m.openSub(r.SubAgent)
 	case r.Insert != "":
-		m.prompt.Insert(r.Insert)
+		m.mention(strings.TrimSuffix(r.Insert, " "))
 	case r.Text != "":
 		m.rec.answered(r.Text, sets(msg.line))
 		m.rec.away = false
@@ -439,7 +439,11 @@ func (m *model) complete() tea.Cmd {
 func (m *model) names(offered []find.Choice) []find.Choice {
 	var all []find.Choice
 	for _, name := range slices.Concat(m.known, m.files) {
-		all = append(all, find.Choice{ID: "@" + name, Title: name})
+		id := "@" + name
+		if strings.ContainsAny(name, " \t") && !strings.HasSuffix(name, "/") && !strings.Contains(name, `"`) {
+			id = `@"` + name + `"` // else the name would end at the blank
+		}
+		all = append(all, find.Choice{ID: id, Title: name})
 	}
 	for _, c := range offered {
 		if !slices.Contains(m.known, c.Title) {

@@ -94,3 +94,30 @@ func TestPictureScreen(t *testing.T) {
 		s.golden(size.name)
 	}
 }
+
+// A picture that is put behind a word is no part of it, which would be no mention.
+func TestPictureBehindAWord(t *testing.T) {
+	t.Parallel()
+	c := &copying{stage: newStage(t, 80, 24)}
+	c.m.talk = c
+	c.write("what is this:")
+	c.press("ctrl+v")
+	c.write("and")
+	c.press("ctrl+j", "ctrl+v")
+	if want := "what is this: @clipboard-1.png and\n@clipboard-1.png "; c.m.prompt.Text != want {
+		t.Errorf("the prompt is %q, want %q", c.m.prompt.Text, want)
+	}
+}
+
+// A name with blanks is completed so that it is found.
+func TestCompleteNamesWithBlanks(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 80, 24)
+	s.m.walked = true
+	s.send(filesMsg{[]string{"my runs/", "my runs/a plot.png", "b.png"}})
+	s.write("why @plot")
+	s.press("tab")
+	if want := `why @"my runs/a plot.png" `; s.m.prompt.Text != want {
+		t.Errorf("the prompt is %q, want %q", s.m.prompt.Text, want)
+	}
+}

@@ -2,6 +2,8 @@ package tui
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -88,8 +90,13 @@ func (h *hubNames) ask(m *model, start string) tea.Cmd {
 	ctx, cancel := context.WithTimeout(m.ctx, askPatience)
 	h.cancel, h.asking = cancel, true
 	talk := m.talk
+	owner, _, _ := strings.Cut(start, "/")
+	folder := filepath.Join(m.state.Dir, owner)
 	return func() tea.Msg {
 		defer cancel()
+		if info, err := os.Stat(folder); err == nil && info.IsDir() { // one that .gitignore names, or that is beyond what was listed
+			return hubNamesMsg{start, nil, nil}
+		}
 		list, err := talk.Repositories(ctx, start)
 		return hubNamesMsg{start, list, err}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -80,6 +82,23 @@ func TestHubIsNotAsked(t *testing.T) {
 	s.write("@openai/g")
 	s.rested()
 	s.wantSaid()
+}
+
+// A folder that .gitignore names is in no list, and is not told to the Hub either.
+func TestHubIsNotToldOfIgnoredFolders(t *testing.T) {
+	t.Parallel()
+	s := hubStage(t)
+	s.m.state.Dir = t.TempDir()
+	if err := os.Mkdir(filepath.Join(s.m.state.Dir, "client-secret"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s.write("@client-secret/na")
+	s.rested()
+	s.wantSaid()
+	s.m.prompt.Set("")
+	s.write("@client/na")
+	s.rested()
+	s.wantSaid("hub client/na")
 }
 
 // What comes late is for the word that is there; a Hub that fails is left alone

@@ -22,6 +22,7 @@ func writeHTML(w io.Writer, d document) error {
 		"stamp":    stamp,
 		"shown":    shown,
 		"markdown": func(text string) markup.HTML { return web.Markdown{}.HTML([]byte(text)) },
+		"words":    func(i *llm.Image) string { return i.String() }, // a page calls no methods
 		"picture": func(i *llm.Image) markup.URL { // of a known kind; see shown
 			return markup.URL("data:" + i.MediaType + ";base64," + base64.StdEncoding.EncodeToString(i.Data))
 		},
