@@ -152,6 +152,21 @@ func TestTrace(t *testing.T) {
 	}
 }
 
+// A home folder is found wherever a path may begin, and not in addresses.
+func TestHomes(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"cc -I/home/ana/include -L/home/bob/lib":  "cc -I~/include -L/home/user/lib",
+		`see "a\n/home/ana/x\t/home/bob"`:         `see "a\n~/x\t/home/user"`,
+		"https://h.example/home/ana x-I/home/bob": "https://h.example/home/ana x-I/home/bob",
+		"PATH=/bin:/home/ana/bin:/home/anabel/b":  "PATH=/bin:~/bin:/home/user/b",
+	} {
+		if got := trace.NewScrubber(secret.New(), "/home/ana").Text("here", text); got != want {
+			t.Errorf("%s became %s, not %s", text, got, want)
+		}
+	}
+}
+
 func TestRow(t *testing.T) {
 	t.Parallel()
 	s := newShelf(t)
