@@ -105,7 +105,7 @@ func (s *Set) shown(n *parse.ActionNode, at place) (place, error) {
 	switch {
 	case at.in == tag:
 		return at, errors.New("it is within a tag, and not the value of an attribute")
-	case at.in == value && (strings.HasPrefix(at.attr, "on") || slices.Contains([]string{"style", "srcset", "srcdoc"}, at.attr)):
+	case (at.in == value || at.in == address) && runs(at.attr):
 		return at, fmt.Errorf("nothing can be shown in the attribute %s", at.attr)
 	case at.in == address && at.part == unknown:
 		return at, errors.New("what stands before it in the address is not known")
@@ -208,8 +208,24 @@ func inTag(text string, at place) (place, string, error) {
 		return at, "", fmt.Errorf("the value of %s has no double quote before it", name)
 	}
 	at = place{in: value, elem: at.elem, attr: name}
-	if slices.Contains([]string{"href", "src", "action", "formaction", "cite", "data", "poster", "manifest", "ping", "background"}, name) {
+	if leads(name) {
 		at.in = address
 	}
 	return at, rest, nil
+}
+
+// runs reports whether an attribute runs or styles something, or holds what is read
+// by rules of its own.
+func runs(name string) bool {
+	name = strings.TrimPrefix(name, "data-")
+	return strings.HasPrefix(name, "on") || name == "style" || strings.HasSuffix(name, "srcset") || name == "srcdoc"
+}
+
+// leads reports whether an attribute holds an address. What html/template guesses by
+// its name is guessed here, too.
+func leads(name string) bool {
+	name = strings.TrimPrefix(name, "data-")
+	return strings.Contains(name, "src") || strings.Contains(name, "uri") || strings.Contains(name, "url") ||
+		slices.Contains([]string{"href", "action", "formaction", "cite", "data", "poster", "manifest", "ping", "background",
+			"archive", "classid", "codebase", "icon", "longdesc", "profile", "usemap"}, name)
 }
