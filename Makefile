@@ -17,7 +17,7 @@ build: .go-there
 # The race detector needs a C compiler; without one the tests run without it.
 test: .go-there setup
 	@if command -v cc >/dev/null; then race=-race; else echo "make test: no C compiler (cc): running without the race detector" >&2; fi; \
-	go vet ./... && go test $$race -timeout 15m ./...
+	go vet ./... && go test $$race -timeout 25m ./...
 
 cross: .go-there
 	@for os in darwin windows; do \

@@ -63,6 +63,9 @@ func TestTerminalHubNames(t *testing.T) {
 		p.env = append(p.env, "HF_ENDPOINT="+h.URL)
 		p.start()
 		p.chats()
+		if p.size.w >= 80 {
+			p.see(`127\.0\.0\.1`) // the program is open, and all of the line of state is there
+		}
 		p.types("train on @lab/ti")
 		p.golden("hub-names", p.see(`tiny-texts`))
 		p.keys("Tab")

@@ -29,8 +29,11 @@ func TestRepositories(t *testing.T) {
 	t.Parallel()
 	h := hubtest.Start(t)
 	for _, id := range []hub.RepoID{
-		{Type: hub.Model, Namespace: "lab", Name: "tiny-1"}, {Type: hub.Model, Namespace: "lab", Name: "not-tiny"}, {Type: hub.Dataset, Namespace: "lab", Name: "tiny-1"},
-		{Type: hub.Dataset, Namespace: "lab", Name: "Tiny-data"}, {Type: hub.Model, Namespace: "other", Name: "tiny-1"},
+		{Type: hub.Model, Namespace: "lab", Name: "tiny-1"},
+		{Type: hub.Model, Namespace: "lab", Name: "not-tiny"},
+		{Type: hub.Dataset, Namespace: "lab", Name: "tiny-1"},
+		{Type: hub.Dataset, Namespace: "lab", Name: "Tiny-data"},
+		{Type: hub.Model, Namespace: "other", Name: "tiny-1"},
 	} {
 		if _, err := h.Client.CreateRepo(t.Context(), id, hub.CreateOptions{}); err != nil {
 			t.Fatal(err)

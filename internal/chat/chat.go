@@ -233,6 +233,7 @@ func (c *Chat) run() {
 		}
 	}
 	close(c.started)
+	c.tell() // which Hub and which model there are
 	<-c.turn
 	for c.ctx.Err() == nil {
 		prompt, ok := c.next()

@@ -91,6 +91,11 @@ func (c *Chat) watch(ev session.Event) {
 func (c *Chat) describe() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.describeNow()
+}
+
+// describeNow is describe for who holds mu.
+func (c *Chat) describeNow() {
 	s := &c.state
 	if s.Phase == "" {
 		c.setPhase(Idle)

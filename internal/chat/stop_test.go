@@ -8,6 +8,14 @@ import (
 	"ml-intern/internal/llm/llmtest"
 )
 
+// Which Hub there is is told when the program is open, without a word of the person.
+func TestTheHubIsTold(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t)
+	g := r.enter(chat.Options{})
+	g.until("the Hub", func(u chat.Update) bool { return u.State != nil && u.State.Hub == "local" })
+}
+
 // A stop counts from the moment a prompt is said: also while it waits for a
 // command that holds the session, before its turn has begun.
 func TestStopBeforeTheTurn(t *testing.T) {

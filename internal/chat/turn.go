@@ -215,8 +215,8 @@ func (c *Chat) ended(err error, unsaid session.Prompt) {
 		c.state.Held = len(c.queue) > 0
 	}
 	c.setPhase(Idle)
+	c.describeNow() // who sees that it is over sees what it cost
 	c.mu.Unlock()
-	c.describe()
 	c.tell()
 	end := Ended{Err: err, Unsaid: unsaid.Text != ""}
 	if err != nil {
