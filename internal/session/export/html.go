@@ -25,7 +25,8 @@ func writeHTML(w io.Writer, d document) error {
 		"picture": func(i *llm.Image) markup.URL { // of a known kind; see shown
 			return markup.URL("data:" + i.MediaType + ";base64," + base64.StdEncoding.EncodeToString(i.Data))
 		},
-		"style": func() markup.CSS { return markup.CSS(pageStyle) },
+		"described": (*llm.Image).String,
+		"style":     func() markup.CSS { return markup.CSS(pageStyle) },
 	})
 	if err != nil {
 		return fmt.Errorf("make page: %w", err)
