@@ -3,7 +3,6 @@ package markup
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"text/template/parse"
 )
@@ -225,7 +224,13 @@ func runs(name string) bool {
 // its name is guessed here, too.
 func leads(name string) bool {
 	name = strings.TrimPrefix(name, "data-")
-	return strings.Contains(name, "src") || strings.Contains(name, "uri") || strings.Contains(name, "url") ||
-		slices.Contains([]string{"href", "action", "formaction", "cite", "data", "poster", "manifest", "ping", "background",
-			"archive", "classid", "codebase", "icon", "longdesc", "profile", "usemap"}, name)
+	if strings.Contains(name, "src") || strings.Contains(name, "uri") || strings.Contains(name, "url") {
+		return true
+	}
+	switch name {
+	case "href", "action", "formaction", "cite", "data", "poster", "manifest", "ping", "background",
+		"archive", "classid", "codebase", "icon", "longdesc", "profile", "usemap":
+		return true
+	}
+	return false
 }
