@@ -185,7 +185,7 @@ func (a *App) PlanShare(ctx context.Context, id string, o ShareOptions) (*ShareP
 	p.Unchanged, p.Redacted, p.Before = p.share.Unchanged(), scrub.Redacted(), scrub.Before()
 	p.warn(who, family[0])
 	if p.Unchanged { // also if it was killed before it could remember it
-		if err := p.remember(""); err != nil {
+		if err := p.remember(false, ""); err != nil {
 			return nil, errors.Join(err, p.Close())
 		}
 	}
@@ -194,7 +194,7 @@ func (a *App) PlanShare(ctx context.Context, id string, o ShareOptions) (*ShareP
 
 // remember notes where the session is, so that it can be taken back. That it is
 // not shared by itself stays so: this yes was for this once.
-func (p *SharePlan) remember(commit string) error {
+func (p *SharePlan) remember(sent bool, commit string) error {
 	was, err := p.app.shareNote(p.ID)
 	if err != nil {
 		return err
@@ -202,7 +202,7 @@ func (p *SharePlan) remember(commit string) error {
 	note := shareNote{Off: was.Off, Hub: p.Hub, Repo: p.Repo, URL: p.URL, Visibility: p.Visibility, Commit: commit, Time: time.Now().UTC()}
 	if was.Hub == note.Hub && was.Repo == note.Repo {
 		note.Paths, note.Commit = was.Paths, cmp.Or(commit, was.Commit)
-	} else if commit == "" && len(was.Paths) > 0 {
+	} else if !sent && len(was.Paths) > 0 {
 		return nil // it was looked at only
 	}
 	for _, f := range p.Files {
@@ -304,7 +304,7 @@ func (p *SharePlan) Send(ctx context.Context) (trace.Sent, error) {
 	if err != nil {
 		return sent, fmt.Errorf("share session %s: %w", p.ID, p.notPublic(err))
 	}
-	return sent, p.remember(cmp.Or(sent.Commit, "unchanged"))
+	return sent, p.remember(true, sent.Commit)
 }
 
 // Close removes what the plan has written.
