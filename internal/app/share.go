@@ -184,7 +184,33 @@ func (a *App) PlanShare(ctx context.Context, id string, o ShareOptions) (*ShareP
 	p.Count, p.Bytes, p.Files, p.Others, p.Now = p.share.Count, p.share.Size, p.share.Files, p.share.Others(), p.share.Is
 	p.Unchanged, p.Redacted, p.Before = p.share.Unchanged(), scrub.Redacted(), scrub.Before()
 	p.warn(who, family[0])
+	if p.Unchanged { // also if it was killed before it could remember it
+		if err := p.remember(false, ""); err != nil {
+			return nil, errors.Join(err, p.Close())
+		}
+	}
 	return p, nil
+}
+
+// remember notes where the session is, so that it can be taken back. That it is
+// not shared by itself stays so: this yes was for this once.
+func (p *SharePlan) remember(sent bool, commit string) error {
+	was, err := p.app.shareNote(p.ID)
+	if err != nil {
+		return err
+	}
+	note := shareNote{Off: was.Off, Hub: p.Hub, Repo: p.Repo, URL: p.URL, Visibility: p.Visibility, Commit: commit, Time: time.Now().UTC()}
+	if was.Hub == note.Hub && was.Repo == note.Repo {
+		note.Paths, note.Commit = was.Paths, cmp.Or(commit, was.Commit)
+	} else if !sent && len(was.Paths) > 0 {
+		return nil // it was looked at only
+	}
+	for _, f := range p.Files {
+		if !slices.Contains(note.Paths, f.Path) {
+			note.Paths = append(note.Paths, f.Path)
+		}
+	}
+	return p.app.keepShareNote(p.ID, note)
 }
 
 // notPublic says what a person can do about a dataset that all can see.
@@ -278,11 +304,7 @@ func (p *SharePlan) Send(ctx context.Context) (trace.Sent, error) {
 	if err != nil {
 		return sent, fmt.Errorf("share session %s: %w", p.ID, p.notPublic(err))
 	}
-	note := shareNote{Hub: p.Hub, Repo: p.Repo, URL: p.URL, Visibility: p.Visibility, Commit: sent.Commit, Time: time.Now().UTC()}
-	for _, f := range p.Files {
-		note.Paths = append(note.Paths, f.Path)
-	}
-	return sent, p.app.keepShareNote(p.ID, note)
+	return sent, p.remember(true, sent.Commit)
 }
 
 // Close removes what the plan has written.

@@ -161,7 +161,7 @@ func TestShareByItself(t *testing.T) {
 	t.Parallel()
 	const token = "token-of-alice-0123456789"
 	h := hubtest.StartWith(t, hubserver.Options{Auth: true, Tokens: map[string]hubserver.Account{token: {Name: "alice"}}})
-	r := newRoom(t, say("Hello."))
+	r := newRoom(t, say("Hello."), say("More."))
 	file := filepath.Join(r.home, "config", "config.yaml")
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		t.Fatal(err)
@@ -178,6 +178,33 @@ func TestShareByItself(t *testing.T) {
 	g.close()
 	if left := strings.Join(g.Left(), "\n"); !strings.Contains(left, "shared the session, as your configuration says: "+h.URL+"/datasets/alice/ml-intern-sessions") {
 		t.Errorf("left: %s", left)
+	}
+	notes, err := filepath.Glob(filepath.Join(r.home, "*", "shares", "*.json"))
+	if err != nil || len(notes) != 1 {
+		t.Fatal(notes, err)
+	}
+	if err := os.Remove(notes[0]); err != nil { // as if it had been killed right after it had sent it
+		t.Fatal(err)
+	}
+	if g, err = r.tryEnter(r.config(account...), chat.Options{Continue: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, text, err := g.sharing("/share", nil); err != nil || !strings.Contains(text, "Nothing has changed") {
+		t.Errorf("after a kill: %v\n%s", err, text)
+	}
+	if _, text, err := g.sharing("/share delete", &yes); err != nil || !strings.Contains(text, "out of") {
+		t.Errorf("delete after a kill: %v\n%s", err, text)
+	}
+	if _, text, err := g.sharing("/share", &yes); err != nil || !strings.Contains(text, "Shared, private") {
+		t.Errorf("once more: %v\n%s", err, text)
+	}
+	g.say("and more")
+	g.close()
+	if left := strings.Join(g.Left(), "\n"); strings.Contains(left, "shared the session") {
+		t.Errorf("it was taken back, and shared once by hand, and went by itself: %s", left)
+	}
+	if err := os.Remove(notes[0]); err != nil {
+		t.Fatal(err)
 	}
 	if err := os.WriteFile(file, []byte("share: {visibility: private, automatic: true, repo: other}\nrules: [{verdict: deny, tool: share, reason: not from here}]\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -69,7 +70,8 @@ type Store struct {
 
 // Open returns the store of a workspace, in the folder home of all stores. Where
 // home is on another disk, large files have their second names in the workspace,
-// below .ml-intern.
+// below .ml-intern: but not if it came with a link there, for what is in that
+// folder and not known is removed.
 func Open(home, dir string) (Store, error) {
 	real, err := filepath.EvalSymlinks(dir)
 	if err != nil {
@@ -79,10 +81,16 @@ func Open(home, dir string) (Store, error) {
 	if err := os.MkdirAll(s.Home, 0o700); err != nil {
 		return Store{}, fmt.Errorf("make folder for checkpoints: %w", err)
 	}
-	if !sameDisk(s.Home, real) {
-		s.Holds = filepath.Join(real, ".ml-intern", "checkpoints")
+	own := filepath.Join(real, ".ml-intern")
+	if inside := filepath.Join(own, "checkpoints"); !sameDisk(s.Home, real) && !isLink(own) && !isLink(inside) {
+		s.Holds = inside
 	}
 	return s, nil
+}
+
+func isLink(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode()&fs.ModeSymlink != 0
 }
 
 // Find returns the store of a workspace that may be gone. It fails if there is

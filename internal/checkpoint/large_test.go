@@ -173,3 +173,30 @@ func TestSkip(t *testing.T) {
 		t.Errorf("%+v", p.Changes)
 	}
 }
+
+// A workspace on another disk may come with a link where large files are to be
+// held: what it leads to is somebody's, and stays.
+func TestHoldsNothingThroughLinks(t *testing.T) {
+	for _, at := range []string{".ml-intern", ".ml-intern/checkpoints"} {
+		dir, err := os.MkdirTemp("/dev/shm", "checkpoint")
+		if err != nil {
+			t.Skip("there is no second disk: ", err)
+		}
+		t.Cleanup(func() { _ = os.RemoveAll(dir) })
+		home := t.TempDir()
+		write(t, home, "mine", "mine")
+		write(t, home, "checkpoints/mine", "mine")
+		link := filepath.Join(dir, filepath.FromSlash(at))
+		do(t, os.MkdirAll(filepath.Dir(link), 0o700))
+		do(t, os.Symlink(home, link))
+		write(t, dir, "a.txt", "one")
+		s := open(t, dir)
+		take(t, s, checkpoint.Before)
+		do(t, s.Forget(t.Context(), "s"))
+		for _, name := range []string{"mine", "checkpoints/mine"} {
+			if _, err := os.Stat(filepath.Join(home, name)); err != nil {
+				t.Errorf("%s: %v", at, err)
+			}
+		}
+	}
+}

@@ -3,7 +3,6 @@ package markup
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"text/template/parse"
 )
@@ -105,7 +104,7 @@ func (s *Set) shown(n *parse.ActionNode, at place) (place, error) {
 	switch {
 	case at.in == tag:
 		return at, errors.New("it is within a tag, and not the value of an attribute")
-	case at.in == value && (strings.HasPrefix(at.attr, "on") || slices.Contains([]string{"style", "srcset", "srcdoc"}, at.attr)):
+	case (at.in == value || at.in == address) && runs(at.attr):
 		return at, fmt.Errorf("nothing can be shown in the attribute %s", at.attr)
 	case at.in == address && at.part == unknown:
 		return at, errors.New("what stands before it in the address is not known")
@@ -208,8 +207,30 @@ func inTag(text string, at place) (place, string, error) {
 		return at, "", fmt.Errorf("the value of %s has no double quote before it", name)
 	}
 	at = place{in: value, elem: at.elem, attr: name}
-	if slices.Contains([]string{"href", "src", "action", "formaction", "cite", "data", "poster", "manifest", "ping", "background"}, name) {
+	if leads(name) {
 		at.in = address
 	}
 	return at, rest, nil
+}
+
+// runs reports whether an attribute runs or styles something, or holds what is read
+// by rules of its own.
+func runs(name string) bool {
+	name = strings.TrimPrefix(name, "data-")
+	return strings.HasPrefix(name, "on") || name == "style" || strings.HasSuffix(name, "srcset") || name == "srcdoc"
+}
+
+// leads reports whether an attribute holds an address. What html/template guesses by
+// its name is guessed here, too.
+func leads(name string) bool {
+	name = strings.TrimPrefix(name, "data-")
+	if strings.Contains(name, "src") || strings.Contains(name, "uri") || strings.Contains(name, "url") {
+		return true
+	}
+	switch name {
+	case "href", "action", "formaction", "cite", "data", "poster", "manifest", "ping", "background",
+		"archive", "classid", "codebase", "icon", "longdesc", "profile", "usemap":
+		return true
+	}
+	return false
 }

@@ -155,8 +155,12 @@ func (v Vault) path(parts ...string) string {
 	return filepath.Join(append([]string{v.Dir}, parts...)...)
 }
 
-// prepare makes the vault's folders. Git must not see them in a workspace.
+// prepare makes the vault's folders. Git must not see them in a workspace, which
+// may have come with links in their places: nothing is kept, nor tidied, through one.
 func (v Vault) prepare(dir string) error {
+	if err := v.linked(dir); err != nil {
+		return err
+	}
 	for _, part := range []string{"held", "running"} {
 		if err := os.MkdirAll(v.path(part), 0o700); err != nil {
 			return err
@@ -167,6 +171,23 @@ func (v Vault) prepare(dir string) error {
 		return nil
 	}
 	return os.WriteFile(ignore, []byte("*\n"), 0o600)
+}
+
+// linked is an error if a part of a vault in the workspace is a link.
+func (v Vault) linked(dir string) error {
+	if !within(dir, v.Dir) {
+		return nil
+	}
+	parts := []string{v.path("held"), v.path("kept"), v.path("running"), v.path("lock"), v.path(".gitignore")}
+	for p := v.Dir; p != dir && within(dir, p); p = filepath.Dir(p) {
+		parts = append(parts, p)
+	}
+	for _, p := range parts {
+		if info, err := os.Lstat(p); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return fmt.Errorf("%s is a link", p)
+		}
+	}
+	return nil
 }
 
 // begin locks the vault for a command, beside others.
@@ -225,8 +246,11 @@ func (v Vault) save(ctx context.Context, dir, rel string) (Kept, error) {
 func (v Vault) settle(dir string, h holding) []Kept {
 	all, settled := h.rescued, true
 	if changed := v.changed(dir, h.files); len(changed) > 0 {
-		folder := v.newKept()
+		folder := ""
 		for _, f := range changed {
+			if folder == "" && f.err == nil {
+				folder = v.newKept()
+			}
 			k, err := v.keep(f, folder)
 			all, settled = append(all, k), settled && err == nil
 		}

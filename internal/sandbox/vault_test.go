@@ -5,6 +5,7 @@ package sandbox_test
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -279,6 +280,54 @@ func TestVaultInsideTheWorkspace(t *testing.T) {
 	if entries, _ := os.ReadDir(filepath.Join(sb.Vault.Dir, "held")); len(entries) != 1 {
 		t.Errorf("it holds itself: %v", entries)
 	}
+}
+
+// A workspace may come with links where its vault would be: what they lead to is
+// somebody's, and stays as it is.
+func TestVaultFollowsNoLinks(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{".ml-intern", ".ml-intern/kept", ".ml-intern/kept/held", ".ml-intern/kept/kept", ".ml-intern/kept/running"} {
+		sb := guarded(t, map[string]string{"a.pt": "x"})
+		sb.Vault.Dir = filepath.Join(sb.Dir, ".ml-intern", "kept")
+		home := t.TempDir()
+		for _, name := range []string{"notes", "held/notes", "kept/held/notes", "kept/20010101-000000.000000/notes", "20010101-000000.000000/notes"} {
+			if err := errors.Join(os.MkdirAll(filepath.Join(home, filepath.Dir(name)), 0o700), os.WriteFile(filepath.Join(home, name), []byte("mine"), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := listing(t, home)
+		link := filepath.Join(sb.Dir, filepath.FromSlash(at))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(link), 0o700), os.Symlink(home, link)); err != nil {
+			t.Fatal(err)
+		}
+		out, err := sb.Exec(t.Context(), sandbox.Command{Line: "rm a.pt"})
+		if err != nil || len(out.Kept) != 1 || !strings.Contains(out.Kept[0].Lost, "a link") {
+			t.Errorf("%s: %v, %+v", at, err, out.Kept)
+		}
+		if err := os.WriteFile(filepath.Join(sb.Dir, "b.pt"), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sb.WriteFile(t.Context(), "b.pt", []byte("y")); err == nil {
+			t.Errorf("%s: what could not be kept was written over", at)
+		}
+		if after := listing(t, home); after != before {
+			t.Errorf("%s: there was\n%s\nand there is\n%s", at, before, after)
+		}
+	}
+}
+
+// listing names all that is below a folder.
+func listing(t *testing.T, dir string) string {
+	t.Helper()
+	var all []string
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		all = append(all, path)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(all, "\n")
 }
 
 func firstOf(errs ...error) error {

@@ -99,13 +99,22 @@ func (b Box) Has(name string) bool {
 	return err == nil && all[name] != nil
 }
 
-// Get returns a secret, nil if there is none.
+// Get returns a secret, nil if there is none. Another process may move it between
+// the look into the file and the one into the keyring: then it looks again.
 func (b Box) Get(ctx context.Context, name string) (json.RawMessage, error) {
 	all, err := b.read()
 	if err != nil {
 		return nil, err
 	}
-	return b.value(ctx, all[name])
+	secret, err := b.value(ctx, all[name])
+	if !errors.Is(err, ErrNone) {
+		return secret, err
+	}
+	now, again := b.read()
+	if again != nil || bytes.Equal(now[name], all[name]) {
+		return nil, err
+	}
+	return b.value(ctx, now[name])
 }
 
 func (b Box) value(ctx context.Context, value json.RawMessage) (json.RawMessage, error) {

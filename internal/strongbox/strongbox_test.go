@@ -254,6 +254,45 @@ func TestShared(t *testing.T) {
 	other.has("n", "100")
 }
 
+// A moving keyring is one out of which another process takes things, just before
+// it is asked for them.
+type moving struct {
+	strongbox.Ring
+	move func()
+}
+
+func (m moving) Get(ctx context.Context, name string) ([]byte, error) {
+	m.move()
+	return m.Ring.Get(ctx, name)
+}
+
+// What another process moves, or removes, while it is looked for is where it is now.
+func TestMovedMeanwhile(t *testing.T) {
+	t.Parallel()
+	k := newKeep(t, strongbox.Auto)
+	k.put("n", `{"token":"hush"}`)
+	file := k.Box
+	file.Use = strongbox.FileOnly
+	k.Ring = moving{k.ring, func() {
+		if err := file.Settle(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}}
+	k.has("n", `{"token":"hush"}`)
+	k.Ring = k.ring
+	if err := k.Settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	k.Ring = moving{k.ring, func() {
+		if _, err := file.Remove(t.Context(), "n"); err != nil {
+			t.Error(err)
+		}
+	}}
+	if got, err := k.Get(t.Context(), "n"); got != nil || err != nil {
+		t.Errorf("%s, %v", got, err)
+	}
+}
+
 // A waiting keyring never answers.
 type waiting struct{ asked int }
 

@@ -180,8 +180,14 @@ func (s *Scrubber) tilde(place, text string) string {
 	}
 }
 
-// begins reports whether a path may begin at i.
-func begins(text string, i int) bool { return i == 0 || !isName(text[i-1]) }
+// begins reports whether a path may begin at i: behind nothing that a name holds,
+// or behind an escape of JSON, or an option of one letter, as in -I/usr.
+func begins(text string, i int) bool {
+	if i == 0 || !isName(text[i-1]) {
+		return true
+	}
+	return i > 1 && (text[i-2] == '\\' && strings.IndexByte("nrtbf", text[i-1]) >= 0 || text[i-2] == '-' && (i == 2 || !isName(text[i-3])))
+}
 
 func isName(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.'

@@ -77,7 +77,7 @@ func WriteRow(ctx context.Context, w io.Writer, log Log, about session.Summary, 
 		Title   string `json:"title"`
 		Model   string `json:"model"`
 		Outcome string `json:"outcome"`
-	}{tools, scrub.Text("id", about.ID), scrub.Text(titlePlace, about.Title), scrub.Text("model", about.Model), about.State})
+	}{tools, scrub.Text("id", about.ID), scrub.Text(titlePlace, about.Title), scrub.Text("model", about.Model), scrub.Text("outcome", about.State)})
 	if err != nil {
 		return Count{}, err
 	}

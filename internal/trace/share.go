@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"ml-intern/internal/hub"
@@ -129,6 +130,9 @@ func (s *Share) look(ctx context.Context) error {
 	}
 	if err != nil {
 		return err
+	}
+	if repo := s.target.Repo.String(); info.ID != "" && !strings.EqualFold(info.ID, repo) { // others may see that one
+		return fmt.Errorf("the dataset %s was renamed or moved, and is %s now: name that one if you mean it; nothing was sent", repo, info.ID)
 	}
 	s.New, s.Is, s.traces, s.card = false, Public, nil, false
 	if info.Private {

@@ -269,6 +269,39 @@ func TestShareVisibility(t *testing.T) {
 	}
 }
 
+// A dataset that was moved is another one, which others may see: the Hub sends on
+// to it whoever asks for the old name.
+func TestShareIntoMoved(t *testing.T) {
+	t.Parallel()
+	w, s := newWire(t), newShelf(t)
+	family := []session.Summary{talk(s)}
+	c, to := w.client(), target(w)
+	moved := hub.RepoID{Type: hub.Dataset, Namespace: "acme", Name: "logs"}
+	made, err := trace.Prepare(t.Context(), s.store, family, t.TempDir(), trace.NewScrubber(secret.New(), ""), to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.CreateRepo(t.Context(), to.Repo, hub.CreateOptions{Private: true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.MoveRepo(t.Context(), to.Repo, moved); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := made.Send(t.Context()); err == nil || !strings.Contains(err.Error(), "acme/logs") {
+		t.Errorf("moved after the look: %v", err)
+	}
+	if _, _, err := share(t, s, family, to); err == nil || !strings.Contains(err.Error(), "acme/logs") {
+		t.Errorf("got %v", err)
+	}
+	if strings.Contains(w.all(t), "Count the rows") {
+		t.Error("the trace was sent")
+	}
+	to.Repo = moved
+	if _, _, err := share(t, s, family, to); err != nil {
+		t.Errorf("by its name: %v", err)
+	}
+}
+
 // planted are secrets that the redactor knows, by value.
 var planted = []string{"correct-horse+battery/staple", "p4ss phrase with spaces!", token}
 

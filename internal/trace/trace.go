@@ -128,7 +128,11 @@ func (w *writer) event(ev session.Event) error {
 			Begun: ev.Time.UTC().Format(time.RFC3339), Parent: w.scrub.Text("id", ev.Opened.Parent),
 		})
 	case ev.Prompt != nil:
-		return w.message(ev, message{Role: "user", Content: w.scrub.Text(at("prompt"), said(*ev.Prompt))})
+		text := said(*ev.Prompt)
+		for _, p := range ev.Prompt.Pictures {
+			text += w.picture(p)
+		}
+		return w.message(ev, message{Role: "user", Content: w.scrub.Text(at("prompt"), text)})
 	case ev.Reply != nil:
 		return w.reply(ev)
 	case ev.Result != nil:

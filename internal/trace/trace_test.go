@@ -152,6 +152,35 @@ func TestTrace(t *testing.T) {
 	}
 }
 
+// Of a picture that a person gave, a line says that it was there.
+func TestPicturesOfPrompts(t *testing.T) {
+	t.Parallel()
+	s := newShelf(t)
+	about := s.add("pictures", opened("pictures"), session.Event{Prompt: &session.Prompt{
+		Text: "Look at these.", Pictures: []*llm.Image{{MediaType: "image/png", Data: []byte("one")}, {MediaType: "image/png", Data: []byte("two")}},
+	}})
+	var out bytes.Buffer
+	count, err := trace.Write(t.Context(), &out, s.store, about, trace.NewScrubber(secret.New(), ""))
+	if err != nil || count.Pictures != 2 || strings.Count(out.String(), "a picture is left out: image/png, 3 bytes") != 2 {
+		t.Errorf("%v, %+v\n%s", err, count, out.String())
+	}
+}
+
+// A home folder is found wherever a path may begin, and not in addresses.
+func TestHomes(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"cc -I/home/ana/include -L/home/bob/lib":  "cc -I~/include -L/home/user/lib",
+		`see "a\n/home/ana/x\t/home/bob"`:         `see "a\n~/x\t/home/user"`,
+		"https://h.example/home/ana x-I/home/bob": "https://h.example/home/ana x-I/home/bob",
+		"PATH=/bin:/home/ana/bin:/home/anabel/b":  "PATH=/bin:~/bin:/home/user/b",
+	} {
+		if got := trace.NewScrubber(secret.New(), "/home/ana").Text("here", text); got != want {
+			t.Errorf("%s became %s, not %s", text, got, want)
+		}
+	}
+}
+
 func TestRow(t *testing.T) {
 	t.Parallel()
 	s := newShelf(t)

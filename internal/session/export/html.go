@@ -22,11 +22,11 @@ func writeHTML(w io.Writer, d document) error {
 		"stamp":    stamp,
 		"shown":    shown,
 		"markdown": func(text string) markup.HTML { return web.Markdown{}.HTML([]byte(text)) },
-		"words":    func(i *llm.Image) string { return i.String() }, // a page calls no methods
 		"picture": func(i *llm.Image) markup.URL { // of a known kind; see shown
 			return markup.URL("data:" + i.MediaType + ";base64," + base64.StdEncoding.EncodeToString(i.Data))
 		},
-		"style": func() markup.CSS { return markup.CSS(pageStyle) },
+		"described": (*llm.Image).String,
+		"style":     func() markup.CSS { return markup.CSS(pageStyle) },
 	})
 	if err != nil {
 		return fmt.Errorf("make page: %w", err)
