@@ -37,7 +37,7 @@ func (w *world) faults() []row {
 
 func (w *world) fault(what string, turn llmtest.Turn) []row {
 	w.Helper()
-	ran := filepath.Join(w.home(), "ran")
+	ran := filepath.Join(w.workspace, filepath.Base(w.home())) // where commands may write; a name that no other fault has
 	s := serve(func(n int, _ []byte) llmtest.Turn {
 		switch n {
 		case 0:

@@ -41,7 +41,7 @@ func (w *world) kills() []row {
 	took := 400 * time.Millisecond // for the first kill
 	kills := 0
 	for i := range killRounds {
-		v := &victim{world: w, home: w.home(), ledger: filepath.Join(w.dir, fmt.Sprintf("ledger-%d", i))}
+		v := &victim{world: w, home: w.home(), ledger: filepath.Join(w.workspace, fmt.Sprintf("ledger-%d", i))}
 		seen := v.live(took)
 		log := v.log()
 		took = 40*time.Millisecond + log[len(log)-1].Time.Sub(log[0].Time)/2 // start, and half of the work
@@ -217,7 +217,11 @@ func (v *victim) findings(log []session.Event, seen []llmtest.Seen) (f findings)
 			f.wrong++
 		}
 	}
-	if len(number) != killSteps || log[len(log)-1].Reply == nil {
+	last := len(log) - 1
+	for last > 0 && log[last].Aside() {
+		last--
+	}
+	if len(number) != killSteps || log[last].Reply == nil {
 		f.wrong++
 	}
 	for _, s := range seen {
