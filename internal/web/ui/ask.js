@@ -225,7 +225,10 @@ function facts(r) {
   add('why', r.reason);
   add('reaches', (r.reaches || []).join(', '));
   add('is given', (r.secrets || []).join(', '), 'beware');
-  add('beware', r.beware || '', 'beware');
+  add('about', r.object);
+  if (r.deletes) add('beware', 'it deletes what nobody can bring back', 'beware');
+  else if (r.public) add('beware', 'everyone will see it', 'beware');
+  else if (r.recurring) add('beware', 'it goes on by itself', 'beware');
   return rows.length ? h('dl', { class: 'facts' }, rows) : null;
 }
 

@@ -28,7 +28,7 @@ export class Bar {
 
   options() {
     const fill = (select, all) => put(select, all.map((v) => h('option', { value: v }, v)));
-    fill(this.effort, ['default', ...(this.server.efforts || [])]);
+    fill(this.effort, [...new Set(['default', ...(this.server.efforts || [])])]);
     fill(this.mode, this.server.modes || []);
   }
 

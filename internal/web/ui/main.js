@@ -187,13 +187,13 @@ class Page {
 
   state(s) {
     const was = this.phase;
-    this.phase = s.phase;
-    this.bar.show(s);
+    this.phase = s?.phase;
+    if (s) this.bar.show(s); // else it is not open here, and how it stood last is not wrong
     this.doing.show(s);
     this.composer.show(s);
-    if (s.title) this.titleIs(s.title);
+    if (s?.title) this.titleIs(s.title);
     this.interrupted();
-    if (was !== s.phase) this.list.soon();
+    if (was !== s?.phase) this.list.soon();
   }
 
   ready(session) {
@@ -207,9 +207,8 @@ class Page {
   interrupted() {
     const s = this.session;
     const idle = s && s.caughtUp && (!s.state || s.state.phase === 'idle');
-    const busy = s?.summary?.live && !s.state;
     const last = s?.record.items.at(-1);
-    byId('interrupted').hidden = !(idle && !busy && s.record.unanswered && s.record.items.length > 0) || !!last?.goOn;
+    byId('interrupted').hidden = !(idle && s.record.unanswered && s.record.items.length > 0) || !!last?.goOn;
     put(byId('interrupted'), h('span', null, 'The last prompt has no answer yet.'), button('Go on', () => this.goOn(), { class: 'go-on' }));
   }
 

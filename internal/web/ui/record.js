@@ -226,7 +226,7 @@ export class Record {
     if (r.line) logLines(item, r.line);
     if (r.done) {
       item.live = false;
-      item.err = r.err || (r.code ? `exit status ${r.code}` : '');
+      item.err = r.error || (r.code ? `exit status ${r.code}` : '');
       this.runs.delete(r.id);
     }
     this.touch(item);

@@ -103,8 +103,9 @@ export class Session {
 
   setState(state) {
     this.state = state;
+    if (!state || state.phase === 'idle') this.record.over();
     this.on.state(state);
-    if (state?.phase && state.phase !== 'asking' && this.ask) {
+    if (state?.phase !== 'asking' && this.ask) {
       this.ask = null;
       this.on.ask(null);
     }

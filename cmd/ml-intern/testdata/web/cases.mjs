@@ -1,0 +1,319 @@
+// The cases: each is a function of the stage and a browser. The test in Go runs
+// them one by one: cases.mjs NAME.
+
+import { Stage, assert, bash, browser, call, count, hold, patience, say, seen, shot, signIn, tab, until, well } from './drive.mjs';
+
+const cases = {};
+
+// The address that is printed opens the page, and the key is gone from it.
+cases.login = async (stage, b) => {
+  await stage.start();
+  const context = await b.context();
+  const page = await signIn(stage, context);
+  assert.equal(await page.evaluate(() => location.href), `${stage.origin}/`);
+  assert.equal(await page.evaluate(() => document.cookie), '', 'the cookie is not for scripts');
+  const key = /key=(.+)$/.exec(stage.address)[1];
+  const cookies = await context.cookies();
+  assert.ok(cookies.length === 1 && cookies[0].httpOnly && cookies[0].sameSite === 'Strict' && !cookies[0].value.includes(key), JSON.stringify(cookies));
+  await page.reload();
+  await page.locator('#app').waitFor();
+  const stranger = await tab(await b.context(), `${stage.origin}/`);
+  await stranger.locator('#login').waitFor();
+  await stranger.locator('#key').fill('not the key');
+  await stranger.locator('#key').press('Enter');
+  await until(stranger, () => document.querySelector('#login-note').textContent);
+  await stranger.locator('#key').fill(stage.address);
+  await stranger.locator('#key').press('Enter');
+  await stranger.locator('#app').waitFor();
+  await well(page);
+};
+
+// A first prompt begins a session; its answer is drawn as it comes.
+cases.stream = async (stage, b) => {
+  await stage.turns({ reasoning: 'Let me think.', text: '# A heading\n\nSome **bold** words, `code` and a [link](https://example.org/x).\n\n- one\n- two\n\n| a | b |\n|---|--:|\n| 1 | 2 |\n\n```python\nprint("hello")\n```\n\nThe last words.', chunk: 6, pace_ms: 40 });
+  await stage.start();
+  const page = await signIn(stage, await b.context());
+  await say(page, 'hello <b>there</b>');
+  await page.locator('.reply.live').waitFor();
+  await page.reload(); // in the middle: all of it is there, once
+  await page.locator('.reply:not(.live)').waitFor();
+  await seen(page, 'The last words.');
+  assert.equal(await count(page, 'A heading'), 1);
+  assert.equal(await count(page, 'The last words.'), 1);
+  assert.equal(await count(page, 'hello <b>there</b>'), 1, 'what was said is text');
+  assert.equal(await page.locator('.reply .prose h3').textContent(), 'A heading');
+  assert.equal(await page.locator('.reply strong').textContent(), 'bold');
+  assert.equal(await page.locator('.reply a').getAttribute('rel'), 'noopener noreferrer nofollow');
+  assert.equal(await page.locator('.reply td.right').textContent(), '2');
+  assert.equal(await page.locator('.reply figure.code code').textContent(), 'print("hello")');
+  await page.locator('.thought summary').click();
+  await seen(page, 'Let me think.');
+  assert.equal(await page.evaluate(() => Object.values(localStorage).join()), '', 'nothing of a session is kept here');
+  await well(page);
+};
+
+const hostile = [
+  '<script>window.hacked = 1</script>', '<img src=x onerror="window.hacked = 2">', '<svg onload="window.hacked = 3">', '<iframe src="javascript:parent.hacked = 4"></iframe>',
+  '[a](javascript:window.hacked=5)', '[b](JaVaScRiPt:window.hacked=6)', '[c](data:text/html,<script>window.hacked=7</script>)', '![](http://127.0.0.1:1/leak?d=secret)', '![alt "x](http://127.0.0.1:1/leak2)',
+  '[d]( javascript:window.hacked=8)', '<http://127.0.0.1:1/"onmouseover="window.hacked=9>', '<style>*{background:url(http://127.0.0.1:1/css)}</style>', '<link rel=stylesheet href=http://127.0.0.1:1/x.css>',
+].join('\n\n');
+
+// What a model and a tool write runs nothing and loads nothing.
+cases.hostile = async (stage, b) => {
+  await stage.write('evil.txt', hostile);
+  await stage.turns({ ...bash('cat evil.txt', hostile), reasoning: hostile }, { text: hostile });
+  await stage.start();
+  const page = await signIn(stage, await b.context());
+  await say(page, hostile);
+  await until(page, () => document.querySelectorAll('.reply:not(.live)').length === 2);
+  for (const d of await page.locator('#transcript details > summary').all()) await d.click();
+  await page.locator('.call .body pre').first().waitFor();
+  for (const dead of await page.locator('#transcript .dead').all()) await dead.click();
+  const links = await page.locator('#transcript a').evaluateAll((all) => all.map((a) => a.protocol));
+  assert.ok(links.length > 0 && links.every((p) => p === 'http:' || p === 'https:'), String(links));
+  assert.equal(await page.locator('#transcript :is(script, img, svg, iframe, style, link, object, embed, form)').count(), 0);
+  assert.equal(await page.evaluate(() => window.hacked), undefined);
+  await well(page);
+};
+
+// Edited arguments are judged again, and they are what runs.
+cases.approval = async (stage, b) => {
+  await stage.turns({ calls: [{ name: 'bash', args: '{"command":"echo first > one.txt"}' }, { name: 'bash', args: '{"command":"echo second > two.txt"}' }] }, bash('echo third > three.txt'), { text: 'all done' });
+  await stage.start('?arg=--approve&arg=strict');
+  const page = await signIn(stage, await b.context());
+  await say(page, 'write files');
+  const panel = page.locator('#questions');
+  await panel.getByRole('heading', { name: '2 calls need your word' }).waitFor();
+  assert.match(await page.title(), /ml-intern/);
+  const [first, second] = [panel.locator('.request').nth(0), panel.locator('.request').nth(1)];
+  await first.getByRole('button', { name: 'Edit', exact: true }).click();
+  await first.locator('textarea').fill('echo edited > one.txt');
+  await first.getByRole('button', { name: 'Take it' }).click();
+  await first.getByText('changed by you').waitFor();
+  assert.equal(await stage.read('one.txt'), null, 'nothing runs before the yes');
+  await shot(page, 'approval');
+  await first.getByRole('button', { name: 'Yes', exact: true }).click();
+  await second.getByRole('button', { name: 'No, because…' }).click();
+  await second.locator('.because input').fill('not that one');
+  await second.locator('.because input').press('Enter');
+  await panel.getByRole('heading', { name: 'This needs your word' }).waitFor();
+  assert.equal(await stage.read('one.txt'), 'edited\n');
+  assert.equal(await stage.read('two.txt'), null);
+  assert.ok(JSON.stringify((await stage.asked()).at(-1)).includes('not that one'), 'the model is told why');
+  await panel.getByRole('button', { name: 'Yes, for this session' }).click();
+  await seen(page, 'all done');
+  assert.equal(await stage.read('three.txt'), 'third\n');
+  await panel.waitFor({ state: 'hidden' });
+  await seen(page, 'not run: not that one');
+  await well(page);
+};
+
+// Words to a turn at work, words for its end, and a stop.
+cases.steer = async (stage, b) => {
+  await stage.turns(bash(hold('go')), { text: 'I have heard you.' }, { text: 'And the next.' }, bash(hold('never')));
+  await stage.start();
+  const page = await signIn(stage, await b.context());
+  await say(page, 'begin');
+  await page.locator('.call[data-state="running"]').waitFor();
+  await say(page, 'this now', 'Control+Enter');
+  await seen(page, 'this now', '.queue');
+  await say(page, 'this later');
+  await say(page, 'never mind');
+  await seen(page, 'never mind', '.queue');
+  await page.getByRole('button', { name: 'Take back' }).click(); // words for the turn at work come first
+  await until(page, () => document.querySelector('#prompt').value === 'this now');
+  await page.locator('#prompt').press('Control+Enter');
+  await seen(page, 'this now', '.queue');
+  await stage.write('go', '');
+  await seen(page, 'I have heard you.');
+  await seen(page, 'And the next.');
+  const bodies = (await stage.asked()).map((body) => JSON.stringify(body));
+  assert.ok(bodies[1].includes('this now') && !bodies[1].includes('this later'));
+  assert.ok(bodies[2].includes('this later'));
+  assert.equal(await page.locator('.prompt.steer').count(), 1);
+  await page.locator('.call[data-state="running"]').waitFor(); // of the third prompt
+  await page.locator('#prompt').press('Escape');
+  await seen(page, 'stopped');
+  await page.locator('#doing').waitFor({ state: 'hidden' });
+  await well(page);
+};
+
+// Two tabs show the same, and an answer in one is seen in the other.
+cases.tabs = async (stage, b) => {
+  await stage.turns(bash('echo x > x.txt'), { text: 'the common answer' });
+  await stage.start('?arg=--approve&arg=strict');
+  const context = await b.context();
+  const one = await signIn(stage, context);
+  await say(one, 'do it');
+  await one.locator('#questions .request').waitFor();
+  const two = await tab(context, one.url());
+  await two.locator('#questions .request').waitFor();
+  await two.getByRole('button', { name: 'Yes', exact: true }).click();
+  await seen(one, 'the common answer');
+  await seen(two, 'the common answer');
+  await one.locator('#questions').waitFor({ state: 'hidden' });
+  const text = (page) => page.locator('.items').innerText();
+  assert.equal(await text(one), await text(two));
+  await well(one);
+  await well(two);
+};
+
+// A server that is killed and started again: the page comes back by itself.
+cases.restart = async (stage, b) => {
+  await stage.turns({ text: 'before the end' }, bash(hold('never')), { text: 'went on' });
+  await stage.start();
+  const page = await signIn(stage, await b.context());
+  await say(page, 'one');
+  await seen(page, 'before the end');
+  await say(page, 'two');
+  await page.locator('.call[data-state="running"]').waitFor();
+  await stage.kill();
+  await page.locator('#banner').getByText('connection is lost').waitFor();
+  await stage.start();
+  await page.locator('#banner').waitFor({ state: 'hidden' });
+  await page.locator('#interrupted').getByRole('button', { name: 'Go on' }).click();
+  await seen(page, 'went on');
+  assert.equal(await count(page, 'before the end'), 1);
+  await well(page);
+};
+
+// A session that waits for a job says so, and goes on by itself.
+cases.waiting = async (stage, b) => {
+  await stage.write('s.py', 'import time\ntime.sleep(600)\n');
+  await stage.turns(call('job_submit', { name: 'train', script: 's.py', waivers: { results: 'a test' } }), call('job_wait', { jobs: ['JOB'] }), { text: 'the job is over' });
+  await stage.start('?arg=--approve&arg=auto');
+  const page = await signIn(stage, await b.context());
+  await say(page, 'train it');
+  await page.locator('#doing').getByText('Waiting for').waitFor();
+  await page.locator('#sessions .dot.waiting').waitFor();
+  await page.keyboard.press('Alt+j');
+  await page.locator('.job').waitFor();
+  await seen(page, 'train', '.job');
+  await shot(page, 'waiting');
+  await page.locator('.job').getByRole('button', { name: 'Cancel' }).click();
+  await page.locator('.job').getByRole('button', { name: 'Really cancel?' }).click();
+  await seen(page, 'the job is over');
+  await well(page);
+};
+
+// Ten thousand events open soon, and all of them can be scrolled to.
+cases.long = async (stage, b) => {
+  await stage.start();
+  await stage.ask('seed?n=10000');
+  const page = await signIn(stage, await b.context());
+  await page.locator('#sessions a').first().waitFor();
+  const took = await page.evaluate(async () => {
+    const began = performance.now();
+    document.querySelector('#sessions a').click();
+    while (!document.querySelector('#transcript')?.innerText.includes('the very end')) await new Promise(requestAnimationFrame);
+    return performance.now() - began;
+  });
+  console.log(`10,000 events: ${Math.round(took)} ms`);
+  assert.ok(await page.evaluate(() => document.querySelectorAll('.item').length) < 200, 'not all is drawn at once');
+  await page.locator('#transcript').focus();
+  for (let i = 0; i < 20; i++) await page.keyboard.press('PageUp');
+  await until(page, () => document.querySelectorAll('.item').length > 120);
+  await page.locator('.latest').click();
+  await until(page, () => { const t = document.querySelector('#transcript'); return t.scrollHeight - t.scrollTop - t.clientHeight < 5; });
+  await well(page);
+};
+
+// On the smallest phone nothing has to be scrolled sideways.
+cases.phone = async (stage, b) => {
+  await stage.turns({ text: `A ${'verylongword'.repeat(30)} and\n\n| a | b | c | d | e |\n|---|---|---|---|---|\n| ${'wide'.repeat(10)} | ${'wide'.repeat(10)} | x | y | z |\n\n\`\`\`\n${'x'.repeat(300)}\n\`\`\``, calls: [{ name: 'bash', args: JSON.stringify({ command: `echo ${'y'.repeat(300)}` }) }] }, { text: 'the end' });
+  await stage.start('?arg=--approve&arg=strict');
+  const page = await signIn(stage, await b.context({ viewport: { width: 320, height: 640 }, hasTouch: true, isMobile: true }));
+  const sideways = () => page.evaluate(() => [document.documentElement, document.body, ...document.querySelectorAll('#middle, #transcript, #questions, #composer, #bar, #head')].filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => `${e.tagName}#${e.id} ${e.scrollWidth}>${e.clientWidth}`));
+  assert.deepEqual(await sideways(), []);
+  await say(page, 'go');
+  await page.locator('#questions .request').waitFor();
+  assert.deepEqual(await sideways(), []);
+  await shot(page, 'phone-ask');
+  await page.getByRole('button', { name: 'Yes', exact: true }).tap();
+  await seen(page, 'the end');
+  assert.deepEqual(await sideways(), []);
+  assert.equal(await page.locator('#side').isVisible(), false);
+  await page.locator('#sessions-button').tap();
+  await page.locator('#side').waitFor();
+  assert.deepEqual(await sideways(), []);
+  await well(page);
+};
+
+// The keyboard alone can send, decide and stop.
+cases.keyboard = async (stage, b) => {
+  await stage.turns(bash('echo yes > yes.txt'), bash(hold('never')));
+  await stage.start('?arg=--approve&arg=strict');
+  const page = await signIn(stage, await b.context());
+  await page.keyboard.type('go');
+  await page.keyboard.press('Enter');
+  await page.locator('#questions .request').waitFor();
+  await page.keyboard.press('Alt+q');
+  await page.waitForTimeout(400); // keys decide when none was pressed for a moment
+  await page.keyboard.press('y');
+  await stage.until('yes.txt');
+  await page.locator('#questions').getByText('never').first().waitFor();
+  await page.keyboard.press('Alt+q');
+  await page.waitForTimeout(400);
+  await page.keyboard.press('y');
+  await page.locator('.call[data-state="running"]').waitFor();
+  await page.keyboard.press('Escape');
+  await seen(page, 'stopped');
+  await page.keyboard.press('Alt+n');
+  await until(page, () => document.activeElement.id === 'prompt' && !document.querySelector('#begin').hidden);
+  await well(page);
+};
+
+// Title, commands, export, fork and deletion.
+cases.manage = async (stage, b) => {
+  await stage.turns({ text: 'an answer' });
+  await stage.start();
+  const page = await signIn(stage, await b.context());
+  await say(page, 'a first prompt');
+  await seen(page, 'an answer');
+  await page.locator('#title').click();
+  await page.locator('#head input').fill('A title of mine');
+  await page.locator('#head input').press('Enter');
+  await page.locator('#sessions .title').getByText('A title of mine').waitFor();
+  await say(page, '/cost');
+  await page.locator('.answer').getByText('There is no cap').waitFor();
+  await page.locator('#prompt').fill('/eff');
+  await page.locator('#commands li').first().waitFor();
+  await page.locator('#prompt').press('Escape');
+  await page.locator('#prompt').fill('');
+  const choose = async (name) => {
+    await page.locator('#menu').click();
+    await page.locator('.pick li').getByText(name, { exact: true }).click();
+  };
+  const saved = page.waitForEvent('download');
+  await choose('Export as Markdown');
+  assert.match((await saved).suggestedFilename(), /\.md$/);
+  const before = page.url();
+  await choose('Fork');
+  await until(page, (was) => location.href !== was, before);
+  await seen(page, 'an answer');
+  await choose('Delete…');
+  await page.locator('dialog.sure').getByRole('button', { name: 'Cancel' }).click();
+  await choose('Delete…');
+  await page.locator('dialog.sure').getByRole('button', { name: 'Delete' }).click();
+  await until(page, () => location.hash === '#/new' && document.querySelectorAll('#sessions a').length === 1);
+  await page.locator('#search').fill('nothing has these words');
+  await page.locator('#sessions').getByText('No session has these words.').waitFor();
+  await well(page);
+};
+
+const name = process.argv[2];
+const b = await browser();
+try {
+  await cases[name](new Stage(), b);
+} catch (err) {
+  for (const context of b.contexts()) {
+    for (const page of context.pages()) {
+      console.error(page.url(), page.errors, (await page.evaluate(() => document.body.innerText).catch(() => '')).slice(0, 3000));
+      await shot(page, `failed-${name}`).catch(() => {});
+    }
+  }
+  console.error(err);
+  process.exitCode = 1;
+} finally {
+  await b.close();
+}
