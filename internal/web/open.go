@@ -197,10 +197,7 @@ func (s *server) closeAll() {
 		wg.Go(func() {
 			r.life.Lock()
 			defer r.life.Unlock()
-			r.mu.Lock()
-			waits := r.state != nil && r.state.Phase == chat.Waiting
-			r.mu.Unlock()
-			s.close(r, waits)
+			s.close(r, true)
 		})
 	}
 	wg.Wait()
@@ -246,13 +243,13 @@ func (s *server) begin(ctx context.Context, id, dir, prompt string, settle func(
 	if err != nil {
 		return err
 	}
-	if err := s.reserve(); err != nil {
-		return err
-	}
-	r := s.enter(id)
+	r := s.enter(id) // before there is a place for it, so that closeAll finds it
 	defer s.leave(r)
 	r.life.Lock()
 	defer r.life.Unlock()
+	if err := s.reserve(); err != nil {
+		return err
+	}
 	c, err := chat.Open(s.ctx, cfg, chat.Options{ID: id})
 	if err != nil {
 		s.release()
@@ -270,6 +267,9 @@ func (s *server) begin(ctx context.Context, id, dir, prompt string, settle func(
 	case <-r.begun:
 	case <-ctx.Done(): // who asked is gone: the session begins all the same
 		return nil
+	case <-s.ctx.Done():
+		s.close(r, true)
+		return errClosing
 	}
 	r.mu.Lock()
 	err = r.ended

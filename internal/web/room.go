@@ -112,11 +112,11 @@ func (r *room) leave(rd *reader) {
 }
 
 // take takes what waits for a reader; not ok if it lost some of it.
-func (r *room) take(rd *reader) (all []thing, here, ok bool) {
+func (r *room) take(rd *reader) (all []thing, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all, rd.queue, rd.bytes = rd.queue, nil, 0
-	return all, r.chat != nil, !rd.lost
+	return all, !rd.lost
 }
 
 func (r *room) liveEvent(ev session.Event) thing {

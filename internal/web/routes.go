@@ -19,7 +19,7 @@ func (s *server) routes() []route {
 		{path: "/api/logout", methods: by{"POST": s.logout}, free: true},
 		{path: "/api/server", methods: by{"GET": s.about}},
 		{path: "/api/sessions", methods: by{"GET": s.list, "POST": s.newSession}},
-		{path: one, methods: by{"GET": s.show, "PATCH": s.change}},
+		{path: one, methods: by{"GET": s.show, "PATCH": s.change, "DELETE": s.remove}},
 		{path: one + "/events", methods: by{"GET": s.events}},
 		{path: one + "/prompts", methods: by{"POST": s.prompt}},
 		{path: one + "/stop", methods: by{"POST": s.stop}},
@@ -27,6 +27,10 @@ func (s *server) routes() []route {
 		{path: one + "/unqueue", methods: by{"POST": s.unqueue}},
 		{path: one + "/answers", methods: by{"POST": s.answers}},
 		{path: one + "/answers/preview", methods: by{"POST": s.preview}},
+		{path: one + "/fork", methods: by{"POST": s.fork}},
+		{path: one + "/export", methods: by{"GET": s.export}},
+		{path: one + "/jobs", methods: by{"GET": s.jobs}},
+		{path: one + "/agents/{call_id}/events", methods: by{"GET": s.agentEvents}},
 	}
 }
 

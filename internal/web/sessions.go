@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -27,11 +28,20 @@ func (s *server) summary(r *http.Request, id string) (sum session.Summary, err e
 	if !sessionID.MatchString(id) {
 		return sum, noSession(id)
 	}
-	found, err := s.library.Summary(r.Context(), id)
-	if err != nil {
-		return sum, err
+	sum, err = s.library.Summary(r.Context(), id)
+	if errors.Is(err, session.ErrNotFound) {
+		err = noSession(id)
 	}
-	return found, nil
+	return sum, err
+}
+
+// ownSummary is the summary of a request's session, which is no sub-agent's.
+func (s *server) ownSummary(r *http.Request) (session.Summary, error) {
+	sum, err := s.summary(r, r.PathValue("id"))
+	if err == nil && sum.Parent != "" {
+		err = refused("session %s is a sub-agent's: it belongs to session %s", sum.ID, sum.Parent)
+	}
+	return sum, err
 }
 
 // exists fails if there is no session of the id.

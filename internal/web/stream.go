@@ -97,21 +97,18 @@ func (st *stream) run(room *room, rd *reader, now []thing) error {
 	defer alive.Stop()
 	defer look.Stop()
 	ctx := st.r.Context()
-	here := true
 	for {
 		select {
 		case <-rd.wake:
-			var all []thing
-			ok := false
-			if all, here, ok = room.take(rd); !ok {
+			all, ok := room.take(rd)
+			if !ok {
 				return errSlow
 			}
 			if err := st.tell(all); err != nil {
 				return err
 			}
 		case <-look.C:
-			if !here || !room.isOpen() {
-				here = room.isOpen()
+			if !room.isOpen() {
 				if err := st.history(); err != nil {
 					return err
 				}

@@ -40,6 +40,7 @@ type Options struct {
 	NewKey      bool   // whoever has the key of before is signed out
 	MaxSessions int
 	IdleAfter   time.Duration                            // how long a session stays open that nobody uses; 10 minutes if 0
+	TryAgain    time.Duration                            // when a session that another process has is tried again; a minute if 0
 	Log         func(line string)                        // for whoever looks after the program
 	For         func(dir string) (*config.Config, error) // the configuration for a workspace; that of this process's folder for ""
 	Ready       func(url string)                         // is told the address with the key, for the person, once it listens
@@ -115,6 +116,7 @@ func (s *server) listen() error {
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(s.ctx, func() { stopped <- s.shut(server) })
 	s.work.Go(s.tend)
+	s.work.Go(s.takeUp)
 	s.Ready(fmt.Sprintf("http://%s/#key=%s", at, s.key.text))
 	err = server.Serve(ln)
 	if stop() || !errors.Is(err, http.ErrServerClosed) {
