@@ -237,7 +237,7 @@ function details(r, running) {
   if (!r.show) return args(running);
   if (isDiff(r.show)) return change(r.show.split('\n'), 400);
   const name = r.show.slice(0, r.show.indexOf('\n') >>> 0).replace(/:$/, '').replace(/^new file /, '');
-  return r.show.split('\n').length > 400 ? plainLines(r.show, 400) : script(r.show, language(name) || (r.tool === 'bash' ? 'sh' : ''), 400);
+  return r.show.split('\n').length > 400 ? plainLines(r.show, 400) : script(r.show, r.tool === 'bash' ? 'sh' : language(name), 400);
 }
 
 // editable is the text of the arguments that a person changes, and how it is put

@@ -82,11 +82,11 @@ export class Doing {
     const s = this.state;
     const phase = s?.phase || 'idle';
     this.el.dataset.phase = phase;
-    this.el.hidden = phase === 'idle';
-    if (phase === 'idle') return;
+    this.el.hidden = phase === 'idle' || phase === 'asking'; // the question says it
+    if (this.el.hidden) return;
     const since = s.since ? Math.max(0, Math.floor((Date.now() - Date.parse(s.since)) / 1000)) : 0;
     const words = phase === 'waiting' ? `Waiting for ${cleanLine((s.waits || []).join('; ') || 'jobs')}. It goes on by itself.`
-      : phase === 'asking' ? 'It needs your word.' : phase === 'stopping' ? 'Stopping…' : s.retry ? cleanLine(s.retry) : 'Working';
+      : phase === 'stopping' ? 'Stopping…' : s.retry ? cleanLine(s.retry) : 'Working';
     const text = `${words} ${since > 0 ? span(since).replace('.0 s', ' s') : ''}`.trim();
     if (this.el.textContent !== text) this.el.textContent = text;
   }
