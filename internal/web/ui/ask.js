@@ -113,6 +113,7 @@ export class Questions {
     this.drawOne(a);
     a.editing.area.focus();
     a.editing.area.setSelectionRange(0, 0);
+    a.editing.area.scrollTop = a.editing.area.scrollLeft = 0;
   }
 
   // take has the change judged, and shows the call as it would run.

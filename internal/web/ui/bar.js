@@ -62,7 +62,8 @@ export class Bar {
 
 function choose(select, value) {
   if (value && ![...select.options].some((o) => o.value === value)) select.append(h('option', { value }, value));
-  if (!value && ![...select.options].some((o) => o.value === '')) select.prepend(h('option', { value: '' }, '–'));
+  if (value) select.querySelector('option[value=""]')?.remove();
+  else if (![...select.options].some((o) => o.value === '')) select.prepend(h('option', { value: '' }, 'default'));
   select.value = value;
 }
 

@@ -182,7 +182,7 @@ export function script(text, lang, n) {
 function outcome(item) {
   if (item.over) return item.state === 'running' ? 'cut off' : 'not run';
   switch (item.state) {
-    case 'failed': return item.summary || lastLine(item.result);
+    case 'failed': return [withoutEcho(item), lastLine(item.result)].filter((w, i, all) => w && !(i && all[0].includes(w))).join(' — ');
     case 'denied': return `not run: ${item.why || 'it was refused'}`;
     case 'asked': return 'waits for your word';
     case 'waiting': return item.waits;
@@ -191,7 +191,8 @@ function outcome(item) {
   }
 }
 
-const lastLine = (text) => cleanLine((text || '').trim().split('\n').pop()).slice(0, 400);
+// lastLine is the last that the tool itself printed.
+const lastLine = (text) => cleanLine((text || '').trim().split('\n').filter((l) => !/^\[.*\]$/.test(l)).pop()).slice(0, 400);
 
 // withoutEcho leaves out of a summary what the line says already.
 function withoutEcho(item) {
@@ -201,7 +202,7 @@ function withoutEcho(item) {
   const colon = s.indexOf(': ');
   if (colon > 0 && s.endsWith('…') && line.startsWith(s.slice(colon + 2, -1))) s = s.slice(0, colon);
   s = s.replace(/, \d+(\.\d+)? s$/, '').replace(/^[:, ]+|[:, ]+$/g, '');
-  return s === 'exit status 0' ? '' : s;
+  return /^exit (status )?0$/.test(s) ? '' : s;
 }
 
 // tick writes how long a call runs or ran.

@@ -343,6 +343,7 @@ class Page {
   }
 
   async set(what) {
+    if (!Object.values(what)[0]) return;
     if (!this.session) {
       Object.assign(this.fresh, what);
       this.bar.show({ ...this.fresh, mode: this.fresh.mode || this.server.mode, confinement: this.server.confinement });

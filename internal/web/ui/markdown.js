@@ -93,7 +93,7 @@ function list(lines, i, depth) {
       if (blank || itemLine.test(line) || begins(lines, j, depth)) break;
       inner.push(line);
     }
-    if (blank && j < lines.length && itemLine.test(lines[j])) node.loose = true;
+    if (blank && itemLine.exec(lines[j] || '')?.[2].slice(-1) === mark) node.loose = true;
     let done;
     const task = /^\[([ xX])\][ \t]+/.exec(inner[0]);
     if (task) {

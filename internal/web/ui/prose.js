@@ -37,11 +37,12 @@ export class Growing {
     for (const el of this.last) el.remove();
     this.last = found.map(drawBlock);
     this.el.append(...this.last);
-    const n = found.length;
-    if (n > 1 && !rest.includes('\r')) {
-      for (let i = 0; i < found[n - 1].from; i++) this.base += all[i].length + 1;
-      this.last = this.last.slice(-1);
-    }
+    if (rest.includes('\r')) return;
+    // Where a block begins is certain once the line after its first is whole.
+    const n = found.findLastIndex((b) => b.from + 2 < all.length);
+    if (n < 1) return;
+    for (let i = 0; i < found[n].from; i++) this.base += all[i].length + 1;
+    this.last = this.last.slice(n);
   }
 }
 

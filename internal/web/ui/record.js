@@ -171,7 +171,11 @@ export class Record {
 
   // drop takes away what had come of a reply that is void.
   drop() {
-    if (this.first >= 0) this.on.gone(this.items.splice(this.first));
+    if (this.first >= 0) {
+      const live = this.items.splice(this.first);
+      this.items.push(...live.filter((i) => !ofReply(i)));
+      this.on.gone(live.filter(ofReply));
+    }
     this.first = -1;
     this.reply = this.thought = null;
   }
@@ -191,7 +195,7 @@ export class Record {
   // drawn of it stays drawn.
   whole(reply, at) {
     const live = this.first >= 0 ? this.items.splice(this.first) : [];
-    const words = live.filter((i) => i.kind === 'word');
+    const words = live.filter((i) => !ofReply(i));
     this.first = -1;
     this.reply = this.thought = null;
     this.over();
@@ -211,7 +215,7 @@ export class Record {
       else if (p.reasoning?.trim()) place('thought', (i) => { i.text = p.reasoning; });
       else if (p.text?.trim()) place('reply', (i) => { i.text = p.text; });
     }
-    this.on.gone(live.filter((i) => i.kind !== 'word'));
+    this.on.gone(live.filter(ofReply));
     if (reply.end?.dropped?.length) this.add({ kind: 'word', text: 'the model’s output limit cut the reply off' });
     if (!(reply.message?.parts || []).some((p) => p.call) && reply.end?.reason !== 'length') this.unanswered = false;
   }
@@ -242,6 +246,9 @@ export class Record {
     if (text) this.add({ kind: 'word', text, fold: text.split('\n').length > 8 });
   }
 }
+
+// ofReply tells what a reply brought from what was said beside it.
+const ofReply = (item) => item.kind === 'reply' || item.kind === 'thought' || item.kind === 'call';
 
 function newCall(call) {
   return { kind: 'call', id: call.id, name: call.name, args: call.args || '', state: 'pending', logs: [], lines: 0, result: '' };
@@ -292,11 +299,11 @@ export function headline(args) {
     return cleanLine(cut(args, 400));
   }
   if (!a || typeof a !== 'object') return cleanLine(cut(args, 400));
-  const text = (v, n) => cut(typeof v === 'string' ? v : JSON.stringify(v), n);
+  const text = (v, n) => cut(typeof v === 'string' ? v : Array.isArray(v) && v.every((e) => typeof e === 'string') ? v.join(', ') : JSON.stringify(v), n);
   const several = typeof a.operation === 'string';
   let words = several ? [a.operation] : [];
   for (const key of ['command', 'repo_id', 'arxiv_id', 'path', 'name', 'repo', 'job', 'jobs', 'dataset', 'page', 'section', 'query', 'url', 'task']) {
-    if (key in a && (several || !words.length)) words.push(text(a[key], 400).replace(/^\[|\]$/g, ''));
+    if (key in a && (several || !words.length)) words.push(text(a[key], 400));
   }
   if (!words.length) words = Object.keys(a).sort().slice(0, 3).map((key) => `${key}=${text(a[key], 60)}`);
   return cleanLine(words.join(' '));

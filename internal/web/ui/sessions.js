@@ -67,7 +67,7 @@ export class Sessions {
 
   choose(id) {
     this.chosen = id;
-    for (const a of this.list.querySelectorAll('a')) a.toggleAttribute('aria-current', a.dataset.id === id);
+    for (const a of this.list.querySelectorAll('a')) a.setAttribute('aria-current', a.dataset.id === id ? 'page' : 'false');
   }
 
   draw(q) {
@@ -85,7 +85,7 @@ export class Sessions {
     const bad = phase === 'idle' && /^failed/.test(s.state || '');
     const open = phase === 'idle' && s.state === 'unfinished';
     const word = phases[phase] || (bad ? 'failed' : open ? 'unfinished' : '');
-    return h('li', null, h('a', { href: `#/s/${encodeURIComponent(s.id)}`, 'data-id': s.id, 'aria-current': s.id === this.chosen, title: `${cleanLine(s.title || s.id)}\n${s.dir}\n${fully(s.updated)}` },
+    return h('li', null, h('a', { href: `#/s/${encodeURIComponent(s.id)}`, 'data-id': s.id, 'aria-current': s.id === this.chosen ? 'page' : 'false', title: `${cleanLine(s.title || s.id)}\n${s.dir}\n${fully(s.updated)}` },
       h('span', { class: `dot ${bad ? 'failed' : open ? 'open' : phase}`, role: 'img', 'aria-label': word || 'idle' }),
       h('span', { class: 'title' }, cleanLine(s.title || s.id)),
       h('span', { class: 'under' }, h('span', null, word || (s.spent_usd > 0 ? usd(s.spent_usd) : '')), h('time', { datetime: s.updated }, when(s.updated)))));

@@ -7,6 +7,7 @@ import { thousands } from './words.js';
 
 const batch = 60; // items drawn at once
 const near = 80; // pixels from the end that count as the end
+const ahead = 800; // pixels from what is drawn, where more is drawn
 
 // A Transcript shows record in el, which scrolls.
 export class Transcript {
@@ -31,15 +32,15 @@ export class Transcript {
     this.sizes = new ResizeObserver(() => { if (this.following) this.toEnd(); });
     this.sizes.observe(this.list);
     this.sizes.observe(el);
-    this.above = new IntersectionObserver((seen) => { if (seen.some((s) => s.isIntersecting) && !this.earlier.hidden && !this.following) this.more(); }, { root: el, rootMargin: '600px 0px 0px 0px' });
-    this.above.observe(this.earlier);
+    this.list.addEventListener('click', (e) => { // who opens something wants to read it
+      if (e.target.closest('summary, .more')) this.follow(false);
+    });
     this.clock = setInterval(() => this.beat(), 1000);
   }
 
   close() {
     this.el.removeEventListener('scroll', this.onscroll);
     this.sizes.disconnect();
-    this.above.disconnect();
     clearInterval(this.clock);
     this.closed = true;
   }
@@ -129,17 +130,21 @@ export class Transcript {
 
   scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.el;
-    if (scrollHeight - scrollTop - clientHeight < near) this.following = true;
-    else if (scrollTop < this.top - 1) this.following = false;
+    if (scrollHeight - scrollTop - clientHeight < near) this.follow(true);
+    else if (scrollTop < this.top - 1) this.follow(false);
     this.top = scrollTop;
-    this.latest.hidden = this.following;
+    if (!this.following && scrollTop < ahead) this.more();
+  }
+
+  follow(on) {
+    this.following = on;
+    this.latest.hidden = on;
   }
 
   toEnd(asked) {
-    if (asked) this.following = true;
+    if (asked) this.follow(true);
     this.el.scrollTop = this.el.scrollHeight;
     this.top = this.el.scrollTop;
-    this.latest.hidden = this.following;
   }
 
   // beat moves the clocks of what runs.

@@ -1,7 +1,7 @@
 // The cases: each is a function of the stage and a browser. The test in Go runs
 // them one by one: cases.mjs NAME.
 
-import { Stage, assert, bash, browser, call, count, hold, patience, say, seen, shot, signIn, tab, until, well } from './drive.mjs';
+import { Stage, assert, bash, browser, call, count, faint, hold, patience, say, seen, shot, signIn, tab, until, well } from './drive.mjs';
 
 const cases = {};
 
@@ -211,8 +211,10 @@ cases.long = async (stage, b) => {
   console.log(`10,000 events: ${Math.round(took)} ms`);
   assert.ok(await page.evaluate(() => document.querySelectorAll('.item').length) < 200, 'not all is drawn at once');
   await page.locator('#transcript').focus();
-  for (let i = 0; i < 20; i++) await page.keyboard.press('PageUp');
-  await until(page, () => document.querySelectorAll('.item').length > 120);
+  await page.keyboard.press('PageUp');
+  await page.locator('.latest').waitFor();
+  for (let i = 0; i < 200 && (await page.locator('.item').count()) < 300; i++) await page.keyboard.press('PageUp');
+  await until(page, () => document.querySelectorAll('.item').length >= 300);
   await page.locator('.latest').click();
   await until(page, () => { const t = document.querySelector('#transcript'); return t.scrollHeight - t.scrollTop - t.clientHeight < 5; });
   await well(page);
@@ -298,6 +300,96 @@ cases.manage = async (stage, b) => {
   await until(page, () => location.hash === '#/new' && document.querySelectorAll('#sessions a').length === 1);
   await page.locator('#search').fill('nothing has these words');
   await page.locator('#sessions').getByText('No session has these words.').waitFor();
+  await well(page);
+};
+
+// Markdown of any kind is drawn in time, with no element but those that it may have,
+// and a text that grows ends as one that was there at once.
+cases.markdown = async (stage, b) => {
+  await stage.start();
+  const page = await signIn(stage, await b.context());
+  const drawn = (text) => page.evaluate(async (t) => (await import('/prose.js')).prose(t).innerHTML, text);
+  for (const [text, html] of [
+    ['a *b* **c** ***d*** `e*` ~~f~~ 2*3*4 a_b_c', '<p>a <em>b</em> <strong>c</strong> <em><strong>d</strong></em> <code>e*</code> <del>f</del> 2<em>3</em>4 a_b_c</p>'],
+    ['1. one\n2. two\n   - in\n\n3) other', '<ol><li>one</li><li>two<ul><li>in</li></ul></li></ol><ol start="3"><li>other</li></ol>'],
+    ['- [x] done\n- [ ] open', '<ul><li class="task"><span class="box" role="img" aria-label="done">☑</span> done</li><li class="task"><span class="box" role="img" aria-label="to do">☐</span> open</li></ul>'],
+    ['> a\n> > b\nc', '<blockquote><p>a</p><blockquote><p>b c</p></blockquote></blockquote>'.replace('b c', 'b\nc')],
+    ['see https://a.b/c_(d). And <https://e.f>', '<p>see <a href="https://a.b/c_(d)" target="_blank" rel="noopener noreferrer nofollow">https://a.b/c_(d)</a>. And <a href="https://e.f/" target="_blank" rel="noopener noreferrer nofollow">https://e.f</a></p>'],
+    ['[x](file:///etc/passwd) ![p](https://a.b/p.png)', '<p><span class="dead" title="file:///etc/passwd">x</span> <span class="picture">picture: <a href="https://a.b/p.png" target="_blank" rel="noopener noreferrer nofollow">p</a></span></p>'],
+    ['a \u202e b <b>', '<p>a ‹U+202E› b &lt;b&gt;</p>'],
+    ['Title\n===\n***\n\\*not\\*', '<h3 class="h1">Title</h3><hr><p>*not*</p>'],
+  ]) assert.equal(await drawn(text), html, text);
+  const odd = await page.evaluate(async () => {
+    const { prose, Growing } = await import('/prose.js');
+    const pieces = ['*', '**', '_', '`', '```', '```\n', '\n', '\n\n', '- ', '1. ', '> ', '[', '](', '![', 'http://a.b/c', ')', '|', '---', '| a | b |\n|---|---|\n', '~~', '  ', '    ', 'word', 'two words', '#', '# ', '\\', '<', '<b>', 'é', '\u202e', '===', '\r\n', '\t'];
+    const known = new Set('DIV P H3 H4 H5 H6 HR BLOCKQUOTE FIGURE FIGCAPTION PRE CODE UL OL LI TABLE THEAD TBODY TR TH TD EM STRONG DEL A SPAN BR BUTTON'.split(' '));
+    let seed = 7;
+    const next = (n) => { seed = (seed * 1103515245 + 12345) % 2147483648; return Math.floor((seed / 2147483648) * n); };
+    for (let i = 0; i < 400; i++) {
+      let text = '';
+      const grown = new Growing();
+      for (let n = 0; n < 50; n++) {
+        text += pieces[next(pieces.length)];
+        if (next(3) === 0) grown.set(text);
+      }
+      grown.set(text);
+      const whole = prose(text);
+      for (const el of whole.querySelectorAll('*')) if (!known.has(el.tagName)) return `${el.tagName} of ${JSON.stringify(text)}`;
+      if (grown.el.innerHTML !== whole.innerHTML) return JSON.stringify([text, grown.el.innerHTML, whole.innerHTML]);
+    }
+    for (const piece of [...pieces, '*a', 'a* ', '[](', '](', '[a](b "', '`a``', '> - ', '_a_', '***', 'a\n- ', '| a ', '<http://', '(((']) prose(piece.repeat(100000 / piece.length));
+    return '';
+  });
+  assert.equal(odd, '');
+  await well(page);
+};
+
+// A session such as people have, for the picture in docs/screens and to look at.
+cases.picture = async (stage, b) => {
+  await stage.write('train.py', 'import torch\n\nLR = 1e-3\nEPOCHS = 3\n\nmodel = torch.nn.Linear(4, 3)\n');
+  const plan = (...states) => call('plan', { items: ['Look at the data and the baseline', 'Train with a lower learning rate', 'Compare both on the held-out split', 'Publish the better one, private'].map((text, i) => ({ text, status: states[i] || 'pending' })) });
+  await stage.turns(
+    plan('doing'),
+    { ...bash('wc -l train.py; grep -n LR train.py', 'I look at the script first.'), reasoning: 'The person wants a lower rate.' },
+    bash('python3 -c "import nothing_such"'),
+    call('edit', { path: 'train.py', old: 'LR = 1e-3\nEPOCHS = 3', new: 'LR = 3e-4  # the loss jumped with 1e-3\nEPOCHS = 5' }),
+    plan('done', 'done', 'done', 'dropped'), // else the model is reminded of it
+    { text: '## What I found\n\nThe baseline diverges after the **second epoch**; a lower rate holds.\n\n| rate | loss | accuracy |\n|---|--:|--:|\n| `1e-3` | 0.412 | 0.871 |\n| `3e-4` | 0.187 | 0.934 |\n\n- the split is by *group*, so no row leaks\n- see [the paper](https://arxiv.org/abs/1711.05101)\n\n```python\n# five epochs are enough\nfor epoch in range(EPOCHS):\n    loss = step(model, lr=LR)\n    print(f"{epoch}: {loss:.3f}")\n```' },
+    plan('done', 'doing', 'pending', 'pending'),
+    { calls: [{ name: 'bash', args: JSON.stringify({ command: 'set -e\nexport LR=3e-4\n# two seeds, so that the difference is more than noise\nfor seed in 1 2; do\n  python3 train.py --seed "$seed" --out "runs/$seed"\ndone\npython3 compare.py runs/1 runs/2 --metric accuracy' }) }] });
+  await stage.start();
+  const context = await b.context({ colorScheme: 'light' });
+  const page = await signIn(stage, context);
+  await shot(page, 'new');
+  await say(page, 'The loss of train.py jumps. Find out why, and train it with a better learning rate.');
+  await seen(page, 'five epochs are enough');
+  await page.locator('#doing').waitFor({ state: 'hidden' });
+  await shot(page, 'answered');
+  assert.deepEqual(await faint(page), [], 'text that is hard to read');
+  await page.getByLabel('Approval: what runs without asking').selectOption('strict');
+  await seen(page, 'approval strict');
+  await say(page, 'Good. Run it with two seeds and compare.');
+  await page.locator('#questions .request').waitFor();
+  await shot(page, 'serve');
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await shot(page, 'dark-ask');
+  assert.deepEqual(await faint(page), [], 'text that is hard to read in the dark');
+  await page.locator('#plan summary').click();
+  for (const d of await page.locator('.call > summary').all()) await d.click();
+  await page.locator('#transcript').evaluate((t) => { t.scrollTop = 0; });
+  await shot(page, 'dark-top');
+  await page.setViewportSize({ width: 390, height: 800 });
+  await page.locator('#plan summary').click();
+  await shot(page, 'phone-dark');
+  await page.locator('#questions').getByRole('button', { name: 'Edit', exact: true }).click();
+  await shot(page, 'phone-edit');
+  await page.emulateMedia({ colorScheme: 'light' });
+  await page.locator('#sessions-button').click();
+  await shot(page, 'phone-side');
+  await page.keyboard.press('Escape');
+  await page.setViewportSize({ width: 1900, height: 1000 });
+  await page.locator('#menu').click();
+  await shot(page, 'wide-menu');
   await well(page);
 };
 

@@ -111,3 +111,33 @@ export const count = (page, text) => page.evaluate((t) => document.querySelector
 export async function shot(page, name) {
   if (process.env.SHOTS) await page.screenshot({ path: join(process.env.SHOTS, `${name}.png`) });
 }
+
+// faint lists texts whose contrast to their ground is below 4.5.
+export const faint = (page) => page.evaluate(() => {
+  const canvas = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+  const rgba = (css) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = css;
+    canvas.fillRect(0, 0, 1, 1);
+    const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data;
+    return [r, g, b, a / 255];
+  };
+  const over = (top, under) => [0, 1, 2].map((i) => top[i] * top[3] + under[i] * (1 - top[3])).concat(1);
+  const ground = (el) => {
+    const layers = [];
+    for (let e = el; e; e = e.parentElement) layers.push(rgba(getComputedStyle(e).backgroundColor));
+    return layers.reverse().reduce((under, top) => over(top, under), [255, 255, 255, 1]);
+  };
+  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)).reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const found = [];
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let t; (t = texts.nextNode());) {
+    const el = t.parentElement;
+    if (!t.data.trim() || !el.checkVisibility({ opacityProperty: true, visibilityProperty: true })) continue;
+    const under = ground(el);
+    const [x, y] = [light(over(rgba(getComputedStyle(el).color), under)), light(under)].sort((p, q) => q - p);
+    const ratio = (x + 0.05) / (y + 0.05);
+    if (ratio < 4.5) found.push(`${t.data.trim().slice(0, 40)} in ${el.tagName}.${el.className}: ${ratio.toFixed(2)}`);
+  }
+  return found;
+});
