@@ -7,6 +7,7 @@ import { Transcript } from './transcript.js';
 import { h } from './dom.js';
 
 const every = 2000;
+const page = 1000; // events that one answer has at most
 
 // subAgent shows the sub-agent of a call of the session.
 export function subAgent(id, call) {
@@ -23,12 +24,16 @@ export function subAgent(id, call) {
   let last = 0;
   const read = async () => {
     try {
-      const got = await api.agent(id, call.id);
+      const got = await api.agent(id, call.id, last);
       if (!view) return;
-      for (const ev of got.events || got.list || []) {
-        if (ev.seq && ev.seq <= last) continue;
+      const events = got.list || [];
+      for (const ev of events) {
         if (ev.seq) last = ev.seq;
         record.event(ev);
+      }
+      if (events.length >= page) {
+        read();
+        return;
       }
       view.ready();
       if (!record.items.length) record.add({ kind: 'word', text: 'It has not begun.' });

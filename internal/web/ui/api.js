@@ -59,7 +59,7 @@ export const api = {
   fork: (id, at) => ask('POST', of(id, '/fork'), at ? { at } : {}),
   remove: (id) => ask('DELETE', of(id)),
   jobs: (id) => ask('GET', of(id, '/jobs')),
-  agent: (id, call) => ask('GET', of(id, `/agents/${encodeURIComponent(call)}/events`)),
+  agent: (id, call, after) => ask('GET', of(id, `/agents/${encodeURIComponent(call)}/events?after=${after}`)),
   exported: (id, format) => `/api/${of(id, '/export')}?format=${format}`,
   eventsOf: (id, after) => `/api/${of(id, '/events')}?after=${after}`,
 };

@@ -7,8 +7,8 @@ import { clean, cleanLine, plural, span, when, fully, usd } from './words.js';
 import { headline } from './record.js';
 import { change, changeOf, fields, language, plainLines, coloured, isDiff } from './code.js';
 
-// drawItem returns the element of an item. doing has goOn(), fork(seq),
-// agent(call) and busy().
+// drawItem returns the element of an item. doing has goOn() and, but for a
+// sub-agent's, again(item) and agent(item).
 export function drawItem(item, doing) {
   return draw[item.kind](item, doing);
 }
@@ -21,7 +21,7 @@ const draw = {
     return h('article', { class: `item prompt${item.steer ? ' steer' : ''}`, 'aria-label': 'You said' },
       h('header', null, h('span', { class: 'who' }, item.steer ? 'You, to the turn at work' : 'You'),
         h('time', { datetime: item.at, title: fully(item.at) }, when(item.at)),
-        doing.fork && item.seq ? button('Fork from here', () => doing.fork(item.seq), { class: 'quiet', title: 'Go on from before this prompt in a copy of the session' }) : null),
+        doing.again && item.seq ? button('Say it anew', () => doing.again(item), { class: 'quiet', title: 'In a copy of the session that ends before this prompt' }) : null),
       text, item.pictures.map((p) => h('div', { class: 'muted' }, `picture: ${p}`)));
   },
 

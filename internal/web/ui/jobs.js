@@ -1,6 +1,6 @@
 // The panel of jobs: how they stand, what they cost, and their numbers.
 
-import { h, put, svg, button } from './dom.js';
+import { h, put, svg, button, link } from './dom.js';
 import { api, wordsOf } from './api.js';
 import { cleanLine, number, span, usd } from './words.js';
 
@@ -32,12 +32,12 @@ export class Jobs {
     clearTimeout(this.timer);
     const id = this.id;
     try {
-      const { jobs } = await api.jobs(id);
+      const { jobs, error } = await api.jobs(id);
       if (id !== this.id || !this.open) return;
-      const key = JSON.stringify(jobs);
+      const key = JSON.stringify([jobs, error]);
       if (key !== this.drawn) {
         this.drawn = key;
-        put(this.body, (jobs || []).length ? jobs.map((j) => this.job(j)) : h('p', { class: 'muted' }, 'There are no jobs.'));
+        put(this.body, error ? h('p', { class: 'failure' }, cleanLine(error)) : null, (jobs || []).length ? jobs.map((j) => this.job(j)) : h('p', { class: 'muted' }, 'There are no jobs.'));
       }
     } catch (err) {
       if (id !== this.id) return;
@@ -48,15 +48,15 @@ export class Jobs {
   }
 
   job(j) {
-    const over = /^(succeeded|failed|cancel|time|lost|out_of|done|error)/.test(j.state || '');
+    const over = j.done;
     const mark = j.state === 'succeeded' ? 'done' : over ? 'failed' : j.state === 'queued' ? 'waiting' : 'working';
     const cost = !over && j.worst_usd > 0 ? `${usd(j.cost_usd)} of at most ${usd(j.worst_usd)}` : usd(j.cost_usd);
     return h('section', { class: 'job', 'aria-label': `Job ${j.name || j.id}` },
       h('div', { class: 'head' }, h('span', { class: `dot ${mark}`, 'aria-hidden': 'true' }), h('strong', null, cleanLine(j.name || j.id)), h('span', { class: 'muted' }, cleanLine((j.state || '').replaceAll('_', ' ')))),
-      h('div', { class: 'muted' }, [cleanLine(j.id), cleanLine(j.backend), span(j.elapsed_s), !over && j.eta_s > 0 ? `about ${span(j.eta_s)} left` : j.progress ? cleanLine(j.progress) : '', cost].filter(Boolean).join(' · ')),
+      h('div', { class: 'muted' }, [cleanLine(j.id), cleanLine(j.backend), span(j.elapsed_s), over ? '' : cleanLine(j.progress), cost].filter(Boolean).join(' · ')),
+      j.url ? link(j.url, cleanLine(j.url)) : null,
       j.reason ? h('div', { class: 'failure' }, cleanLine(j.reason)) : null,
       (j.metrics || []).slice(0, 6).map((m) => h('div', { class: 'metric' }, h('span', null, cleanLine(m.name)), sparkline(m.points || [], m.name), h('b', null, number(m.last)))),
-      j.last_line ? h('pre', null, cleanLine(j.last_line).slice(0, 400)) : null,
       h('div', { class: 'row' }, button('Log', () => this.on.command(`/jobs logs ${j.id}`), { class: 'quiet' }), over ? null : this.cancel(j)));
   }
 
@@ -80,8 +80,7 @@ export class Jobs {
 export function sparkline(points, name) {
   const w = 160;
   const height = 28;
-  const values = points.map((p) => (Array.isArray(p) ? p[1] : typeof p === 'object' && p ? p.y ?? p.value : p));
-  const all = values.filter((v) => typeof v === 'number' && Number.isFinite(v));
+  const all = points.filter((v) => v !== null);
   const el = svg('svg', { viewBox: `0 0 ${w} ${height}`, class: 'spark', role: 'img', preserveAspectRatio: 'none' });
   const title = svg('title', {});
   title.textContent = all.length ? `${name}: from ${number(all[0])} to ${number(all.at(-1))}, least ${number(Math.min(...all))}, most ${number(Math.max(...all))}` : `${name}: no numbers yet`;
@@ -91,9 +90,9 @@ export function sparkline(points, name) {
   const range = Math.max(...all) - low || 1;
   let path = '';
   let pen = 'M';
-  values.forEach((v, i) => {
-    if (typeof v !== 'number' || !Number.isFinite(v)) { pen = 'M'; return; }
-    path += `${pen}${((i / (values.length - 1)) * (w - 4) + 2).toFixed(1)} ${(height - 3 - ((v - low) / range) * (height - 6)).toFixed(1)}`;
+  points.forEach((v, i) => {
+    if (v === null) { pen = 'M'; return; }
+    path += `${pen}${((i / (points.length - 1)) * (w - 4) + 2).toFixed(1)} ${(height - 3 - ((v - low) / range) * (height - 6)).toFixed(1)}`;
     pen = 'L';
   });
   el.append(svg('path', { d: path, fill: 'none', 'vector-effect': 'non-scaling-stroke' }));

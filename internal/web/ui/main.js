@@ -12,6 +12,7 @@ import { Jobs } from './jobs.js';
 import { subAgent } from './agent.js';
 import { pick, sure, help } from './dialogs.js';
 import { announce, canNotify, notifications, notify, recall, remember, titled, wasNotified } from './tell.js';
+import { headline } from './record.js';
 import { cleanLine } from './words.js';
 
 class Page {
@@ -87,7 +88,7 @@ class Page {
     byId('app').hidden = false;
     this.bar.serverIs(this.server);
     const here = [
-      { name: '/new', help: 'begin a new session' }, { name: '/sessions', help: 'find a session' }, { name: '/fork', help: 'go on in a copy of this session' }, { name: '/theme', help: 'light, dark, or as the system says' }, { name: '/help', help: 'keys and commands' },
+      { name: '/new', help: 'begin a new session' }, { name: '/sessions', help: 'find a session' }, { name: '/fork', help: 'go on in a copy of this session' }, { name: '/agents', help: 'look at sub-agents' }, { name: '/theme', help: 'light, dark, or as the system says' }, { name: '/help', help: 'keys and commands' },
     ];
     this.composer.commands = [...(this.server.commands || []).filter((c) => !here.some((o) => o.name === c.name) && !elsewhere.has(c.name)), ...here].sort((a, b) => (a.name < b.name ? -1 : 1));
     byId('version').textContent = `ml-intern ${this.server.version || ''}`;
@@ -164,7 +165,7 @@ class Page {
       state: (s) => this.state(s), ask: (a) => this.ask(a), plan: (p) => drawPlan(byId('plan'), p), summary: (s) => this.summary(s),
       link: (up, words) => this.banner(words), refused: (status) => this.refused(status), ready: (s) => this.ready(s),
       renamed: (title) => this.titleIs(title), ended: (e) => this.ended(e),
-      goOn: () => this.goOn(), fork: (seq) => this.fork(seq), agent: (item) => subAgent(id, item),
+      goOn: () => this.goOn(), again: (item) => this.again(item), agent: (item) => subAgent(id, item),
     });
   }
 
@@ -290,8 +291,7 @@ class Page {
     if (got.pick) {
       const items = (got.pick.items || []).map((i) => ({ id: i.id, title: i.title, detail: i.detail }));
       pick(got.pick.title, items, (item) => {
-        if (got.pick.then === '/agents') subAgent(session.id, { id: item.id, args: item.title, child: item.id });
-        else this.send(`${got.pick.then} ${item.id}`, false);
+        this.send(`${got.pick.then} ${item.id}`, false);
       });
     }
     if (got.fill || got.insert) this.composer.set((got.fill || '') + (got.insert || ''));
@@ -308,11 +308,20 @@ class Page {
       byId('search').dispatchEvent(new Event('input'));
       byId('search').focus();
     } else if (name === '/fork' && this.session) this.fork();
+    else if (name === '/agents' && this.session) this.agents();
     else if (name === '/theme') this.theme();
     else if (name === '/help') help(this.composer.commands);
     else if (name === '/quit') this.say('Closing the page ends nothing: what works goes on.');
     else return false;
     return true;
+  }
+
+  // agents has a person choose a sub-agent to look at.
+  agents() {
+    const { id, record } = this.session;
+    const calls = record.items.filter((i) => i.kind === 'call' && i.name === 'research').reverse();
+    if (!calls.length) this.say('This session has asked no sub-agents: they are the calls of research.');
+    else pick('Sub-agents', calls.map((c) => ({ id: c.id, title: headline(c.args), detail: c.summary || c.state })), (item) => subAgent(id, calls.find((c) => c.id === item.id)));
   }
 
   // act does one thing with the session, and says what went wrong.
@@ -363,9 +372,21 @@ class Page {
     this.list.soon();
   }
 
-  async fork(seq) {
-    const got = await this.act((id) => api.fork(id, seq));
+  // again goes on from before a prompt in a copy of the session, with the prompt to
+  // be said in other words.
+  again(item) {
+    const { record } = this.session;
+    if (record.items.find((i) => i.kind === 'prompt') === item) {
+      this.fresh.dir = byId('folder').value = record.opened?.dir || '';
+      this.composer.drafts.set('', item.text);
+      this.go('#/new');
+    } else this.fork(item.seq - 1, item.text);
+  }
+
+  async fork(at, draft) {
+    const got = await this.act((id) => api.fork(id, at));
     if (!got?.id) return;
+    if (draft) this.composer.drafts.set(got.id, draft);
     this.go(`#/s/${encodeURIComponent(got.id)}`);
     this.list.soon();
   }

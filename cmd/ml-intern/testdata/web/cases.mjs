@@ -179,7 +179,7 @@ cases.restart = async (stage, b) => {
 
 // A session that waits for a job says so, and goes on by itself.
 cases.waiting = async (stage, b) => {
-  await stage.write('s.py', 'import time\ntime.sleep(600)\n');
+  await stage.write('s.py', 'import time\nfor i in range(40):\n    print(f"step={i} loss={1 / (i + 1)}", flush=True)\ntime.sleep(600)\n');
   await stage.turns(call('job_submit', { name: 'train', script: 's.py', waivers: { results: 'a test' } }), call('job_wait', { jobs: ['JOB'] }), { text: 'the job is over' });
   await stage.start('?arg=--approve&arg=auto');
   const page = await signIn(stage, await b.context());
@@ -189,6 +189,8 @@ cases.waiting = async (stage, b) => {
   await page.keyboard.press('Alt+j');
   await page.locator('.job').waitFor();
   await seen(page, 'train', '.job');
+  await page.locator('.job .metric span').getByText('loss').waitFor();
+  await page.locator('.job .spark path').waitFor();
   await shot(page, 'waiting');
   await page.locator('.job').getByRole('button', { name: 'Cancel' }).click();
   await page.locator('.job').getByRole('button', { name: 'Really cancel?' }).click();
@@ -265,6 +267,28 @@ cases.keyboard = async (stage, b) => {
   await well(page);
 };
 
+// What a sub-agent does is shown beside the call that asked it.
+cases.agent = async (stage, b) => {
+  await stage.turns(call('research', { task: 'how are trees calibrated' }), bash('echo no'), { text: 'A first try.' }, { text: 'Answer: by isotonic regression' }, { text: 'So by isotonic regression.' }, { text: 'And the second.' });
+  await stage.start();
+  const page = await signIn(stage, await b.context());
+  await say(page, 'ask somebody');
+  await seen(page, 'So by isotonic regression.');
+  await page.getByRole('button', { name: 'What the sub-agent does' }).click();
+  const sheet = page.locator('dialog.sheet');
+  await sheet.getByText('Answer: by isotonic regression').waitFor();
+  await sheet.getByText('how are trees calibrated').first().waitFor();
+  await page.keyboard.press('Escape');
+  await sheet.waitFor({ state: 'detached' });
+  await say(page, '!echo of mine');
+  await page.locator('.run[data-state="done"] pre').getByText('of mine').waitFor();
+  await say(page, '/agents');
+  await page.locator('.pick li').getByText('how are trees').first().waitFor();
+  await page.keyboard.press('Enter');
+  await page.locator('dialog.sheet').getByText('Answer: by isotonic regression').waitFor();
+  await well(page);
+};
+
 // Title, commands, export, fork and deletion.
 cases.manage = async (stage, b) => {
   await stage.turns({ text: 'an answer' });
@@ -292,6 +316,11 @@ cases.manage = async (stage, b) => {
   const before = page.url();
   await choose('Fork');
   await until(page, (was) => location.href !== was, before);
+  await seen(page, 'an answer');
+  await page.getByRole('button', { name: 'Say it anew' }).click();
+  await until(page, () => location.hash === '#/new' && document.querySelector('#prompt').value === 'a first prompt');
+  await page.locator('#prompt').fill('');
+  await page.locator('#sessions a').first().click();
   await seen(page, 'an answer');
   await choose('Delete…');
   await page.locator('dialog.sure').getByRole('button', { name: 'Cancel' }).click();
