@@ -32,6 +32,7 @@ func TestWebPage(t *testing.T) {
 	}
 	for _, name := range webCases(t) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // two at once: see scripts/test-web
 			s := newStage(t)
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()

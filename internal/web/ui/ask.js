@@ -10,7 +10,8 @@ import { api, wordsOf } from './api.js';
 
 const calm = 300; // ms without a key before keys decide
 let lastKey = 0;
-addEventListener('keydown', () => { lastKey = performance.now(); }, true);
+let keyBefore = 0;
+addEventListener('keydown', () => { keyBefore = lastKey; lastKey = performance.now(); }, true);
 
 // A Questions panel shows one question at a time: the calls of one step.
 export class Questions {
@@ -199,7 +200,7 @@ export class Questions {
       return;
     }
     if (typing) return;
-    if (!/^[ynrsaeE]$/.test(e.key) || e.repeat || performance.now() - this.shown < calm) return;
+    if (!/^[ynrsaeE]$/.test(e.key) || e.repeat || performance.now() - Math.max(this.shown, keyBefore) < calm) return;
     const a = this.all.find((b) => b.el.contains(e.target) && !b.verdict) || this.all.find((b) => !b.verdict);
     a?.el.querySelector(`[data-key="${e.key}"]`)?.click();
     e.preventDefault();
@@ -211,7 +212,7 @@ export class Questions {
     (this.all.find((a) => !a.verdict) || this.all[0])?.el.focus({ preventScroll: true });
   }
 
-  enter() { (this.all?.find((a) => !a.verdict) || this.all?.[0])?.el.focus(); }
+  enter() { if (this.ask) (this.all?.find((a) => !a.verdict) || this.all?.[0])?.el.focus(); }
 }
 
 const argsText = (r) => (typeof r.args === 'string' ? r.args : JSON.stringify(r.args ?? {}));

@@ -3,6 +3,9 @@
 import { h, put, button } from './dom.js';
 import { clean, cut } from './words.js';
 
+// isCommand reports whether a text is a command of the chat. A path is none.
+export const isCommand = (text) => /^\/[^\s/]*(\s|$)/.test(text);
+
 // A Composer sends what is written. on has send(text, now), stop(), takeBack(),
 // sendHeld(), help().
 export class Composer {

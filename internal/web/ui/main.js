@@ -6,14 +6,14 @@ import { api, onSignedOut, wordsOf } from './api.js';
 import { Session } from './session.js';
 import { Sessions } from './sessions.js';
 import { Questions } from './ask.js';
-import { Composer } from './composer.js';
+import { Composer, isCommand } from './composer.js';
 import { Bar, Doing, drawPlan, editTitle } from './bar.js';
 import { Jobs } from './jobs.js';
 import { subAgent } from './agent.js';
 import { pick, sure, help } from './dialogs.js';
 import { announce, canNotify, notifications, notify, recall, remember, titled, wasNotified } from './tell.js';
 import { headline } from './record.js';
-import { cleanLine } from './words.js';
+import { cleanLine, cut } from './words.js';
 
 class Page {
   constructor() {
@@ -44,6 +44,7 @@ class Page {
     byId('sessions').addEventListener('click', () => this.sidebar(false, true));
     byId('shade').addEventListener('click', () => this.sidebar(false));
     byId('theme').addEventListener('click', () => this.theme());
+    byId('out').addEventListener('click', () => this.act(() => api.logout()).then(() => this.signedOut()));
     byId('folder').addEventListener('input', (e) => { this.fresh.dir = e.target.value.trim(); });
     addEventListener('hashchange', () => this.route());
     addEventListener('keydown', (e) => this.key(e));
@@ -91,7 +92,7 @@ class Page {
       { name: '/new', help: 'begin a new session' }, { name: '/sessions', help: 'find a session' }, { name: '/fork', help: 'go on in a copy of this session' }, { name: '/agents', help: 'look at sub-agents' }, { name: '/theme', help: 'light, dark, or as the system says' }, { name: '/help', help: 'keys and commands' },
     ];
     this.composer.commands = [...(this.server.commands || []).filter((c) => !here.some((o) => o.name === c.name) && !elsewhere.has(c.name)), ...here].sort((a, b) => (a.name < b.name ? -1 : 1));
-    byId('version').textContent = `ml-intern ${this.server.version || ''}`;
+    byId('version').firstChild.textContent = `ml-intern ${this.server.version || ''}`;
     byId('folder').placeholder = this.server.dir || '';
     for (const note of this.server.notes || []) this.say(note);
     this.list.start();
@@ -227,7 +228,8 @@ class Page {
   ended(e) {
     this.interrupted();
     this.list.soon();
-    announce(e.waits ? 'It waits for jobs and goes on by itself.' : e.error ? `The turn failed: ${e.text || e.error}` : 'The answer is there.');
+    const answer = this.session.record.items.findLast((i) => i.kind === 'reply');
+    announce(e.waits ? 'It waits for jobs and goes on by itself.' : e.error ? `The turn failed: ${e.text || e.error}` : `The answer: ${cut(answer?.text || '', 300)}`);
   }
 
   // seen tells of sessions that changed since they were looked at last.
@@ -255,13 +257,9 @@ class Page {
   // send says a prompt or does a command; false gives the text back.
   async send(text, now) {
     const line = text.trim();
-    if (line.startsWith('/') && this.own(line)) return true;
+    if (isCommand(line) && this.own(line)) return true;
     try {
       if (!this.session) {
-        if (line.startsWith('/') || line.startsWith('!')) {
-          this.say('There is no session yet: say something first.');
-          return false;
-        }
         const { id } = await api.begin({ prompt: text, ...clean(this.fresh) });
         this.fresh = {};
         byId('folder').value = '';
@@ -275,7 +273,7 @@ class Page {
       this.result(session, line, got);
       return true;
     } catch (err) {
-      if (line.startsWith('/') && this.session) {
+      if (isCommand(line) && this.session) {
         this.session.record.add({ kind: 'answer', command: line, text: wordsOf(err), bad: true });
         this.session.view.toEnd(true);
         return true;
@@ -347,8 +345,14 @@ class Page {
   }
 
   async sendHeld() {
-    const got = await this.act((id) => api.unqueue(id));
-    if (got?.text) await this.act((id) => api.say(id, got.text, false));
+    const texts = [];
+    for (let n = this.session?.state?.queue?.length || 0; n > 0; n--) {
+      const got = await this.act((id) => api.unqueue(id));
+      if (got?.text) texts.unshift(got.text);
+    }
+    for (const text of texts) {
+      if (!(await this.act((id) => api.say(id, text, false)))) this.composer.set(`${this.composer.text}\n${text}`.trim());
+    }
   }
 
   async set(what) {

@@ -5,6 +5,7 @@ import { api } from './api.js';
 
 const quiet = 45000; // the server says something each 15 s
 const longest = 10000; // between two attempts
+const unseen = 30000; // that a page is not looked at until its stream ends: a browser has six connections to a server, for all its pages
 
 // A Stream reads until it is closed. on has: begin(), which says that what was
 // live of an earlier connection is void; message(type, data, id); link(up,
@@ -16,7 +17,7 @@ export class Stream {
     this.last = 0; // the last saved event that was read
     this.closed = false;
     this.failures = 0;
-    this.now = () => this.wake?.();
+    this.now = () => this.looked();
     addEventListener('online', this.now);
     document.addEventListener('visibilitychange', this.now);
     this.run();
@@ -24,19 +25,37 @@ export class Stream {
 
   close() {
     this.closed = true;
+    clearTimeout(this.sleep);
     this.abort?.abort();
     this.wake?.();
     removeEventListener('online', this.now);
     document.removeEventListener('visibilitychange', this.now);
   }
 
+  // looked wakes what waits, when somebody looks at the page again.
+  looked() {
+    clearTimeout(this.sleep);
+    this.asleep = false;
+    if (document.hidden) {
+      this.sleep = setTimeout(() => {
+        this.asleep = true;
+        this.abort?.abort();
+      }, unseen);
+    } else this.wake?.();
+  }
+
   async run() {
     while (!this.closed) {
+      if (this.asleep) {
+        await this.pause(0x7fffffff);
+        continue;
+      }
       try {
         if (!(await this.read())) return;
       } catch {
         if (this.closed) return;
       }
+      if (this.asleep) continue;
       this.failures++;
       if (this.failures > 1) this.on.link(false, 'The connection is lost. Trying again…');
       await this.pause(Math.min(200 * 2 ** this.failures, longest) * (0.75 + Math.random() / 2));

@@ -84,7 +84,7 @@ cases.approval = async (stage, b) => {
   await say(page, 'write files');
   const panel = page.locator('#questions');
   await panel.getByRole('heading', { name: '2 calls need your word' }).waitFor();
-  assert.match(await page.title(), /ml-intern/);
+  await until(page, () => document.title.startsWith('(1) write files'));
   const [first, second] = [panel.locator('.request').nth(0), panel.locator('.request').nth(1)];
   await first.getByRole('button', { name: 'Edit', exact: true }).click();
   await first.locator('textarea').fill('echo edited > one.txt');
@@ -135,6 +135,57 @@ cases.steer = async (stage, b) => {
   await page.locator('#prompt').press('Escape');
   await seen(page, 'stopped');
   await page.locator('#doing').waitFor({ state: 'hidden' });
+  await well(page);
+};
+
+// A turn that failed says why, and goes on when it is asked to.
+cases.failure = async (stage, b) => {
+  await stage.turns({ status: 400, body: '{"error":{"message":"the window is <b>broken</b>"}}' }, { text: 'it went on' });
+  await stage.start('?arg=--unconfined');
+  const page = await signIn(stage, await b.context());
+  await page.locator('.unconfined').waitFor();
+  await say(page, 'go');
+  await page.locator('.item.failure').getByText('the window is <b>broken</b>').waitFor();
+  await page.locator('.item.failure').getByRole('button', { name: 'Go on' }).click();
+  await seen(page, 'it went on');
+  await page.locator('.unconfined').waitFor();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.locator('#login').waitFor();
+  assert.equal(await page.locator('#app').isVisible(), false);
+  await page.reload();
+  await page.locator('#login').waitFor();
+  await well(page);
+};
+
+// A page that nobody looks at gives its connection back, and has missed nothing.
+cases.unseen = async (stage, b) => {
+  await stage.turns({ text: 'the first answer' }, bash(hold('go')), { text: 'the second answer' });
+  await stage.start();
+  const page = await signIn(stage, await b.context());
+  let streams = 0;
+  page.on('request', (r) => { if (r.url().includes('/events')) streams++; });
+  const look = (hidden) => page.evaluate((h) => {
+    Object.defineProperty(document, 'hidden', { configurable: true, value: h });
+    document.dispatchEvent(new Event('visibilitychange'));
+  }, hidden);
+  await say(page, 'one');
+  await seen(page, 'the first answer');
+  await say(page, 'two');
+  await page.locator('.call[data-state="running"]').waitFor();
+  await page.clock.install();
+  const ended = page.waitForEvent('requestfailed', (r) => r.url().includes('/events'));
+  await look(true);
+  await page.clock.fastForward(60000);
+  await ended;
+  assert.equal(streams, 1);
+  await stage.write('go', '');
+  for (const end = Date.now() + patience; (await stage.asked()).length < 3 && Date.now() < end;) await new Promise((r) => setTimeout(r, 100));
+  assert.equal(await count(page, 'the second answer'), 0);
+  await page.clock.resume();
+  await look(false);
+  await seen(page, 'the second answer');
+  assert.equal(streams, 2);
+  assert.equal(await count(page, 'the first answer'), 1);
   await well(page);
 };
 
