@@ -49,7 +49,7 @@ func (s *server) exists(r *http.Request, id string) error {
 	if !sessionID.MatchString(id) {
 		return noSession(id)
 	}
-	events, err := s.library.Events(r.Context(), id, 0, 1)
+	events, err := s.readSome(r.Context(), id, 0, 1)
 	if err == nil && len(events) == 0 {
 		err = noSession(id)
 	}

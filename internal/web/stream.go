@@ -2,11 +2,14 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"strconv"
 	"time"
+
+	"ml-intern/internal/session"
 )
 
 const (
@@ -137,7 +140,7 @@ func (r *room) isOpen() bool {
 // history tells what is saved and was not told.
 func (st *stream) history() error {
 	for {
-		events, err := st.s.library.Events(st.r.Context(), st.id, st.last, page)
+		events, err := st.s.readSome(st.r.Context(), st.id, st.last, page)
 		if err != nil {
 			return err
 		}
@@ -154,6 +157,19 @@ func (st *stream) history() error {
 			return st.flush()
 		}
 	}
+}
+
+// maxReading is how many streams read the store at once: each needs a connection.
+const maxReading = 8
+
+func (s *server) readSome(ctx context.Context, id string, after int64, most int) ([]session.Event, error) {
+	select {
+	case s.reading <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-s.reading }()
+	return s.library.Events(ctx, id, after, most)
 }
 
 // tell tells things of the queue, in order.

@@ -65,7 +65,7 @@ func Serve(ctx context.Context, opts Options) error {
 	if err != nil {
 		return err
 	}
-	s := &server{Options: opts, ctx: ctx, home: cfg, key: k, library: library, rooms: make(map[string]*room), kept: filepath.Join(dir, "open")}
+	s := &server{Options: opts, ctx: ctx, home: cfg, key: k, library: library, rooms: make(map[string]*room), kept: filepath.Join(dir, "open"), reading: make(chan struct{}, maxReading)}
 	err = s.listen()
 	return errors.Join(err, library.Close())
 }
@@ -80,6 +80,7 @@ type server struct {
 	port    string
 	kept    string          // the folder that says which sessions are open
 	streams context.Context //nolint:containedctx // ends all streams
+	reading chan struct{}   // held by streams that read the store
 	models  modelList
 	spent   costs
 
