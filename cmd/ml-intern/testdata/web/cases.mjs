@@ -159,7 +159,7 @@ cases.failure = async (stage, b) => {
 
 // A page that nobody looks at gives its connection back, and has missed nothing.
 cases.unseen = async (stage, b) => {
-  await stage.turns({ text: 'the first answer' }, bash(hold('go')), { text: 'the second answer' });
+  await stage.turns({ text: 'the first answer' }, bash(hold('go')), { text: 'the second answer' }, { text: `It begins ${'word '.repeat(60)}and ends.`, chunk: 6, pace_ms: 60 });
   await stage.start();
   const page = await signIn(stage, await b.context());
   let streams = 0;
@@ -186,6 +186,16 @@ cases.unseen = async (stage, b) => {
   await seen(page, 'the second answer');
   assert.equal(streams, 2);
   assert.equal(await count(page, 'the first answer'), 1);
+  await say(page, 'three'); // in the middle of a reply
+  await page.locator('.reply.live').getByText('begins').waitFor();
+  const again = page.waitForEvent('requestfailed', (r) => r.url().includes('/events'));
+  await look(true);
+  await page.clock.fastForward(60000);
+  await again;
+  await look(false);
+  await seen(page, 'and ends.');
+  assert.equal(await count(page, 'It begins'), 1);
+  assert.equal(streams, 3);
   await well(page);
 };
 
