@@ -192,7 +192,11 @@ cases.unseen = async (stage, b) => {
   await look(true);
   await page.clock.fastForward(60000);
   await again;
+  const words = () => page.evaluate(() => document.querySelector('#transcript').innerText.split('word').length);
+  const before = await words();
   await look(false);
+  await until(page, (n) => document.querySelector('#transcript').innerText.split('word').length > n, before);
+  assert.equal(await count(page, 'It begins'), 1); // while it grows
   await seen(page, 'and ends.');
   assert.equal(await count(page, 'It begins'), 1);
   assert.equal(streams, 3);
