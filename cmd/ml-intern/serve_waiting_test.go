@@ -129,40 +129,55 @@ func TestServeWaits(t *testing.T) {
 	}
 }
 
-// What was stopped while it waited is not taken up, nor what was killed at work:
-// somebody has it go on.
+// What was killed at work, or asked, is not taken up: somebody has it go on, and
+// is asked again.
 func TestServeTakesUpWaitsOnly(t *testing.T) {
 	t.Parallel()
-	hang := make(chan struct{})
-	model := llmtest.NewServerFunc(func(n int) (llmtest.Turn, bool) {
-		if n == 0 {
-			<-hang
-			return llmtest.Turn{Hang: true}, true
-		}
-		return llmtest.Turn{Text: "it is over"}, true
-	})
-	t.Cleanup(model.Close)
-	s := serves(t, t.TempDir(), t.TempDir(), model.URL)
-	id := s.begin("work")
-	for len(model.Seen()) == 0 {
-		time.Sleep(5 * time.Millisecond)
+	for _, how := range []string{"at work", "asking"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			model := llmtest.NewServerFunc(func(n int) (llmtest.Turn, bool) {
+				switch {
+				case n == 0 && how == "at work":
+					return llmtest.Turn{Hang: true}, true
+				case n == 0:
+					return calls(makes("bash01", "bash", map[string]any{"command": "echo one"})), true
+				}
+				return llmtest.Turn{Text: "it is over"}, true
+			})
+			t.Cleanup(model.Close)
+			s := serves(t, t.TempDir(), t.TempDir(), model.URL)
+			id := s.begin("work", "mode", "strict")
+			if how == "asking" {
+				s.follow(id, 0).until("question", 0, func(m message) bool { return m.kind == "ask" })
+			}
+			for late := time.Now().Add(time.Minute); len(model.Seen()) == 0 && time.Now().Before(late); time.Sleep(5 * time.Millisecond) {
+			}
+			_ = s.end(os.Kill)
+			s = serves(t, s.home, s.dir, model.URL)
+			tale := s.follow(id, 0)
+			tale.until("caught up", 0, func(m message) bool { return m.kind == "caught_up" })
+			var entry struct {
+				Live, State any
+				Ended       string
+			}
+			s.ask("GET", "/api/sessions/"+id, nil, http.StatusOK, &entry)
+			if entry.Live != nil || entry.State != nil || entry.Ended != "unfinished" {
+				t.Errorf("%+v", entry)
+			}
+			s.ask("POST", "/api/sessions/"+id+"/continue", nil, http.StatusAccepted, nil)
+			if how == "asking" {
+				i := tale.until("question", 0, func(m message) bool { return m.kind == "ask" })
+				var ask struct{ ID int }
+				if err := json.Unmarshal([]byte(tale.at(i).data), &ask); err != nil {
+					t.Fatal(err)
+				}
+				s.ask("POST", "/api/sessions/"+id+"/answers", map[string]any{"ask": ask.ID, "decisions": []any{map[string]string{"call_id": "bash01", "verdict": "allow"}}}, http.StatusNoContent, nil)
+			}
+			tale.answer("it is over")
+			s.untilOver(id)
+			tale.whole(0)
+			s.ask("POST", "/api/sessions/"+id+"/continue", nil, http.StatusConflict, nil)
+		})
 	}
-	_ = s.end(os.Kill)
-	close(hang)
-	s = serves(t, s.home, s.dir, model.URL)
-	tale := s.follow(id, 0)
-	tale.until("caught up", 0, func(m message) bool { return m.kind == "caught_up" })
-	var entry struct {
-		Live, State any
-		Ended       string
-	}
-	s.ask("GET", "/api/sessions/"+id, nil, http.StatusOK, &entry)
-	if entry.Live != nil || entry.State != nil || entry.Ended != "unfinished" {
-		t.Errorf("%+v", entry)
-	}
-	s.ask("POST", "/api/sessions/"+id+"/continue", nil, http.StatusAccepted, nil)
-	tale.answer("it is over")
-	tale.whole(0)
-	s.untilOver(id)
-	s.ask("POST", "/api/sessions/"+id+"/continue", nil, http.StatusConflict, nil)
 }
