@@ -363,7 +363,7 @@ func (a *App) readers() []tool.Tool {
 func (a *App) sandbox() sandbox.Local {
 	sb := sandbox.Local{
 		Dir: a.cfg.Dir, Env: sandbox.Environ(commandEnv(a.cfg, a.cells != nil)), Vault: a.vault(a.cfg.Dir), Cells: a.cells,
-		Hidden: hidden(a.cfg), Shown: shown(a.cfg), Locked: confine.ProjectNames(),
+		Hidden: hidden(a.cfg), Shown: shown(a.cfg), Copies: []string{checkpointsOf(a.cfg)}, Locked: confine.ProjectNames(),
 	}
 	if a.cells != nil {
 		sb.Shown = append(sb.Shown, a.cells.Rules().Temp)
