@@ -96,7 +96,7 @@ func showLeftovers(out io.Writer, all []app.Leftover, force bool) {
 		if l.AtRisk && force {
 			keep = "(forced) " + keep
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, l.Name, l.Backend, state, since, megabytes(l.Bytes), keep)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, printable(l.Name), l.Backend, state, since, megabytes(l.Bytes), keep)
 	}
 	_ = w.Flush() // as every other line
 }
