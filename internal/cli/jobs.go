@@ -14,7 +14,7 @@ import (
 
 // ListJobs prints the jobs of this machine, latest first.
 func ListJobs(ctx context.Context, cfg *config.Config, std Streams) error {
-	return with(ctx, cfg, func(a *app.App) error {
+	return withJobs(ctx, cfg, func(a *app.App) error {
 		jobs, err := a.Jobs().List(ctx) // with an error, what the other backends have
 		if err != nil && len(jobs) > 0 {
 			fmt.Fprintln(std.Err, "not all backends could be asked:", err)
@@ -42,7 +42,7 @@ func ListJobs(ctx context.Context, cfg *config.Config, std Streams) error {
 
 // ListBackends prints where jobs can run.
 func ListBackends(ctx context.Context, cfg *config.Config, std Streams) error {
-	return with(ctx, cfg, func(a *app.App) error {
+	return withJobs(ctx, cfg, func(a *app.App) error {
 		offers, err := a.Jobs().Offers(ctx)
 		if err != nil && len(offers) > 0 {
 			fmt.Fprintln(std.Err, "not all backends could be asked:", err)
@@ -61,7 +61,7 @@ func ListBackends(ctx context.Context, cfg *config.Config, std Streams) error {
 
 // JobLogs prints the log of a job as it is now.
 func JobLogs(ctx context.Context, cfg *config.Config, id string, std Streams) error {
-	return with(ctx, cfg, func(a *app.App) error {
+	return withJobs(ctx, cfg, func(a *app.App) error {
 		if _, err := a.Jobs().Status(ctx, id); err != nil {
 			return a.JobError(ctx, id, fmt.Errorf("job %s: %w", id, err))
 		}
@@ -99,7 +99,7 @@ type ended struct {
 // WaitJob blocks until a job has ended and its results are here. It fails
 // unless the job succeeded and left what it was to leave.
 func WaitJob(ctx context.Context, cfg *config.Config, id string, std Streams) error {
-	return with(ctx, cfg, func(a *app.App) error {
+	return withJobs(ctx, cfg, func(a *app.App) error {
 		status, receipt, err := a.WaitJob(ctx, id, func(line string) { fmt.Fprintln(std.Err, line) })
 		if err != nil {
 			return a.JobError(ctx, id, err)
@@ -121,7 +121,7 @@ func WaitJob(ctx context.Context, cfg *config.Config, id string, std Streams) er
 
 // CancelJob stops a job.
 func CancelJob(ctx context.Context, cfg *config.Config, id string, std Streams) error {
-	return with(ctx, cfg, func(a *app.App) error {
+	return withJobs(ctx, cfg, func(a *app.App) error {
 		if err := a.Jobs().Cancel(ctx, id); err != nil {
 			return a.JobError(ctx, id, fmt.Errorf("cancel job %s: %w", id, err))
 		}

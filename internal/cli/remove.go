@@ -30,7 +30,7 @@ func RemoveJobs(ctx context.Context, cfg *config.Config, o RemoveOptions, std St
 	if err != nil {
 		return err
 	}
-	return with(ctx, cfg, func(a *app.App) error {
+	return withJobs(ctx, cfg, func(a *app.App) error {
 		all, err := leftovers(ctx, a, o.IDs, age)
 		if err != nil && all == nil {
 			return err
