@@ -24,16 +24,20 @@ func (a *App) Sessions(ctx context.Context, q session.Query) (session.Found, err
 	return a.store.Find(ctx, q)
 }
 
-// Latest is the id of the newest session in the workspace or a folder below.
+// Latest is the id of the newest session in the workspace or a folder below. The
+// calls of another agent, which may be working beside the person, are none to go
+// on with.
 func (a *App) Latest(ctx context.Context) (string, error) {
-	found, err := a.store.Find(ctx, session.Query{Dir: a.cfg.Dir, Limit: 1})
+	found, err := a.store.Find(ctx, session.Query{Dir: a.cfg.Dir}) // a limit would not make it quicker
 	if err != nil {
 		return "", err
 	}
-	if len(found.Sessions) == 0 {
-		return "", fmt.Errorf("%w: no session was started in %s; ml-intern sessions ls shows all", session.ErrNotFound, a.cfg.Dir)
+	for _, s := range found.Sessions {
+		if s.Caller == "" {
+			return s.ID, nil
+		}
 	}
-	return found.Sessions[0].ID, nil
+	return "", fmt.Errorf("%w: no session was started in %s; ml-intern sessions ls shows all", session.ErrNotFound, a.cfg.Dir)
 }
 
 // find completes a beginning of a session id.
