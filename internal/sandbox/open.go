@@ -166,10 +166,22 @@ func (l Local) MayOpen(abs string) error {
 	if err := l.private(real); err != nil {
 		return err
 	}
+	if slices.Contains(machineFolders, real) || slices.ContainsFunc(kernelFolders, func(dir string) bool { return within(dir, real) }) {
+		return fmt.Errorf("%w: %s is the machine's; name a folder that holds what is needed and nothing else", ErrPrivate, abs)
+	}
 	for _, hidden := range append(l.Hidden, l.Dir) {
 		if within(real, realDir(hidden)) {
 			return fmt.Errorf("%w: %s holds keys, or more than one place; name the folder that is needed", ErrPrivate, abs)
 		}
 	}
 	return nil
+}
+
+// kernelFolders hold no files of a disk; commands have some of their own.
+var kernelFolders = []string{"/dev", "/proc", "/sys", "/boot"}
+
+// machineFolders hold what all of the machine runs or leaves.
+var machineFolders = []string{
+	"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/usr", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/usr/libexec", "/usr/local",
+	"/usr/local/bin", "/usr/local/sbin", "/usr/local/lib", "/home", "/tmp", "/var/tmp", "/private/tmp", "/Users", "/Applications",
 }

@@ -122,6 +122,25 @@ func TestWorkspaceBelowHidden(t *testing.T) {
 	}
 }
 
+// Nobody opens to commands what holds keys, or is the machine's: a /dev of their
+// own that is the machine's would leave no command that runs.
+func TestMayOpen(t *testing.T) {
+	t.Parallel()
+	l, home := den(t)
+	write(t, filepath.Join(home, "data", "x.csv"), "a")
+	for _, path := range []string{
+		"/", "/usr", "/usr/bin", "/tmp", "/var/tmp", "/dev", "/dev/shm", "/proc", "/proc/sys", "/sys/kernel", "/bin", home, l.Dir,
+		filepath.Join(home, ".ssh"), link(t, "/dev", filepath.Join(l.Dir, "link")), link(t, "/usr/bin/../../tmp", filepath.Join(l.Dir, "temp")),
+	} {
+		if err := l.MayOpen(path); !errors.Is(err, sandbox.ErrPrivate) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if err := l.MayOpen(filepath.Join(home, "data")); err != nil {
+		t.Error(err)
+	}
+}
+
 // What other processes, this one above all, have in memory stays there.
 func TestProcIsNotRead(t *testing.T) {
 	t.Parallel()
