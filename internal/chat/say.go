@@ -119,7 +119,7 @@ func (c *Chat) Unqueue() (text string) {
 }
 
 // Stop ends the turn within a second, also one that is about to begin. With none
-// it does nothing. Prompts that wait are held back.
+// it ends the commands of the person's own. Prompts that wait are held back.
 func (c *Chat) Stop() {
 	c.mu.Lock()
 	switch {
@@ -130,6 +130,10 @@ func (c *Chat) Stop() {
 		c.stopped = true
 	case len(c.queue) > 0:
 		c.state.Held = true
+	default:
+		for _, end := range c.shells {
+			end(app.ErrInterrupted)
+		}
 	}
 	c.mu.Unlock()
 	c.tell()
@@ -140,7 +144,7 @@ func (c *Chat) Stop() {
 func (c *Chat) Busy() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.begun || c.goOn || len(c.queue) > 0 && !c.state.Held || c.state.CommandsBusy > 0
+	return c.begun || c.goOn || len(c.queue) > 0 && !c.state.Held || len(c.shells) > 0
 }
 
 // next is what the next turn is about.
