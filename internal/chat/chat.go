@@ -70,6 +70,7 @@ type Chat struct {
 	stopped  bool            // the turn that is about to work is not wanted any more
 	setMode  func(string) error
 	endTurn  context.CancelCauseFunc         // nil while no turn works
+	endWork  context.CancelCauseFunc         // nil while no command works that can be stopped
 	endSleep context.CancelCauseFunc         // nil while no turn waits
 	commands int                             // of the person's own, so far
 	shells   map[int]context.CancelCauseFunc // those that run, by their number

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -148,7 +149,7 @@ var errBusy = errors.New("a turn is at work: stop it first, or wait for its end"
 func (c *Chat) alone(do func() error) error {
 	for free := false; !free; {
 		c.mu.Lock()
-		working := c.endTurn != nil
+		working := c.endTurn != nil || c.endWork != nil
 		c.mu.Unlock()
 		if working {
 			return errBusy
@@ -176,6 +177,27 @@ func (c *Chat) inSession(do func() error) error {
 		}
 		return do()
 	})
+}
+
+// stoppable does what takes its time as a turn does: it is shown as work, and Stop
+// ends it. Whoever holds the turn calls it, in a session.
+func (c *Chat) stoppable(do func(ctx context.Context) error) error {
+	ctx, end := context.WithCancelCause(c.ctx)
+	defer end(nil)
+	phase := func(p Phase, end context.CancelCauseFunc) {
+		c.mu.Lock()
+		c.endWork = end
+		c.setPhase(p)
+		c.mu.Unlock()
+		c.tell()
+	}
+	phase(Working, end)
+	defer phase(Idle, nil)
+	err := do(ctx)
+	if cause := context.Cause(ctx); cause != nil && err != nil {
+		err = cause
+	}
+	return errors.Join(err, c.saveChoices()) // which were made meanwhile
 }
 
 var errNone = errors.New("there is no session yet: say something first")
