@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -121,7 +122,7 @@ func (c *Chat) Command(line string) (Result, error) {
 	all := c.Commands()
 	i := slices.IndexFunc(all, func(o Command) bool { return o.Name == name })
 	if i < 0 {
-		return Result{}, unknown(name, all)
+		return Result{}, c.unknown(name, all)
 	}
 	if args = strings.TrimSpace(args); args != "" && all[i].Args == "" && all[i].Own == "" {
 		return Result{}, usage("%s takes nothing after it", name)
@@ -129,16 +130,36 @@ func (c *Chat) Command(line string) (Result, error) {
 	return all[i].run(c, args)
 }
 
-func unknown(name string, all []Command) error {
+func (c *Chat) unknown(name string, all []Command) error {
 	names := make([]string, len(all))
 	for i, o := range all {
 		names[i] = o.Name
 	}
 	hint := "/help lists the commands"
-	if near := config.Nearest(name, names); near != "" {
+	if near := cmp.Or(elsewhere(name), config.Nearest(name, names)); near != "" {
 		hint = "did you mean " + near + "?"
 	}
+	if err := c.unusable(name); err != nil {
+		hint = err.Error()
+	}
 	return fmt.Errorf("%w: there is no command %s; %s", app.ErrUsage, name, hint)
+}
+
+// elsewhere is what other programs call a command of ours, "" for none.
+func elsewhere(name string) string {
+	switch name {
+	case "/exit", "/q", "/bye", "/close":
+		return "/quit"
+	case "/clear", "/reset":
+		return "/new"
+	case "/status", "/usage":
+		return "/context or /cost"
+	case "/permissions":
+		return "/approve"
+	case "/save":
+		return "/export"
+	}
+	return ""
 }
 
 // errBusy says that a command must wait for the turn.

@@ -61,6 +61,18 @@ func TestEscStopsOwnCommands(t *testing.T) {
 	}
 }
 
+// Enter takes a command by letters of its name, and none by what its help or its
+// arguments say: what was typed is answered then.
+func TestNoOtherCommandIsRun(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 80, 24)
+	for _, word := range []string{"/room", "/leave", "/line", "/ctx"} { // the last is letters of /context
+		s.write(word)
+		s.press("enter")
+	}
+	s.wantSaid("command /room", "command /leave", "command /line", "command /context")
+}
+
 func TestSendAndQueue(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 80, 24)
