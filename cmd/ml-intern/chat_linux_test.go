@@ -168,10 +168,12 @@ func TestPlainChat(t *testing.T) {
 	x.types("paint\n")
 	x.sees(`> bash until`)
 	x.types(">rather blue\n")
-	x.sees("said now: rather blue")
+	x.types("/cost\n") // when it is there, the words are
+	x.sees(`\| step \| openai/test \|`)
 	if err := os.WriteFile(filepath.Join(l.dir, "w", "gate"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	x.sees("said now: rather blue")
 	x.sees("blue then")
 	x.sees("\n> ")
 	x.types("/nex\n")

@@ -195,6 +195,9 @@ func TestBarePutsBack(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
 			t.Fatal(err)
 		}
+		if err := os.Chmod(path, 0o755); err != nil { // whatever the umask is
+			t.Fatal(err)
+		}
 	}
 	c := bare(t, Rules{Writable: []string{dir}, Temp: t.TempDir(), Protected: ProjectPaths(dir), Aside: aside})
 	first := make(chan string)

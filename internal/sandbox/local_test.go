@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -55,6 +56,28 @@ func TestTimeoutKeepsPartialOutput(t *testing.T) {
 	out, err := sandboxtest.Begun(t, local(t))
 	if err != nil || !out.TimedOut || out.Text != "begun\n" {
 		t.Errorf("got %+v, %v", out, err)
+	}
+}
+
+// slow is a reader that is late with its first piece.
+type slow struct {
+	strings.Builder
+	once sync.Once
+}
+
+func (s *slow) Write(p []byte) (int, error) {
+	s.once.Do(func() { time.Sleep(time.Second) })
+	return s.Builder.Write(p)
+}
+
+// What a command has printed is there, however late it is read.
+func TestLateReader(t *testing.T) {
+	t.Parallel()
+	for name, line := range map[string]string{"ended": "seq 12000", "something goes on": "seq 12000; sleep 600 &"} { // less than a pipe holds
+		var got slow
+		if _, err := local(t).Exec(t.Context(), sandbox.Command{Line: line, Timeout: time.Minute, Raw: &got}); err != nil || !strings.HasSuffix(got.String(), "\n12000\n") {
+			t.Errorf("%s: %d bytes, %v", name, got.Len(), err)
+		}
 	}
 }
 
