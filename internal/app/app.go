@@ -67,6 +67,7 @@ type App struct {
 	servers    servers  // of the sessions
 	heralds    heralds  // likewise
 	skillNotes []string // what was wrong with skills when the session began
+	caller     string   // of sessions that begin; see session.Opened
 
 	telemetry *telemetry.Reader // nil unless somebody wants it
 	tidier    tidier
@@ -137,7 +138,7 @@ func (a *App) Begin(ctx context.Context, id string, prompt session.Prompt) (*Con
 	if err := chooseModel(ctx, a.cfg); err != nil {
 		return nil, err
 	}
-	opened := session.Opened{ID: id, Dir: a.cfg.Dir, Model: a.cfg.Model, Hub: a.hubChoice(), Version: Version(), Trace: a.telemetry.Parent()}
+	opened := session.Opened{ID: id, Dir: a.cfg.Dir, Model: a.cfg.Model, Hub: a.hubChoice(), Version: Version(), Trace: a.telemetry.Parent(), Caller: a.caller}
 	opened.Instructions, _ = a.instructions()
 	opened.Skills, a.skillNotes = a.skills()
 	if err := a.record(opened.ID, prompt.Text); err != nil {

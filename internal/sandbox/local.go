@@ -281,7 +281,7 @@ func (l Local) writable(folder *os.Root, below string) error {
 		return err
 	}
 	if l.Cells != nil && l.Cells.Protects(abs) {
-		return fmt.Errorf("%w: git may run it, and only a person writes it", ErrPrivate)
+		return fmt.Errorf("%w: programs may run it, and only a person writes it", ErrPrivate)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ml-intern/internal/job"
@@ -106,13 +107,15 @@ func TestSweepInPart(t *testing.T) {
 // A sweep of which nobody can say what arrived counts in full.
 func TestSweepOutOfReach(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond) // it would be sent again
-	defer cancel()
-	c := &cloud{usd: 2, failing: errors.New("connection reset"), accepts: true, away: true}
-	out := submitTool(t, c).Run(ctx, "job_submit", tool.Call{ID: "s/x", Args: swept, WorstUSD: 6, Log: func(string) {}})
-	if !out.IsError || len(out.Charges) != 3 || out.Charges[2] != (tool.Charge{Label: "s/x#2", USD: 2}) || !strings.Contains(out.Text, "Unknown whether accepted") {
-		t.Errorf("got %+v", out)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond) // it would be sent again
+		defer cancel()
+		c := &cloud{usd: 2, failing: errors.New("connection reset"), accepts: true, away: true}
+		out := submitTool(t, c).Run(ctx, "job_submit", tool.Call{ID: "s/x", Args: swept, WorstUSD: 6, Log: func(string) {}})
+		if !out.IsError || len(out.Charges) != 3 || out.Charges[2] != (tool.Charge{Label: "s/x#2", USD: 2}) || !strings.Contains(out.Text, "Unknown whether accepted") {
+			t.Errorf("got %+v", out)
+		}
+	})
 }
 
 // A price that rises between the quote and the sending is not paid.
