@@ -44,6 +44,11 @@ func TestGoBack(t *testing.T) {
 	if list.Pick == nil || !strings.Contains(list.Text, "change `f`") {
 		t.Fatalf("what would change: %+v", list)
 	}
+	r.write("f", "mine")
+	if mine := g.must("/rewind " + points.Items[i].ID); !strings.Contains(mine.Text, "only with force") || mine.Pick.Items[0].Title != "conversation" {
+		t.Fatalf("others' work is overwritten by what stands first: %+v", mine)
+	}
+	r.write("f", "two")
 	old := g.state.Session
 	done := g.must("/rewind " + list.Pick.Items[0].ID)
 	if r.read("f") != "one" || done.Fill != "second" || g.state.Session == old {
