@@ -3,6 +3,7 @@ package chat_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -57,6 +58,14 @@ func TestGoBack(t *testing.T) {
 	if words := g.words(); !strings.HasSuffix(words, "answer:1") {
 		t.Errorf("it shows %s", words)
 	}
+	copied := g.state.Session
+	for _, line := range regexp.MustCompile("`(/re[^`]+)`").FindAllStringSubmatch(done.Text, -1) { // the way to undo it that is told
+		g.must(line[1])
+	}
+	if r.read("f") != "two" || g.state.Session != old {
+		t.Errorf("undone: f has %q, session %s: %s", r.read("f"), g.state.Session, done.Text)
+	}
+	g.must("/resume " + copied)
 	g.say("again")
 	if !strings.HasSuffix(g.words(), "prompt:again answer:anew") {
 		t.Error(g.words())

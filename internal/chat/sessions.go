@@ -337,7 +337,11 @@ func (c *Chat) goBack(at int64, part string, force bool) (result Result, err err
 			result.Text = fmt.Sprintf("Files brought back: %d.\n", r.Work())
 		}
 		if done.Undo > 0 {
-			result.Text += fmt.Sprintf("To undo it: `/rewind %d files`\n", done.Undo)
+			there := "" // the event is of that session's log, not of the copy's
+			if done.Session != "" {
+				there = fmt.Sprintf("`/resume %s`, then ", id)
+			}
+			result.Text += fmt.Sprintf("To undo it: %s`/rewind %d files`\n", there, done.Undo)
 		}
 		return errors.Join(err, r.Close())
 	})
