@@ -261,7 +261,7 @@ func TestOddOwnCommands(t *testing.T) {
 	g.phase(chat.Idle)
 	for line, want := range map[string]string{
 		"/huge": "at most 65536 bytes", "/folder": "is no file", "/Big": "small letters", "/empty": "says nothing", "/deploy": "ml-intern config trust",
-		"/exit": "did you mean /quit?", "/clear": "did you mean /new?", "/modle": "did you mean /model?", "/zzz": "/help lists", "/../x": "/help lists",
+		"/exit": "did you mean /quit?", "/clear": "did you mean /new?", "/modell": "did you mean /model?", "/zzz": "/help lists", "/../x": "/help lists",
 	} {
 		if _, err := g.Command(line); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", line, err)
