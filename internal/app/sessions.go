@@ -26,7 +26,8 @@ func (a *App) Sessions(ctx context.Context, q session.Query) (session.Found, err
 }
 
 // Latest is the id of the newest session of the workspace, by whatever name its
-// folder has. One of a folder below is another project's: it is only named.
+// folder has. One of a folder below is another project's: it is only named. The calls
+// of another agent, which may be working beside the person, are none to go on with.
 func (a *App) Latest(ctx context.Context) (string, error) {
 	found, err := a.store.Find(ctx, session.Query{})
 	if err != nil {
@@ -34,6 +35,9 @@ func (a *App) Latest(ctx context.Context) (string, error) {
 	}
 	here, hint := make(map[string]bool), ""
 	for _, s := range found.Sessions {
+		if s.Caller != "" {
+			continue
+		}
 		same, known := here[s.Dir]
 		if !known {
 			same = sameFolder(a.cfg.Dir, s.Dir)

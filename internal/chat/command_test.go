@@ -136,7 +136,7 @@ func TestSessions(t *testing.T) {
 // other, also after the session was taken up again.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t, call("bash", `{"command": "sleep 1"}`), say("1"), say("2"), say("3"))
+	r := newRoom(t, gated("echo 0"), say("1"), say("2"), say("3"))
 	cfg := r.config()
 	g, err := r.tryEnter(cfg, chat.Options{})
 	if err != nil {
@@ -155,6 +155,7 @@ func TestModel(t *testing.T) {
 	if text := g.must("/model openai/other").Text; !strings.Contains(text, "next prompt") {
 		t.Errorf("it says %s", text)
 	}
+	r.openGate()
 	g.phase(chat.Idle)
 	g.say("second")
 	if !strings.Contains(r.told(1), `"model":"test"`) || !strings.Contains(r.told(2), `"model":"other"`) || g.state.Model != "openai/other" {
@@ -184,7 +185,7 @@ func TestModel(t *testing.T) {
 // What can be looked at is, before there is a session, beside a turn and after.
 func TestLook(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t, call("plan", `{"items": [{"text": "look", "status": "doing"}, {"text": "leap", "status": "pending"}]}`), call("bash", `{"command": "sleep 1"}`), say("done"), say("done"), say("done"), say("more"), say("# Summary\nall of it"))
+	r := newRoom(t, call("plan", `{"items": [{"text": "look", "status": "doing"}, {"text": "leap", "status": "pending"}]}`), gated("echo 0"), say("done"), say("done"), say("done"), say("more"), say("# Summary\nall of it"))
 	g := r.enter(chat.Options{})
 	g.phase(chat.Idle)
 	for _, line := range []string{"/plan", "/cost", "/context", "/tools", "/diff", "/retry", "/compact", "/undo", "/rewind", "/fork", "/rename x", "/export"} {
@@ -213,6 +214,7 @@ func TestLook(t *testing.T) {
 			t.Errorf("%s beside a turn: %v", line, err)
 		}
 	}
+	r.openGate()
 	g.phase(chat.Idle)
 	if _, err := g.do("/rewind 7777"); err == nil || !strings.Contains(err.Error(), "/rewind alone lists where to") || strings.Contains(err.Error(), "--at") {
 		t.Errorf("/rewind to nowhere: %v", err)
@@ -298,9 +300,7 @@ func TestOwnCommands(t *testing.T) {
 		t.Errorf("the commands are wrong")
 	}
 	g.must("/explain gradients")
-	g.asked(r, 1)
-	g.rest()
-	g.phase(chat.Idle)
+	g.idle("answer:1")
 	if g.words() != "prompt:# Explain like I am five\n\nUse few words.\n\ngradients answer:1" {
 		t.Errorf("%q", g.words())
 	}
@@ -311,9 +311,7 @@ func TestOwnCommands(t *testing.T) {
 		t.Fatal("a trusted folder's command is not there")
 	}
 	g.must("/deploy the model")
-	g.asked(r, 2)
-	g.rest()
-	g.phase(chat.Idle)
+	g.idle("answer:2")
 	if !strings.HasSuffix(g.words(), "prompt:Deploy the model now. answer:2") {
 		t.Errorf("%q", g.words())
 	}
