@@ -23,10 +23,10 @@ func TestNothingIsLeft(t *testing.T) {
 		t.Fatalf("%d processes", n)
 	}
 	start := time.Now()
-	if s.Close(); time.Since(start) > 4*time.Second {
+	if s.Close(); time.Since(start) > 30*time.Second {
 		t.Errorf("after %v", time.Since(start))
 	}
-	for range 50 {
+	for range 1500 {
 		if holding(t, mark) == 0 {
 			return
 		}

@@ -42,7 +42,7 @@ func serving(t *testing.T, wrap func(http.Handler) http.Handler) *httptest.Serve
 }
 
 func at(address string) mcp.Server {
-	return mcp.Server{Name: "s", URL: address, StartTimeout: 10 * time.Second, Timeout: 5 * time.Second}
+	return mcp.Server{Name: "s", URL: address, StartTimeout: 30 * time.Second, Timeout: 30 * time.Second}
 }
 
 func TestWeb(t *testing.T) {
@@ -123,9 +123,8 @@ func TestHostileWeb(t *testing.T) {
 			var hits atomic.Int32
 			ts := serving(t, func(next http.Handler) http.Handler { return hostile(kind, &hits, next) })
 			server := at(ts.URL)
-			server.Timeout = time.Second
-			if kind == "big" || kind == "bigevent" || kind == "flood" {
-				server.Timeout = 20 * time.Second
+			if kind == "hang" {
+				server.Timeout = time.Second
 			}
 			tools, notices := set(t, server).Tools(t.Context())
 			if len(tools) != 1 {
@@ -134,7 +133,7 @@ func TestHostileWeb(t *testing.T) {
 			hits.Store(1)
 			start := time.Now()
 			out := run(t.Context(), t, tools[0], `{"text":"x"}`)
-			if (want != "") != out.IsError || !strings.Contains(out.Text, want) || time.Since(start) > 10*time.Second {
+			if (want != "") != out.IsError || !strings.Contains(out.Text, want) || time.Since(start) > time.Minute {
 				t.Errorf("after %v: %+.300v", time.Since(start), out)
 			}
 		})
