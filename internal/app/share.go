@@ -60,7 +60,7 @@ type SharePlan struct {
 	share *trace.Share
 	dir   string
 	lock  *flock.Flock // held while the folder is in use
-	owner string // of the dataset, if it is not the person
+	owner string       // of the dataset, if it is not the person
 }
 
 // A shareNote is what this machine remembers of a session that was shared.
