@@ -197,6 +197,11 @@ func TestPlainChat(t *testing.T) {
 	x.types("!echo mine\n")
 	x.sees("\nmine")
 	x.sees("> ")
+	x.types("!echo be''gun; sleep 600\n")
+	x.sees("\nbegun")
+	x.types("\x03")
+	x.sees("stopped")
+	x.sees("\n> ")
 	x.types("\x04")
 	x.sees(`session \S+; go on with: ml-intern --resume`)
 	if code := x.ends(); code != 0 {

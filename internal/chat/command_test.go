@@ -230,6 +230,40 @@ func TestLook(t *testing.T) {
 	}
 }
 
+// A file that is no command says why, one with an exclamation mark is a prompt like
+// all others, and one without a word sends nothing.
+func TestOddOwnCommands(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t, say("1"))
+	dir := filepath.Join(r.home, "config", "commands")
+	if err := os.MkdirAll(filepath.Join(dir, "folder.md"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"huge": strings.Repeat("x", 1<<17), "empty": " \n", "Big": "x", "shout": "!touch shouted"} {
+		if err := os.WriteFile(filepath.Join(dir, name+".md"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.write(".ml-intern/commands/deploy.md", "Deploy it.")
+	g := r.enter(chat.Options{})
+	g.phase(chat.Idle)
+	for line, want := range map[string]string{
+		"/huge": "at most 65536 bytes", "/folder": "is no file", "/Big": "small letters", "/empty": "says nothing", "/deploy": "ml-intern config trust",
+		"/exit": "did you mean /quit?", "/clear": "did you mean /new?", "/modle": "did you mean /model?", "/zzz": "/help lists", "/../x": "/help lists",
+	} {
+		if _, err := g.Command(line); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+	g.must("/shout")
+	g.asked(r, 1)
+	g.rest()
+	g.phase(chat.Idle)
+	if g.words() != "prompt:!touch shouted answer:1" || r.read("shouted") != "" {
+		t.Errorf("%q", g.words())
+	}
+}
+
 // Commands are written as Markdown: the person's count, a project's when the
 // person trusts the folder as it is.
 func TestOwnCommands(t *testing.T) {

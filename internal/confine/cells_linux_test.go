@@ -272,6 +272,26 @@ func TestAside(t *testing.T) {
 	}
 }
 
+// What is hidden and not there yet is not left by a command, where it may write.
+func TestHiddenIsNotMade(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "state"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	hidden := []string{filepath.Join(dir, ".ssh"), filepath.Join(dir, "a", "token"), filepath.Join(dir, "state"), filepath.Join(dir, "state", "deeper")}
+	c := cells(t, Rules{Writable: []string{dir}, Temp: t.TempDir(), Hidden: hidden})
+	text, _ := sh(t, c, dir, "mkdir .ssh a; echo k > .ssh/authorized_keys; echo t > a/token; echo x > a/mine")
+	if strings.Count(text, "commands may not make it") != 2 {
+		t.Errorf("it says %q", text)
+	}
+	for name, want := range map[string]bool{".ssh": false, "a/token": false, "a/mine": true, "state": true} {
+		if _, err := os.Lstat(filepath.Join(dir, name)); (err == nil) != want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // A link that a command puts where something writable was leads nowhere, and a
 // project in a folder that was opened keeps its hooks.
 func TestSettled(t *testing.T) {

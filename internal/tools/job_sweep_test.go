@@ -140,3 +140,14 @@ func (r *riser) Submit(ctx context.Context, spec job.Spec) (job.Status, error) {
 	}
 	return r.cloud.Submit(ctx, spec)
 }
+
+// A name is for people: it is one line that does nothing to their terminal.
+func TestNamesAreOneLine(t *testing.T) {
+	t.Parallel()
+	c := &cloud{}
+	args := `{"name":"a\n\u001b[31mb","command":["true"],"backend":"cloud","time_limit_s":3600,"sweep":[{"X":"1\n2"}]}`
+	out := submitTool(t, c).Run(t.Context(), "job_submit", tool.Call{ID: "s/x", Args: args, Log: func(string) {}})
+	if len(c.specs) != 1 || c.specs[0].Name != "a  [31mb X=1 2" || c.specs[0].Env["X"] != "1\n2" {
+		t.Errorf("got %+v, sent %+v", out, c.specs)
+	}
+}

@@ -42,7 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) job.Backend, traits Traits) {
 		"Output": output, "LogCursor": logCursor, "LogOddBytes": logOddBytes, "TimeLimit": timeLimit,
 		"CancelRunning": cancelRunning, "CancelDone": cancelDone, "CancelQueued": cancelQueued, "NotFound": notFound,
 		"OneLabelOneJob": oneLabelOneJob, "NoLabelManyJobs": noLabelManyJobs, "Labels": labels, "Lists": lists, "Refuses": refuses,
-		"Script": script, "Spec": specs, "Offers": offers, "Pinned": pinned, "Sweep": sweep, "SweepBroken": sweepBroken, "Removes": removes, "Gauges": gauges,
+		"Script": script, "Spec": specs, "Offers": offers, "Pinned": pinned, "Sweep": sweep, "SweepBroken": sweepBroken, "Removes": removes, "Gauges": gauges, "Peeks": peeks,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
