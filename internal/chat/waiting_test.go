@@ -118,7 +118,7 @@ func TestWaitsOnWhenOpenedAgain(t *testing.T) {
 	for _, how := range []string{"left", "left, and the job ended", "stopped"} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
-			r := waitRoom(t, 600)
+			r := waitRoom(t)
 			g := r.enter(chat.Options{})
 			g.must("/approve auto")
 			g.Say("train")
