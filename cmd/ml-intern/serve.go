@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -41,6 +44,7 @@ func serveCommand(std cli.Streams) *cobra.Command {
 				say("the page is at " + url)
 				say("who has that address runs commands as you; stop it with Ctrl-C")
 			}
+			signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // who read what is said here may be gone: that is no reason to end
 			return web.Serve(cmd.Context(), opts)
 		},
 	}

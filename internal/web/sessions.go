@@ -166,6 +166,14 @@ type cost struct {
 const maxCosts = 5000
 
 func (c *costs) of(s *server, sum session.Summary) float64 {
+	if r := s.look(sum.ID); r != nil {
+		r.mu.Lock()
+		now := r.state
+		r.mu.Unlock()
+		if now != nil && now.Session == sum.ID { // its log grows
+			return now.Spent.USD
+		}
+	}
 	c.mu.Lock()
 	known, ok := c.known[sum.ID]
 	c.mu.Unlock()

@@ -37,7 +37,7 @@ export class Jobs {
       const key = JSON.stringify([jobs, error]);
       if (key !== this.drawn) {
         this.drawn = key;
-        put(this.body, error ? h('p', { class: 'failure' }, cleanLine(error)) : null, (jobs || []).length ? jobs.map((j) => this.job(j)) : h('p', { class: 'muted' }, 'There are no jobs.'));
+        put(this.body, error ? h('p', { class: 'failure' }, cleanLine(error)) : null, (jobs || []).length ? jobs.map((j) => this.job(j)) : h('p', { class: 'muted' }, 'There are no jobs, or the session is not open here: it is from its next prompt on.'));
       }
     } catch (err) {
       if (id !== this.id) return;

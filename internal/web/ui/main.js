@@ -221,7 +221,8 @@ class Page {
     if (!new_) return;
     const names = (a.requests || []).map((r) => r.tool).join(', ');
     announce(`It needs your word: ${names}`);
-    this.questions.focus(!!this.composer.text || /^(INPUT|SELECT)$/.test(document.activeElement?.tagName) || !!document.querySelector('dialog[open]'));
+    const at = document.activeElement;
+    this.questions.focus(!!this.composer.text || (at !== document.body && at !== this.composer.area));
     this.list.soon();
   }
 

@@ -37,6 +37,7 @@ export class Growing {
     for (const el of this.last) el.remove();
     this.last = found.map(drawBlock);
     this.el.append(...this.last);
+    this.el.classList.toggle('long', this.el.childElementCount > 80);
     if (rest.includes('\r')) return;
     // Where a block begins is certain once the line after its first is whole.
     const n = found.findLastIndex((b) => b.from + 2 < all.length);
