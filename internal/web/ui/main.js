@@ -143,6 +143,7 @@ class Page {
     this.composer.open(id);
     this.banner('');
     this.questions.show(id, null);
+    this.asked = undefined;
     drawPlan(byId('plan'), null);
     this.doing.show(null);
     byId('begin').hidden = !!id;

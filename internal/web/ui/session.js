@@ -32,6 +32,7 @@ export class Session {
   }
 
   close() {
+    this.closed = true;
     this.stream.close();
     this.view.close();
   }
@@ -89,6 +90,7 @@ export class Session {
     this.asked = true;
     try {
       const now = await api.session(this.id);
+      if (this.closed) return;
       this.summary = now;
       this.on.summary(now);
       if (now.state && typeof now.state === 'object' && !this.sure) this.setState(now.state);

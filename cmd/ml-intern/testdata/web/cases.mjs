@@ -88,6 +88,8 @@ cases.approval = async (stage, b) => {
   const [first, second] = [panel.locator('.request').nth(0), panel.locator('.request').nth(1)];
   await first.getByRole('button', { name: 'Edit', exact: true }).click();
   await first.locator('textarea').fill('echo edited > one.txt');
+  await panel.getByRole('button', { name: 'Yes to all' }).click();
+  await panel.getByText('First take what you edit').waitFor();
   await first.getByRole('button', { name: 'Take it' }).click();
   await first.getByText('changed by you').waitFor();
   assert.equal(await stage.read('one.txt'), null, 'nothing runs before the yes');
