@@ -22,6 +22,7 @@ cases.login = async (stage, b) => {
   await stranger.locator('#key').fill('not the key');
   await stranger.locator('#key').press('Enter');
   await until(stranger, () => document.querySelector('#login-note').textContent);
+  await shot(stranger, 'login');
   await stranger.locator('#key').fill(stage.address);
   await stranger.locator('#key').press('Enter');
   await stranger.locator('#app').waitFor();
@@ -122,6 +123,7 @@ cases.steer = async (stage, b) => {
   await say(page, 'this later');
   await say(page, 'never mind');
   await seen(page, 'never mind', '.queue');
+  await shot(page, 'queue');
   await page.getByRole('button', { name: 'Take back' }).click(); // words for the turn at work come first
   await until(page, () => document.querySelector('#prompt').value === 'this now');
   await page.locator('#prompt').press('Control+Enter');
@@ -148,8 +150,10 @@ cases.failure = async (stage, b) => {
   await page.locator('.unconfined').waitFor();
   await say(page, 'go');
   await page.locator('.item.failure').getByText('the window is <b>broken</b>').waitFor();
+  await shot(page, 'failure');
   await page.locator('.item.failure').getByRole('button', { name: 'Go on' }).click();
   await seen(page, 'it went on');
+  await until(page, () => [...document.querySelectorAll('.go-on')].every((e) => !e.checkVisibility()));
   await page.locator('.unconfined').waitFor();
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.locator('#login').waitFor();
@@ -236,6 +240,7 @@ cases.restart = async (stage, b) => {
   await page.locator('.call[data-state="running"]').waitFor();
   await stage.kill();
   await page.locator('#banner').getByText('connection is lost').waitFor();
+  await shot(page, 'lost');
   await stage.start();
   await page.locator('#banner').waitFor({ state: 'hidden' });
   await page.locator('#interrupted').getByRole('button', { name: 'Go on' }).click();
@@ -367,6 +372,7 @@ cases.agent = async (stage, b) => {
   const sheet = page.locator('dialog.sheet');
   await sheet.getByText('Answer: by isotonic regression').waitFor();
   await sheet.getByText('how are trees calibrated').first().waitFor();
+  await shot(page, 'agent');
   await page.keyboard.press('Escape');
   await sheet.waitFor({ state: 'detached' });
   await say(page, '!echo of mine');
@@ -393,6 +399,7 @@ cases.manage = async (stage, b) => {
   await page.locator('.answer').getByText('There is no cap').waitFor();
   await page.locator('#prompt').fill('/eff');
   await page.locator('#commands li').first().waitFor();
+  await shot(page, 'commands');
   await page.locator('#prompt').press('Escape');
   await page.locator('#prompt').fill('');
   const choose = async (name) => {
