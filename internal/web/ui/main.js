@@ -192,7 +192,7 @@ class Page {
     const was = this.phase;
     this.phase = s?.phase;
     if (s) this.bar.show(s); // else it is not open here, and how it stood last is not wrong
-    this.doing.show(s);
+    this.doing.show(s, this.session?.elsewhere);
     this.composer.show(s);
     if (s?.title) this.titleIs(s.title);
     this.interrupted();
@@ -211,7 +211,7 @@ class Page {
     const s = this.session;
     const idle = s && s.caughtUp && (!s.state || s.state.phase === 'idle');
     const offered = s?.record.items.findLast((i) => i.goOn || i.kind === 'prompt')?.goOn;
-    byId('interrupted').hidden = !(idle && s.record.unanswered && s.record.items.length > 0) || !!offered;
+    byId('interrupted').hidden = !(idle && !s.elsewhere && s.record.unanswered && s.record.items.length > 0) || !!offered;
     put(byId('interrupted'), h('span', null, 'The last prompt has no answer yet.'), button('Go on', () => this.goOn(), { class: 'go-on' }));
   }
 

@@ -229,6 +229,34 @@ cases.tabs = async (stage, b) => {
   await well(two);
 };
 
+// What another program does in a session is shown as it is saved.
+cases.elsewhere = async (stage, b) => {
+  await stage.turns({ text: 'the first answer' });
+  await stage.start();
+  const page = await signIn(stage, await b.context());
+  await say(page, 'one');
+  await seen(page, 'the first answer');
+  const id = page.url().split('/').at(-1);
+  await stage.kill(); // it lets the session go
+  await stage.start();
+  await page.reload();
+  await seen(page, 'the first answer');
+  await stage.turns(bash(hold('go')), { text: 'the answer elsewhere' });
+  const run = stage.ask(`run?${['run', '--model', 'openai/test', '--hub', 'local', '--resume', id, 'two'].map((a) => `arg=${encodeURIComponent(a)}`).join('&')}`);
+  await page.locator('#doing').getByText('Another program works').waitFor();
+  await say(page, 'me too');
+  await page.locator('.toast').first().waitFor();
+  assert.equal(await page.locator('#prompt').inputValue(), 'me too', 'it is given back');
+  await stage.write('go', '');
+  await run;
+  await seen(page, 'the answer elsewhere');
+  await page.locator('#doing').waitFor({ state: 'hidden' });
+  assert.equal(await page.locator('#interrupted').isVisible(), false);
+  await page.locator('#prompt').press('Enter');
+  await seen(page, 'me too');
+  await well(page);
+};
+
 // A server that is killed and started again: the page comes back by itself.
 cases.restart = async (stage, b) => {
   await stage.turns({ text: 'before the end' }, bash(hold('never')), { text: 'went on' });
