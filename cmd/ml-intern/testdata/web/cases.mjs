@@ -209,6 +209,39 @@ cases.unseen = async (stage, b) => {
   await well(page);
 };
 
+// Who asked for it is told of a question and of an end while they look elsewhere.
+cases.notify = async (stage, b) => {
+  await stage.turns({ text: 'nobody asked to be told of this' }, bash('echo x'), { text: 'the end' });
+  await stage.start('?arg=--approve&arg=strict');
+  const context = await b.context();
+  await context.addInitScript(() => {
+    window.told = [];
+    window.Notification = class {
+      static permission = 'granted';
+      static async requestPermission() { return 'granted'; }
+      constructor(head) { window.told.push(head); }
+      close() {}
+    };
+  });
+  const page = await signIn(stage, context);
+  const look = (hidden) => page.evaluate((h) => Object.defineProperty(document, 'hidden', { configurable: true, value: h }), hidden);
+  await look(true);
+  await say(page, 'one');
+  await seen(page, 'nobody asked');
+  await page.locator('#sessions .dot.idle').waitFor();
+  assert.deepEqual(await page.evaluate(() => window.told), []);
+  await look(false);
+  await page.locator('#menu').click();
+  await page.locator('.pick li').getByText('Notify me').click();
+  await page.locator('.toast').getByText('You are notified.').waitFor();
+  await look(true);
+  await say(page, 'two');
+  await until(page, () => window.told.includes('ml-intern needs your word'));
+  await page.getByRole('button', { name: 'Yes', exact: true }).click();
+  await until(page, () => window.told.at(-1) === 'ml-intern has answered');
+  await well(page);
+};
+
 // Two tabs show the same, and an answer in one is seen in the other.
 cases.tabs = async (stage, b) => {
   await stage.turns(bash('echo x > x.txt'), { text: 'the common answer' });
