@@ -164,7 +164,7 @@ func (t turn) runBatch(ctx context.Context, calls []llm.ToolCall) error {
 	var wg sync.WaitGroup
 	for i, call := range calls {
 		started := starts[i].Started
-		with := tool.Call{ID: t.label(call.ID), Args: call.Args, WorstUSD: started.WorstUSD, Again: started.Again, Since: t.session.Began(call.ID)}
+		with := tool.Call{ID: t.label(call.ID), Args: call.Args, WorstUSD: started.WorstUSD, Again: started.Again, Since: t.session.Began(call.ID), Granted: t.session.Granted(call.ID)}
 		wg.Go(func() { t.runCall(ctx, call, with, limit, out) })
 	}
 	go func() { wg.Wait(); close(out) }()

@@ -99,6 +99,9 @@ func told(notes []string, path, note string, err error) []string {
 func (g guard) each(p string, undo func(root *os.Root, rel string) (string, error)) (string, error) {
 	n := longest(g.rules.Writable, p)
 	root, err := os.OpenRoot(p[:n])
+	if errors.Is(err, fs.ErrNotExist) { // a folder that was opened once
+		return "", nil
+	}
 	if err != nil {
 		return "", err
 	}
