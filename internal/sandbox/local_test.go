@@ -51,7 +51,7 @@ func TestExec(t *testing.T) {
 
 func TestTimeoutKeepsPartialOutput(t *testing.T) {
 	t.Parallel()
-	out, err := local(t).Exec(t.Context(), sandbox.Command{Line: "echo begun; sleep 600", Timeout: 300 * time.Millisecond})
+	out, err := local(t).Exec(t.Context(), sandbox.Command{Line: "echo begun; sleep 600", Timeout: 5 * time.Second})
 	if err != nil || !out.TimedOut || out.Text != "begun\n" {
 		t.Errorf("got %+v, %v", out, err)
 	}
@@ -73,11 +73,11 @@ func TestCancelKillsTheGroup(t *testing.T) {
 			}
 		},
 	})
-	if took := time.Since(canceled); !errors.Is(err, context.Canceled) || took > 5*time.Second {
+	if took := time.Since(canceled); !errors.Is(err, context.Canceled) || took > 30*time.Second {
 		t.Fatalf("err %v after %s", err, took)
 	}
 	pid, _, _ := strings.Cut(out.Text, "\n")
-	for range 100 { // init may take a moment to reap it
+	for range 1000 { // init may take a moment to reap it
 		if state, _ := exec.Command("ps", "-o", "stat=", "-p", pid).Output(); len(state) == 0 || state[0] == 'Z' {
 			return
 		}
