@@ -31,6 +31,7 @@ type Local struct {
 
 	Hidden []string // absolute paths of files and folders that may be neither read nor written
 	Shown  []string // folders below hidden ones that may be read
+	Copies []string // folders below hidden ones where files of workspaces have second names: those are no keys
 	Locked []string // paths in the workspace, with slashes, that may be read and not written
 }
 

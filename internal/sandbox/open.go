@@ -106,7 +106,7 @@ func (l Local) anotherName(info fs.FileInfo) bool {
 	return slices.ContainsFunc(l.Hidden, func(hidden string) bool {
 		found, seen := false, 0
 		_ = filepath.WalkDir(hidden, func(path string, d fs.DirEntry, err error) error { // what cannot be seen is no other name
-			if d != nil && d.IsDir() && slices.Contains(l.Shown, path) { // nothing is hidden there
+			if d != nil && d.IsDir() && (slices.Contains(l.Shown, path) || slices.Contains(l.Copies, path)) { // no keys are there
 				return fs.SkipDir
 			}
 			if seen++; err != nil || seen > maxHidden {

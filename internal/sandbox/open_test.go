@@ -83,6 +83,25 @@ func TestKeysAreNotRead(t *testing.T) {
 	}
 }
 
+// A large file of the workspace is still its own when the checkpoints hold it by
+// a second name.
+func TestHeldFilesAreRead(t *testing.T) {
+	t.Parallel()
+	l, home := den(t)
+	l.Copies = []string{filepath.Join(home, "state", "checkpoints")}
+	held := filepath.Join(home, "state", "checkpoints", "w", "large", "1")
+	write(t, held, "data")
+	if err := os.Link(held, filepath.Join(l.Dir, "train.csv")); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := l.ReadFile(t.Context(), "train.csv", 1<<20); err != nil || string(data) != "data" {
+		t.Errorf("%q, %v", data, err)
+	}
+	if data, err := l.ReadFile(t.Context(), held, 1<<20); !errors.Is(err, sandbox.ErrPrivate) {
+		t.Errorf("by its other name: %q, %v", data, err)
+	}
+}
+
 // Variables name keys too, but not a folder around the workspace.
 func TestNamedKeys(t *testing.T) {
 	t.Parallel()
