@@ -414,8 +414,10 @@ func (c *Chat) showSession() {
 		opened.Events = opened.Events[:len(opened.Events):len(opened.Events)]
 		c.shown = int64(len(opened.Events))
 	}
-	unanswered := c.conv != nil && !c.conv.Session.Answered()
+	sleeps := c.conv != nil && c.conv.Session.Sleeps()
+	unanswered := c.conv != nil && !sleeps && !c.conv.Session.Answered()
 	c.mu.Lock()
+	c.goOn = sleeps // nothing is spent by that
 	if c.state.Interrupted = ""; unanswered {
 		c.state.Interrupted = "the last prompt has no answer yet"
 	}

@@ -98,6 +98,9 @@ func builtins() []Command {
 	}
 }
 
+// Builtins lists the commands of the program alone.
+func Builtins() []Command { return builtins() }
+
 // Commands lists what there is here, built-in ones first.
 func (c *Chat) Commands() []Command {
 	all := builtins()
@@ -184,8 +187,8 @@ func elsewhere(name string) string {
 	return ""
 }
 
-// errBusy says that a command must wait for the turn.
-var errBusy = errors.New("a turn is at work: stop it first, or wait for its end")
+// ErrAtWork says that a command must wait for the turn.
+var ErrAtWork = errors.New("a turn is at work: stop it first, or wait for its end")
 
 // alone does what must not happen beside a turn. One that waits for jobs is at
 // work too.
@@ -195,7 +198,7 @@ func (c *Chat) alone(do func() error) error {
 		working := c.endTurn != nil || c.endWork != nil
 		c.mu.Unlock()
 		if working {
-			return errBusy
+			return ErrAtWork
 		}
 		select {
 		case c.turn <- struct{}{}:
