@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 func of(kind string) mcp.Server {
 	return mcp.Server{
 		Name: "s", Command: os.Args[0], Env: []string{serverKind + "=" + kind, "PATH=" + os.Getenv("PATH"), "HOME=/nowhere"},
-		StartTimeout: 20 * time.Second, Timeout: 20 * time.Second,
+		StartTimeout: time.Minute, Timeout: time.Minute,
 	}
 }
 
@@ -112,7 +113,7 @@ func TestCalls(t *testing.T) {
 			if c.kind == "pictures" && (out.Image == nil || out.Image.MediaType != "image/png" || out.Image.Width != 3) {
 				t.Errorf("the model sees %+v", out.Image)
 			}
-			if took := time.Since(start); took > time.Minute {
+			if took := time.Since(start); took > 50*time.Second {
 				t.Errorf("it took %v", took)
 			}
 		})
@@ -147,8 +148,8 @@ func TestServersThatDoNotStart(t *testing.T) {
 	t.Parallel()
 	silent, missing := of("silent"), of("plain")
 	silent.Name, silent.StartTimeout = "silent", 300*time.Millisecond
-	starts := 0
-	silent.Check = func() error { starts++; return nil }
+	var looks atomic.Int32
+	silent.Check = func() error { looks.Add(1); return nil }
 	missing.Name, missing.Command = "missing", "/nowhere/program"
 	dead, refused, good := of("dead"), of("plain"), of("plain")
 	dead.Name, refused.Name, good.Name = "dead", "refused", "good"
@@ -170,8 +171,8 @@ func TestServersThatDoNotStart(t *testing.T) {
 	if _, again := s.Tools(t.Context()); !slices.Equal(again, notices) {
 		t.Errorf("%v, then %v", notices, again)
 	}
-	if starts != 1 { // it is not waited for again at once
-		t.Errorf("it was started %d times", starts)
+	if n := looks.Load(); n != 1 { // it is not waited for again at once
+		t.Errorf("it was started %d times", n)
 	}
 }
 
@@ -215,7 +216,7 @@ func TestStop(t *testing.T) {
 				time.Sleep(100 * time.Millisecond)
 			}
 			out := run(ctx, t, tools[0], `{"a":"`+strings.Repeat("x", 1<<20)+`"}`)
-			if !out.IsError || !strings.Contains(out.Text, "deadline exceeded") || time.Since(start) > 15*time.Second { // less than the call would take by itself
+			if !out.IsError || !strings.Contains(out.Text, "deadline exceeded") || time.Since(start) > 30*time.Second { // the server has a minute
 				t.Errorf("%v: %.200s", time.Since(start), out.Text)
 			}
 		})
@@ -232,11 +233,10 @@ func TestListChanges(t *testing.T) {
 		t.Errorf("%v, then %v", names(before), names(again))
 	}
 	run(t.Context(), t, before[0], "{}")
-	for range 1500 { // the word that it has changed may come after the result
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) { // the word that it has changed may come after the result
 		if after, _ := s.Tools(t.Context()); slices.Equal(names(after), []string{"mcp__s__call", "mcp__s__fresh"}) {
 			return
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 	t.Error("the new tool is not there")
 }

@@ -42,7 +42,7 @@ func serving(t *testing.T, wrap func(http.Handler) http.Handler) *httptest.Serve
 }
 
 func at(address string) mcp.Server {
-	return mcp.Server{Name: "s", URL: address, StartTimeout: 30 * time.Second, Timeout: 30 * time.Second}
+	return mcp.Server{Name: "s", URL: address, StartTimeout: time.Minute, Timeout: time.Minute}
 }
 
 func TestWeb(t *testing.T) {
@@ -123,8 +123,9 @@ func TestHostileWeb(t *testing.T) {
 			var hits atomic.Int32
 			ts := serving(t, func(next http.Handler) http.Handler { return hostile(kind, &hits, next) })
 			server := at(ts.URL)
-			if kind == "hang" {
-				server.Timeout = time.Second
+			server.Timeout = time.Second
+			if kind == "big" || kind == "bigevent" || kind == "flood" {
+				server.Timeout = time.Minute
 			}
 			tools, notices := set(t, server).Tools(t.Context())
 			if len(tools) != 1 {

@@ -3,6 +3,7 @@ package secret_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"html"
 	"io/fs"
 	"math/rand/v2"
 	"net/url"
@@ -145,6 +146,7 @@ func TestValues(t *testing.T) {
 		"a " + value + " b": "a [redacted] b", "short": "short", "x trimmed-value y": "x [redacted] y", `{"a":"` + inner + `"}`: `{"a":"[redacted]"}`,
 		"?q=" + url.QueryEscape(value) + "&x": "?q=[redacted]&x", "/" + url.PathEscape(value) + "/": "/[redacted]/",
 		"?q=" + strings.ToLower(url.QueryEscape(value)): "?q=[redacted]",
+		"<b>" + html.EscapeString(value) + "</b>":       "<b>[redacted]</b>", `{"a":"` + strings.ReplaceAll(inner, "/", `\/`) + `"}`: `{"a":"[redacted]"}`,
 	} {
 		if got := r.Text(text); got != want {
 			t.Errorf("%q gives %q, want %q", text, got, want)
@@ -161,6 +163,9 @@ func TestValues(t *testing.T) {
 				}
 			}
 		}
+	}
+	if got := secret.New("hunter-2").Text(base64.StdEncoding.EncodeToString([]byte("me:hunter-2"))); !strings.Contains(got, "[redacted]") {
+		t.Errorf("a short value in base64 stays: %s", got)
 	}
 	if got := (&secret.Redactor{}).Text(value); got != value {
 		t.Error(got)
