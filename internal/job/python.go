@@ -2,10 +2,10 @@ package job
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
-	"sync"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // oldestPython is the first minor version of Python 3 that jobs may ask for:
@@ -16,9 +16,7 @@ const (
 	newestPython = 99
 )
 
-var pythonClause = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^(|==|~=|>=|<=|>|<|!=)\s*(\d{1,4})(?:\.(\d{1,4}|\*))?(?:\.(\d{1,4}|\*))?$`)
-})
+var pythonClause = lazyregexp.New(`^(|==|~=|>=|<=|>|<|!=)\s*(\d{1,4})(?:\.(\d{1,4}|\*))?(?:\.(\d{1,4}|\*))?$`)
 
 // CheckPython says what is wrong with a version of Python that a job asks for,
 // or a range of them; "" is any.
@@ -34,7 +32,7 @@ func CheckPython(want string) error {
 	}
 	var clauses [][]string
 	for part := range strings.SplitSeq(want, ",") {
-		m := pythonClause().FindStringSubmatch(strings.TrimSpace(part))
+		m := pythonClause.FindStringSubmatch(strings.TrimSpace(part))
 		if m == nil {
 			return refuse()
 		}

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"mime"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	sdk "github.com/anthropics/anthropic-sdk-go"
 	"github.com/anthropics/anthropic-sdk-go/packages/ssestream"
 
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/llm/wire"
 )
@@ -314,7 +314,7 @@ func judge(e *llm.StatusError) *llm.StatusError {
 	return e
 }
 
-var pageTitle = regexp.MustCompile(`(?is)<(title|h1)[^>]*>(.*?)</`)
+var pageTitle = lazyregexp.New(`(?is)<(title|h1)[^>]*>(.*?)</`)
 
 // parseError reads {"type":"error","error":{"type","message"}}, and what
 // proxies send instead.
