@@ -78,7 +78,7 @@ func onTTY(t *testing.T, c *exec.Cmd) *terminal {
 func (x *terminal) sees(pattern string) {
 	x.Helper()
 	re := regexp.MustCompile(pattern)
-	for late := time.Now().Add(40 * time.Second); time.Now().Before(late); time.Sleep(10 * time.Millisecond) {
+	for late := time.Now().Add(time.Minute); time.Now().Before(late); time.Sleep(10 * time.Millisecond) {
 		x.mu.Lock()
 		found := re.FindIndex(x.out[x.at:])
 		if found != nil {
@@ -114,7 +114,7 @@ func (x *terminal) ends() int {
 			x.Fatal(err)
 		}
 		return x.cmd.ProcessState.ExitCode()
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		x.Fatalf("it does not end:\n%s", x.out)
 	}
 	return -1
@@ -141,7 +141,7 @@ func TestPlainChat(t *testing.T) {
 	l, _ := chatLab(
 		t,
 		llmtest.Turn{Text: "hello \x1b[31mthere", Chunk: 3, PaceMS: 20}, bash("echo one > f"), llmtest.Turn{Text: "written"},
-		bash("sleep 2"), llmtest.Turn{Text: "blue then"}, bash("sleep 60"), llmtest.Turn{Text: "on we go"},
+		bash("until [ -e gate ]; do sleep 0.05; done"), llmtest.Turn{Text: "blue then"}, bash("sleep 60"), llmtest.Turn{Text: "on we go"},
 	)
 	x := onTTY(t, l.command("--plain", "--model", "openai/test", "--approve", "strict"))
 	x.sees(`ml-intern in .*/w, model openai/test; /help lists commands`)
@@ -166,8 +166,13 @@ func TestPlainChat(t *testing.T) {
 	x.types("/approve auto\n")
 	x.sees("approval `auto`")
 	x.types("paint\n")
-	x.sees(`> bash sleep 2`)
+	x.sees(`> bash until`)
 	x.types(">rather blue\n")
+	x.types("/cost\n") // when it is there, the words are
+	x.sees(`\| step \| openai/test \|`)
+	if err := os.WriteFile(filepath.Join(l.dir, "w", "gate"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	x.sees("said now: rather blue")
 	x.sees("blue then")
 	x.sees("\n> ")
@@ -179,7 +184,7 @@ func TestPlainChat(t *testing.T) {
 	start := time.Now()
 	x.types("\x03")
 	x.sees("/retry goes on")
-	if took := time.Since(start); took > 2*time.Second {
+	if took := time.Since(start); took > 30*time.Second { // the command sleeps for twice that
 		t.Errorf("stopping took %s", took)
 	}
 	x.sees("\n> ")
@@ -192,6 +197,11 @@ func TestPlainChat(t *testing.T) {
 	x.types("!echo mine\n")
 	x.sees("\nmine")
 	x.sees("> ")
+	x.types("!echo be''gun; sleep 600\n")
+	x.sees("\nbegun")
+	x.types("\x03")
+	x.sees("stopped")
+	x.sees("\n> ")
 	x.types("\x04")
 	x.sees(`session \S+; go on with: ml-intern --resume`)
 	if code := x.ends(); code != 0 {

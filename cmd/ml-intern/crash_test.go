@@ -186,14 +186,7 @@ func (d *demo) checkCommits() {
 			d.t.Errorf("hub serve: %v", err)
 		}
 	}()
-	var host []byte
-	for range 200 {
-		if host, _ = os.ReadFile(addr); len(host) > 0 {
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	res, err := http.Get("http://" + strings.TrimSpace(string(host)) + "/api/models/me/ml-intern-demo/commits/main")
+	res, err := http.Get("http://" + addressIn(d.t, addr) + "/api/models/me/ml-intern-demo/commits/main")
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -205,6 +198,18 @@ func (d *demo) checkCommits() {
 	if len(commits) != 2 || commits[0].Title != "Publish ml-intern-demo" {
 		d.t.Errorf("the repository has the commits %+v, want the first one and one that publishes", commits)
 	}
+}
+
+// addressIn is where a server listens that writes it into the file.
+func addressIn(t *testing.T, file string) string {
+	t.Helper()
+	for late := time.Now().Add(time.Minute); time.Now().Before(late); time.Sleep(20 * time.Millisecond) {
+		if addr, _ := os.ReadFile(file); len(addr) > 0 {
+			return strings.TrimSpace(string(addr))
+		}
+	}
+	t.Fatal("the server does not start")
+	return ""
 }
 
 // TestKilledAnywhere kills the demo at random moments, goes on, kills that,

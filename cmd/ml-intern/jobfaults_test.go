@@ -291,16 +291,9 @@ func newCloud(t *testing.T, exe string, fault func(*cloud, http.ResponseWriter, 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = hub.Process.Kill(); _ = hub.Wait() })
-	var addr []byte
-	for range 100 {
-		if addr, _ = os.ReadFile(file); len(addr) > 0 {
-			break
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	target, err := url.Parse("http://" + strings.TrimPrefix(strings.TrimSpace(string(addr)), "http://"))
-	if err != nil || len(addr) == 0 {
-		t.Fatalf("the Hub did not start: %v", err)
+	target, err := url.Parse("http://" + strings.TrimPrefix(addressIn(t, file), "http://"))
+	if err != nil {
+		t.Fatal(err)
 	}
 	c := &cloud{}
 	proxy := httputil.NewSingleHostReverseProxy(target)

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"ml-intern/internal/llm/llmtest"
 )
 
 // mcpServer is a server for the scripts. It leaves a file behind when it starts,
@@ -203,6 +205,44 @@ func TestMCPServerStops(t *testing.T) {
 	<-left
 	if text, bad := callTool(t, s, "hub_search", map[string]any{"query": "x"}); bad {
 		t.Errorf("%.300s", text)
+	}
+}
+
+// A person goes on with their own session while another agent's server works in
+// the same folder, and after it. A server that was asked nothing leaves no session.
+func TestMCPServerIsNotContinued(t *testing.T) {
+	t.Parallel()
+	home, dir := t.TempDir(), t.TempDir()
+	model := plays(t, llmtest.Turn{Text: "one"}, llmtest.Turn{Text: "two"}, llmtest.Turn{Text: "three"})
+	run := func(args ...string) string {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), program(t), args...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "ML_INTERN_HOME="+home, "HF_TOKEN=", "HF_ENDPOINT=", "LOCAL_LLM_BASE_URL="+model.URL)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("%v: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+	run("--model", "vllm/test", "mine")
+	idle, busy := served(t, home, dir), served(t, home, dir)
+	if text, bad := callTool(t, busy, "job_hardware", map[string]any{}); bad {
+		t.Errorf("%.300s", text)
+	}
+	if out := run("--continue", "go on"); !strings.Contains(out, "two") {
+		t.Errorf("%s", out)
+	}
+	for _, s := range []*sdk.ClientSession{idle, busy} {
+		if err := s.Close(); err != nil {
+			t.Errorf("the server ended with %v", err)
+		}
+	}
+	if out := run("--continue", "go on"); !strings.Contains(out, "three") {
+		t.Errorf("%s", out)
+	}
+	if out := run("sessions", "ls"); strings.Count(out, "calls of another agent") != 1 || strings.Count(out, "Mine")+strings.Count(out, "mine") != 1 {
+		t.Errorf("%s", out)
 	}
 }
 

@@ -47,16 +47,9 @@ func newFarm(t *testing.T) *farm {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = hub.Process.Signal(syscall.SIGTERM); _ = hub.Wait() })
-	var addr []byte
-	for range 200 {
-		if addr, _ = os.ReadFile(file); len(addr) > 0 {
-			break
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	target, err := url.Parse("http://" + strings.TrimSpace(string(addr)))
-	if err != nil || len(addr) == 0 {
-		t.Fatalf("the Hub did not start: %v", err)
+	target, err := url.Parse("http://" + addressIn(t, file))
+	if err != nil {
+		t.Fatal(err)
 	}
 	proxy := httputil.NewSingleHostReverseProxy(target)
 	proxy.FlushInterval = -1
@@ -305,13 +298,12 @@ func (f *farm) killed(s *llmtest.Server, until func() bool, args ...string) {
 	if err := c.Start(); err != nil {
 		f.Fatal(err)
 	}
-	for range 600 {
+	for late := time.Now().Add(time.Minute); time.Now().Before(late); time.Sleep(50 * time.Millisecond) {
 		if until() {
 			_ = c.Process.Kill()
 			_ = c.Wait()
 			return
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 	_ = c.Process.Kill()
 	_ = c.Wait()

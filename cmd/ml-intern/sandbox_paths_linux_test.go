@@ -44,15 +44,8 @@ func newDen(t *testing.T) *den {
 	}
 	t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
 	d.pid = c.Process.Pid
-	for range 400 {
-		if addr, _ := os.ReadFile(filepath.Join(dir, "addr")); len(addr) > 0 {
-			d.addr = strings.TrimSpace(string(addr))
-			return d
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Fatal("it did not open")
-	return nil
+	d.addr = addressIn(t, filepath.Join(dir, "addr"))
+	return d
 }
 
 // send makes one request as it is written, with the right secret.
@@ -63,7 +56,7 @@ func (d *den) send(method, target, body string) (status int, answer string) {
 		d.Fatalf("nobody answers any more: %v", err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: x\r\nX-Sandbox-Authorization: Bearer %s\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", method, target, d.secret, len(body), body)
 	text, err := io.ReadAll(io.LimitReader(conn, 2<<20))
 	if err != nil && len(text) == 0 {

@@ -31,14 +31,7 @@ func TestSandboxServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = parent.Process.Kill(); _ = parent.Wait() })
-	var addr []byte
-	for range 400 {
-		if addr, _ = os.ReadFile(file); len(addr) > 0 {
-			break
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	c, err := remote.Connect(t.Context(), remote.Dialing{URL: "http://" + strings.TrimSpace(string(addr)), Secret: secret})
+	c, err := remote.Connect(t.Context(), remote.Dialing{URL: "http://" + addressIn(t, file), Secret: secret})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,11 +49,10 @@ func TestSandboxServe(t *testing.T) {
 	}
 	_ = parent.Wait()
 	proc := filepath.Join("/proc", strconv.Itoa(atoi(t, string(pid))), "cmdline")
-	for range 200 {
+	for late := time.Now().Add(time.Minute); time.Now().Before(late); time.Sleep(50 * time.Millisecond) {
 		if line, err := os.ReadFile(proc); err != nil || len(line) == 0 { // gone, or not yet buried
 			return
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 	t.Error("it outlives the process that started it")
 }

@@ -89,7 +89,7 @@ func (l *lab) killed(signal <-chan struct{}, after time.Duration, arguments ...s
 func (l *lab) eachOnce(round, jobs int) {
 	l.Helper()
 	var all []job.Status
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		out, err := l.command("jobs", "--output", "json").Output()
 		if err != nil || json.Unmarshal(out, &all) != nil {
 			l.Fatalf("list jobs: %v: %s", err, out)

@@ -172,7 +172,7 @@ func (r *record) ran(u chat.Ran) {
 		r.runs[u.ID] = k
 		r.show(sdk.StartToolCall(sdk.ToolCallId(k.ID), "!"+oneLine(u.Command, 200), sdk.WithStartKind(sdk.ToolKindExecute), sdk.WithStartStatus(sdk.ToolCallStatusInProgress)))
 	}
-	if u.Line != "" {
+	if u.Out {
 		k.print(u.Line)
 	}
 	if !u.Done {
@@ -183,6 +183,8 @@ func (r *record) ran(u chat.Ran) {
 	switch {
 	case u.Err != "":
 		status, text = sdk.ToolCallStatusFailed, text+u.Err
+	case u.Stopped:
+		status, text = sdk.ToolCallStatusFailed, text+"stopped"
 	case u.Code != 0:
 		status, text = sdk.ToolCallStatusFailed, text+fmt.Sprintf("exit status %d", u.Code)
 	}

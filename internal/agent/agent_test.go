@@ -343,7 +343,7 @@ func TestParallelReads(t *testing.T) {
 	for i := range n {
 		calls = append(calls, llm.ToolCall{ID: fmt.Sprint(i), Name: "read", Args: "{}"})
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	s := begin(t, openStore(t, t.TempDir()))
 	a := newAgent(t, &llmtest.Script{Replies: []llmtest.Reply{llmtest.Calls(calls...), llmtest.Say("ok")}}, read)

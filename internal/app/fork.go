@@ -31,7 +31,7 @@ func (a *App) fork(ctx context.Context, source *session.Session, at int64) (stri
 	source = source.Until(at)
 	events := slices.Clone(source.Events())
 	opened := source.Opened()
-	opened.ID = NewID()
+	opened.ID, opened.Caller = NewID(), "" // a person goes on with it
 	events[0].Opened = &opened
 	events = append(events, halves(source)...)
 	if store, err := a.checkpoints(ctx, opened.Dir); err == nil { // else there are none

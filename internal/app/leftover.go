@@ -73,7 +73,7 @@ func (a *App) leftover(ctx context.Context, s job.Status) Leftover {
 		return l
 	}
 	receipt, err := a.keeper().Secure(ctx, s.ID)
-	if err != nil {
+	if err != nil && receipt.Job == "" { // else the results are safe, and the disk too full to note that
 		l.Keep, l.AtRisk = err.Error(), true
 	} else if receipt.AtRisk != "" {
 		l.Keep, l.AtRisk = "its results are at risk: "+receipt.AtRisk, true

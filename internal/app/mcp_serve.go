@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"ml-intern/internal/agent"
@@ -29,16 +30,23 @@ const mcpInstructions = `Tools for machine learning: papers, documentation of li
 
 // ServeMCP gives tools to another agent, on streams, until the input ends. All
 // its calls are judged, paid and logged as those of a session's model, in a
-// session of their own; started is told its id, once there is a call, and say what
-// could not be notified.
+// session of their own, which is not kept if there was none; started is told its id,
+// and say what could not be notified.
 func (a *App) ServeMCP(ctx context.Context, in io.Reader, out io.Writer, started func(id string), say func(text string)) (err error) {
 	a.cfg.Model, a.cfg.Fallback, a.cfg.Record = catalog.Builtin, nil, "" // nobody asks a model
 	a.cfg.MCP, a.cfg.ProjectMCP = nil, nil
+	a.caller = "mcp"
 	c, err := a.Start(ctx, "calls of another agent, by MCP")
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, c.Close()) }()
+	defer func() {
+		err = errors.Join(err, c.Close())
+		if !slices.ContainsFunc(c.Session.Events(), func(ev session.Event) bool { return ev.Reply != nil }) { // agents start their servers whether they call one or not
+			_, failed := a.Delete(context.WithoutCancel(ctx), c.Session.ID)
+			err = errors.Join(err, failed)
+		}
+	}()
 	c.OnNotify(nil, say, false)
 	var list []tool.Tool
 	for _, name := range offered() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,16 +25,41 @@ func (a *App) Sessions(ctx context.Context, q session.Query) (session.Found, err
 	return a.store.Find(ctx, q)
 }
 
-// Latest is the id of the newest session in the workspace or a folder below.
+// Latest is the id of the newest session of the workspace, by whatever name its
+// folder has. One of a folder below is another project's: it is only named. The calls
+// of another agent, which may be working beside the person, are none to go on with.
 func (a *App) Latest(ctx context.Context) (string, error) {
-	found, err := a.store.Find(ctx, session.Query{Dir: a.cfg.Dir, Limit: 1})
+	found, err := a.store.Find(ctx, session.Query{})
 	if err != nil {
 		return "", err
 	}
-	if len(found.Sessions) == 0 {
-		return "", fmt.Errorf("%w: no session was started in %s; ml-intern sessions ls shows all", session.ErrNotFound, a.cfg.Dir)
+	here, hint := make(map[string]bool), ""
+	for _, s := range found.Sessions {
+		if s.Caller != "" {
+			continue
+		}
+		same, known := here[s.Dir]
+		if !known {
+			same = sameFolder(a.cfg.Dir, s.Dir)
+			here[s.Dir] = same
+		}
+		if same {
+			return s.ID, nil
+		}
+		if rel, err := filepath.Rel(a.cfg.Dir, s.Dir); hint == "" && err == nil && filepath.IsLocal(rel) {
+			hint = fmt.Sprintf("; the latest below it is of %s: --resume %s", s.Dir, s.ID)
+		}
 	}
-	return found.Sessions[0].ID, nil
+	return "", fmt.Errorf("%w: no session was started in %s%s; ml-intern sessions ls shows all", session.ErrNotFound, a.cfg.Dir, hint)
+}
+
+func sameFolder(a, b string) bool {
+	if a == b {
+		return true
+	}
+	in, errA := os.Stat(a)
+	other, errB := os.Stat(b)
+	return errA == nil && errB == nil && os.SameFile(in, other)
 }
 
 // find completes a beginning of a session id.

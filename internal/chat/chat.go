@@ -69,12 +69,14 @@ type Chat struct {
 	begun    bool            // a turn works or is about to
 	stopped  bool            // the turn that is about to work is not wanted any more
 	setMode  func(string) error
-	endTurn  context.CancelCauseFunc // nil while no turn works
-	endSleep context.CancelCauseFunc // nil while no turn waits
-	commands int                     // of the person's own, so far
-	copies   int                     // that were taken from the clipboard, so far
-	held     []*llm.Image            // pictures that prompts may name and that are no files
-	overhead int                     // tokens of system prompt and tools, about
+	endTurn  context.CancelCauseFunc         // nil while no turn works
+	endWork  context.CancelCauseFunc         // nil while no command works that can be stopped
+	endSleep context.CancelCauseFunc         // nil while no turn waits
+	commands int                             // of the person's own, so far
+	shells   map[int]context.CancelCauseFunc // those that run, by their number
+	copies   int                             // that were taken from the clipboard, so far
+	held     []*llm.Image                    // pictures that prompts may name and that are no files
+	overhead int                             // tokens of system prompt and tools, about
 	toolList []app.ToolLine
 
 	watching sync.Mutex // of what follows

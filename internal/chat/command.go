@@ -1,6 +1,8 @@
 package chat
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -120,7 +122,7 @@ func (c *Chat) Command(line string) (Result, error) {
 	all := c.Commands()
 	i := slices.IndexFunc(all, func(o Command) bool { return o.Name == name })
 	if i < 0 {
-		return Result{}, unknown(name, all)
+		return Result{}, c.unknown(name, all)
 	}
 	if args = strings.TrimSpace(args); args != "" && all[i].Args == "" && all[i].Own == "" {
 		return Result{}, usage("%s takes nothing after it", name)
@@ -128,16 +130,36 @@ func (c *Chat) Command(line string) (Result, error) {
 	return all[i].run(c, args)
 }
 
-func unknown(name string, all []Command) error {
+func (c *Chat) unknown(name string, all []Command) error {
 	names := make([]string, len(all))
 	for i, o := range all {
 		names[i] = o.Name
 	}
 	hint := "/help lists the commands"
-	if near := config.Nearest(name, names); near != "" {
+	if near := cmp.Or(elsewhere(name), config.Nearest(name, names)); near != "" {
 		hint = "did you mean " + near + "?"
 	}
+	if err := c.unusable(name); err != nil {
+		hint = err.Error()
+	}
 	return fmt.Errorf("%w: there is no command %s; %s", app.ErrUsage, name, hint)
+}
+
+// elsewhere is what other programs call a command of ours, "" for none.
+func elsewhere(name string) string {
+	switch name {
+	case "/exit", "/q", "/bye", "/close":
+		return "/quit"
+	case "/clear", "/reset":
+		return "/new"
+	case "/status", "/usage":
+		return "/context or /cost"
+	case "/permissions":
+		return "/approve"
+	case "/save":
+		return "/export"
+	}
+	return ""
 }
 
 // errBusy says that a command must wait for the turn.
@@ -148,7 +170,7 @@ var errBusy = errors.New("a turn is at work: stop it first, or wait for its end"
 func (c *Chat) alone(do func() error) error {
 	for free := false; !free; {
 		c.mu.Lock()
-		working := c.endTurn != nil
+		working := c.endTurn != nil || c.endWork != nil
 		c.mu.Unlock()
 		if working {
 			return errBusy
@@ -176,6 +198,27 @@ func (c *Chat) inSession(do func() error) error {
 		}
 		return do()
 	})
+}
+
+// stoppable does what takes its time as a turn does: it is shown as work, and Stop
+// ends it. Whoever holds the turn calls it, in a session.
+func (c *Chat) stoppable(do func(ctx context.Context) error) error {
+	ctx, end := context.WithCancelCause(c.ctx)
+	defer end(nil)
+	phase := func(p Phase, end context.CancelCauseFunc) {
+		c.mu.Lock()
+		c.endWork = end
+		c.setPhase(p)
+		c.mu.Unlock()
+		c.tell()
+	}
+	phase(Working, end)
+	defer phase(Idle, nil)
+	err := do(ctx)
+	if cause := context.Cause(ctx); cause != nil && err != nil {
+		err = cause
+	}
+	return errors.Join(err, c.saveChoices()) // which were made meanwhile
 }
 
 var errNone = errors.New("there is no session yet: say something first")

@@ -122,7 +122,7 @@ func TestSessions(t *testing.T) {
 // other, also after the session was taken up again.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t, call("bash", `{"command": "sleep 1"}`), say("1"), say("2"), say("3"))
+	r := newRoom(t, gated("echo 0"), say("1"), say("2"), say("3"))
 	cfg := r.config()
 	g, err := r.tryEnter(cfg, chat.Options{})
 	if err != nil {
@@ -141,6 +141,7 @@ func TestModel(t *testing.T) {
 	if text := g.must("/model openai/other").Text; !strings.Contains(text, "next prompt") {
 		t.Errorf("it says %s", text)
 	}
+	r.openGate()
 	g.phase(chat.Idle)
 	g.say("second")
 	if !strings.Contains(r.told(1), `"model":"test"`) || !strings.Contains(r.told(2), `"model":"other"`) || g.state.Model != "openai/other" {
@@ -170,7 +171,7 @@ func TestModel(t *testing.T) {
 // What can be looked at is, before there is a session, beside a turn and after.
 func TestLook(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t, call("plan", `{"items": [{"text": "look", "status": "doing"}, {"text": "leap", "status": "pending"}]}`), call("bash", `{"command": "sleep 1"}`), say("done"), say("done"), say("done"), say("more"), say("# Summary\nall of it"))
+	r := newRoom(t, call("plan", `{"items": [{"text": "look", "status": "doing"}, {"text": "leap", "status": "pending"}]}`), gated("echo 0"), say("done"), say("done"), say("done"), say("more"), say("# Summary\nall of it"))
 	g := r.enter(chat.Options{})
 	g.phase(chat.Idle)
 	for _, line := range []string{"/plan", "/cost", "/context", "/tools", "/diff", "/retry", "/compact", "/undo", "/rewind", "/fork", "/rename x", "/export"} {
@@ -199,6 +200,7 @@ func TestLook(t *testing.T) {
 			t.Errorf("%s beside a turn: %v", line, err)
 		}
 	}
+	r.openGate()
 	g.phase(chat.Idle)
 	if _, err := g.do("/rewind 7777"); err == nil || !strings.Contains(err.Error(), "/rewind alone lists where to") || strings.Contains(err.Error(), "--at") {
 		t.Errorf("/rewind to nowhere: %v", err)
@@ -228,6 +230,40 @@ func TestLook(t *testing.T) {
 	}
 }
 
+// A file that is no command says why, one with an exclamation mark is a prompt like
+// all others, and one without a word sends nothing.
+func TestOddOwnCommands(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t, say("1"))
+	dir := filepath.Join(r.home, "config", "commands")
+	if err := os.MkdirAll(filepath.Join(dir, "folder.md"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"huge": strings.Repeat("x", 1<<17), "empty": " \n", "Big": "x", "shout": "!touch shouted"} {
+		if err := os.WriteFile(filepath.Join(dir, name+".md"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.write(".ml-intern/commands/deploy.md", "Deploy it.")
+	g := r.enter(chat.Options{})
+	g.phase(chat.Idle)
+	for line, want := range map[string]string{
+		"/huge": "at most 65536 bytes", "/folder": "is no file", "/Big": "small letters", "/empty": "says nothing", "/deploy": "ml-intern config trust",
+		"/exit": "did you mean /quit?", "/clear": "did you mean /new?", "/modle": "did you mean /model?", "/zzz": "/help lists", "/../x": "/help lists",
+	} {
+		if _, err := g.Command(line); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+	g.must("/shout")
+	g.asked(r, 1)
+	g.rest()
+	g.phase(chat.Idle)
+	if g.words() != "prompt:!touch shouted answer:1" || r.read("shouted") != "" {
+		t.Errorf("%q", g.words())
+	}
+}
+
 // Commands are written as Markdown: the person's count, a project's when the
 // person trusts the folder as it is.
 func TestOwnCommands(t *testing.T) {
@@ -250,9 +286,7 @@ func TestOwnCommands(t *testing.T) {
 		t.Errorf("the commands are wrong")
 	}
 	g.must("/explain gradients")
-	g.asked(r, 1)
-	g.rest()
-	g.phase(chat.Idle)
+	g.idle("answer:1")
 	if g.words() != "prompt:# Explain like I am five\n\nUse few words.\n\ngradients answer:1" {
 		t.Errorf("%q", g.words())
 	}
@@ -263,9 +297,7 @@ func TestOwnCommands(t *testing.T) {
 		t.Fatal("a trusted folder's command is not there")
 	}
 	g.must("/deploy the model")
-	g.asked(r, 2)
-	g.rest()
-	g.phase(chat.Idle)
+	g.idle("answer:2")
 	if !strings.HasSuffix(g.words(), "prompt:Deploy the model now. answer:2") {
 		t.Errorf("%q", g.words())
 	}

@@ -117,17 +117,17 @@ func (c *Chat) Repositories(ctx context.Context, start string) ([]app.Repository
 }
 
 func (c *Chat) compact(string) (Result, error) {
-	var failure error
-	err := c.inSession(func() error {
+	return Result{}, c.inSession(func() error {
 		before := c.conv.Agent.Tokens(c.conv.Session)
-		failure = c.show(c.conv.Agent.Compact(c.ctx, c.conv.Session))
+		err := c.stoppable(func(ctx context.Context) error {
+			return c.show(c.conv.Agent.Compact(ctx, c.conv.Session))
+		})
 		c.describe()
-		if failure == nil {
+		if err == nil {
 			c.notice("summarized: about %d tokens were %d", c.conv.Agent.Tokens(c.conv.Session), before)
 		}
-		return failure
+		return err
 	})
-	return Result{}, err
 }
 
 func (c *Chat) tools(string) (Result, error) {

@@ -135,7 +135,7 @@ func (g *guest) note(u chat.Update) {
 // until reads until the update that is asked for.
 func (g *guest) until(what string, found func(chat.Update) bool) chat.Update {
 	g.t.Helper()
-	late := time.After(30 * time.Second)
+	late := time.After(time.Minute)
 	for {
 		select {
 		case u, ok := <-g.updates:
@@ -167,10 +167,18 @@ func (g *guest) answered() {
 	g.phase(chat.Idle)
 }
 
+// idle reads until the chat is at rest and its words end like that.
+func (g *guest) idle(end string) {
+	g.t.Helper()
+	for g.state.Phase != chat.Idle || !strings.HasSuffix(g.words(), end) {
+		g.until("rest after "+end, func(chat.Update) bool { return true })
+	}
+}
+
 // asked reads until the model was asked so many times.
 func (g *guest) asked(r *room, n int) {
 	g.t.Helper()
-	late := time.After(30 * time.Second)
+	late := time.After(time.Minute)
 	for len(r.server.Seen()) < n {
 		select {
 		case u, ok := <-g.updates:
@@ -210,7 +218,7 @@ func (g *guest) do(line string) (chat.Result, error) {
 			}
 		case o := <-done:
 			return o.Result, o.err
-		case <-time.After(30 * time.Second):
+		case <-time.After(time.Minute):
 			g.t.Fatalf("%s does not end", line)
 		}
 	}
@@ -342,6 +350,13 @@ func (r *room) read(name string) string {
 func call(name, args string) llmtest.Turn {
 	return llmtest.Turn{Calls: []llmtest.TurnCall{{Name: name, Args: args}}}
 }
+
+// gated is a call that runs until the room's gate is open.
+func gated(then string) llmtest.Turn {
+	return call("bash", `{"command": "until [ -e gate ]; do sleep 0.05; done; `+then+`"}`)
+}
+
+func (r *room) openGate() { r.t.Helper(); r.write("gate", "") }
 
 func say(text string) llmtest.Turn { return llmtest.Turn{Text: text} }
 

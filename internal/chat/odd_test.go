@@ -104,7 +104,7 @@ func TestLateWords(t *testing.T) {
 // where it was said; it plays again without a difference.
 func TestReplay(t *testing.T) {
 	t.Parallel()
-	r := newRoom(t, call("bash", `{"command": "sleep 1"}`), say("blue"), say("two"))
+	r := newRoom(t, gated("echo 0"), say("blue"), say("two"))
 	file := filepath.Join(r.home, "chat.jsonl")
 	cfg := r.config()
 	cfg.Record = file
@@ -115,6 +115,7 @@ func TestReplay(t *testing.T) {
 	g.Say("paint")
 	g.until("the call", func(u chat.Update) bool { return u.Event != nil && u.Event.Started != nil })
 	g.Steer("rather blue")
+	r.openGate()
 	g.phase(chat.Idle)
 	g.say("second")
 	g.close()

@@ -9,6 +9,7 @@ import (
 
 	"ml-intern/internal/config"
 	"ml-intern/internal/lazyregexp"
+	"ml-intern/internal/session"
 )
 
 // Limits of the commands that people write themselves.
@@ -71,11 +72,40 @@ func readOwn(dir string, check func() error) []Command {
 			if err != nil {
 				return Result{}, err
 			}
-			c.Say(filled(text, args))
+			prompt := filled(text, args)
+			if prompt == "" {
+				return Result{}, fmt.Errorf("the command %s says nothing", file)
+			}
+			c.Give(c.withPictures(session.Prompt{Text: prompt})) // no word of a file is a command
 			return Result{}, nil
 		}})
 	}
 	return all
+}
+
+// unusable says why there is no command of the name although there is a file for
+// it, nil if there is none.
+func (c *Chat) unusable(name string) error {
+	name = strings.TrimPrefix(name, "/")
+	if name == "" || strings.ContainsAny(name, "/\\") {
+		return nil
+	}
+	project := filepath.Join(config.ProjectDir(c.dir()), "commands", name+".md")
+	file := filepath.Join(c.cfg.Paths.Config, "commands", name+".md")
+	if _, err := os.Lstat(file); err != nil {
+		if _, err := os.Lstat(project); err != nil {
+			return nil
+		}
+		if c.cfg.StillTrusted(c.dir()) != nil {
+			return fmt.Errorf("%s counts when you trust the folder as it is: ml-intern config trust", project)
+		}
+		file = project
+	}
+	if !ownName.MatchString(name) {
+		return fmt.Errorf("the name of %s must be of small letters, digits, - and _", file)
+	}
+	_, err := readText(file)
+	return err
 }
 
 func readText(file string) (string, error) {

@@ -118,18 +118,28 @@ func (c *Chat) Unqueue() (text string) {
 	return text
 }
 
-// Stop ends the turn within a second, also one that is about to begin. With none
-// it does nothing. Prompts that wait are held back.
+// Stop ends the turn within a second, also one that is about to begin, and a
+// command such as /compact. With none it ends the commands of the person's own.
+// Prompts that wait are held back.
 func (c *Chat) Stop() {
 	c.mu.Lock()
 	switch {
 	case c.endTurn != nil:
 		c.setPhase(Stopping)
 		c.endTurn(app.ErrInterrupted)
-	case c.begun || c.goOn:
-		c.stopped = true
+	case c.endWork != nil, c.begun, c.goOn:
+		if c.endWork != nil {
+			c.setPhase(Stopping)
+			c.endWork(app.ErrInterrupted)
+		}
+		c.stopped = c.begun || c.goOn
+		c.state.Held = !c.stopped && len(c.queue) > 0
 	case len(c.queue) > 0:
 		c.state.Held = true
+	default:
+		for _, end := range c.shells {
+			end(app.ErrInterrupted)
+		}
 	}
 	c.mu.Unlock()
 	c.tell()
@@ -140,7 +150,7 @@ func (c *Chat) Stop() {
 func (c *Chat) Busy() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.begun || c.goOn || len(c.queue) > 0 && !c.state.Held || c.state.CommandsBusy > 0
+	return c.begun || c.goOn || len(c.queue) > 0 && !c.state.Held || len(c.shells) > 0
 }
 
 // next is what the next turn is about.

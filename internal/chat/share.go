@@ -30,28 +30,6 @@ func (c *Chat) share(word string) (out Result, err error) {
 	return out, err
 }
 
-// stoppable does what a person may stop as they stop a turn; whoever holds the
-// turn calls it.
-func (c *Chat) stoppable(do func(context.Context) error) error {
-	ctx, end := context.WithCancelCause(c.ctx)
-	defer end(nil)
-	c.mu.Lock()
-	c.endTurn = end
-	c.setPhase(Working)
-	c.mu.Unlock()
-	c.tell()
-	err := do(ctx)
-	if cause := context.Cause(ctx); cause != nil && err != nil {
-		err = cause
-	}
-	c.mu.Lock()
-	c.endTurn = nil
-	c.setPhase(Idle)
-	c.mu.Unlock()
-	c.tell()
-	return err
-}
-
 func (c *Chat) shareNow(ctx context.Context, word string) (text string, err error) {
 	visibility := word
 	if word == "preview" {

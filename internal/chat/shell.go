@@ -1,11 +1,14 @@
 package chat
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"ml-intern/internal/app"
 )
 
 // maxContext is how much of a command's output goes with the next prompt, in
@@ -18,9 +21,14 @@ func (c *Chat) shell(line string) {
 	if c.ctx.Err() != nil {
 		return // the chat is over
 	}
+	ctx, end := context.WithCancelCause(c.ctx)
 	c.mu.Lock()
 	c.commands++
 	id := c.commands
+	if c.shells == nil {
+		c.shells = make(map[int]context.CancelCauseFunc)
+	}
+	c.shells[id] = end
 	c.state.CommandsBusy++
 	c.mu.Unlock()
 	c.tell()
@@ -28,27 +36,36 @@ func (c *Chat) shell(line string) {
 		c.emit(Update{Ran: &Ran{ID: id, Command: line}})
 		<-c.started
 		done := Ran{ID: id, Command: line, Done: true}
-		if err := whole(func() error { return c.runShell(&done) }); err != nil {
+		if err := whole(func() error { return c.runShell(ctx, &done) }); err != nil {
 			done.Err = err.Error()
 		}
+		end(nil)
+		c.mu.Lock()
+		delete(c.shells, id)
+		c.mu.Unlock()
+		c.emit(Update{Ran: &done}) // first: who sees that nothing runs has seen how it ended
 		c.mu.Lock()
 		c.state.CommandsBusy--
 		c.mu.Unlock()
-		c.emit(Update{Ran: &done})
 		c.tell()
 	})
 }
 
 // runShell runs the command and shows its lines.
-func (c *Chat) runShell(done *Ran) error {
+func (c *Chat) runShell(ctx context.Context, done *Ran) error {
 	a := c.program()
 	if a == nil {
 		return errors.New("the program could not be opened")
 	}
-	say := func(text string) { c.emit(Update{Ran: &Ran{ID: done.ID, Command: done.Command, Line: text}}) }
-	out, err := a.Shell(c.ctx, done.Command, say)
+	say := func(text string) {
+		c.emit(Update{Ran: &Ran{ID: done.ID, Command: done.Command, Line: text, Out: true}})
+	}
+	out, err := a.Shell(ctx, done.Command, say)
 	done.Code = out.Code
 	more := out.More
+	if done.Stopped = errors.Is(err, app.ErrInterrupted) && c.ctx.Err() == nil; done.Stopped {
+		more, err = append(slices.Clone(more), "the person stopped it"), nil
+	}
 	if err != nil {
 		more = append(slices.Clone(more), err.Error())
 	}

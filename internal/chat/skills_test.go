@@ -50,9 +50,7 @@ func TestSkills(t *testing.T) {
 		t.Errorf("the commands are %q", found)
 	}
 	g.must("/tidy the desk")
-	g.asked(r, 1)
-	g.rest()
-	g.phase(chat.Idle)
+	g.idle("answer:1")
 	if told := r.told(0); !strings.Contains(told, "Use the skill tidy: the desk") || !strings.Contains(told, "Skill tidy, the person's own") || !strings.Contains(told, "Put things away.") || strings.Contains(told, "Only you") {
 		t.Error(told)
 	}
@@ -60,16 +58,12 @@ func TestSkills(t *testing.T) {
 		t.Error(words)
 	}
 	g.must("/skills help")
-	g.asked(r, 2)
-	g.rest()
-	g.phase(chat.Idle)
+	g.idle("answer:2")
 	if told := r.told(1); !strings.Contains(told, "Use the skill help.") || !strings.Contains(told, "I am help now.") {
 		t.Error(told)
 	}
 	g.must("/alone")
-	g.asked(r, 3)
-	g.rest()
-	g.phase(chat.Idle)
+	g.idle("answer:3")
 	if told := r.told(2); !strings.Contains(told, "Only you.") {
 		t.Error(told)
 	}

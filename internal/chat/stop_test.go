@@ -17,15 +17,12 @@ func TestTheHubIsTold(t *testing.T) {
 }
 
 // A stop counts from the moment a prompt is said: also while it waits for a
-// command that holds the session, before its turn has begun.
+// command that holds the session, before its turn has begun. The command ends with
+// it, and the conversation is as it was.
 func TestStopBeforeTheTurn(t *testing.T) {
 	t.Parallel()
-	release := make(chan struct{})
 	r := newRoomFunc(t, func(n int) (llmtest.Turn, bool) {
-		if n == 2 { // the summary
-			<-release
-		}
-		return say("fine"), true
+		return llmtest.Turn{Text: "fine", Hang: n == 2}, true // the summary
 	})
 	g := r.enter(chat.Options{})
 	g.say("first")
@@ -37,16 +34,18 @@ func TestStopBeforeTheTurn(t *testing.T) {
 	}()
 	g.asked(r, 3)
 	g.Say("third")
-	for late := time.Now().Add(30 * time.Second); len(g.Now().Queue) > 0; time.Sleep(time.Millisecond) {
+	for late := time.Now().Add(time.Minute); len(g.Now().Queue) > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(late) {
 			t.Fatal("the prompt is not taken")
 		}
 	}
+	if phase := g.Now().Phase; phase != chat.Working {
+		t.Errorf("a summary is made, and the chat is %s", phase)
+	}
 	g.Stop() // the prompt is taken, and its turn waits for the command
-	close(release)
 	end := g.until("the end", func(u chat.Update) bool { return u.Ended != nil }).Ended
-	if err := <-compacted; err != nil {
-		t.Error(err)
+	if err := <-compacted; err == nil || err.Error() != "interrupted by the person" {
+		t.Errorf("the command ended with %v", err)
 	}
 	if !end.Unsaid || end.Err == nil || len(r.server.Seen()) != 3 {
 		t.Errorf("the turn went on: %+v, %d requests", end, len(r.server.Seen()))
@@ -56,7 +55,7 @@ func TestStopBeforeTheTurn(t *testing.T) {
 	}
 	g.Say("") // the stop was for that turn alone
 	g.answered()
-	if want := "prompt:first answer:fine prompt:second answer:fine compact prompt:third answer:fine"; g.words() != want {
+	if want := "prompt:first answer:fine prompt:second answer:fine prompt:third answer:fine"; g.words() != want {
 		t.Errorf("%s\nwant %s", g.words(), want)
 	}
 }

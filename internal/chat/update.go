@@ -40,8 +40,10 @@ type Opened struct {
 type Ran struct {
 	ID      int    // the same in all updates of one command
 	Command string // as it was typed, without the "!"
-	Line    string // one line of output; "" in the first and the last update
+	Line    string // one line of output, as it stands
+	Out     bool   // there is such a line, which may be empty
 	Done    bool
+	Stopped bool   // by the person, when Done
 	Code    int    // its exit status, when Done
 	Err     string // why it could not be run, "" if it was
 }

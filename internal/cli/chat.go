@@ -164,7 +164,8 @@ func (l *lineChat) close() error {
 	return <-done
 }
 
-// interrupted is Ctrl-C: it stops the turn, and twice it ends the chat.
+// interrupted is Ctrl-C: it stops the turn, or else the person's own commands, and
+// twice it ends the chat.
 func (l *lineChat) interrupted() (end bool) {
 	again := time.Since(l.last) < 2*time.Second
 	l.last = time.Now()
@@ -173,7 +174,7 @@ func (l *lineChat) interrupted() (end bool) {
 	}
 	l.unask()
 	l.pick = nil
-	if l.state.Phase != chat.Idle {
+	if l.state.Phase != chat.Idle || l.state.CommandsBusy > 0 {
 		l.Stop()
 		return false
 	}
@@ -186,6 +187,7 @@ func (l *lineChat) interrupted() (end bool) {
 // prompt, or, after ">", words for the turn at work.
 func (l *lineChat) obey(line string) {
 	command := strings.TrimSpace(line)
+	l.last = time.Time{}                 // what was typed meanwhile makes the next Ctrl-C the first again
 	l.midLine = l.midLine && !l.terminal // the person's Enter has ended it
 	switch {
 	case l.asking != nil:
@@ -388,9 +390,11 @@ func (l *lineChat) ran(r chat.Ran) {
 	switch {
 	case r.Err != "":
 		l.printf("  ! %s\n", revealed(r.Err))
+	case r.Stopped:
+		l.printf("  stopped\n")
 	case r.Done && r.Code != 0:
 		l.printf("  exit status %d\n", r.Code)
-	case !r.Done && r.Line != "":
+	case r.Out:
 		fmt.Fprintln(l.std.Out, revealed(r.Line))
 	}
 }

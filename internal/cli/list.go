@@ -15,8 +15,17 @@ import (
 )
 
 // with opens the program for one command.
-func with(ctx context.Context, cfg *config.Config, do func(*app.App) error) (err error) {
-	a, err := app.New(ctx, cfg)
+func with(ctx context.Context, cfg *config.Config, do func(*app.App) error) error {
+	return withApp(ctx, cfg, app.New, do)
+}
+
+// withJobs is with for what needs no sessions.
+func withJobs(ctx context.Context, cfg *config.Config, do func(*app.App) error) error {
+	return withApp(ctx, cfg, app.ForJobs, do)
+}
+
+func withApp(ctx context.Context, cfg *config.Config, open func(context.Context, *config.Config) (*app.App, error), do func(*app.App) error) (err error) {
+	a, err := open(ctx, cfg)
 	if err != nil {
 		return err
 	}

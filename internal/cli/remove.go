@@ -30,7 +30,7 @@ func RemoveJobs(ctx context.Context, cfg *config.Config, o RemoveOptions, std St
 	if err != nil {
 		return err
 	}
-	return with(ctx, cfg, func(a *app.App) error {
+	return withJobs(ctx, cfg, func(a *app.App) error {
 		all, err := leftovers(ctx, a, o.IDs, age)
 		if err != nil && all == nil {
 			return err
@@ -96,7 +96,7 @@ func showLeftovers(out io.Writer, all []app.Leftover, force bool) {
 		if l.AtRisk && force {
 			keep = "(forced) " + keep
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, l.Name, l.Backend, state, since, megabytes(l.Bytes), keep)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, printable(l.Name), l.Backend, state, since, megabytes(l.Bytes), keep)
 	}
 	_ = w.Flush() // as every other line
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -108,6 +109,9 @@ func (c *Config) compute(name string, node ast.Node) (Compute, error) {
 			return p, fmt.Errorf("a backend of type %s has no key %q; its keys are %s", p.Type, key, strings.Join(known, ", "))
 		}
 	}
+	if p.Host != "" {
+		p.Dir = strings.TrimPrefix(p.Dir, "~/") // it is from the home folder there anyway
+	}
 	return p, p.check()
 }
 
@@ -121,6 +125,10 @@ func (p Compute) check() error {
 		return errors.New("token names the variable that holds the token, such as RAY_TOKEN, and is not the token itself")
 	case p.TimeLimit < 0:
 		return errors.New("time_limit cannot be negative")
+	case strings.HasPrefix(p.Dir, "~") || strings.ContainsFunc(p.Dir, func(r rune) bool { return r == '\'' || r < ' ' }):
+		return fmt.Errorf("dir is a path as it is, without ~ and ': %q", p.Dir)
+	case p.Type == "slurm" && p.Host == "" && p.Dir != "" && !filepath.IsAbs(p.Dir):
+		return fmt.Errorf("dir is a whole path, such as /shared/me/ml-intern, not %q", p.Dir)
 	}
 	if p.URL != "" {
 		u, err := url.Parse(p.URL)

@@ -19,7 +19,7 @@ computes:
     usd_per_hour: {gpu: 2.5}
     gpu_memory_mb: {a100: 81920}
   ray: {type: ray, url: "http://ray.example:8265", token: RAY_OF_MINE, shared: true}
-  box: {type: ssh, host: box}
+  box: {type: ssh, host: box, dir: ~/jobs}
   team: {type: hf, namespace: my-org}
 `
 
@@ -33,7 +33,7 @@ func TestComputes(t *testing.T) {
 	if c.Compute != "cluster" || p.Host != "login.cluster" || p.TimeLimit != 12*time.Hour || p.USDPerHour["gpu"] != 2.5 || p.GPUMemory["a100"] != 81920 || !slices.Equal(p.Partitions, []string{"gpu", "long"}) {
 		t.Errorf("%s, %+v", c.Compute, p)
 	}
-	if !c.Computes["ray"].Shared || c.Computes["team"].Namespace != "my-org" || c.Computes["box"].Host != "box" {
+	if !c.Computes["ray"].Shared || c.Computes["team"].Namespace != "my-org" || c.Computes["box"].Host != "box" || c.Computes["box"].Dir != "jobs" {
 		t.Errorf("%+v", c.Computes)
 	}
 	if !slices.Contains(c.Secrets(), "ray-secret-value") {
@@ -76,6 +76,10 @@ func TestBadComputes(t *testing.T) {
 		"x: {type: slurm, gpu_memory_mb: {a100: 0}}":    "more than 0",
 		"x: {type: slurm, time_limit: -1h}":             "cannot be negative",
 		"x: {type: slurm, partitions: gpu}":             "must be a list",
+		"x: {type: slurm, dir: shared/me}":              "a whole path",
+		"x: {type: slurm, dir: ~/jobs}":                 "without ~",
+		"x: {type: ssh, host: y, dir: ~me/jobs}":        "without ~",
+		`x: {type: ssh, host: y, dir: "it's"}`:          "without ~ and '",
 		"x: slurm":                                      "expected keys with values",
 	} {
 		_, err := load(t, "computes:\n  "+text+"\n", "", "")

@@ -45,7 +45,7 @@ func TestDotEnv(t *testing.T) {
 
 // A folder's .env cannot send a key that comes from elsewhere to its own host.
 func TestDotEnvCannotRedirectKeys(t *testing.T) {
-	t.Parallel()
+	t.Setenv("HOME", t.TempDir()) // it may have none, or one with a configuration
 	tests := []struct {
 		name, file string
 		env        []string
@@ -64,7 +64,6 @@ func TestDotEnvCannotRedirectKeys(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
 			dir := t.TempDir()
 			if err := os.WriteFile(filepath.Join(dir, ".env"), []byte(tt.file), 0o600); err != nil {
 				t.Fatal(err)
@@ -93,7 +92,7 @@ func TestWorkspace(t *testing.T) {
 // What a folder's .env says of programs and folders does not count: a command
 // may have written it, or it came with the folder.
 func TestDotEnvDoesNotSteer(t *testing.T) {
-	t.Parallel()
+	t.Setenv("HOME", t.TempDir())
 	steering := []string{
 		"XDG_CONFIG_HOME", "XDG_CACHE_HOME", "LD_LIBRARY_PATH", "LD_PRELOAD", "UV_CACHE_DIR", "PIP_CACHE_DIR", "HF_HOME", "HF_HUB_CACHE",
 		"TORCH_HOME", "PYTHONPATH", "PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "https_proxy", "SSL_CERT_FILE", "GIT_SSH_COMMAND", "TMPDIR",

@@ -195,14 +195,18 @@ func TestBarePutsBack(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
 			t.Fatal(err)
 		}
+		if err := os.Chmod(path, 0o755); err != nil { // whatever the umask is
+			t.Fatal(err)
+		}
 	}
 	c := bare(t, Rules{Writable: []string{dir}, Temp: t.TempDir(), Protected: ProjectPaths(dir), Aside: aside})
 	first := make(chan string)
 	go func() {
-		text, _ := sh(t, c, dir, "echo evil > .git/hooks/pre-commit; mv .git .old; touch evil-is-there; sleep 0.7")
+		text, _ := sh(t, c, dir, "echo evil > .git/hooks/pre-commit; mv .git .old; touch evil-is-there; while [ ! -e second-is-there ]; do sleep 0.01; done")
+		_ = os.WriteFile(filepath.Join(dir, "first-is-over"), nil, 0o600)
 		first <- text
 	}()
-	text, _ := sh(t, c, dir, "while [ ! -e evil-is-there ]; do sleep 0.01; done; sleep 1.2")
+	text, _ := sh(t, c, dir, "while [ ! -e evil-is-there ]; do sleep 0.01; done; touch second-is-there; while [ ! -e first-is-over ]; do sleep 0.01; done")
 	if got := <-first; !strings.Contains(got, hook[:len(hook)-len("/pre-commit")]+" was put back") {
 		t.Errorf("the first command is told %q, the second %q", got, text)
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -282,10 +283,12 @@ func (p *prison) run(t *testing.T, c *Cells, a attempt) (string, error) {
 		python := python(t)
 		cmd.Path, cmd.Args = python, []string{python, "-c", preamble + a.py}
 	}
+	var busy sync.WaitGroup
 	if a.during != nil {
-		time.AfterFunc(300*time.Millisecond, func() { a.during(p) })
+		busy.Go(func() { time.Sleep(300 * time.Millisecond); a.during(p) })
 	}
 	_, err = c.Run(ctx, cmd)
+	busy.Wait() // nothing of it comes later
 	w.Close()
 	return <-text, err
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // A guard looks after protected paths that no mount can cover: those that do
-// not exist when a command starts, and symbolic links. What the command made
+// not exist when a command starts, hidden ones too, and symbolic links. What the command made
 // there is removed when it, and all that it started, has ended. A repository is
 // the exception: a command may make one, and it is tamed.
 type guard struct {
@@ -26,6 +26,11 @@ type guard struct {
 // watch notes what is there before a command.
 func (r Rules) watch() guard {
 	g := guard{rules: r, links: map[string]string{}}
+	for _, p := range r.Hidden { // a key that a command leaves would be taken for the person's
+		if _, err := os.Lstat(p); errors.Is(err, fs.ErrNotExist) && longest(r.Writable, p) >= 0 && r.Hides(p) && !r.Hides(filepath.Dir(p)) {
+			g.missing = append(g.missing, p)
+		}
+	}
 	for _, p := range r.Protected {
 		info, err := os.Lstat(p)
 		switch {

@@ -10,7 +10,16 @@ import (
 var machineHidden = []string{
 	"/run", "/var/run", "/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/ssh", "/etc/sudoers", "/etc/sudoers.d",
 	"/etc/krb5.keytab", "/sys/kernel/debug", "/sys/kernel/tracing", "/sys/kernel/security", "/sys/firmware", "/var/spool/cron",
-	"/mnt/wsl", "/mnt/wslg",
+	"/mnt/wsl", "/mnt/wslg", "/mnt/secrets-store",
+	"/etc/security/opasswd", "/etc/ssl/private", "/etc/pki/tls/private", "/etc/letsencrypt", "/etc/wireguard", "/etc/openvpn", "/etc/munge",
+	"/etc/NetworkManager/system-connections", "/etc/kubernetes", "/etc/rancher", "/var/lib/kubelet", "/var/lib/sss", "/var/lib/cloud",
+	"/var/backups", "/var/mail", "/var/spool/mail", "/var/spool/at",
+}
+
+// Machine are the files and folders of every machine that are hidden, and those
+// below them that are not.
+func Machine() (hidden, readable []string) {
+	return slices.Clone(machineHidden), slices.Clone(machineReadable)
 }
 
 // machineReadable are folders below them that programs are in.

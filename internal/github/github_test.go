@@ -27,7 +27,7 @@ func newFake(t *testing.T) *fake {
 }
 
 func (f *fake) client(token, dir string) *github.Client {
-	get := &fetch.Client{Trust: true, Dir: dir, Timeout: 5 * time.Second, MaxBytes: 8 << 20, Pace: map[string]time.Duration{"127.0.0.1": time.Nanosecond}, Private: []string{"127.0.0.0/8"}}
+	get := &fetch.Client{Trust: true, Dir: dir, Timeout: time.Minute, MaxBytes: 8 << 20, Pace: map[string]time.Duration{"127.0.0.1": time.Nanosecond}, Private: []string{"127.0.0.0/8"}}
 	return &github.Client{Fetch: get, BaseURL: f.URL, Token: token}
 }
 

@@ -6,8 +6,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -59,7 +62,7 @@ func TestAnswers(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			start, limit := time.Now(), 20*time.Second
+			start, limit := time.Now(), time.Minute
 			if strings.Contains(tt.reason+tt.notice, "too long") {
 				limit = 500 * time.Millisecond
 			}
@@ -67,7 +70,7 @@ func TestAnswers(t *testing.T) {
 			if a.Verdict != tt.verdict || tt.reason != "" && !strings.Contains(a.Reason, tt.reason) || a.Context != tt.context || !strings.Contains(strings.Join(a.Notices, "\n"), tt.notice) {
 				t.Errorf("got %+v", a)
 			}
-			if took := time.Since(start); took > 30*time.Second {
+			if took := time.Since(start); took > 50*time.Second {
 				t.Errorf("it took %v", took)
 			}
 		})
@@ -126,23 +129,28 @@ func TestCanceled(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancel(t.Context())
-	r := hook.Runner{Dir: dir, Env: []string{"PATH=" + os.Getenv("PATH")}, Hooks: []hook.Hook{{Event: hook.BeforeTool, Command: "(sleep 6; touch late) & touch begun; wait"}}}
+	r := hook.Runner{Dir: dir, Env: []string{"PATH=" + os.Getenv("PATH")}, Hooks: []hook.Hook{{Event: hook.BeforeTool, Command: "sleep 600 & echo $! > new; mv new begun; wait"}}}
 	done := make(chan hook.Answer)
 	go func() { done <- r.Fire(ctx, hook.Event{Name: hook.BeforeTool}) }()
-	for range 500 {
-		if _, err := os.Stat(filepath.Join(dir, "begun")); err == nil {
-			break
+	pid := 0
+	for end := time.Now().Add(time.Minute); pid == 0 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if text, err := os.ReadFile(filepath.Join(dir, "begun")); err == nil {
+			_, _ = fmt.Sscan(string(text), &pid)
 		}
-		time.Sleep(10 * time.Millisecond)
+	}
+	if pid == 0 {
+		t.Fatal("the hook does not begin")
 	}
 	start := time.Now()
 	cancel()
 	<-done
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took > time.Minute { // it would last ten
 		t.Errorf("it ended %v after the stop", took)
 	}
-	time.Sleep(6500 * time.Millisecond)
-	if _, err := os.Stat(filepath.Join(dir, "late")); err == nil {
-		t.Error("what the hook started lives on")
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if state, _ := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output(); len(state) == 0 || state[0] == 'Z' {
+			return
+		}
 	}
+	t.Error("what the hook started lives on")
 }

@@ -45,7 +45,8 @@ type Keeper struct {
 }
 
 // Secure collects the results of a job that is over and looks whether all that
-// it was to leave is there. What was safe once is not looked at again.
+// it was to leave is there. What was safe once is not looked at again. A receipt
+// that could not be kept comes with the error.
 func (k Keeper) Secure(ctx context.Context, id string) (Receipt, error) {
 	status, err := k.Status(ctx, id)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 func of(kind string) mcp.Server {
 	return mcp.Server{
 		Name: "s", Command: os.Args[0], Env: []string{serverKind + "=" + kind, "PATH=" + os.Getenv("PATH"), "HOME=/nowhere"},
-		StartTimeout: 20 * time.Second, Timeout: 20 * time.Second,
+		StartTimeout: time.Minute, Timeout: time.Minute,
 	}
 }
 
@@ -112,7 +113,7 @@ func TestCalls(t *testing.T) {
 			if c.kind == "pictures" && (out.Image == nil || out.Image.MediaType != "image/png" || out.Image.Width != 3) {
 				t.Errorf("the model sees %+v", out.Image)
 			}
-			if took := time.Since(start); took > 15*time.Second {
+			if took := time.Since(start); took > 50*time.Second {
 				t.Errorf("it took %v", took)
 			}
 		})
@@ -147,6 +148,8 @@ func TestServersThatDoNotStart(t *testing.T) {
 	t.Parallel()
 	silent, missing := of("silent"), of("plain")
 	silent.Name, silent.StartTimeout = "silent", 300*time.Millisecond
+	var looks atomic.Int32
+	silent.Check = func() error { looks.Add(1); return nil }
 	missing.Name, missing.Command = "missing", "/nowhere/program"
 	dead, refused, good := of("dead"), of("plain"), of("plain")
 	dead.Name, refused.Name, good.Name = "dead", "refused", "good"
@@ -165,12 +168,11 @@ func TestServersThatDoNotStart(t *testing.T) {
 			t.Errorf("%s: %q in %v", server, want, notices)
 		}
 	}
-	start := time.Now() // and it is not waited for again at once
 	if _, again := s.Tools(t.Context()); !slices.Equal(again, notices) {
 		t.Errorf("%v, then %v", notices, again)
 	}
-	if time.Since(start) > 250*time.Millisecond {
-		t.Errorf("the second look took %v", time.Since(start))
+	if n := looks.Load(); n != 1 { // it is not waited for again at once
+		t.Errorf("it was started %d times", n)
 	}
 }
 
@@ -203,7 +205,7 @@ func TestStop(t *testing.T) {
 				time.Sleep(100 * time.Millisecond)
 			}
 			out := run(ctx, t, tools[0], `{"a":"`+strings.Repeat("x", 1<<20)+`"}`)
-			if !out.IsError || !strings.Contains(out.Text, "deadline exceeded") || time.Since(start) > 3*time.Second {
+			if !out.IsError || !strings.Contains(out.Text, "deadline exceeded") || time.Since(start) > 30*time.Second { // the server has a minute
 				t.Errorf("%v: %.200s", time.Since(start), out.Text)
 			}
 		})
@@ -220,11 +222,10 @@ func TestListChanges(t *testing.T) {
 		t.Errorf("%v, then %v", names(before), names(again))
 	}
 	run(t.Context(), t, before[0], "{}")
-	for range 50 { // the word that it has changed may come after the result
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) { // the word that it has changed may come after the result
 		if after, _ := s.Tools(t.Context()); slices.Equal(names(after), []string{"mcp__s__call", "mcp__s__fresh"}) {
 			return
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 	t.Error("the new tool is not there")
 }
@@ -330,7 +331,7 @@ func TestProgress(t *testing.T) {
 		if l != "1 of 4 step [31mone" {
 			t.Errorf("%q", l)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("no progress")
 	}
 }

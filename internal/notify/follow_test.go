@@ -309,7 +309,7 @@ func TestHanging(t *testing.T) {
 	<-entered
 	start := time.Now()
 	f.Close(10 * time.Millisecond)
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took > time.Minute {
 		t.Errorf("the end took %v", took)
 	}
 	if all := d.hears(); !strings.Contains(all, "stuck had no answer in time") || !strings.Contains(all, "stuck is still to be told 2 things") {

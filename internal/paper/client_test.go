@@ -332,7 +332,7 @@ func TestRefusedScholarIsLeftAlone(t *testing.T) {
 	if n := len(w.Asked("/graph")); n != 1 {
 		t.Errorf("asked %d times", n)
 	}
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("took %v", took)
 	}
 }

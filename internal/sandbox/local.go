@@ -31,6 +31,7 @@ type Local struct {
 
 	Hidden []string // absolute paths of files and folders that may be neither read nor written
 	Shown  []string // folders below hidden ones that may be read
+	Copies []string // folders below hidden ones where files of workspaces have second names: those are no keys
 	Locked []string // paths in the workspace, with slashes, that may be read and not written
 }
 
@@ -280,7 +281,7 @@ func (l Local) writable(folder *os.Root, below string) error {
 		return err
 	}
 	if l.Cells != nil && l.Cells.Protects(abs) {
-		return fmt.Errorf("%w: git may run it, and only a person writes it", ErrPrivate)
+		return fmt.Errorf("%w: programs may run it, and only a person writes it", ErrPrivate)
 	}
 	return nil
 }

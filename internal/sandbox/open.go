@@ -45,6 +45,13 @@ func whole(path string) error {
 }
 
 func (l Local) open(f *os.File, path string) error {
+	real, err := realPath(f)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	if err := l.private(real); err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
 	info, err := f.Stat()
 	switch {
 	case err != nil:
@@ -53,13 +60,6 @@ func (l Local) open(f *os.File, path string) error {
 		return fmt.Errorf("%s is a folder, not a file", path)
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s is not a regular file", path)
-	}
-	real, err := realPath(f)
-	if err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
-	}
-	if err := l.private(real); err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
 	}
 	if l.anotherName(info) {
 		return fmt.Errorf("read %s: %w: it is another name of a file with keys", path, ErrPrivate)
@@ -71,7 +71,7 @@ func (l Local) open(f *os.File, path string) error {
 func (l Local) private(abs string) error {
 	holds := func(dir string) bool { return within(dir, abs) || within(realDir(dir), abs) }
 	for _, hidden := range l.Hidden {
-		if holds(hidden) && !slices.ContainsFunc(l.Shown, holds) {
+		if holds(hidden) && !slices.ContainsFunc(l.Shown, holds) && (!holds(l.Dir) || !l.below(hidden)) {
 			return fmt.Errorf("%w: %s may hold keys, or is the program's own", ErrPrivate, hidden)
 		}
 	}
@@ -79,6 +79,13 @@ func (l Local) private(abs string) error {
 		return fmt.Errorf("%w: what processes have in memory is not shown", ErrPrivate)
 	}
 	return nil
+}
+
+// below reports whether the workspace is somewhere in a hidden folder, as on a
+// disk that is mounted below /run. Then what is in the workspace is not hidden.
+func (l Local) below(hidden string) bool {
+	real := realDir(l.Dir)
+	return real != realDir(hidden) && within(realDir(hidden), real)
 }
 
 // harmless reports whether a path below /proc tells of the machine only.
@@ -99,7 +106,7 @@ func (l Local) anotherName(info fs.FileInfo) bool {
 	return slices.ContainsFunc(l.Hidden, func(hidden string) bool {
 		found, seen := false, 0
 		_ = filepath.WalkDir(hidden, func(path string, d fs.DirEntry, err error) error { // what cannot be seen is no other name
-			if d != nil && d.IsDir() && slices.Contains(l.Shown, path) { // nothing is hidden there
+			if d != nil && d.IsDir() && (slices.Contains(l.Shown, path) || slices.Contains(l.Copies, path)) { // no keys are there
 				return fs.SkipDir
 			}
 			if seen++; err != nil || seen > maxHidden {
@@ -159,10 +166,22 @@ func (l Local) MayOpen(abs string) error {
 	if err := l.private(real); err != nil {
 		return err
 	}
+	if slices.Contains(machineFolders, real) || slices.ContainsFunc(kernelFolders, func(dir string) bool { return within(dir, real) }) {
+		return fmt.Errorf("%w: %s is the machine's; name a folder that holds what is needed and nothing else", ErrPrivate, abs)
+	}
 	for _, hidden := range append(l.Hidden, l.Dir) {
 		if within(real, realDir(hidden)) {
 			return fmt.Errorf("%w: %s holds keys, or more than one place; name the folder that is needed", ErrPrivate, abs)
 		}
 	}
 	return nil
+}
+
+// kernelFolders hold no files of a disk; commands have some of their own.
+var kernelFolders = []string{"/dev", "/proc", "/sys", "/boot"}
+
+// machineFolders hold what all of the machine runs or leaves.
+var machineFolders = []string{
+	"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/usr", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/usr/libexec", "/usr/local",
+	"/usr/local/bin", "/usr/local/sbin", "/usr/local/lib", "/home", "/tmp", "/var/tmp", "/private/tmp", "/Users", "/Applications",
 }

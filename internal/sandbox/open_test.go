@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -79,6 +80,83 @@ func TestKeysAreNotRead(t *testing.T) {
 		if data, err := l.ReadFile(t.Context(), path, 1<<20); err != nil || string(data) != want {
 			t.Errorf("%s: %q, %v", path, data, err)
 		}
+	}
+}
+
+// A large file of the workspace is still its own when the checkpoints hold it by
+// a second name.
+func TestHeldFilesAreRead(t *testing.T) {
+	t.Parallel()
+	l, home := den(t)
+	l.Copies = []string{filepath.Join(home, "state", "checkpoints")}
+	held := filepath.Join(home, "state", "checkpoints", "w", "large", "1")
+	write(t, held, "data")
+	if err := os.Link(held, filepath.Join(l.Dir, "train.csv")); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := l.ReadFile(t.Context(), "train.csv", 1<<20); err != nil || string(data) != "data" {
+		t.Errorf("%q, %v", data, err)
+	}
+	if data, err := l.ReadFile(t.Context(), held, 1<<20); !errors.Is(err, sandbox.ErrPrivate) {
+		t.Errorf("by its other name: %q, %v", data, err)
+	}
+}
+
+// Variables name keys too, but not a folder around the workspace.
+func TestNamedKeys(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{
+		"GOOGLE_APPLICATION_CREDENTIALS": "/keys/sa.json", "KUBECONFIG": "/k/one.yaml:/k/two.yaml", "KRB5CCNAME": "FILE:/tmp/krb5cc_7",
+		"GNUPGHOME": "/h", "DOCKER_CONFIG": "/h/w", "NETRC": "relative", "HISTFILE": "/", "AZURE_CONFIG_DIR": "/usr", "XDG_CONFIG_HOME": "/c", "CARGO_HOME": "/cargo",
+	}
+	got := sandbox.NamedKeys(func(name string) string { return env[name] }, "/h", "/h/w")
+	for _, want := range []string{"/keys/sa.json", "/k/one.yaml", "/k/two.yaml", "/tmp/krb5cc_7", "/c/gh", "/c/gcloud", "/cargo/credentials.toml"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("%s is not among %v", want, got)
+		}
+	}
+	for _, path := range got {
+		if path == "/h" || path == "/h/w" || path == "/" || path == "/usr" || path == "/c" || path == "/cargo" || !filepath.IsAbs(path) {
+			t.Errorf("%s holds more than keys", path)
+		}
+	}
+}
+
+// A workspace below a folder that is hidden is none the less one.
+func TestWorkspaceBelowHidden(t *testing.T) {
+	t.Parallel()
+	l, home := den(t)
+	l.Hidden = append(l.Hidden, home)
+	if data, err := l.ReadFile(t.Context(), "notes.txt", 100); err != nil || string(data) != "mine" {
+		t.Errorf("%q, %v", data, err)
+	}
+	for _, path := range []string{".env", "../other.txt", "../.ssh/id_ed25519"} {
+		if _, err := l.ReadFile(t.Context(), path, 100); !errors.Is(err, sandbox.ErrPrivate) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	l.Hidden = []string{l.Dir}
+	if _, err := l.ReadFile(t.Context(), "notes.txt", 100); !errors.Is(err, sandbox.ErrPrivate) {
+		t.Errorf("in a workspace that is hidden itself: %v", err)
+	}
+}
+
+// Nobody opens to commands what holds keys, or is the machine's: a /dev of their
+// own that is the machine's would leave no command that runs.
+func TestMayOpen(t *testing.T) {
+	t.Parallel()
+	l, home := den(t)
+	write(t, filepath.Join(home, "data", "x.csv"), "a")
+	for _, path := range []string{
+		"/", "/usr", "/usr/bin", "/tmp", "/var/tmp", "/dev", "/dev/shm", "/proc", "/proc/sys", "/sys/kernel", "/bin", home, l.Dir,
+		filepath.Join(home, ".ssh"), link(t, "/dev", filepath.Join(l.Dir, "link")), link(t, "/usr/bin/../../tmp", filepath.Join(l.Dir, "temp")),
+	} {
+		if err := l.MayOpen(path); !errors.Is(err, sandbox.ErrPrivate) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if err := l.MayOpen(filepath.Join(home, "data")); err != nil {
+		t.Error(err)
 	}
 }
 

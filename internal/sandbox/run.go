@@ -36,6 +36,7 @@ func (l Local) start(ctx context.Context, c *exec.Cmd, output io.Writer) (confin
 	w.Close()
 	_ = r.SetReadDeadline(time.Now().Add(drainTime))
 	<-read
+	_ = confine.Leftover(output, r) // the writer never fails
 	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		err = nil // the caller says it
 	}

@@ -37,6 +37,11 @@ func assigned(text string, i int, final bool) (begin, end int, found outcome) {
 		return j, j, no // there is no value yet; the name stays in sight
 	}
 	if text[j] != '"' && text[j] != '\'' {
+		if slashes == i+1 && text[i] == '=' && isVariable(text, i) {
+			if begin, end, found = plainValue(text, name, slashes, final); found != no {
+				return begin, end, found
+			}
+		}
 		return cloudKey(text, name, slashes, final)
 	}
 	begin = j + 1
@@ -106,6 +111,32 @@ func endsInKey(name []byte) bool {
 
 // mayEnd reports whether some keyName ends so.
 func mayEnd(c byte) bool { return strings.IndexByte("deyntslDEYNTSL", c) >= 0 }
+
+// isVariable reports whether the name that ends at i is one of the environment:
+// capitals with underscores.
+func isVariable(text string, i int) bool {
+	begin := i
+	for begin > 0 && (classes[text[begin-1]]&(isCapital|isDigit) != 0 || text[begin-1] == '_') {
+		begin--
+	}
+	return boundary(text, begin) && strings.Contains(text[begin:i], "_")
+}
+
+// leastPlain is the length of a value without quotes that counts as a key.
+const leastPlain = 16
+
+// plainValue judges what stands behind a variable without quotes, as in a shell
+// or in .env: WANDB_API_KEY=….
+func plainValue(text, name string, begin int, final bool) (int, int, outcome) {
+	end := run(text, begin, isLetter|isCapital|isDigit|isDash|isDot|isBase64)
+	switch {
+	case end == len(text) && !final && end-begin <= mostValue:
+		return begin, end, more
+	case end-begin < leastPlain || end < len(text) && strings.IndexByte("([{<$`:", text[end]) >= 0 || !random(text[begin:end], name):
+		return 0, 0, no
+	}
+	return begin, end, yes
+}
 
 // cloudKey judges a value without quotes, which is a key only of AWS and Azure,
 // whose keys have no other mark.

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"html"
 	"net/url"
 	"slices"
 	"strings"
@@ -56,23 +57,22 @@ func hash(a, b, c byte) uint32 {
 	return (uint32(a) | uint32(b)<<8 | uint32(c)<<16) * 2654435761 >> 16
 }
 
-// forms lists a value as it is, as it stands in JSON, in addresses, in
+// forms lists a value as it is, as it stands in JSON, in HTML, in addresses, in
 // hexadecimal digits, and in base64, wherever it begins there.
 func forms(v string) []string {
 	all := []string{v, url.QueryEscape(v), url.PathEscape(v), hex.EncodeToString([]byte(v)), strings.ToUpper(hex.EncodeToString([]byte(v)))}
 	all = append(all, lowerEscapes(all[1]), lowerEscapes(all[2]))
-	for _, html := range []bool{true, false} {
+	for _, escape := range []bool{true, false} {
 		var b strings.Builder
 		enc := json.NewEncoder(&b)
-		enc.SetEscapeHTML(html)
+		enc.SetEscapeHTML(escape)
 		if enc.Encode(v) == nil {
 			inner := strings.TrimSuffix(b.String(), "\n")
-			all = append(all, inner[1:len(inner)-1])
+			inner = inner[1 : len(inner)-1]
+			all = append(all, inner, strings.ReplaceAll(inner, "/", `\/`)) // as PHP writes it
 		}
 	}
-	if len(v) < 12 { // too little would be left of it
-		return all
-	}
+	all = append(all, html.EscapeString(v), strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(v))
 	for before := range 3 {
 		padded := append(make([]byte, before), v...)
 		from, to := (before*8+5)/6, len(padded)*8/6 // what is of the value alone

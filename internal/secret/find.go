@@ -13,9 +13,11 @@ type Found struct {
 
 // Find lists the secrets of a text, in order and apart. Beside what Text takes
 // out there are values that line ends, spaces, quotes, signs of joining or
-// colors of a terminal cut into pieces: for what leaves this machine for good.
+// colors of a terminal cut into pieces, and what closely finds: for what leaves this
+// machine for good.
 func (r *Redactor) Find(text string) []Found {
 	spans, _ := r.scan(text, 0, true)
+	spans = append(spans, closely(text)...)
 	known, _ := r.values.scan(text, 0, true, nil)
 	known = append(known, r.pieces.cut(text)...)
 	spans = merge(append(spans, known...), 0)
@@ -50,6 +52,13 @@ var kinds = [][2]string{
 	{"ya29", "Google key"},
 	{"xox", "Slack token"},
 	{"xapp-", "Slack token"},
+	{"gsk_", "key of a model's provider"},
+	{"r8_", "key of a model's provider"},
+	{"xai-", "key of a model's provider"},
+	{"pplx-", "key of a model's provider"},
+	{"csk-", "key of a model's provider"},
+	{"tgp_v1_", "key of a model's provider"},
+	{"nvapi-", "key of a model's provider"},
 	{"eyJ", "web token (JWT)"},
 	{pemBegin, "private key"},
 }

@@ -52,6 +52,34 @@ func TestFind(t *testing.T) {
 	if got := without(r, lines[:20]+"\n"+lines[20:]); strings.Contains(got, lines[20:36]) || !strings.Contains(got, x) {
 		t.Errorf("base64 over two lines: %q", got)
 	}
+	const byName = "[password or key by its name]"
+	hexes := strings.Repeat("0a1b2c3d", 5)
+	for text, want := range map[string]string{
+		"wandb login " + hexes + "\n":                                                                 "wandb login " + byName + "\n",
+		"machine api.wandb.ai login user password " + hexes:                                           "machine api.wandb.ai login user password " + byName,
+		`{"username":"ana","key":"` + hexes[:32] + `"}`:                                               `{"username":"ana","key":"` + byName + `"}`,
+		"secret_key: " + rnd(30, 1) + "\nb":                                                           "secret_key: " + byName + "\nb",
+		"x --api-key " + rnd(30, 2) + " --n 3":                                                        "x --api-key " + byName + " --n 3",
+		"export DB_PASS=" + rnd(20, 3) + ";":                                                          "export DB_PASS=" + byName + ";",
+		"PGPASSWORD=" + "x7" + rnd(8, 4) + " psql":                                                    "PGPASSWORD=" + byName + " psql",
+		"postgres://ana:" + "x7" + rnd(10, 5) + "@db.example.com/x":                                   "postgres://ana:" + byName + "@db.example.com/x",
+		"https://" + rnd(40, 6) + "@git.example.com/a":                                                "https://" + byName + "@git.example.com/a",
+		"Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("ana:"+rnd(12, 7))) + "\n": "Authorization: Basic " + byName + "\n",
+		"curl -u ana:" + "x7" + rnd(16, 8) + " https://x":                                             "curl -u ana:" + byName + " https://x",
+		"https://hooks.slack.com/services/T0AB/B0CD/" + rnd(24, 9):                                    "https://hooks.slack.com/services/" + byName,
+		"https://discord.com/api/webhooks/1234567890/" + rnd(68, 10):                                  "https://discord.com/api/webhooks/" + byName,
+		"bot 1234567890:" + rnd(35, 11) + " ":                                                         "bot " + byName + " ",
+		"SG." + rnd(22, 12) + "." + rnd(43, 13):                                                       byName,
+		"dapi" + hexes[:32]:                                                                           byName,
+		"see https://user:password@example.com, git@github.com:a/b.git":                               "see https://user:password@example.com, git@github.com:a/b.git",
+		"the secret of a good model, the token count 12345678901234":                                  "the secret of a good model, the token count 12345678901234",
+		"password: str = getpass.getpass2(x)\nkey = layers.0.q_proj_1":                                "password: str = getpass.getpass2(x)\nkey = layers.0.q_proj_1",
+		"basic understanding-of-the-basics; 12:30:45; 12345678:abc":                                   "basic understanding-of-the-basics; 12:30:45; 12345678:abc",
+	} {
+		if got := without(r, text); got != want {
+			t.Errorf("%q\n got %q\nwant %q", text, got, want)
+		}
+	}
 	for text := range keys() {
 		if len(r.Find(text)) == 0 {
 			t.Errorf("nothing is found in %q", text)

@@ -3,6 +3,7 @@ package secret_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"html"
 	"io/fs"
 	"math/rand/v2"
 	"net/url"
@@ -78,6 +79,15 @@ func keys() map[string]string {
 		`{"a":"x\nhf_` + rnd(34, 27) + `"}`:                          `{"a":"x\n` + x + `"}`,
 		"?token%3Dhf_" + rnd(34, 28) + "&a":                          "?token%3D" + x + "&a",
 		"DB_PASSWORD: \"" + "p4ssW0rd!Xy9z\"":                        "DB_PASSWORD: \"" + x + "\"",
+		"gsk_" + rnd(52, 31) + " ":                                   x + " ",
+		"r8_" + rnd(37, 32):                                          x,
+		"xai-" + rnd(80, 33):                                         x,
+		"pplx-" + rnd(48, 34):                                        x,
+		"nvapi-" + rnd(30, 35) + "-_" + rnd(32, 36):                  x,
+		"sk_live_" + rnd(24, 37):                                     x,
+		"WANDB_API_KEY=" + strings.Repeat("0a1b2c3d", 5) + "\n":      "WANDB_API_KEY=" + x + "\n",
+		"export MISTRAL_API_KEY=" + rnd(32, 38) + " && python3 x.py": "export MISTRAL_API_KEY=" + x + " && python3 x.py",
+		`{"command":"a\nDB_PASSWORD=` + rnd(20, 39) + `\nb"}`:        `{"command":"a\nDB_PASSWORD=` + x + `\nb"}`,
 		"a hf_" + rnd(34, 29) + " and sk-ant-" + rnd(40, 30) + " b.": "a " + x + " and " + x + " b.",
 	}
 }
@@ -102,6 +112,8 @@ key = "model.layers.0.self_attn.q_proj.weight"; secret_name = "projects/123456/s
 {"model": "gpt-4o-2024-08-06", "token_type": "bearer", "expires_in": 3600, "tokenizer_class": "Qwen2TokenizerFast"}
 tokenizer_token = "llama3tokenizer1"; token="my-org/my-model-7b-v0.3"; password = getpass.getpass("Password: ")
 eyJ is how base64 of JSON begins; eyJhbGciOi.short.x; AKIA is a prefix; AIza too; ghp_ and npm_config_registry; xoxb- tokens
+API_TOKEN=$OTHER_TOKEN1; MY_SECRET=$(cat x1y2z3a4b5c6d7e8); HF_TOKEN=your-token-goes-here-1; PAD_TOKEN=50256; MODEL_TOKEN=a1b2c3d4e5f6a7b8c9d0
+SECRET_KEY=os.environ[A1b2C3d4E5f6G7h8]; self.API_KEY=config.get_api_key_v2(1); STATIC_TOKEN=model-7b-instruct-v0.2-awq; xai-org, gsk_x, r8_ram, nvapi-docs
 secret: "projects/my-project/secrets/db-pass/versions/3"; "apiKey": "REPLACE_ME_WITH_KEY_1"
 `
 
@@ -134,6 +146,7 @@ func TestValues(t *testing.T) {
 		"a " + value + " b": "a [redacted] b", "short": "short", "x trimmed-value y": "x [redacted] y", `{"a":"` + inner + `"}`: `{"a":"[redacted]"}`,
 		"?q=" + url.QueryEscape(value) + "&x": "?q=[redacted]&x", "/" + url.PathEscape(value) + "/": "/[redacted]/",
 		"?q=" + strings.ToLower(url.QueryEscape(value)): "?q=[redacted]",
+		"<b>" + html.EscapeString(value) + "</b>":       "<b>[redacted]</b>", `{"a":"` + strings.ReplaceAll(inner, "/", `\/`) + `"}`: `{"a":"[redacted]"}`,
 	} {
 		if got := r.Text(text); got != want {
 			t.Errorf("%q gives %q, want %q", text, got, want)
@@ -150,6 +163,9 @@ func TestValues(t *testing.T) {
 				}
 			}
 		}
+	}
+	if got := secret.New("hunter-2").Text(base64.StdEncoding.EncodeToString([]byte("me:hunter-2"))); !strings.Contains(got, "[redacted]") {
+		t.Errorf("a short value in base64 stays: %s", got)
 	}
 	if got := (&secret.Redactor{}).Text(value); got != value {
 		t.Error(got)

@@ -55,6 +55,7 @@ type Opened struct {
 	Hub     string `json:"hub"`              // URL, or "local"
 	Version string `json:"version"`          // of ml-intern
 	Parent  string `json:"parent,omitempty"` // the session that this one works for, as a sub-agent
+	Caller  string `json:"caller,omitempty"` // what another agent calls its tools by, such as "mcp": nobody talks in it
 	Trace   string `json:"trace,omitempty"`  // the traceparent of who began it, if telemetry was sent
 
 	Instructions []instruction.File `json:"instructions,omitempty"` // as they were when it began: they stay in what the model reads first

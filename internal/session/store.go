@@ -49,6 +49,7 @@ type Summary struct {
 	State   string    `json:"state"`            // "answered", "failed: REASON", or "unfinished"
 	Events  int64     `json:"events"`           // saved so far
 	Parent  string    `json:"parent,omitempty"` // of a sub-agent: the session that it works for
+	Caller  string    `json:"caller,omitempty"` // of the calls of another agent; see Opened
 }
 
 // Add folds one saved event into the summary.
@@ -67,9 +68,11 @@ func (s *Summary) Add(ev Event) {
 	}
 	switch {
 	case ev.Opened != nil:
-		s.ID, s.Dir, s.Model, s.Parent = ev.Opened.ID, ev.Opened.Dir, ev.Opened.Model, ev.Opened.Parent
+		s.ID, s.Dir, s.Model, s.Parent, s.Caller = ev.Opened.ID, ev.Opened.Dir, ev.Opened.Model, ev.Opened.Parent, ev.Opened.Caller
 	case ev.Prompt != nil && s.Title == "":
 		s.Title = Title(ev.Prompt.Text)
+	case ev.Prompt != nil:
+		s.Caller = "" // somebody goes on with it
 	case ev.Reply != nil:
 		s.Steps++
 		if answers(ev) {

@@ -17,7 +17,7 @@ import (
 
 // reader is a fetcher for servers of this machine.
 func reader() *fetch.Client {
-	return &fetch.Client{Trust: true, Timeout: 5 * time.Second, Pace: map[string]time.Duration{"127.0.0.1": time.Nanosecond}}
+	return &fetch.Client{Trust: true, Timeout: time.Minute, Pace: map[string]time.Duration{"127.0.0.1": time.Nanosecond}}
 }
 
 func docsTool(t *testing.T, answers map[string]string) tool.Tool {

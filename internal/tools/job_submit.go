@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"ml-intern/internal/job"
 	"ml-intern/internal/job/preflight"
@@ -64,7 +65,7 @@ type jobInput struct {
 
 func (in jobInput) spec(dir, label string) job.Spec {
 	return job.Spec{
-		Label: label, Name: in.Name, Backend: in.Backend, Dir: dir,
+		Label: label, Name: shorten(printable(in.Name), 100), Backend: in.Backend, Dir: dir,
 		Script: in.Script, Command: in.Command, Args: in.Args, Env: in.Env, Secrets: in.Secrets,
 		Hardware:  job.Hardware{Flavor: in.Flavor, CPUs: in.CPUs, MemoryMB: in.MemoryMB, GPUs: in.GPUs, GPU: in.GPU, GPUMemoryMB: in.GPUMemoryMB},
 		TimeLimit: seconds(in.TimeLimitS),
@@ -87,6 +88,16 @@ func (in jobInput) specs(dir, label string) []job.Spec {
 	return all
 }
 
+// printable is a name that does nothing to the terminal that shows it.
+func printable(name string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return ' '
+		}
+		return r
+	}, name)
+}
+
 // member is a job of a sweep: what is named like an option is an argument, the
 // rest are variables.
 func member(spec job.Spec, setting map[string]string) job.Spec {
@@ -106,7 +117,7 @@ func member(spec job.Spec, setting map[string]string) job.Spec {
 			spec.Args = append(spec.Args, name, value)
 		}
 	}
-	spec.Name = shorten(spec.Name, 100)
+	spec.Name = shorten(printable(spec.Name), 100)
 	return spec
 }
 

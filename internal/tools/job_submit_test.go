@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ml-intern/internal/job"
@@ -155,13 +156,15 @@ func TestSubmitFails(t *testing.T) {
 		"lost":              {true, false, []tool.Charge{{Label: "s/x", USD: 4}}, "known as j1"},
 		"lost and then out": {true, true, []tool.Charge{{Label: "s/x", USD: 4}}, "is unknown"},
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond) // it would be sent again
-		defer cancel()
-		c := &cloud{usd: 2, failing: errors.New("connection reset"), accepts: tt.accepts, away: tt.away}
-		out := submitTool(t, c).Run(ctx, "job_submit", tool.Call{ID: "s/x", Args: onCloud, WorstUSD: 4, Log: func(string) {}})
-		if !out.IsError || !strings.Contains(out.Text, tt.says) || !slices.Equal(out.Charges, tt.charges) {
-			t.Errorf("%s: %+v", name, out)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond) // it would be sent again
+			defer cancel()
+			c := &cloud{usd: 2, failing: errors.New("connection reset"), accepts: tt.accepts, away: tt.away}
+			out := submitTool(t, c).Run(ctx, "job_submit", tool.Call{ID: "s/x", Args: onCloud, WorstUSD: 4, Log: func(string) {}})
+			if !out.IsError || !strings.Contains(out.Text, tt.says) || !slices.Equal(out.Charges, tt.charges) {
+				t.Errorf("%s: %+v", name, out)
+			}
+		})
 	}
 }
 

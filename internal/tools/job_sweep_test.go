@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ml-intern/internal/job"
@@ -106,13 +107,15 @@ func TestSweepInPart(t *testing.T) {
 // A sweep of which nobody can say what arrived counts in full.
 func TestSweepOutOfReach(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond) // it would be sent again
-	defer cancel()
-	c := &cloud{usd: 2, failing: errors.New("connection reset"), accepts: true, away: true}
-	out := submitTool(t, c).Run(ctx, "job_submit", tool.Call{ID: "s/x", Args: swept, WorstUSD: 6, Log: func(string) {}})
-	if !out.IsError || len(out.Charges) != 3 || out.Charges[2] != (tool.Charge{Label: "s/x#2", USD: 2}) || !strings.Contains(out.Text, "Unknown whether accepted") {
-		t.Errorf("got %+v", out)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond) // it would be sent again
+		defer cancel()
+		c := &cloud{usd: 2, failing: errors.New("connection reset"), accepts: true, away: true}
+		out := submitTool(t, c).Run(ctx, "job_submit", tool.Call{ID: "s/x", Args: swept, WorstUSD: 6, Log: func(string) {}})
+		if !out.IsError || len(out.Charges) != 3 || out.Charges[2] != (tool.Charge{Label: "s/x#2", USD: 2}) || !strings.Contains(out.Text, "Unknown whether accepted") {
+			t.Errorf("got %+v", out)
+		}
+	})
 }
 
 // A price that rises between the quote and the sending is not paid.
@@ -136,4 +139,15 @@ func (r *riser) Submit(ctx context.Context, spec job.Spec) (job.Status, error) {
 		return job.Status{}, err
 	}
 	return r.cloud.Submit(ctx, spec)
+}
+
+// A name is for people: it is one line that does nothing to their terminal.
+func TestNamesAreOneLine(t *testing.T) {
+	t.Parallel()
+	c := &cloud{}
+	args := `{"name":"a\n\u001b[31mb","command":["true"],"backend":"cloud","time_limit_s":3600,"sweep":[{"X":"1\n2"}]}`
+	out := submitTool(t, c).Run(t.Context(), "job_submit", tool.Call{ID: "s/x", Args: args, Log: func(string) {}})
+	if len(c.specs) != 1 || c.specs[0].Name != "a  [31mb X=1 2" || c.specs[0].Env["X"] != "1\n2" {
+		t.Errorf("got %+v, sent %+v", out, c.specs)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"slices"
 	"strings"
@@ -251,6 +252,9 @@ func (w *Waiting) report(ctx context.Context, sb files, status job.Status, jobs 
 		r.LogTail = err.Error()
 	}
 	metrics, err := readMetrics(ctx, sb, status)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = errors.New("it left no metrics.json") // in few words: a sweep may have many such
+	}
 	if err != nil && status.State == job.Succeeded {
 		r.Reason = strings.TrimSpace(r.Reason + " no usable metrics: " + err.Error())
 	}

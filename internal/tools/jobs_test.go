@@ -101,7 +101,7 @@ func TestJobs(t *testing.T) {
 		}
 		out = call(t, wait, args{"jobs": ids})
 	}
-	for _, want := range []string{`"done":true`, `"metrics":{"accuracy":{"mean":0.91`, `"n":3}`, `"state":"failed"`, "no data", "no usable metrics"} {
+	for _, want := range []string{`"done":true`, `"metrics":{"accuracy":{"mean":0.91`, `"n":3}`, `"state":"failed"`, "no data", `"no usable metrics: it left no metrics.json"`} {
 		if !strings.Contains(out.Text, want) {
 			t.Errorf("job_wait does not say %q: %s", want, out.Text)
 		}

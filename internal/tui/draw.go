@@ -221,6 +221,9 @@ func (m *model) doing() []string {
 		}
 		return nil
 	}
+	if m.state.CommandsBusy > 0 {
+		return []string{c.sides(style.Line{accent("  " + c.spinner()), muted(" " + plural(m.state.CommandsBusy, "command") + " of yours")}, muted(stop))}
+	}
 	if m.state.Interrupted != "" && !m.state.Held { // what is held says itself what to do
 		return []string{c.draw(muted("  the last turn has no answer: /retry goes on with it"))}
 	}

@@ -280,7 +280,7 @@ func (r *record) ran(u chat.Ran) {
 		it = r.add(&item{kind: aRun, live: true, text: clean(u.Command), began: r.now(), call: &call{}})
 		r.runs[u.ID] = it
 	}
-	if u.Line != "" {
+	if u.Out {
 		it.call.log(u.Line)
 	}
 	if u.Done {
@@ -288,7 +288,10 @@ func (r *record) ran(u chat.Ran) {
 		if it.call.state = isDone; u.Code != 0 || u.Err != "" {
 			it.call.state, it.call.summary, it.call.why = isFailed, fmt.Sprintf("exit status %d", u.Code), clean(u.Err)
 		}
-		if u.Err != "" {
+		switch {
+		case u.Stopped:
+			it.call.state, it.call.summary = isFailed, "stopped"
+		case u.Err != "":
 			it.call.summary = "could not be run"
 		}
 		delete(r.runs, u.ID)

@@ -298,8 +298,8 @@ func (m *model) taken() {
 	m.sub, m.rec.away, m.rec.at = nil, false, -1
 }
 
-// escape goes back from a sub-agent, or stops the turn; with none it leaves what is chosen, and pressed twice
-// it clears the prompt.
+// escape goes back from a sub-agent, or stops the turn; with none it leaves what is chosen, stops the person's own
+// commands, and pressed twice clears the prompt.
 func (m *model) escape() tea.Cmd {
 	switch {
 	case m.sub != nil:
@@ -311,6 +311,9 @@ func (m *model) escape() tea.Cmd {
 		return func() tea.Msg { stop(); return nil } // it waits for nothing that was said before
 	case m.rec.at >= 0:
 		m.rec.at = -1
+	case m.talk != nil && m.state.CommandsBusy > 0:
+		stop := m.talk.Stop
+		return func() tea.Msg { stop(); return nil }
 	case m.rec.away:
 		m.rec.away = false
 	case m.prompt.Empty():

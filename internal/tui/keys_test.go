@@ -41,6 +41,38 @@ func (s *stage) wantSaid(want ...string) {
 	}
 }
 
+// Esc stops the person's own commands once no turn works, and does not touch the
+// prompt meanwhile.
+func TestEscStopsOwnCommands(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 80, 24)
+	s.give(chat.Update{Ran: &chat.Ran{ID: 1, Command: "sleep 600"}})
+	s.state(chat.State{CommandsBusy: 1})
+	s.write("draft")
+	if screen := s.screen(); !strings.Contains(screen, "1 command of yours") || !strings.Contains(screen, "Esc stop") {
+		t.Errorf("no word on how to stop it:\n%s", screen)
+	}
+	s.press("esc", "esc")
+	s.wantSaid("stop", "stop")
+	s.give(chat.Update{Ran: &chat.Ran{ID: 1, Command: "sleep 600", Done: true, Code: 137, Stopped: true}})
+	s.state(chat.State{})
+	if screen := s.screen(); !strings.Contains(screen, "stopped") || !strings.Contains(screen, "draft") {
+		t.Errorf("afterwards:\n%s", screen)
+	}
+}
+
+// Enter takes a command by letters of its name, and none by what its help or its
+// arguments say: what was typed is answered then.
+func TestNoOtherCommandIsRun(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 80, 24)
+	for _, word := range []string{"/room", "/leave", "/line", "/ctx"} { // the last is letters of /context
+		s.write(word)
+		s.press("enter")
+	}
+	s.wantSaid("command /room", "command /leave", "command /line", "command /context")
+}
+
 func TestSendAndQueue(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 80, 24)

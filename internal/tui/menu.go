@@ -64,7 +64,11 @@ func (m *menu) look(b *edit.Buffer, commands []chat.Command, names []find.Choice
 	} else {
 		all = names
 	}
-	m.found = find.Fuzzy(all, word[1:]) // of equals the first stays first
+	match := find.Fuzzy
+	if sort == '/' {
+		match = find.Names // Enter runs it: what only its help says must not
+	}
+	m.found = match(all, word[1:]) // of equals the first stays first
 	m.found = m.found[:min(len(m.found), 200)]
 	if len(m.found) == 1 && m.found[0].ID == word {
 		m.found = nil // there is nothing to add

@@ -198,7 +198,7 @@ func drawsOutside(t *testing.T, text string, width uint8) {
 	} {
 		m.rec.event(ev)
 	}
-	m.rec.ran(chat.Ran{ID: 1, Command: text, Line: text})
+	m.rec.ran(chat.Ran{ID: 1, Command: text, Line: text, Out: true})
 	m.prompt.Paste(text)
 	m.state = chat.State{Phase: chat.Waiting, Title: text, Model: text, Queue: []string{text}, Steers: []string{text}, Waits: []string{text}, Hub: text}
 	for range 2 {

@@ -91,7 +91,7 @@ func TestParseSeesWhatBashRuns(t *testing.T) {
 			}
 		}
 	})
-	if seen < 50 || known < seen/3 {
+	if !testing.Short() && seen < 50 || known < seen/3 {
 		t.Errorf("%d programs ran, %d of them in lines that were understood: the test shows nothing", seen, known)
 	}
 }

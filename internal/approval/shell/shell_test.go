@@ -159,7 +159,7 @@ func TestParseIsBounded(t *testing.T) {
 		for _, size := range []int{10_000, 60_000, 1 << 20} {
 			start := time.Now()
 			l := shell.Parse(strings.Repeat(unit, size/len(unit)))
-			if took := time.Since(start); took > 10*time.Second { // about 1 s when the machine is idle
+			if took := time.Since(start); took > time.Minute { // about 1 s when the machine is idle
 				t.Errorf("%d bytes of %q took %v", size, unit, took)
 			}
 			if size == 1<<20 && len(l.Unknown) == 0 {

@@ -15,8 +15,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"ml-intern/internal/hub"
@@ -41,7 +43,8 @@ var commitHash = lazyregexp.New(`^[0-9a-f]{40}$`)
 // File returns the path of a file of a repository on this machine, after it has
 // been fetched if need be. A file of a commit that is there costs no request,
 // one of a branch a question whether it has changed. A Hub that cannot be
-// reached, or does not want to answer, leaves what was fetched last.
+// reached, or does not want to answer, leaves what was fetched last; so does a
+// cache that can only be read.
 func (c *Cache) File(ctx context.Context, repo hub.RepoID, rev, path string, progress hub.Progress) (string, error) {
 	f, rev, err := c.open(repo, rev)
 	if err == nil {
@@ -71,7 +74,11 @@ func (f *folder) file(ctx context.Context, rev, path string, progress hub.Progre
 		return there, nil
 	}
 	if !isWhole(f.pointer(info.Commit, path), info.Size) {
-		return f.fetch(ctx, rev, path, info, progress)
+		name, err := f.fetch(ctx, rev, path, info, progress)
+		if _, ours := errors.AsType[*fs.PathError](err); ours && local == nil && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
+			return there, nil // what is new cannot be kept
+		}
+		return name, err
 	}
 	_ = f.setRef(rev, info.Commit) // the cache may be one that can only be read
 	return f.pointer(info.Commit, path), nil

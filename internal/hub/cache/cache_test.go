@@ -57,7 +57,7 @@ func commit(t *testing.T, h *hubtest.Hub, files map[string][]byte) string {
 
 func open(t *testing.T, h *hubtest.Hub) *cache.Cache {
 	t.Helper()
-	return &cache.Cache{Client: h.Client, Dir: filepath.Join(t.TempDir(), "hub"), Patience: 200 * time.Millisecond}
+	return &cache.Cache{Client: h.Client, Dir: filepath.Join(t.TempDir(), "hub"), Patience: time.Minute}
 }
 
 func asked(h *hubtest.Hub) string {
@@ -206,7 +206,7 @@ func TestWithoutHub(t *testing.T) {
 	gone.Close()
 	offline, down, broken := *c, *c, *c
 	offline.Offline = true
-	down.Client = &hub.Client{BaseURL: gone.URL}
+	down.Client, down.Patience = &hub.Client{BaseURL: gone.URL}, 200*time.Millisecond
 	broken.Client = &hub.Client{BaseURL: failing(t)}
 	for name, c := range map[string]*cache.Cache{"offline": &offline, "down": &down, "broken": &broken} {
 		get(t, c, "main", "config.json", files["config.json"])

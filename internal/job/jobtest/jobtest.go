@@ -20,7 +20,7 @@ import (
 
 // patience is how long anything may take: it is there to end a test that
 // hangs, not to measure.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // Traits are what a backend cannot help.
 type Traits struct {
@@ -42,7 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) job.Backend, traits Traits) {
 		"Output": output, "LogCursor": logCursor, "LogOddBytes": logOddBytes, "TimeLimit": timeLimit,
 		"CancelRunning": cancelRunning, "CancelDone": cancelDone, "CancelQueued": cancelQueued, "NotFound": notFound,
 		"OneLabelOneJob": oneLabelOneJob, "NoLabelManyJobs": noLabelManyJobs, "Labels": labels, "Lists": lists, "Refuses": refuses,
-		"Script": script, "Spec": specs, "Offers": offers, "Pinned": pinned, "Sweep": sweep, "SweepBroken": sweepBroken, "Removes": removes, "Gauges": gauges,
+		"Script": script, "Spec": specs, "Offers": offers, "Pinned": pinned, "Sweep": sweep, "SweepBroken": sweepBroken, "Removes": removes, "Gauges": gauges, "Peeks": peeks,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -91,6 +91,18 @@ func (h harness) submit(spec job.Spec) job.Status {
 		h.Fatalf("submit: %v", err)
 	}
 	return status
+}
+
+// gate is a line for a script at which a job waits until the gate is open, or
+// for half a minute, should the job not see this machine.
+func (h harness) gate() (line string, open func()) {
+	h.Helper()
+	file := filepath.Join(h.TempDir(), "gate")
+	return `n=0; until [ -e "` + file + `" ] || [ $n -gt 300 ]; do n=$((n+1)); sleep 0.1; done`, func() {
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			h.Fatal(err)
+		}
+	}
 }
 
 // run submits and waits.

@@ -16,7 +16,8 @@ import (
 )
 
 func logCursor(t *testing.T, h harness) {
-	s := h.submit(h.shell("echo one; echo two; sleep 2; echo three"))
+	gate, open := h.gate()
+	s := h.submit(h.shell("echo one; echo two; " + gate + "; echo three"))
 	h.untilLogged(s.ID, "two")
 	first := h.logs(s.ID, 0)
 	if len(first) != 2 {
@@ -26,6 +27,7 @@ func logCursor(t *testing.T, h harness) {
 	if more := h.logs(s.ID, cursor); len(more) != 0 {
 		t.Errorf("at the end there is still %v", more)
 	}
+	open()
 	h.want(h.wait(s.ID), job.Succeeded, 0)
 	more := h.logs(s.ID, cursor)
 	if len(more) != 1 || more[0].Text != "three" {

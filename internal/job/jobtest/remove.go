@@ -31,7 +31,8 @@ func removes(t *testing.T, h harness) {
 	if bytes, err := r.Leftover(h.ctx, done.ID); err != nil || bytes <= 0 {
 		t.Errorf("it has left %d bytes, %v", bytes, err)
 	}
-	other := h.submit(h.shell("echo here; sleep 1; echo still"))
+	gate, open := h.gate()
+	other := h.submit(h.shell("echo here; " + gate + "; echo still"))
 	if err := r.Remove(h.ctx, other.ID); err == nil {
 		t.Error("what a running job needs was removed")
 	}
@@ -48,6 +49,7 @@ func removes(t *testing.T, h harness) {
 	}
 	_ = os.Chmod(filepath.Join(done.OutputDir, "d"), 0o700) // for the test's own cleaning; it may be elsewhere
 	h.removed(done)
+	open()
 	h.want(h.wait(other.ID), job.Succeeded, 0)
 	if text := h.text(other.ID); text != "here\nstill\n" {
 		t.Errorf("the other job said %q", text)

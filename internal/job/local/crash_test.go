@@ -37,7 +37,7 @@ func TestAgentKilled(t *testing.T) {
 			Command: []string{"sh", "-c", `echo "$JOB_ID" >>"$0"`, trace},
 		}
 		if i%2 == 1 {
-			spec.Secrets = []string{"HOME"} // any that both have
+			spec.Secrets = []string{"PATH"} // any that both have
 		}
 		for range 2 {
 			if !killAgent(t, b.Dir, spec, rand.N(whole)) {

@@ -102,8 +102,8 @@ func TestEnvironmentHalfMade(t *testing.T) {
 	t.Parallel()
 	b := newBackend(t)
 	var calls string
-	begun := filepath.Join(t.TempDir(), "begun")
-	b.UV, calls = fakeUV(t, fmt.Sprintf(`touch "$VIRTUAL_ENV/.whole"; echo >%q; sleep 0.5`, begun))
+	begun, finish := filepath.Join(t.TempDir(), "begun"), filepath.Join(t.TempDir(), "finish")
+	b.UV, calls = fakeUV(t, fmt.Sprintf(`touch "$VIRTUAL_ENV/.whole"; echo >%q; until [ -e %q ]; do sleep 0.05; done`, begun, finish))
 	spec := job.Spec{Dir: t.TempDir(), Command: []string{"python", "x", "ran"}, Dependencies: []string{"something"}}
 	s, err := b.Submit(t.Context(), spec)
 	if err != nil {
@@ -116,6 +116,7 @@ func TestEnvironmentHalfMade(t *testing.T) {
 	if err := syscall.Kill(shimOf(t, s.ID), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
+	write(t, finish, "")
 	if done := wait(t, b, s.ID); done.State != job.Succeeded || !strings.HasSuffix(logged(t, b, s.ID), "\nx\nran\n") {
 		t.Errorf("the job is %+v and said %q", done, logged(t, b, s.ID))
 	}

@@ -184,7 +184,7 @@ func TestQueueGoesOnAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		if ran, _ := filepath.Glob(filepath.Join(dir, "ran*")); len(ran) == 10 {
 			return
 		} else if time.Now().After(deadline) {

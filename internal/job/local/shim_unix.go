@@ -210,6 +210,7 @@ func (s *shim) execute(ctx context.Context) end {
 	e := s.supervise(ctx, child, release)
 	_ = output.SetReadDeadline(time.Now().Add(drainTime))
 	<-drained
+	_ = confine.Leftover(s.output, output)
 	for _, note := range restore() {
 		fmt.Fprintf(s.output, "[%s]\n", note)
 	}

@@ -269,7 +269,7 @@ func TestEndsWithItsContext(t *testing.T) {
 	r := plainRequest("print(1)\n")
 	r.Python = stuck{}
 	begin := time.Now()
-	if _, err := preflight.Check(ctx, r); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) > 5*time.Second {
+	if _, err := preflight.Check(ctx, r); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) > time.Minute {
 		t.Errorf("after %s: %v", time.Since(begin), err)
 	}
 }

@@ -81,7 +81,7 @@ func TestNoAnswer(t *testing.T) {
 	defer stop()
 	began := time.Now()
 	_, err := Backend{Dir: t.TempDir(), URL: server.URL}.Submit(ctx, command(t))
-	if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 5*time.Second {
+	if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > time.Minute {
 		t.Errorf("after %v: %v", time.Since(began), err)
 	}
 }

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -49,17 +51,32 @@ func (f *Files) Read(ctx context.Context, add func(Sample)) error {
 		return fmt.Errorf("look for metrics: %w", err)
 	}
 	var errs []error
-	paths := make([]string, 0, len(f.known))
-	for path := range f.known {
-		paths = append(paths, path)
-	}
-	slices.Sort(paths)
-	for _, path := range paths {
+	for _, path := range slices.Sorted(maps.Keys(f.known)) {
 		if err := f.known[path].read(add); err != nil {
 			errs = append(errs, fmt.Errorf("read metrics: %w", err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Feed reads the next bytes of a file of that name elsewhere, or its first if it
+// is a new one: whoever has brought them knows.
+func (f *Files) Feed(name string, anew bool, data []byte, add func(Sample)) {
+	m := f.known[name]
+	if m == nil {
+		parser := parserFor(path.Base(name))
+		if parser == nil || len(f.known) >= maxFiles {
+			return
+		}
+		if f.known == nil {
+			f.known = map[string]*metricFile{}
+		}
+		m = &metricFile{split: split(filepath.FromSlash(name)), parser: parser}
+		f.known[name] = m
+	} else if anew {
+		m.again()
+	}
+	m.feed(data, add)
 }
 
 // look finds files that are new.
@@ -146,6 +163,12 @@ func (m *metricFile) read(add func(Sample)) error {
 	if err != nil {
 		return err
 	}
+	m.feed(data, add)
+	return nil
+}
+
+// feed reads the next bytes.
+func (m *metricFile) feed(data []byte, add func(Sample)) {
 	m.offset += int64(len(data))
 	m.parser.Feed(data, func(x Sample) {
 		if m.split != "" && !strings.HasPrefix(x.Name, m.split) {
@@ -153,7 +176,6 @@ func (m *metricFile) read(add func(Sample)) error {
 		}
 		add(x)
 	})
-	return nil
 }
 
 // checkSame begins again if the file was written anew, as Lightning does when
@@ -164,16 +186,21 @@ func (m *metricFile) checkSame(file io.ReaderAt, size int64) error {
 		return err
 	}
 	if size < m.offset || !bytes.HasPrefix(prefix, m.prefix) {
-		m.offset = 0
-		switch p := m.parser.(type) {
-		case *CSV:
-			m.parser = &CSV{Skip: max(p.Rows, p.Skip)}
-		case *JSONL:
-			m.parser = &JSONL{}
-		case *Events:
-			m.parser = &Events{}
-		}
+		m.again()
 	}
 	m.prefix = prefix
 	return nil
+}
+
+// again begins at the beginning of a file that was written anew.
+func (m *metricFile) again() {
+	m.offset = 0
+	switch p := m.parser.(type) {
+	case *CSV:
+		m.parser = &CSV{Skip: max(p.Rows, p.Skip)}
+	case *JSONL:
+		m.parser = &JSONL{}
+	case *Events:
+		m.parser = &Events{}
+	}
 }

@@ -17,12 +17,17 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"ml-intern/internal/job"
 )
 
-// shim is the far half.
+// shimScript is the far half, but for what other packages have of it.
 //
 //go:embed shim.sh
-var shim []byte
+var shimScript string
+
+// shim is the far half.
+func shim() []byte { return []byte("#!/bin/sh\n" + job.PeekShell + shimScript) }
 
 const (
 	// maxCalls is how many questions are asked at once: sshd allows ten of one
@@ -48,7 +53,7 @@ var (
 
 // shimName is the shim's file there: another version is another file.
 func shimName() string {
-	sum := sha256.Sum256(shim)
+	sum := sha256.Sum256(shim())
 	return "shim-" + hex.EncodeToString(sum[:6]) + ".sh"
 }
 
@@ -111,9 +116,9 @@ func (b *Backend) install(ctx context.Context) error {
 	// Whole or not at all: the connection may be cut.
 	line := fmt.Sprintf(`sh -c 'umask 077 && mkdir -p "$1" && cat >"$1/$2.$$" && `+
 		`[ "$(wc -c <"$1/$2.$$")" -eq $3 ] && mv "$1/$2.$$" "$1/$2" && echo %s' sh '%s' %s %d`,
-		greeting, b.farDir(), shimName(), len(shim))
+		greeting, b.farDir(), shimName(), len(shim()))
 	s, err := b.dial(ctx, silence, func(w io.Writer) error {
-		_, err := w.Write(shim)
+		_, err := w.Write(shim())
 		return err
 	}, line)
 	if err == nil {

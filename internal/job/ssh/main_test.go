@@ -122,7 +122,7 @@ func submit(t *testing.T, b *ssh.Backend, spec job.Spec) job.Status {
 // untilLogged waits for a text in what a job says.
 func untilLogged(t *testing.T, b *ssh.Backend, id, text string) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !strings.Contains(logged(t, b, id), text); {
+	for end := time.Now().Add(time.Minute); !strings.Contains(logged(t, b, id), text); {
 		if time.Now().After(end) {
 			t.Fatalf("job %s has not said %q but %q", id, text, logged(t, b, id))
 		}

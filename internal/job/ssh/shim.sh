@@ -599,6 +599,7 @@ sums) sums "$2" ;;
 fetch) COPYFILE_DISABLE=1 tar -cf - -C "$root/$2/start/out" . ;;
 facts) facts ;;
 gauge) gauge ;;
+peek) peek "$root/$2/start/out" ;;
 size) size "$2" ;;
 remove) remove "$2" 2>&1 ;;
 *) exit 2 ;;

@@ -172,7 +172,7 @@ EOF`)
 	if s, err := b.Status(t.Context(), ids[2]); err != nil || s.State != job.Queued {
 		t.Errorf("the third is %+v, %v", s, err)
 	}
-	for end := time.Now().Add(20 * time.Second); offers[2].FreeGPUs != 0 || offers[2].Queued != 2; {
+	for end := time.Now().Add(time.Minute); offers[2].FreeGPUs != 0 || offers[2].Queued != 2; {
 		if offers, err = b.Offers(t.Context()); err != nil || time.Now().After(end) {
 			t.Fatalf("the offers are %+v, %v", offers, err)
 		}

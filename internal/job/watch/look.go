@@ -41,6 +41,7 @@ type watched struct {
 	output   output
 	begun    bool // its output was looked at
 	files    *series.Files
+	far      far
 	numbers  numbers
 	logDue   time.Time
 	filesDue time.Time
@@ -103,8 +104,11 @@ func (g *group) look(ctx context.Context, j *watched) (found bool) {
 		j.logDue = j.due(now)
 	}
 	if began := time.Now(); !began.Before(j.filesDue) {
-		fresh = j.readFiles(ctx) || fresh
+		fresh = j.readFiles(ctx, g.w.Backend) || fresh
 		j.filesDue = j.due(began)
+		if j.far.known != nil {
+			j.filesDue = j.filesDue.Add(farEvery)
+		}
 	}
 	if fresh {
 		j.gap = min(max(j.gap, time.Since(j.alive)), longestGap)
@@ -153,21 +157,26 @@ func (j *watched) line(text string) {
 	}
 }
 
-// readFiles reads the metrics files in the job's output folder, where that is
-// on this machine.
-func (j *watched) readFiles(ctx context.Context) (grew bool) {
+// readFiles reads the metrics files in the job's output folder, on this machine
+// or where it runs.
+func (j *watched) readFiles(ctx context.Context, b job.Backend) (grew bool) {
+	add := func(x series.Sample) {
+		grew = true
+		j.numbers.add(x)
+	}
+	first := j.far.known == nil
+	if asked, err := j.far.read(ctx, b, j.status, add); asked {
+		return grew && !first || err != nil // what was there before is no sign of life
+	}
 	if j.status.OutputDir == "" {
 		return false
 	}
-	first := j.files == nil
+	first = j.files == nil
 	if first {
 		j.files = &series.Files{Dir: j.status.OutputDir}
 	}
-	err := j.files.Read(ctx, func(x series.Sample) {
-		grew = true
-		j.numbers.add(x)
-	})
-	return grew && !first || err != nil // what was there before is no sign of life
+	err := j.files.Read(ctx, add)
+	return grew && !first || err != nil
 }
 
 // judge says what the output and the metrics tell.

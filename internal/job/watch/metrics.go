@@ -49,6 +49,7 @@ type run struct {
 	set       series.Set
 	output    output
 	files     series.Files
+	far       far
 	trackio   []*series.Trackio
 	dashboard *series.Dashboard
 }
@@ -61,15 +62,24 @@ func (m *Metrics) Read(ctx context.Context, id string) (Reading, error) {
 	if err != nil {
 		return Reading{}, fmt.Errorf("read metrics of job %s: %w", id, err)
 	}
+	m.forget(status)
 	r, err := m.run(ctx, id)
 	if err != nil {
 		return Reading{}, fmt.Errorf("read metrics of job %s: %w", id, err)
 	}
-	missing := errors.Join(r.readOutput(ctx, m.Backend, status), r.readFiles(ctx, status), m.readTrackio(ctx, r, status), m.readDashboard(ctx, r, status))
+	missing := errors.Join(r.readOutput(ctx, m.Backend, status), r.readFiles(ctx, m.Backend, status), m.readTrackio(ctx, r, status), m.readDashboard(ctx, r, status))
 	if ctx.Err() != nil {
 		return Reading{}, context.Cause(ctx)
 	}
 	return Reading{Status: status, Set: &r.set, Progress: r.progress(), Missing: missing}, nil
+}
+
+// forget begins a job anew whose metrics files were read where it ran, and are
+// here now: none is read twice.
+func (m *Metrics) forget(status job.Status) {
+	if _, err := os.Stat(status.OutputDir); err == nil && status.Done() {
+		m.runs = slices.DeleteFunc(m.runs, func(r *run) bool { return r.id == status.ID && len(r.far.known) > 0 })
+	}
 }
 
 // run is the reader of a job; the one that nobody asked for longest makes room.
@@ -106,7 +116,10 @@ func (r *run) readOutput(ctx context.Context, b job.Backend, status job.Status) 
 	}
 }
 
-func (r *run) readFiles(ctx context.Context, status job.Status) error {
+func (r *run) readFiles(ctx context.Context, b job.Backend, status job.Status) error {
+	if asked, err := r.far.read(ctx, b, status, r.set.Add); asked {
+		return err
+	}
 	if r.files.Dir = status.OutputDir; r.files.Dir == "" {
 		return nil
 	}

@@ -413,7 +413,7 @@ func cancel(t *testing.T, newModel func(*testing.T, *Server) llm.Model) {
 			if !errors.Is(err, context.Canceled) || llm.Temporary(err) {
 				t.Fatalf("got %v", err)
 			}
-			if took := time.Since(canceled); took > 5*time.Second {
+			if took := time.Since(canceled); took > 30*time.Second {
 				t.Errorf("it took %s to stop", took)
 			}
 		})
@@ -438,7 +438,7 @@ func earlyStop(t *testing.T, newModel func(*testing.T, *Server) llm.Model) {
 	if reply, err := Ask(t.Context(), m, Go()); err != nil || reply.Message.Text() != "next" {
 		t.Errorf("got %v, %v", reply, err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); s.Seen()[0].Sent.IsZero(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); s.Seen()[0].Sent.IsZero(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the request goes on")
 		}

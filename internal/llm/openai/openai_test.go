@@ -158,7 +158,9 @@ func TestFailures(t *testing.T) {
 			s := llmtest.NewServer(tt.turn)
 			defer s.Close()
 			c := client(s)
-			c.Idle = 200 * time.Millisecond
+			if tt.turn.StallAfter > 0 {
+				c.Idle = 200 * time.Millisecond
+			}
 			_, err := llmtest.Ask(t.Context(), c, llm.Request{Messages: []llm.Message{user("go")}})
 			if err == nil || llm.Temporary(err) != tt.temporary || (tt.is != nil && !errors.Is(err, tt.is)) {
 				t.Fatalf("got %v, temporary %v", err, llm.Temporary(err))
@@ -233,7 +235,9 @@ func TestTroubleAfterTheEnd(t *testing.T) {
 			s := llmtest.NewServer(turn)
 			defer s.Close()
 			c := client(s)
-			c.Idle = 300 * time.Millisecond
+			if c.Idle = time.Minute; name == "stall" {
+				c.Idle = 2 * time.Second
+			}
 			reply, err := llmtest.Ask(t.Context(), c, llmtest.Go())
 			if err != nil || len(reply.Message.Calls()) != 1 || !reply.End.Usage.Estimated {
 				t.Errorf("got %+v, %v", reply, err)
@@ -269,7 +273,7 @@ func TestConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := fresh.Load(); n > 2 { // a slow machine may lose one
+	if n := fresh.Load(); n > 4 { // a slow machine may lose some
 		t.Errorf("5 requests took %d connections", n)
 	}
 	open := counted(func(w http.ResponseWriter, r *http.Request) {
@@ -281,7 +285,7 @@ func TestConnections(t *testing.T) {
 	defer open.CloseClientConnections()
 	start := time.Now()
 	reply, err := llmtest.Ask(t.Context(), &openai.Client{Model: "m", BaseURL: open.URL}, llmtest.Go())
-	if took := time.Since(start); err != nil || len(reply.Message.Calls()) != 1 || took > 20*time.Second {
+	if took := time.Since(start); err != nil || len(reply.Message.Calls()) != 1 || took > 50*time.Second { // silence is waited for for longer
 		t.Errorf("got %+v, %v after %s", reply, err, took)
 	}
 }
@@ -292,14 +296,14 @@ func TestSlowCaller(t *testing.T) {
 	s := llmtest.NewServer(llmtest.Turn{Text: strings.Repeat("x", 200_000), Chunk: 20_000})
 	defer s.Close()
 	c := client(s)
-	c.FirstByte, c.Idle = 10*time.Second, 300*time.Millisecond
+	c.FirstByte, c.Idle = time.Minute, 2*time.Second
 	n := 0
 	for _, err := range c.Stream(t.Context(), llmtest.Go()) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		if n++; n == 2 {
-			time.Sleep(900 * time.Millisecond)
+			time.Sleep(3 * time.Second)
 		}
 	}
 	if n != 11 {

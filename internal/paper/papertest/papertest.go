@@ -56,7 +56,7 @@ func (w *World) ServeHTTP(rw http.ResponseWriter, r *http.Request) { w.handler.S
 // Client reads from the world.
 func (w *World) Client() *paper.Client {
 	return &paper.Client{
-		Fetch: &fetch.Client{Trust: true, Private: []string{"127.0.0.1"}, Pace: map[string]time.Duration{"127.0.0.1": 0}, Timeout: 10 * time.Second},
+		Fetch: &fetch.Client{Trust: true, Private: []string{"127.0.0.1"}, Pace: map[string]time.Duration{"127.0.0.1": 0}, Timeout: time.Minute},
 		Hub:   w.URL, ArXiv: w.URL, Ar5iv: w.URL + "/ar5iv", Scholar: w.URL,
 	}
 }

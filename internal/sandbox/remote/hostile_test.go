@@ -72,7 +72,7 @@ func TestHostileServer(t *testing.T) {
 			}
 			start := time.Now()
 			out, err := c.Exec(t.Context(), sandbox.Command{Line: "true", Timeout: time.Second})
-			if err == nil || time.Since(start) > 20*time.Second || len(err.Error()) > 20_000 || len(out.Text) > 3<<20 {
+			if err == nil || time.Since(start) > time.Minute || len(err.Error()) > 20_000 || len(out.Text) > 3<<20 {
 				t.Errorf("after %s: %d bytes, %.500v", time.Since(start), len(out.Text), err)
 			}
 			if strings.Contains(fmt.Sprint(err), secret) {
@@ -91,7 +91,7 @@ func TestHostileServer(t *testing.T) {
 			s := httptest.NewServer(h)
 			t.Cleanup(func() { s.CloseClientConnections(); s.Close() })
 			start := time.Now()
-			if _, err := remote.Connect(t.Context(), remote.Dialing{URL: s.URL, Secret: secret, Patience: 2 * time.Second, Stall: time.Second}); err == nil || time.Since(start) > 10*time.Second {
+			if _, err := remote.Connect(t.Context(), remote.Dialing{URL: s.URL, Secret: secret, Patience: 2 * time.Second, Stall: time.Second}); err == nil || time.Since(start) > time.Minute {
 				t.Errorf("after %s: %v", time.Since(start), err)
 			}
 		})
@@ -144,10 +144,9 @@ func TestCancelWithoutAServer(t *testing.T) {
 		})
 	})
 	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(300*time.Millisecond, cancel)
-	start := time.Now()
-	_, err := connect(t, url).Exec(ctx, sandbox.Command{Line: "sleep 5", Timeout: time.Minute})
-	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "may go on") || time.Since(start) > 2*time.Second {
+	var start time.Time
+	_, err := connect(t, url).Exec(ctx, sandbox.Command{Line: "echo on; sleep 600", Timeout: time.Hour, Log: func(string) { start = time.Now(); cancel() }})
+	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "may go on") || time.Since(start) > time.Minute {
 		t.Errorf("after %s: %v", time.Since(start), err)
 	}
 }
@@ -157,7 +156,7 @@ func TestFloodOfOutput(t *testing.T) {
 	t.Parallel()
 	url, _ := serve(t, nil)
 	c := connect(t, url)
-	out, err := c.Exec(t.Context(), sandbox.Command{Line: "yes | head -c 300000000; echo; echo end", Timeout: time.Minute})
+	out, err := c.Exec(t.Context(), sandbox.Command{Line: "yes | head -c 300000000; echo; echo end", Timeout: 10 * time.Minute})
 	if err != nil || !strings.HasSuffix(out.Text, "end\n") || len(out.Text) > 3<<20 {
 		t.Errorf("%d bytes, %v", len(out.Text), err)
 	}

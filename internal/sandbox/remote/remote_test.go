@@ -243,12 +243,11 @@ func TestIdleAndList(t *testing.T) {
 	if err != nil || after.IdleS < before.IdleS+0.2 || after.Running != 0 {
 		t.Errorf("to ask how it is was a use: %v, %v, %v", before, after, err)
 	}
-	go func() { _, _ = c.Exec(t.Context(), sandbox.Command{Line: "sleep 2", Timeout: time.Minute}) }()
-	for range 100 {
+	go func() { _, _ = c.Exec(t.Context(), sandbox.Command{Line: "sleep 600", Timeout: time.Hour}) }()
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if about, _ := c.About(t.Context()); about.Running == 1 && about.IdleS == 0 {
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	t.Error("a command that runs is no use")
 }

@@ -17,7 +17,12 @@ type Choice struct {
 
 // Fuzzy lists the choices that have all letters of the query in order, the
 // best first: those where they begin words and stand together.
-func Fuzzy(all []Choice, query string) []Choice {
+func Fuzzy(all []Choice, query string) []Choice { return fuzzy(all, query, false) }
+
+// Names is Fuzzy by what choices stand for alone, not by what is said of them.
+func Names(all []Choice, query string) []Choice { return fuzzy(all, query, true) }
+
+func fuzzy(all []Choice, query string, names bool) []Choice {
 	query = strings.ToLower(strings.TrimSpace(query))
 	if query == "" {
 		return all
@@ -28,14 +33,12 @@ func Fuzzy(all []Choice, query string) []Choice {
 	}
 	var found []scored
 	for _, c := range all {
-		best, ok := score(c.Title, query)
-		if s, also := score(c.ID, query); also && (!ok || s > best) {
+		best, ok := score(c.ID, query)
+		if s, also := score(c.Title, query); !names && also && (!ok || s > best) {
 			best, ok = s, true
 		}
-		if !ok {
-			if strings.Contains(strings.ToLower(c.Detail), query) {
-				best, ok = -1000, true
-			}
+		if !names && !ok && strings.Contains(strings.ToLower(c.Detail), query) {
+			best, ok = -1000, true
 		}
 		if ok {
 			found = append(found, scored{c, best})
