@@ -2,9 +2,10 @@ package shell
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // A wrapper is a program that runs the command that its arguments hold.
@@ -66,8 +67,8 @@ func wrappers() map[string]wrapper {
 }
 
 var (
-	assignment = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*\+?=`)
-	aliasName  = regexp.MustCompile(`^[^=]+=`)
+	assignment = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*\+?=`)
+	aliasName  = lazyregexp.New(`^[^=]+=`)
 )
 
 // command adds a command and what it runs in turn. Input is what it is given
