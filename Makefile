@@ -102,6 +102,11 @@ test-odd: .go-there setup
 test-tui: .go-there
 	@scripts/test-tui
 
+# Drives the page of serve in Chromium, which it installs if it is missing, as root on Debian; about two minutes.
+.PHONY: test-web
+test-web: .go-there
+	@scripts/test-web
+
 bench: build
 	@scripts/bench
 
