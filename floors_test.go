@@ -100,6 +100,7 @@ app:            durable caches instruction session/export egress llm config ledg
 chat:           llm picture clipboard tool session approval agent app config ledger
 cli:            caches llm picture tool job session approval agent app config ledger chat
 acp:            session approval app config llm tool chat
+web:            session approval app config llm tool ledger chat
 tui/style:
 tui/highlight:  tui/style
 tui/markdown:   tui/style tui/highlight
@@ -108,7 +109,7 @@ tui/plot:       tui/style sparkline
 tui/edit:       tui/style
 tui/find:
 tui:            llm picture tool session approval ledger config app chat tui/style tui/highlight tui/markdown tui/diff tui/plot tui/edit tui/find
-cmd/ml-intern:  config chat tui cli app acp
+cmd/ml-intern:  config chat tui cli app acp web
 `
 
 // helpers of tests may import what they help, and each other.

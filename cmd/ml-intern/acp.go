@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"ml-intern/internal/acp"
 	"ml-intern/internal/cli"
@@ -52,7 +53,16 @@ func acpCommand(std cli.Streams) *cobra.Command {
 		},
 	}
 	fs := c.Flags()
-	fs.StringVar(&f.Model, "model", "", "model `ID` of new sessions; the editor can choose another")
+	f.addKept(fs, "the editor")
+	fs.BoolVar(&f.Quiet, "quiet", false, "say nothing on standard error")
+	fs.BoolVar(&login, "login", false, "log in to the Hugging Face Hub in this terminal instead, as editors offer it")
+	return c
+}
+
+// addKept adds the flags of a program that keeps sessions for somebody who can
+// choose for each of them.
+func (f *flags) addKept(fs *pflag.FlagSet, who string) {
+	fs.StringVar(&f.Model, "model", "", "model `ID` of new sessions; "+who+" can choose another")
 	fs.StringSliceVar(&f.Fallback, "fallback", nil, "model `ID` that takes over when the one before is out of reach or credit; may be repeated")
 	fs.StringVar(&f.Effort, "effort", "", "how hard the model thinks: none, minimal, low, medium, high, xhigh or max")
 	fs.StringVar(&f.Approve, "approve", "", "what may run without asking: plan, strict, ask or auto (default ask)")
@@ -65,7 +75,4 @@ func acpCommand(std cli.Streams) *cobra.Command {
 	fs.StringVar(&f.Compute, "compute", "", "`BACKEND` for jobs: local, or another that jobs backends lists (default local)")
 	fs.BoolVar(&f.Unconfined, "unconfined", false, "run commands without confinement, in this run only")
 	fs.BoolVar(&f.NoCache, "no-cache", false, "neither read nor write the cache of the web")
-	fs.BoolVar(&f.Quiet, "quiet", false, "say nothing on standard error")
-	fs.BoolVar(&login, "login", false, "log in to the Hugging Face Hub in this terminal instead, as editors offer it")
-	return c
 }

@@ -56,7 +56,7 @@ func newRoot(std cli.Streams) *cobra.Command {
 		RunE:  func(cmd *cobra.Command, args []string) error { return runPrompt(cmd, f, args, std) },
 	}
 	f.add(run.Flags())
-	root.AddCommand(run, demoCommand(std), sessionsCommand(std), jobsCommand(std), sandboxCommand(std), cachesCommand(std), hubCommand(std), mcpCommand(std), acpCommand(std), skillsCommand(std), notifyCommand(std),
+	root.AddCommand(run, demoCommand(std), sessionsCommand(std), jobsCommand(std), sandboxCommand(std), cachesCommand(std), hubCommand(std), mcpCommand(std), acpCommand(std), serveCommand(std), skillsCommand(std), notifyCommand(std),
 		loginCommand(std), logoutCommand(std), whoamiCommand(std),
 		replayCommand(std), modelsCommand(std), configCommand(std), doctorCommand(std), versionCommand(std), completionCommand(std), manualCommand(std), shimCommand(), confinedCommand())
 	completeWords(root)

@@ -13,16 +13,24 @@ import (
 // Fork copies a session and takes the copy's lease; the original stays as it
 // is. Both work in the same folder.
 func (a *App) Fork(ctx context.Context, id, prompt string) (*Conversation, error) {
-	source, err := a.Log(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	events := source.Events()
-	forked, err := a.fork(ctx, source, events[len(events)-1].Seq)
+	forked, err := a.Copy(ctx, id, 0)
 	if err != nil {
 		return nil, err
 	}
 	return a.Resume(ctx, forked, prompt)
+}
+
+// Copy copies a session up to an event, all of it for 0, and returns the copy's id.
+// Nobody works in the copy yet.
+func (a *App) Copy(ctx context.Context, id string, at int64) (string, error) {
+	source, err := a.Log(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	if events := source.Events(); at == 0 {
+		at = events[len(events)-1].Seq
+	}
+	return a.fork(ctx, source, at)
 }
 
 // fork copies a session up to an event and returns the copy's id. The copy has
@@ -37,6 +45,13 @@ func (a *App) fork(ctx context.Context, source *session.Session, at int64) (stri
 	if store, err := a.checkpoints(ctx, opened.Dir); err == nil { // else there are none
 		if err := store.Copy(ctx, source.ID, opened.ID); err != nil {
 			return "", fmt.Errorf("copy checkpoints of session %s: %w", source.ID, err)
+		}
+	}
+	if note, err := a.shareNote(source.ID); err != nil {
+		return "", err
+	} else if note.Off { // what is in the copy is what was not to be shared
+		if err := a.keepShareNote(opened.ID, shareNote{Off: true}); err != nil {
+			return "", err
 		}
 	}
 	if err := a.store.Append(ctx, opened.ID, events...); err != nil {

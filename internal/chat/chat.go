@@ -98,6 +98,9 @@ func Open(ctx context.Context, cfg *config.Config, opts Options) (*Chat, error) 
 	if err := app.CheckChoice(&own, given); errors.Is(err, app.ErrUsage) { // a key that is missing can still come
 		return nil, err
 	}
+	if err := app.CheckCompute(&own); err != nil {
+		return nil, err
+	}
 	c := &Chat{
 		cfg: &own, updates: make(chan Update), out: make(chan parcel), dirty: make(chan struct{}, 1), closed: make(chan struct{}),
 		kick: make(chan struct{}, 1), started: make(chan struct{}), turn: make(chan struct{}, 1), id: opts.ID,
@@ -411,8 +414,10 @@ func (c *Chat) showSession() {
 		opened.Events = opened.Events[:len(opened.Events):len(opened.Events)]
 		c.shown = int64(len(opened.Events))
 	}
-	unanswered := c.conv != nil && !c.conv.Session.Answered()
+	sleeps := c.conv != nil && c.conv.Session.Sleeps()
+	unanswered := c.conv != nil && !sleeps && !c.conv.Session.Answered()
 	c.mu.Lock()
+	c.goOn = sleeps // nothing is spent by that
 	if c.state.Interrupted = ""; unanswered {
 		c.state.Interrupted = "the last prompt has no answer yet"
 	}

@@ -11,6 +11,7 @@ import (
 
 	"ml-intern/internal/app"
 	"ml-intern/internal/config"
+	"ml-intern/internal/session"
 )
 
 // A Command is something to do besides saying a prompt: "/model ID".
@@ -50,6 +51,7 @@ type Pick struct {
 	Title string
 	Items []Item
 	Then  string // "/resume"
+	Now   string // the ID of what holds now, "" for none
 }
 
 // An Item is one line of a list.
@@ -96,6 +98,9 @@ func builtins() []Command {
 	}
 }
 
+// Builtins lists the commands of the program alone.
+func Builtins() []Command { return builtins() }
+
 // Commands lists what there is here, built-in ones first.
 func (c *Chat) Commands() []Command {
 	all := builtins()
@@ -127,7 +132,27 @@ func (c *Chat) Command(line string) (Result, error) {
 	if args = strings.TrimSpace(args); args != "" && all[i].Args == "" && all[i].Own == "" {
 		return Result{}, usage("%s takes nothing after it", name)
 	}
-	return all[i].run(c, args)
+	r, err := all[i].run(c, args)
+	if r.Pick != nil {
+		r.Pick.Now = c.holds(r.Pick.Then)
+	}
+	return r, err
+}
+
+// holds is the present choice of a setting, "" for what is none.
+func (c *Chat) holds(command string) string {
+	cfg := c.newConfig()
+	switch command {
+	case "/model":
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return cmp.Or(c.over.Model, c.state.Model)
+	case "/effort":
+		return cmp.Or(cfg.Effort, session.DefaultEffort)
+	case "/approve":
+		return cfg.Approve
+	}
+	return ""
 }
 
 func (c *Chat) unknown(name string, all []Command) error {
@@ -162,8 +187,8 @@ func elsewhere(name string) string {
 	return ""
 }
 
-// errBusy says that a command must wait for the turn.
-var errBusy = errors.New("a turn is at work: stop it first, or wait for its end")
+// ErrAtWork says that a command must wait for the turn.
+var ErrAtWork = errors.New("a turn is at work: stop it first, or wait for its end")
 
 // alone does what must not happen beside a turn. One that waits for jobs is at
 // work too.
@@ -173,7 +198,7 @@ func (c *Chat) alone(do func() error) error {
 		working := c.endTurn != nil || c.endWork != nil
 		c.mu.Unlock()
 		if working {
-			return errBusy
+			return ErrAtWork
 		}
 		select {
 		case c.turn <- struct{}{}:
@@ -227,6 +252,9 @@ var errNone = errors.New("there is no session yet: say something first")
 func usage(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", app.ErrUsage, fmt.Sprintf(format, args...))
 }
+
+// Words are what went wrong with a command, for a person who gave no flag.
+func Words(err error) string { return strings.TrimPrefix(err.Error(), app.ErrUsage.Error()+": ") }
 
 func (c *Chat) help(string) (Result, error) {
 	var b strings.Builder

@@ -92,8 +92,12 @@ func (c *Chat) unusable(name string) error {
 	}
 	project := filepath.Join(config.ProjectDir(c.dir()), "commands", name+".md")
 	file := filepath.Join(c.cfg.Paths.Config, "commands", name+".md")
-	if _, err := os.Lstat(file); err != nil {
-		if _, err := os.Lstat(project); err != nil {
+	there := func(file string) bool {
+		_, err := os.Lstat(file)
+		return err == nil
+	}
+	if !there(file) {
+		if !there(project) {
 			return nil
 		}
 		if c.cfg.StillTrusted(c.dir()) != nil {

@@ -241,6 +241,7 @@ func (c *Chat) rewindList(at int64) (result Result, err error) {
 			add := func(part, detail string) {
 				pick.Items = append(pick.Items, Item{ID: fmt.Sprintf("%d %s", at, part), Title: part, Detail: detail})
 			}
+			force := ""
 			r, err := a.Rewind(c.ctx, id, app.RewindOptions{At: at, Files: true})
 			switch {
 			case errors.Is(err, app.ErrUsage):
@@ -250,7 +251,7 @@ func (c *Chat) rewindList(at int64) (result Result, err error) {
 			default:
 				defer r.Close() //nolint:errcheck // nothing was written
 				result.Text = changeList(r)
-				force, words := "", "files change: "+count(r.Work())
+				words := "files change: " + count(r.Work())
 				if len(r.Refused()) > 0 {
 					force, words = " force", words+", also what others changed"
 				}
@@ -260,6 +261,9 @@ func (c *Chat) rewindList(at int64) (result Result, err error) {
 				}
 			}
 			add(partConversation, "a copy of the conversation up to there; no file changes")
+			if last := len(pick.Items) - 1; force != "" { // what overwrites others' work is not what Enter does
+				pick.Items = slices.Insert(pick.Items[:last], 0, pick.Items[last])
+			}
 			result.Pick = pick
 			return nil
 		})
@@ -333,7 +337,11 @@ func (c *Chat) goBack(at int64, part string, force bool) (result Result, err err
 			result.Text = fmt.Sprintf("Files brought back: %d.\n", r.Work())
 		}
 		if done.Undo > 0 {
-			result.Text += fmt.Sprintf("To undo it: `/rewind %d files`\n", done.Undo)
+			there := "" // the event is of that session's log, not of the copy's
+			if done.Session != "" {
+				there = fmt.Sprintf("`/resume %s`, then ", id)
+			}
+			result.Text += fmt.Sprintf("To undo it: %s`/rewind %d files`\n", there, done.Undo)
 		}
 		return errors.Join(err, r.Close())
 	})

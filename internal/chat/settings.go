@@ -2,6 +2,7 @@ package chat
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 
 	"ml-intern/internal/app"
 	"ml-intern/internal/approval"
+	"ml-intern/internal/config"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/session"
 )
@@ -75,7 +77,7 @@ func (c *Chat) choose(chose session.Chose) error {
 		}
 		return c.saveChoices()
 	})
-	if err == errBusy { //nolint:errorlint // it is returned as it is
+	if err == ErrAtWork { //nolint:errorlint // it is returned as it is
 		c.tell()
 		return nil
 	}
@@ -89,17 +91,22 @@ func (c *Chat) model(id string) (Result, error) {
 		}
 		return Result{Text: c.said("model", id)}, nil
 	}
-	pick := &Pick{Title: "model", Then: "/model"}
-	for _, m := range app.LocalModels(c.ctx, c.newConfig()) {
-		pick.Items = append(pick.Items, Item{ID: m.ID, Title: m.ID, Detail: "on this machine, " + m.Where})
+	return Result{Pick: &Pick{Title: "model", Then: "/model", Items: ModelItems(c.ctx, c.newConfig())}}, nil
+}
+
+// ModelItems lists the models that can be chosen. It asks the servers of this
+// machine for theirs.
+func ModelItems(ctx context.Context, cfg *config.Config) (items []Item) {
+	for _, m := range app.LocalModels(ctx, cfg) {
+		items = append(items, Item{ID: m.ID, Title: m.ID, Detail: "on this machine, " + m.Where})
 	}
-	for _, m := range app.Models(c.ctx, c.cfg) {
+	for _, m := range app.Models(ctx, cfg) {
 		if m.State == "no key" || m.State == "silent" || strings.HasSuffix(m.ID, "/NAME") { // of a server; its models stand above
 			continue
 		}
-		pick.Items = append(pick.Items, Item{ID: m.ID, Title: m.ID, Detail: modelWords(m)})
+		items = append(items, Item{ID: m.ID, Title: m.ID, Detail: modelWords(m)})
 	}
-	return Result{Pick: pick}, nil
+	return items
 }
 
 // said confirms a choice.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"ml-intern/internal/agent"
 	"ml-intern/internal/app"
 	"ml-intern/internal/session"
 )
@@ -55,6 +56,11 @@ func (c *Chat) turns(ctx context.Context, prompt session.Prompt) (unsaid session
 	}
 	if begun {
 		prompt = session.Prompt{}
+	}
+	if prompt.Text == "" && c.conv.Session.Sleeps() {
+		if prompt, err = c.sleep(ctx); err != nil {
+			return session.Prompt{}, err
+		}
 	}
 	for {
 		before := len(c.conv.Session.Events())
@@ -141,10 +147,17 @@ func (c *Chat) show(events iter.Seq2[session.Event, error]) (failure error) {
 }
 
 // sleep waits for what the session waits for, or until the person speaks, and
-// returns what they said.
-func (c *Chat) sleep(ctx context.Context) (session.Prompt, error) {
-	ctx, end := context.WithCancelCause(ctx)
+// returns what they said. At the end of the chat it is left as it is: whoever opens
+// the session next waits on.
+func (c *Chat) sleep(turn context.Context) (session.Prompt, error) {
+	ctx, end := context.WithCancelCause(context.WithoutCancel(turn))
 	defer end(nil)
+	defer context.AfterFunc(turn, func() {
+		if c.ctx.Err() != nil {
+			end(agent.ErrSpoken) // it is no failure of the turn
+		}
+		end(context.Cause(turn))
+	})()
 	c.mu.Lock()
 	spoken := len(c.queue) > 0 || len(c.steers) > 0
 	if !spoken {
@@ -166,6 +179,9 @@ func (c *Chat) sleep(ctx context.Context) (session.Prompt, error) {
 		c.setPhase(Working)
 	}
 	c.mu.Unlock()
+	if err == nil && turn.Err() != nil {
+		err = context.Cause(turn)
+	}
 	if err != nil {
 		return session.Prompt{}, err
 	}

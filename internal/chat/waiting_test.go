@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"ml-intern/internal/app"
 	"ml-intern/internal/chat"
 	"ml-intern/internal/llm/llmtest"
 )
@@ -107,5 +108,69 @@ func TestSpeakingEndsAWait(t *testing.T) {
 				t.Errorf("it says %s", text)
 			}
 		})
+	}
+}
+
+// A session that waited when it was left waits on when it is opened again, and
+// asks no model until the job is over; one that was stopped asks for /retry.
+func TestWaitsOnWhenOpenedAgain(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"left", "left, and the job ended", "stopped"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			r := waitRoom(t)
+			g := r.enter(chat.Options{})
+			g.must("/approve auto")
+			g.Say("train")
+			g.phase(chat.Waiting)
+			if how == "stopped" {
+				g.Stop()
+				g.phase(chat.Idle)
+			}
+			g.close()
+			if strings.Contains(g.words(), "failed") != (how == "stopped") {
+				t.Error(g.words())
+			}
+			if how != "left" {
+				r.endJob()
+			}
+			again := r.enter(chat.Options{Continue: true})
+			if how == "stopped" {
+				again.until("the notice", func(u chat.Update) bool { return strings.Contains(u.Notice, "/retry goes on") })
+				if s := again.Now(); s.Phase != chat.Idle || s.Interrupted == "" || len(r.server.Seen()) != 2 {
+					t.Errorf("%+v", s)
+				}
+				return
+			}
+			again.until("the wait", func(u chat.Update) bool { return u.Ended != nil && u.Ended.Waits })
+			if how == "left" {
+				if n := len(r.server.Seen()); n != 2 {
+					t.Errorf("the model was asked %d times meanwhile", n)
+				}
+				r.endJob()
+			}
+			again.until("the answer", func(u chat.Update) bool { return u.Event != nil && word(*u.Event) == "answer:answer 2" })
+			again.phase(chat.Idle)
+			if n := len(r.server.Seen()); n != 3 || !strings.Contains(r.told(2), "cancel") || strings.Contains(again.story(), "/retry") {
+				t.Errorf("the model was asked %d times: %s", n, again.story())
+			}
+		})
+	}
+}
+
+// endJob ends the room's only job.
+func (r *room) endJob() {
+	r.t.Helper()
+	a, err := app.New(r.t.Context(), r.config())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer a.Close()
+	jobs, err := a.WatchJobs().Read(r.t.Context(), "")
+	if err != nil || len(jobs) != 1 {
+		r.t.Fatalf("%v %+v", err, jobs)
+	}
+	if state, err := a.CancelJob(r.t.Context(), jobs[0].ID); err != nil {
+		r.t.Errorf("%s %v", state, err)
 	}
 }

@@ -16,6 +16,7 @@ const maxTitle = 80
 var (
 	// what Markdown puts before the text of a line
 	lineMarks = lazyregexp.New(`^(?:(?:#{1,6}|>|[-*+]|\d{1,3}[.)])\s+)+`)
+	strong    = lazyregexp.New(`\*\*([^*]+)\*\*`)
 	// what people say first to be polite
 	courtesy = lazyregexp.New(`(?i)^(?:(?:hi|hello|hey|ok|okay|so|please|pls|(?:can|could|would|will) you(?: please)?|i(?: would|'d)? (?:want|like|need) you to|your task is to)\b[\s,.!:]*)+`)
 )
@@ -31,8 +32,11 @@ func Title(prompt string) string {
 		if line == "" || strings.HasPrefix(line, "```") || strings.HasPrefix(line, "~~~") {
 			continue
 		}
-		marked := strings.Trim(lineMarks.ReplaceAllString(line, ""), "*_` ")
+		marked := strings.Trim(strong.ReplaceAllString(lineMarks.ReplaceAllString(line, ""), "$1"), "*_` ")
 		text := courtesy.ReplaceAllString(marked, "")
+		if !strings.Contains(text, " ") && strings.IndexFunc(text, wordRune) >= 0 && isASCII(text) {
+			text = marked // "hi there": one word alone says too little
+		}
 		if strings.IndexFunc(text, wordRune) >= 0 {
 			return shortTitle(capital(text, text != marked))
 		}
@@ -42,6 +46,10 @@ func Title(prompt string) string {
 	}
 	return shortTitle(fallback)
 }
+
+func isASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
+} // others write without spaces
 
 func wordRune(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) }
 

@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"ml-intern/internal/llm"
@@ -138,6 +139,17 @@ func (t *turn) Waiting() []Waiting {
 		waits = append(waits, Waiting{p.ID, *p.Waits})
 	}
 	return waits
+}
+
+// Sleeps reports whether the log ends with a turn that waits, which nobody has
+// stopped since: to go on with it is to wait on, and costs nothing.
+func (s *Session) Sleeps() bool {
+	for _, ev := range slices.Backward(s.events) {
+		if !ev.Aside() {
+			return ev.Failed == nil && len(s.Waiting()) > 0
+		}
+	}
+	return false
 }
 
 // Steps counts the replies since the last prompt.

@@ -261,8 +261,11 @@ fi`, quoteShell(requirement), quoteShell(packageOf(requirement)), quoteShell(p.m
 	case out.TimedOut:
 		return "", fmt.Sprintf("the package index did not answer within %.0f s", resolveTimeout.Seconds())
 	}
-	by, text, _ := strings.Cut(strings.TrimSpace(out.Text), "\n")
-	by = strings.TrimPrefix(by, "ml-intern-by ")
+	text := out.Text
+	if _, after, ok := strings.Cut(text, "ml-intern-by "); ok { // after what a shell says of its locale
+		text = after
+	}
+	by, text, _ := strings.Cut(strings.TrimSpace(text), "\n")
 	if m := foundVersion.FindStringSubmatch(text); m != nil && out.Code == 0 {
 		return packageOf(requirement) + "==" + m[1] + m[2], by
 	}

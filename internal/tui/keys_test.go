@@ -336,6 +336,20 @@ func TestMenu(t *testing.T) {
 	s.wantSaid("say /usr/bin/env is a path")
 }
 
+// A list stands below what it is about, and begins at what holds now.
+func TestPickWithWords(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 80, 24)
+	s.brought = chat.Result{Text: "This would change `f`.", Pick: &chat.Pick{Title: "go back", Then: "/rewind", Now: "b", Items: []chat.Item{{ID: "a"}, {ID: "b"}}}}
+	s.write("/rewind 4")
+	s.press("enter")
+	if screen := s.screen(); !strings.Contains(screen, "This would change f.") {
+		t.Errorf("what it is about is not shown:\n%s", screen)
+	}
+	s.press("enter")
+	s.wantSaid("command /rewind 4", "command /rewind b")
+}
+
 func TestPick(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 80, 24)

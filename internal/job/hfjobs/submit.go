@@ -158,7 +158,7 @@ func (b *Backend) secrets(names []string) (map[string]string, error) {
 		}
 		value, ok := b.secret(name)
 		if !ok {
-			return nil, fmt.Errorf("the job wants the secret %s, and there is none: set it in the environment", name)
+			return nil, fmt.Errorf("the job needs the secret %s, which is not set here, or none of job_secrets in the configuration", name)
 		}
 		values[name] = value
 	}

@@ -116,6 +116,7 @@ func (c *check) analyse(ctx context.Context) {
 	if f.Header != nil && f.Header.Error != "" {
 		c.fail(Finding{Code: CodePackages, Line: f.Header.Line, Text: "the PEP 723 header is not TOML: " + f.Header.Error, Fix: "write it as in https://peps.python.org/pep-0723/"})
 	}
+	c.headerPython(f)
 	if f.Error != nil {
 		c.add(c.syntax(f))
 		return
@@ -174,6 +175,21 @@ func (c *check) wantedPython() string {
 		return string(m[1])
 	}
 	return ""
+}
+
+// headerPython looks at the version of Python that the script's header asks for.
+// The job's own was looked at before.
+func (c *check) headerPython(f *facts) {
+	header, ok := job.Metadata(c.source)
+	m := versionWanted.FindStringSubmatch(header)
+	if !ok || m == nil || c.Spec.Python != "" {
+		return
+	}
+	if err := job.CheckPython(m[1]); err != nil {
+		c.fail(Finding{Code: CodePackages, Text: err.Error(), Fix: "correct requires-python in the PEP 723 header"})
+	} else if !c.Remote && !job.PythonFits(f.Python, m[1]) {
+		c.note(CodeUnchecked, "the script asks for Python %s, and Python %s read it here: the job gets what it asks for from uv alone", m[1], f.Python)
+	}
 }
 
 // syntax tells a mistake from what only a newer Python understands.

@@ -182,7 +182,7 @@ func (b *Backend) secrets(names []string) (string, error) {
 		case !name.MatchString(variable):
 			return "", fmt.Errorf("%q is no variable that a shell can set", variable)
 		case !ok || value == "":
-			return "", fmt.Errorf("the job needs the secret %s, and it is not set here", variable)
+			return "", fmt.Errorf("the job needs the secret %s, which is not set here, or none of job_secrets in the configuration", variable)
 		case strings.ContainsRune(value, 0):
 			return "", fmt.Errorf("the secret %s holds a NUL byte, which no variable can", variable)
 		}

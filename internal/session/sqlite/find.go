@@ -104,3 +104,21 @@ func (s *Store) IDs(ctx context.Context, prefix string) (ids []string, whole boo
 	}
 	return strings.Split(texts.String, separator), false, nil
 }
+
+// Summary is one session as a list has it, a sub-agent's too, or fails with
+// session.ErrNotFound.
+func (s *Store) Summary(ctx context.Context, id string) (session.Summary, error) {
+	var text string
+	err := s.db.QueryRowContext(ctx, "SELECT summary FROM sessions WHERE id = ?", id).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return session.Summary{}, fmt.Errorf("session %s: %w", id, session.ErrNotFound)
+	}
+	var list []session.Summary
+	if err == nil {
+		list, err = decode[session.Summary](text)
+	}
+	if err != nil || len(list) != 1 {
+		return session.Summary{}, s.failure("find", id, err)
+	}
+	return list[0], nil
+}
