@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -248,11 +249,8 @@ func TestServeAddresses(t *testing.T) {
 		{[]string{"--addr", strings.TrimPrefix(s.url, "http://")}, 1, "in use"},
 		{[]string{"more"}, 2, ""},
 	} {
-		l := &lab{T: t, exe: program(t), dir: t.TempDir()}
-		if err := os.Mkdir(filepath.Join(l.dir, "w"), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		cmd := l.command(append([]string{"serve"}, c.args...)...)
+		cmd := exec.CommandContext(t.Context(), program(t), append([]string{"serve"}, c.args...)...)
+		cmd.Dir, cmd.Env = s.dir, s.cmd.Env
 		out, err := cmd.CombinedOutput()
 		if cmd.ProcessState.ExitCode() != c.code || !strings.Contains(string(out), c.words) {
 			t.Errorf("%v: %v: %s", c.args, err, out)

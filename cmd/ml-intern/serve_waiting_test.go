@@ -181,3 +181,33 @@ func TestServeTakesUpWaitsOnly(t *testing.T) {
 		})
 	}
 }
+
+// A session that waits is waited on by the plain chat that opens it, also with
+// nobody at a terminal, and by no model call.
+func TestPlainWaitsOn(t *testing.T) {
+	t.Parallel()
+	model := waits(t)
+	s := serves(t, t.TempDir(), t.TempDir(), model.URL)
+	id := s.begin("train", "mode", "auto")
+	s.untilWaits(id)
+	_ = s.end(syscall.SIGTERM)
+	c := exec.CommandContext(t.Context(), program(t), "--plain", "--resume", id, "--model", "openai/test", "--hub", "local")
+	c.Dir, c.Env = s.dir, s.cmd.Env
+	said := &lockedBuffer{}
+	c.Stdout, c.Stderr = said, said
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for late := time.Now().Add(90 * time.Second); !strings.Contains(said.String(), "without any model call"); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(late) {
+			t.Fatalf("it says %s", said)
+		}
+	}
+	if n := len(model.Seen()); n != 2 {
+		t.Errorf("the model was asked %d times meanwhile", n)
+	}
+	s.endJob()
+	if err := c.Wait(); err != nil || !strings.Contains(said.String(), "it is over") || strings.Contains(said.String(), "/retry") {
+		t.Errorf("%v: %s", err, said)
+	}
+}
