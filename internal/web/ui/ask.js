@@ -25,7 +25,9 @@ export class Questions {
 
   // show puts the question of the session there; null takes it away.
   show(session, ask) {
-    if (ask && this.ask && ask.id === this.ask.id && session === this.session) return; // it is there, maybe half answered
+    const key = ask ? session + JSON.stringify(ask) : ''; // a server that was started anew counts anew
+    if (ask && key === this.key_) return; // it is there, maybe half answered
+    this.key_ = key;
     this.session = session;
     this.ask = ask;
     this.el.hidden = !ask;
@@ -157,6 +159,10 @@ export class Questions {
   }
 
   rest(verdict) {
+    if (verdict === 'allow' && this.all.some((a) => a.editing)) { // else the call would run as it was
+      this.say('First take what you edit, or leave it as it was.');
+      return;
+    }
     for (const a of this.all) if (!a.verdict) Object.assign(a, { verdict, for: '', reason: '', why: false, editing: null });
     this.all.forEach((a) => this.drawOne(a));
     this.counted();

@@ -74,20 +74,21 @@ export class Doing {
     setInterval(() => { if (!document.hidden) this.draw(); }, 1000);
   }
 
-  show(state) {
+  show(state, elsewhere) {
     this.state = state;
+    this.elsewhere = elsewhere;
     this.draw();
   }
 
   draw() {
-    const s = this.state;
-    const phase = s?.phase || 'idle';
+    const s = this.state || {};
+    const phase = s.phase || (this.elsewhere ? 'elsewhere' : 'idle');
     this.el.dataset.phase = phase;
     this.el.hidden = phase === 'idle' || phase === 'asking'; // the question says it
     if (this.el.hidden) return;
     const since = s.since ? Math.max(0, Math.floor((Date.now() - Date.parse(s.since)) / 1000)) : 0;
     const words = phase === 'waiting' ? `Waiting for ${cleanLine((s.waits || []).join('; ') || 'jobs')}. It goes on by itself.`
-      : phase === 'stopping' ? 'Stopping…' : s.retry ? cleanLine(s.retry) : 'Working';
+      : phase === 'elsewhere' ? 'Another program works in this session.' : phase === 'stopping' ? 'Stopping…' : s.retry ? cleanLine(s.retry) : 'Working';
     const text = `${words} ${since > 0 ? span(since).replace('.0 s', ' s') : ''}`.trim();
     if (this.el.textContent !== text) this.el.textContent = text;
   }

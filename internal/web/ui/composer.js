@@ -16,7 +16,7 @@ export class Composer {
     this.working = false;
     this.drafts = new Map();
     this.id = '';
-    this.area = h('textarea', { id: 'prompt', rows: '1', placeholder: 'Ask, or / for commands', 'aria-label': 'Prompt', autocomplete: 'off', role: 'combobox', 'aria-expanded': 'false', 'aria-controls': 'commands', 'aria-autocomplete': 'list' });
+    this.area = h('textarea', { id: 'prompt', rows: '1', placeholder: 'Ask, or / for commands', 'aria-label': 'Prompt', autocomplete: 'off', 'aria-haspopup': 'listbox', 'aria-controls': 'commands', 'aria-autocomplete': 'list' });
     this.list = h('ul', { id: 'commands', role: 'listbox', 'aria-label': 'Commands', hidden: true });
     this.queue = h('div', { class: 'queue', 'aria-label': 'What waits', hidden: true });
     this.now = button('Say now', () => this.submit(true), { class: 'quiet', title: 'Ctrl+Enter: the turn at work hears it', hidden: true });
@@ -142,7 +142,6 @@ export class Composer {
     this.seen = all.slice(0, 40);
     this.at = 0;
     this.list.hidden = !this.seen.length;
-    this.area.setAttribute('aria-expanded', String(!this.list.hidden));
     put(this.list, this.seen.map((c, i) => h('li', { role: 'option', id: `command-${i}`, onmousedown: (e) => { e.preventDefault(); this.complete(c, true); this.area.focus(); } },
       h('code', null, `${c.name} ${c.args || ''}`), h('span', { class: 'muted' }, clean(c.help)))));
     this.mark();
@@ -162,7 +161,6 @@ export class Composer {
   close() {
     this.seen = [];
     this.list.hidden = true;
-    this.area.setAttribute('aria-expanded', 'false');
     this.area.removeAttribute('aria-activedescendant');
   }
 }

@@ -18,8 +18,8 @@ const draw = {
     if (item.el) return item.el;
     const long = item.text.length > 4000 || item.text.split('\n').length > 30;
     const text = long ? plainLines(item.text, 12) : h('div', { class: 'said' }, clean(item.text));
-    return h('article', { class: `item prompt${item.steer ? ' steer' : ''}`, 'aria-label': 'You said' },
-      h('header', null, h('span', { class: 'who' }, item.steer ? 'You, to the turn at work' : 'You'),
+    return h('article', { class: `item prompt${item.steer ? ' steer' : ''}`, 'aria-label': doing.again ? 'You said' : 'Task' },
+      h('header', null, h('span', { class: 'who' }, !doing.again ? 'Task' : item.steer ? 'You, to the turn at work' : 'You'),
         h('time', { datetime: item.at, title: fully(item.at) }, when(item.at)),
         doing.again && item.seq ? button('Say it anew', () => doing.again(item), { class: 'quiet', title: 'In a copy of the session that ends before this prompt' }) : null),
       text, item.pictures.map((p) => h('div', { class: 'muted' }, `picture: ${p}`)));

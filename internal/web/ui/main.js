@@ -68,7 +68,7 @@ class Page {
     try {
       await api.login(key);
     } catch (err) {
-      this.signedOut(wordsOf(err));
+      this.signedOut(err.status === 401 ? 'That is not the key of this server: it prints its address when it starts.' : wordsOf(err));
       return;
     }
     this.open();
@@ -143,6 +143,7 @@ class Page {
     this.composer.open(id);
     this.banner('');
     this.questions.show(id, null);
+    this.asked = undefined;
     drawPlan(byId('plan'), null);
     this.doing.show(null);
     byId('begin').hidden = !!id;
@@ -191,7 +192,7 @@ class Page {
     const was = this.phase;
     this.phase = s?.phase;
     if (s) this.bar.show(s); // else it is not open here, and how it stood last is not wrong
-    this.doing.show(s);
+    this.doing.show(s, this.session?.elsewhere);
     this.composer.show(s);
     if (s?.title) this.titleIs(s.title);
     this.interrupted();
@@ -209,8 +210,8 @@ class Page {
   interrupted() {
     const s = this.session;
     const idle = s && s.caughtUp && (!s.state || s.state.phase === 'idle');
-    const last = s?.record.items.at(-1);
-    byId('interrupted').hidden = !(idle && s.record.unanswered && s.record.items.length > 0) || !!last?.goOn;
+    const offered = s?.record.items.findLast((i) => i.goOn || i.kind === 'prompt')?.goOn;
+    byId('interrupted').hidden = !(idle && !s.elsewhere && s.record.unanswered && s.record.items.length > 0) || !!offered;
     put(byId('interrupted'), h('span', null, 'The last prompt has no answer yet.'), button('Go on', () => this.goOn(), { class: 'go-on' }));
   }
 

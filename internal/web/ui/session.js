@@ -32,6 +32,7 @@ export class Session {
   }
 
   close() {
+    this.closed = true;
     this.stream.close();
     this.view.close();
   }
@@ -47,6 +48,7 @@ export class Session {
       case 'event':
         this.record.event(data);
         if (data.renamed) this.on.renamed(data.renamed.title);
+        else if (this.caughtUp && this.sure && !this.state) this.byOthers();
         break;
       case 'caught_up':
         this.caughtUp = true;
@@ -83,12 +85,21 @@ export class Session {
     }
   }
 
+  // byOthers: what is saved in a session that is not open here, another process
+  // does, until the prompt has its answer.
+  byOthers() {
+    const was = this.elsewhere;
+    this.elsewhere = this.record.unanswered && !this.record.items.at(-1)?.goOn;
+    if (this.elsewhere !== was) this.on.state(null);
+  }
+
   // look asks once how the session stands, for what the stream does not say of one
   // that is not open here.
   async look() {
     this.asked = true;
     try {
       const now = await api.session(this.id);
+      if (this.closed) return;
       this.summary = now;
       this.on.summary(now);
       if (now.state && typeof now.state === 'object' && !this.sure) this.setState(now.state);
@@ -103,6 +114,7 @@ export class Session {
 
   setState(state) {
     this.state = state;
+    this.elsewhere = false;
     if (!state || state.phase === 'idle') this.record.over();
     this.on.state(state);
     if (state?.phase !== 'asking' && this.ask) {

@@ -128,7 +128,7 @@ export class Stream {
 
   tell(message) {
     const seq = Number(message.id) || 0;
-    if (seq && seq <= this.last) return; // seen
+    if (this.closed || (seq && seq <= this.last)) return; // nobody reads it, or it was read
     let data;
     try {
       data = JSON.parse(message.data.join('\n'));

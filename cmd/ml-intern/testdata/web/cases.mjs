@@ -22,6 +22,7 @@ cases.login = async (stage, b) => {
   await stranger.locator('#key').fill('not the key');
   await stranger.locator('#key').press('Enter');
   await until(stranger, () => document.querySelector('#login-note').textContent);
+  await shot(stranger, 'login');
   await stranger.locator('#key').fill(stage.address);
   await stranger.locator('#key').press('Enter');
   await stranger.locator('#app').waitFor();
@@ -88,6 +89,8 @@ cases.approval = async (stage, b) => {
   const [first, second] = [panel.locator('.request').nth(0), panel.locator('.request').nth(1)];
   await first.getByRole('button', { name: 'Edit', exact: true }).click();
   await first.locator('textarea').fill('echo edited > one.txt');
+  await panel.getByRole('button', { name: 'Yes to all' }).click();
+  await panel.getByText('First take what you edit').waitFor();
   await first.getByRole('button', { name: 'Take it' }).click();
   await first.getByText('changed by you').waitFor();
   assert.equal(await stage.read('one.txt'), null, 'nothing runs before the yes');
@@ -120,6 +123,7 @@ cases.steer = async (stage, b) => {
   await say(page, 'this later');
   await say(page, 'never mind');
   await seen(page, 'never mind', '.queue');
+  await shot(page, 'queue');
   await page.getByRole('button', { name: 'Take back' }).click(); // words for the turn at work come first
   await until(page, () => document.querySelector('#prompt').value === 'this now');
   await page.locator('#prompt').press('Control+Enter');
@@ -146,8 +150,10 @@ cases.failure = async (stage, b) => {
   await page.locator('.unconfined').waitFor();
   await say(page, 'go');
   await page.locator('.item.failure').getByText('the window is <b>broken</b>').waitFor();
+  await shot(page, 'failure');
   await page.locator('.item.failure').getByRole('button', { name: 'Go on' }).click();
   await seen(page, 'it went on');
+  await until(page, () => [...document.querySelectorAll('.go-on')].every((e) => !e.checkVisibility()));
   await page.locator('.unconfined').waitFor();
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.locator('#login').waitFor();
@@ -203,6 +209,39 @@ cases.unseen = async (stage, b) => {
   await well(page);
 };
 
+// Who asked for it is told of a question and of an end while they look elsewhere.
+cases.notify = async (stage, b) => {
+  await stage.turns({ text: 'nobody asked to be told of this' }, bash('echo x'), { text: 'the end' });
+  await stage.start('?arg=--approve&arg=strict');
+  const context = await b.context();
+  await context.addInitScript(() => {
+    window.told = [];
+    window.Notification = class {
+      static permission = 'granted';
+      static async requestPermission() { return 'granted'; }
+      constructor(head) { window.told.push(head); }
+      close() {}
+    };
+  });
+  const page = await signIn(stage, context);
+  const look = (hidden) => page.evaluate((h) => Object.defineProperty(document, 'hidden', { configurable: true, value: h }), hidden);
+  await look(true);
+  await say(page, 'one');
+  await seen(page, 'nobody asked');
+  await page.locator('#sessions .dot.idle').waitFor();
+  assert.deepEqual(await page.evaluate(() => window.told), []);
+  await look(false);
+  await page.locator('#menu').click();
+  await page.locator('.pick li').getByText('Notify me').click();
+  await page.locator('.toast').getByText('You are notified.').waitFor();
+  await look(true);
+  await say(page, 'two');
+  await until(page, () => window.told.includes('ml-intern needs your word'));
+  await page.getByRole('button', { name: 'Yes', exact: true }).click();
+  await until(page, () => window.told.at(-1) === 'ml-intern has answered');
+  await well(page);
+};
+
 // Two tabs show the same, and an answer in one is seen in the other.
 cases.tabs = async (stage, b) => {
   await stage.turns(bash('echo x > x.txt'), { text: 'the common answer' });
@@ -223,6 +262,34 @@ cases.tabs = async (stage, b) => {
   await well(two);
 };
 
+// What another program does in a session is shown as it is saved.
+cases.elsewhere = async (stage, b) => {
+  await stage.turns({ text: 'the first answer' });
+  await stage.start();
+  const page = await signIn(stage, await b.context());
+  await say(page, 'one');
+  await seen(page, 'the first answer');
+  const id = page.url().split('/').at(-1);
+  await stage.kill(); // it lets the session go
+  await stage.start();
+  await page.reload();
+  await seen(page, 'the first answer');
+  await stage.turns(bash(hold('go')), { text: 'the answer elsewhere' });
+  const run = stage.ask(`run?${['run', '--model', 'openai/test', '--hub', 'local', '--resume', id, 'two'].map((a) => `arg=${encodeURIComponent(a)}`).join('&')}`);
+  await page.locator('#doing').getByText('Another program works').waitFor();
+  await say(page, 'me too');
+  await page.locator('.toast').first().waitFor();
+  assert.equal(await page.locator('#prompt').inputValue(), 'me too', 'it is given back');
+  await stage.write('go', '');
+  await run;
+  await seen(page, 'the answer elsewhere');
+  await page.locator('#doing').waitFor({ state: 'hidden' });
+  assert.equal(await page.locator('#interrupted').isVisible(), false);
+  await page.locator('#prompt').press('Enter');
+  await seen(page, 'me too');
+  await well(page);
+};
+
 // A server that is killed and started again: the page comes back by itself.
 cases.restart = async (stage, b) => {
   await stage.turns({ text: 'before the end' }, bash(hold('never')), { text: 'went on' });
@@ -234,6 +301,7 @@ cases.restart = async (stage, b) => {
   await page.locator('.call[data-state="running"]').waitFor();
   await stage.kill();
   await page.locator('#banner').getByText('connection is lost').waitFor();
+  await shot(page, 'lost');
   await stage.start();
   await page.locator('#banner').waitFor({ state: 'hidden' });
   await page.locator('#interrupted').getByRole('button', { name: 'Go on' }).click();
@@ -365,6 +433,7 @@ cases.agent = async (stage, b) => {
   const sheet = page.locator('dialog.sheet');
   await sheet.getByText('Answer: by isotonic regression').waitFor();
   await sheet.getByText('how are trees calibrated').first().waitFor();
+  await shot(page, 'agent');
   await page.keyboard.press('Escape');
   await sheet.waitFor({ state: 'detached' });
   await say(page, '!echo of mine');
@@ -391,6 +460,7 @@ cases.manage = async (stage, b) => {
   await page.locator('.answer').getByText('There is no cap').waitFor();
   await page.locator('#prompt').fill('/eff');
   await page.locator('#commands li').first().waitFor();
+  await shot(page, 'commands');
   await page.locator('#prompt').press('Escape');
   await page.locator('#prompt').fill('');
   const choose = async (name) => {
