@@ -92,10 +92,20 @@ test-clock: .go-there setup
 test-faults: test-clock
 	@go test ./cmd/ml-intern -count=1 -timeout 20m -run 'TestJobFaults|TestKilledAnywhere|TestFaults' -v
 
+# The tests with one processor, in another order, without a home and as nobody, with other umasks, time zones and folders; half an hour.
+.PHONY: test-odd
+test-odd: .go-there setup
+	@scripts/test-odd
+
 # Runs the full screen in a real terminal, tmux, which it installs if it is missing, as root on Debian; about two minutes.
 .PHONY: test-tui
 test-tui: .go-there
 	@scripts/test-tui
+
+# Drives the page of serve in Chromium, which it installs if it is missing, as root on Debian; about two minutes.
+.PHONY: test-web
+test-web: .go-there
+	@scripts/test-web
 
 bench: build
 	@scripts/bench

@@ -33,6 +33,9 @@ func openChat(cmd *cobra.Command, f *flags, std cli.Streams) error {
 	if f.Fork && !going {
 		return fmt.Errorf("%w: --fork goes with --resume ID or --continue", app.ErrUsage)
 	}
+	if cmd.Flags().Changed("output") && f.Output != "text" {
+		return fmt.Errorf("%w: --output is for a prompt: a chat shows all as text", app.ErrUsage)
+	}
 	cfg, err := f.config(cmd)
 	if err != nil {
 		return err

@@ -199,6 +199,9 @@ func TestShareKilled(t *testing.T) {
 						t.Fatalf("%s: then\n%s", what, out)
 					}
 					k.check(what)
+					if left, err := filepath.Glob(filepath.Join(home, "state", "shares", "work-*")); err != nil || len(left) > 0 {
+						t.Errorf("%s: %q are left, %v", what, left, err)
+					}
 					if c.from > 1 {
 						continue
 					}

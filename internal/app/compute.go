@@ -100,11 +100,34 @@ const hubCompute = "hf"
 
 // computes are all places where jobs can run, the configured one first.
 func computes(cfg *config.Config, here job.Backend, remote *hub.Client) (*job.Set, error) {
-	all := map[string]job.Backend{config.LocalCompute: here}
-	names := []string{config.LocalCompute}
+	names, places := placesOf(cfg, remote != nil)
+	if err := checkCompute(cfg, names); err != nil {
+		return nil, err
+	}
+	set := &job.Set{}
+	add := func(name string) {
+		if p, ok := places[name]; ok {
+			set.Add(name, compute(cfg, name, p, remote))
+		} else {
+			set.Add(name, here)
+		}
+	}
+	add(cfg.Compute)
+	for _, name := range names {
+		if name != cfg.Compute {
+			add(name)
+		}
+	}
+	return set, nil
+}
+
+// placesOf are the places where jobs can run, this machine, which is none of the
+// map, first.
+func placesOf(cfg *config.Config, account bool) (names []string, places map[string]config.Compute) {
+	names, places = []string{config.LocalCompute}, make(map[string]config.Compute)
 	add := func(name string, p config.Compute) {
-		if all[name] == nil {
-			names, all[name] = append(names, name), compute(cfg, name, p, remote)
+		if !slices.Contains(names, name) {
+			names, places[name] = append(names, name), p
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Computes)) {
@@ -113,20 +136,24 @@ func computes(cfg *config.Config, here job.Backend, remote *hub.Client) (*job.Se
 	if _, err := exec.LookPath("sbatch"); err == nil {
 		add("slurm", config.Compute{Type: "slurm"})
 	}
-	if remote != nil || cfg.Compute == hubCompute {
+	if account || cfg.Compute == hubCompute {
 		add(hubCompute, config.Compute{Type: "hf"})
 	}
-	at := slices.Index(names, cfg.Compute)
-	if at < 0 {
-		return nil, fmt.Errorf("%w: there is no compute backend %q%s; there are: %s; others are set up under computes in %s",
-			ErrUsage, cfg.Compute, config.DidYouMean(config.Nearest(cfg.Compute, names)), strings.Join(names, ", "), cfg.File())
+	return names, places
+}
+
+// CheckCompute says if jobs cannot run where the configuration says.
+func CheckCompute(cfg *config.Config) error {
+	names, _ := placesOf(cfg, false)
+	return checkCompute(cfg, names)
+}
+
+func checkCompute(cfg *config.Config, names []string) error {
+	if slices.Contains(names, cfg.Compute) {
+		return nil
 	}
-	set := &job.Set{}
-	set.Add(cfg.Compute, all[cfg.Compute])
-	for _, name := range slices.Delete(names, at, at+1) {
-		set.Add(name, all[name])
-	}
-	return set, nil
+	return fmt.Errorf("%w: there is no compute backend %q%s; there are: %s; others are set up under computes in %s",
+		ErrUsage, cfg.Compute, config.DidYouMean(config.Nearest(cfg.Compute, names)), strings.Join(names, ", "), cfg.File())
 }
 
 // compute is a backend as the configuration has it. What is remembered of its

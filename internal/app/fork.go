@@ -47,6 +47,13 @@ func (a *App) fork(ctx context.Context, source *session.Session, at int64) (stri
 			return "", fmt.Errorf("copy checkpoints of session %s: %w", source.ID, err)
 		}
 	}
+	if note, err := a.shareNote(source.ID); err != nil {
+		return "", err
+	} else if note.Off { // what is in the copy is what was not to be shared
+		if err := a.keepShareNote(opened.ID, shareNote{Off: true}); err != nil {
+			return "", err
+		}
+	}
 	if err := a.store.Append(ctx, opened.ID, events...); err != nil {
 		return "", fmt.Errorf("copy session %s: %w", source.ID, err)
 	}

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gofrs/flock"
+
 	"ml-intern/internal/approval"
 	"ml-intern/internal/config"
 	"ml-intern/internal/durable"
@@ -57,7 +59,8 @@ type SharePlan struct {
 	app   *App
 	share *trace.Share
 	dir   string
-	owner string // of the dataset, if it is not the person
+	lock  *flock.Flock // held while the folder is in use
+	owner string       // of the dataset, if it is not the person
 }
 
 // A shareNote is what this machine remembers of a session that was shared.
@@ -172,7 +175,7 @@ func (a *App) PlanShare(ctx context.Context, id string, o ShareOptions) (*ShareP
 		return nil, err
 	}
 	p := &SharePlan{ID: id, Hub: choice, Repo: to.Repo.String(), URL: client.RepoURL(to.Repo), Visibility: to.Visibility, app: a}
-	if p.dir, err = a.workShare(); err != nil {
+	if p.dir, p.lock, err = a.workShare(); err != nil {
 		return nil, err
 	}
 	scrub := a.scrubber(client)
@@ -221,24 +224,47 @@ func (p *SharePlan) notPublic(err error) error {
 	return fmt.Errorf("%w: everyone can see %s, and this is meant for few; nothing was sent: say public if you mean that, private to make the dataset private first, or name another", err, p.Repo)
 }
 
-// workShare makes a folder to write traces into, and sweeps those that a crash
-// left.
-func (a *App) workShare() (string, error) {
+// workShare makes a folder to write traces into, which is in use while the lock
+// in it is held, and sweeps those that a crash left.
+func (a *App) workShare() (string, *flock.Flock, error) {
 	dir := a.sharesDir()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("make folder for traces: %w", err)
+		return "", nil, fmt.Errorf("make folder for traces: %w", err)
 	}
-	old, _ := filepath.Glob(filepath.Join(dir, "work-*")) // the pattern is good
-	for _, name := range old {
-		if info, err := os.Stat(name); err == nil && time.Since(info.ModTime()) > 24*time.Hour {
-			_ = os.RemoveAll(name) //nolint:errcheck // the next one tries again
-		}
+	alone := flock.New(filepath.Join(dir, ".lock"), flock.SetPermissions(0o600)) // nobody sweeps what has no lock yet
+	if err := alone.Lock(); err != nil {
+		return "", nil, fmt.Errorf("lock folder for traces: %w", err)
 	}
+	defer func() { _ = alone.Close() }()
+	sweepShares(dir)
 	work, err := os.MkdirTemp(dir, "work-")
 	if err != nil {
-		return "", fmt.Errorf("make folder for traces: %w", err)
+		return "", nil, fmt.Errorf("make folder for traces: %w", err)
 	}
-	return work, nil
+	lock := flock.New(filepath.Join(work, "lock"), flock.SetPermissions(0o600))
+	if err := lock.Lock(); err != nil {
+		return "", nil, fmt.Errorf("lock folder for traces: %w", errors.Join(err, os.RemoveAll(work)))
+	}
+	return work, lock, nil
+}
+
+// sweepShares removes folders of traces that nobody writes any more. What cannot
+// be removed, the next share tries again.
+func sweepShares(dir string) {
+	old, _ := filepath.Glob(filepath.Join(dir, "work-*")) // the pattern is good
+	for _, name := range old {
+		if _, err := os.Stat(filepath.Join(name, "lock")); err != nil { // of an older version
+			if info, err := os.Stat(name); err == nil && time.Since(info.ModTime()) > 24*time.Hour {
+				_ = os.RemoveAll(name)
+			}
+			continue
+		}
+		lock := flock.New(filepath.Join(name, "lock"))
+		if free, err := lock.TryLock(); err == nil && free {
+			_ = lock.Unlock() // nobody else wants it; Windows removes no open file
+			_ = os.RemoveAll(name)
+		}
+	}
 }
 
 func (a *App) shareTarget(client *hub.Client, who hub.Account, o ShareOptions) (trace.Target, error) {
@@ -308,7 +334,7 @@ func (p *SharePlan) Send(ctx context.Context) (trace.Sent, error) {
 }
 
 // Close removes what the plan has written.
-func (p *SharePlan) Close() error { return os.RemoveAll(p.dir) }
+func (p *SharePlan) Close() error { return errors.Join(p.lock.Close(), os.RemoveAll(p.dir)) }
 
 // StopSharing has a session not be shared by itself any more, and says where it
 // was shared, "" if it was not.

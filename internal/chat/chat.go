@@ -98,6 +98,9 @@ func Open(ctx context.Context, cfg *config.Config, opts Options) (*Chat, error) 
 	if err := app.CheckChoice(&own, given); errors.Is(err, app.ErrUsage) { // a key that is missing can still come
 		return nil, err
 	}
+	if err := app.CheckCompute(&own); err != nil {
+		return nil, err
+	}
 	c := &Chat{
 		cfg: &own, updates: make(chan Update), out: make(chan parcel), dirty: make(chan struct{}, 1), closed: make(chan struct{}),
 		kick: make(chan struct{}, 1), started: make(chan struct{}), turn: make(chan struct{}, 1), id: opts.ID,

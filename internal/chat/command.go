@@ -11,6 +11,7 @@ import (
 
 	"ml-intern/internal/app"
 	"ml-intern/internal/config"
+	"ml-intern/internal/session"
 )
 
 // A Command is something to do besides saying a prompt: "/model ID".
@@ -50,6 +51,7 @@ type Pick struct {
 	Title string
 	Items []Item
 	Then  string // "/resume"
+	Now   string // the ID of what holds now, "" for none
 }
 
 // An Item is one line of a list.
@@ -130,7 +132,27 @@ func (c *Chat) Command(line string) (Result, error) {
 	if args = strings.TrimSpace(args); args != "" && all[i].Args == "" && all[i].Own == "" {
 		return Result{}, usage("%s takes nothing after it", name)
 	}
-	return all[i].run(c, args)
+	r, err := all[i].run(c, args)
+	if r.Pick != nil {
+		r.Pick.Now = c.holds(r.Pick.Then)
+	}
+	return r, err
+}
+
+// holds is the present choice of a setting, "" for what is none.
+func (c *Chat) holds(command string) string {
+	cfg := c.newConfig()
+	switch command {
+	case "/model":
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return cmp.Or(c.over.Model, c.state.Model)
+	case "/effort":
+		return cmp.Or(cfg.Effort, session.DefaultEffort)
+	case "/approve":
+		return cfg.Approve
+	}
+	return ""
 }
 
 func (c *Chat) unknown(name string, all []Command) error {
@@ -230,6 +252,9 @@ var errNone = errors.New("there is no session yet: say something first")
 func usage(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", app.ErrUsage, fmt.Sprintf(format, args...))
 }
+
+// Words are what went wrong with a command, for a person who gave no flag.
+func Words(err error) string { return strings.TrimPrefix(err.Error(), app.ErrUsage.Error()+": ") }
 
 func (c *Chat) help(string) (Result, error) {
 	var b strings.Builder

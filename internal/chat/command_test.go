@@ -3,6 +3,7 @@ package chat_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -44,6 +45,11 @@ func TestGoBack(t *testing.T) {
 	if list.Pick == nil || !strings.Contains(list.Text, "change `f`") {
 		t.Fatalf("what would change: %+v", list)
 	}
+	r.write("f", "mine")
+	if mine := g.must("/rewind " + points.Items[i].ID); !strings.Contains(mine.Text, "only with force") || mine.Pick.Items[0].Title != "conversation" {
+		t.Fatalf("others' work is overwritten by what stands first: %+v", mine)
+	}
+	r.write("f", "two")
 	old := g.state.Session
 	done := g.must("/rewind " + list.Pick.Items[0].ID)
 	if r.read("f") != "one" || done.Fill != "second" || g.state.Session == old {
@@ -52,6 +58,14 @@ func TestGoBack(t *testing.T) {
 	if words := g.words(); !strings.HasSuffix(words, "answer:1") {
 		t.Errorf("it shows %s", words)
 	}
+	copied := g.state.Session
+	for _, line := range regexp.MustCompile("`(/re[^`]+)`").FindAllStringSubmatch(done.Text, -1) { // the way to undo it that is told
+		g.must(line[1])
+	}
+	if r.read("f") != "two" || g.state.Session != old {
+		t.Errorf("undone: f has %q, session %s: %s", r.read("f"), g.state.Session, done.Text)
+	}
+	g.must("/resume " + copied)
 	g.say("again")
 	if !strings.HasSuffix(g.words(), "prompt:again answer:anew") {
 		t.Error(g.words())
@@ -214,6 +228,10 @@ func TestLook(t *testing.T) {
 	if _, err := g.do("/export md out.md"); err == nil {
 		t.Error("an export takes the place of a file")
 	}
+	g.must("/export ~/our talk.html")
+	if page, err := os.ReadFile(filepath.Join(r.home, "our talk.html")); err != nil || !strings.Contains(string(page), "<html") {
+		t.Errorf("the page at home: %v, %.100s", err, page)
+	}
 	g.say("more")
 	g.must("/compact")
 	if !strings.HasSuffix(g.words(), "compact") || g.state.Interrupted != "" {
@@ -249,7 +267,7 @@ func TestOddOwnCommands(t *testing.T) {
 	g.phase(chat.Idle)
 	for line, want := range map[string]string{
 		"/huge": "at most 65536 bytes", "/folder": "is no file", "/Big": "small letters", "/empty": "says nothing", "/deploy": "ml-intern config trust",
-		"/exit": "did you mean /quit?", "/clear": "did you mean /new?", "/modle": "did you mean /model?", "/zzz": "/help lists", "/../x": "/help lists",
+		"/exit": "did you mean /quit?", "/clear": "did you mean /new?", "/modell": "did you mean /model?", "/zzz": "/help lists", "/../x": "/help lists",
 	} {
 		if _, err := g.Command(line); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", line, err)

@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"ml-intern/internal/config"
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/session"
 )
 
@@ -19,7 +19,7 @@ const (
 	maxOwnHelp = 100      // characters
 )
 
-var ownName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,40}$`)
+var ownName = lazyregexp.New(`^[a-z0-9][a-z0-9_-]{0,40}$`)
 
 // arguments is what stands in a command's text for what follows its name.
 const arguments = "$ARGUMENTS"
@@ -92,8 +92,12 @@ func (c *Chat) unusable(name string) error {
 	}
 	project := filepath.Join(config.ProjectDir(c.dir()), "commands", name+".md")
 	file := filepath.Join(c.cfg.Paths.Config, "commands", name+".md")
-	if _, err := os.Lstat(file); err != nil {
-		if _, err := os.Lstat(project); err != nil {
+	there := func(file string) bool {
+		_, err := os.Lstat(file)
+		return err == nil
+	}
+	if !there(file) {
+		if !there(project) {
 			return nil
 		}
 		if c.cfg.StillTrusted(c.dir()) != nil {

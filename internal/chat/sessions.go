@@ -115,6 +115,9 @@ func (c *Chat) rename(title string) (Result, error) {
 
 func (c *Chat) export(args string) (Result, error) {
 	format, file, _ := strings.Cut(args, " ")
+	if end, ok := strings.CutPrefix(filepath.Ext(args), "."); ok && app.CheckFormat(format) != nil && app.CheckFormat(end) == nil {
+		format, file = end, args // the name of a file alone
+	}
 	format = cmp.Or(format, "md")
 	if err := app.CheckFormat(format); err != nil {
 		return Result{}, err
@@ -124,6 +127,9 @@ func (c *Chat) export(args string) (Result, error) {
 		return Result{}, err
 	}
 	file = cmp.Or(strings.TrimSpace(file), fmt.Sprintf("session-%s.%s", s.ID, app.Extension(format)))
+	if below, ok := strings.CutPrefix(file, "~/"); ok && c.cfg.Getenv("HOME") != "" {
+		file = filepath.Join(c.cfg.Getenv("HOME"), below)
+	}
 	if !filepath.IsAbs(file) {
 		file = filepath.Join(c.dir(), file)
 	}
@@ -241,6 +247,7 @@ func (c *Chat) rewindList(at int64) (result Result, err error) {
 			add := func(part, detail string) {
 				pick.Items = append(pick.Items, Item{ID: fmt.Sprintf("%d %s", at, part), Title: part, Detail: detail})
 			}
+			force := ""
 			r, err := a.Rewind(c.ctx, id, app.RewindOptions{At: at, Files: true})
 			switch {
 			case errors.Is(err, app.ErrUsage):
@@ -250,7 +257,7 @@ func (c *Chat) rewindList(at int64) (result Result, err error) {
 			default:
 				defer r.Close() //nolint:errcheck // nothing was written
 				result.Text = changeList(r)
-				force, words := "", "files change: "+count(r.Work())
+				words := "files change: " + count(r.Work())
 				if len(r.Refused()) > 0 {
 					force, words = " force", words+", also what others changed"
 				}
@@ -260,6 +267,9 @@ func (c *Chat) rewindList(at int64) (result Result, err error) {
 				}
 			}
 			add(partConversation, "a copy of the conversation up to there; no file changes")
+			if last := len(pick.Items) - 1; force != "" { // what overwrites others' work is not what Enter does
+				pick.Items = slices.Insert(pick.Items[:last], 0, pick.Items[last])
+			}
 			result.Pick = pick
 			return nil
 		})
@@ -333,7 +343,11 @@ func (c *Chat) goBack(at int64, part string, force bool) (result Result, err err
 			result.Text = fmt.Sprintf("Files brought back: %d.\n", r.Work())
 		}
 		if done.Undo > 0 {
-			result.Text += fmt.Sprintf("To undo it: `/rewind %d files`\n", done.Undo)
+			there := "" // the event is of that session's log, not of the copy's
+			if done.Session != "" {
+				there = fmt.Sprintf("`/resume %s`, then ", id)
+			}
+			result.Text += fmt.Sprintf("To undo it: %s`/rewind %d files`\n", there, done.Undo)
 		}
 		return errors.Join(err, r.Close())
 	})

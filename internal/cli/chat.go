@@ -227,7 +227,7 @@ func (l *lineChat) command(line string) {
 func (l *lineChat) result(o outcomeOf) (quit bool) {
 	l.endLine()
 	if o.err != nil {
-		l.printf("  %s\n", revealed(o.err.Error()))
+		l.printf("  %s\n", revealed(chat.Words(o.err)))
 	}
 	if o.Text != "" {
 		fmt.Fprintln(l.std.Out, strings.TrimRight(cleanText(o.Text), "\n"))
@@ -236,7 +236,11 @@ func (l *lineChat) result(o outcomeOf) (quit bool) {
 		l.pick = o.Pick
 		fmt.Fprintln(l.std.Out, o.Pick.Title+":")
 		for i, item := range o.Pick.Items {
-			fmt.Fprintf(l.std.Out, "%3d  %s\n", i+1, revealed(strings.TrimRight(item.Title+"  "+item.Detail, " ")))
+			line := strings.TrimRight(item.Title+"  "+item.Detail, " ")
+			if item.ID == o.Pick.Now {
+				line += "  (now)"
+			}
+			fmt.Fprintf(l.std.Out, "%3d  %s\n", i+1, revealed(line))
 		}
 		fmt.Fprint(l.std.Err, "number, or Enter for none: ")
 	}

@@ -2,10 +2,11 @@ package job
 
 import (
 	"fmt"
-	"regexp"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // oldestPython is the first minor version of Python 3 that jobs may ask for:
@@ -16,9 +17,7 @@ const (
 	newestPython = 99
 )
 
-var pythonClause = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^(|==|~=|>=|<=|>|<|!=)\s*(\d{1,4})(?:\.(\d{1,4}|\*))?(?:\.(\d{1,4}|\*))?$`)
-})
+var pythonClause = lazyregexp.New(`^(|==|~=|>=|<=|>|<|!=)\s*(\d{1,4})(?:\.(\d{1,4}|\*))?(?:\.(\d{1,4}|\*))?$`)
 
 // CheckPython says what is wrong with a version of Python that a job asks for,
 // or a range of them; "" is any.
@@ -32,24 +31,40 @@ func CheckPython(want string) error {
 		}
 		return refuse()
 	}
-	var clauses [][]string
-	for part := range strings.SplitSeq(want, ",") {
-		m := pythonClause().FindStringSubmatch(strings.TrimSpace(part))
-		if m == nil {
-			return refuse()
-		}
-		clauses = append(clauses, m)
-	}
-	for minor := oldestPython; minor <= newestPython; minor++ {
-		fits := true
-		for _, m := range clauses {
-			fits = fits && pythonFits(minor, m)
-		}
-		if fits {
+	clauses, ok := pythonClauses(want)
+	for minor := oldestPython; ok && minor <= newestPython; minor++ {
+		if fitsAll(minor, clauses) {
 			return nil
 		}
 	}
 	return refuse()
+}
+
+// PythonFits reports whether a Python, such as 3.12, may be of the range that a
+// job asks for.
+func PythonFits(have, want string) bool {
+	var minor int
+	clauses, ok := pythonClauses(want)
+	if _, err := fmt.Sscanf(have, "3.%d", &minor); err != nil || !ok {
+		return true
+	}
+	return fitsAll(minor, clauses)
+}
+
+// pythonClauses are the parts of a range.
+func pythonClauses(want string) (clauses [][]string, ok bool) {
+	for part := range strings.SplitSeq(want, ",") {
+		m := pythonClause.FindStringSubmatch(strings.TrimSpace(part))
+		if m == nil {
+			return nil, false
+		}
+		clauses = append(clauses, m)
+	}
+	return clauses, true
+}
+
+func fitsAll(minor int, clauses [][]string) bool {
+	return !slices.ContainsFunc(clauses, func(m []string) bool { return !pythonFits(minor, m) })
 }
 
 // pythonFits reports whether some release of Python 3.minor fits a clause.

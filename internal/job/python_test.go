@@ -24,3 +24,11 @@ func TestPython(t *testing.T) {
 		}
 	}
 }
+
+func TestPythonFits(t *testing.T) {
+	for want, fits := range map[string]bool{">=3.10": true, ">=3.12": false, "3.11": true, "~=3.10": true, "<3.11": false, ">=3.12.0rc1": true} {
+		if got := job.PythonFits("3.11", want); got != fits {
+			t.Errorf("3.11 of %q: %v", want, got)
+		}
+	}
+}

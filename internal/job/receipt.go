@@ -45,8 +45,9 @@ type Keeper struct {
 }
 
 // Secure collects the results of a job that is over and looks whether all that
-// it was to leave is there. What was safe once is not looked at again. A receipt
-// that could not be kept comes with the error.
+// it was to leave is there. What was safe once is not looked at again, unless all
+// of it is gone from here: then it is brought again, from where it still is. A
+// receipt that could not be kept comes with the error.
 func (k Keeper) Secure(ctx context.Context, id string) (Receipt, error) {
 	status, err := k.Status(ctx, id)
 	if err != nil {
@@ -56,7 +57,13 @@ func (k Keeper) Secure(ctx context.Context, id string) (Receipt, error) {
 		return Receipt{}, fmt.Errorf("secure results: job %s is %s", id, status.State)
 	}
 	if r, err := k.read(id); err == nil && r.AtRisk == "" {
-		return r, nil
+		back, err := k.again(ctx, r, status)
+		if err != nil {
+			return Receipt{}, err
+		}
+		if !back {
+			return r, nil
+		}
 	}
 	spec, err := k.Spec(ctx, id)
 	if err != nil {
@@ -80,6 +87,23 @@ func (k Keeper) Secure(ctx context.Context, id string) (Receipt, error) {
 		return Receipt{}, err
 	}
 	return r, k.write(r)
+}
+
+// again brings results that were here and are gone, as after a rewind, and
+// reports whether there are any now. Those that were removed where the job ran
+// are nobody's to bring.
+func (k Keeper) again(ctx context.Context, r Receipt, status Status) (back bool, err error) {
+	gone := func() bool {
+		_, err := os.Lstat(status.OutputDir)
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	if len(r.Files) == 0 || !status.Removed.IsZero() || !gone() {
+		return false, nil
+	}
+	if err := k.Collect(ctx, r.Job); err != nil {
+		return false, fmt.Errorf("bring the results of job %s again, which are gone from %s: %w", r.Job, status.OutputDir, err)
+	}
+	return !gone(), nil
 }
 
 // missing says which outputs are not where they belong, "" if none.

@@ -85,6 +85,42 @@ func TestSecure(t *testing.T) {
 	}
 }
 
+// Results that are gone from here are brought again, as long as they are somewhere.
+func TestSecureAgain(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	out := filepath.Join(dir, "out")
+	f := &faraway{files: map[string]string{"model.bin": "w"}, spec: job.Spec{Outputs: []string{"model.bin"}}, status: job.Status{ID: "j1", State: job.Succeeded, OutputDir: out}}
+	k := job.Keeper{Backend: f, Dir: filepath.Join(dir, "receipts")}
+	secure := func(asked int, risk string) {
+		t.Helper()
+		r, err := k.Secure(t.Context(), "j1")
+		if (err != nil) != (risk != "") || risk != "" && !strings.Contains(err.Error(), risk) || (len(r.Files) == 1) != (risk == "") || f.asked != asked {
+			t.Errorf("%+v, %v, collected %d times", r, err, f.asked)
+		}
+	}
+	remove := func(path string) {
+		t.Helper()
+		if err := os.RemoveAll(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	secure(1, "")
+	remove(out)
+	secure(3, "") // and looked at as the first time
+	if _, err := os.Stat(filepath.Join(out, "model.bin")); err != nil {
+		t.Error(err)
+	}
+	remove(out)
+	f.err = errors.New("connection lost")
+	f.files = nil
+	secure(4, "bring the results of job j1 again")
+	f.err = nil
+	secure(5, "") // where they were here alone, nothing brings them
+	f.status.Removed = time.Now()
+	secure(5, "")
+}
+
 func TestSecureTooSoon(t *testing.T) {
 	t.Parallel()
 	k := job.Keeper{Backend: &faraway{status: job.Status{ID: "j1", State: job.Running}}, Dir: t.TempDir()}

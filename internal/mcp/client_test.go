@@ -164,7 +164,7 @@ func TestServersThatDoNotStart(t *testing.T) {
 		"dead": "it ended with exit status 3: no module named [31mserver[0m", "refused": "no longer trusted",
 	} {
 		i := slices.IndexFunc(notices, func(n mcp.Notice) bool { return n.Server == server })
-		if i < 0 || !strings.Contains(notices[i].Text, want) || strings.Contains(notices[i].Text, "\x1b") {
+		if i < 0 || !strings.Contains(notices[i].Text, want) || strings.ContainsAny(notices[i].Text, "\x1b|") {
 			t.Errorf("%s: %q in %v", server, want, notices)
 		}
 	}
@@ -173,6 +173,17 @@ func TestServersThatDoNotStart(t *testing.T) {
 	}
 	if n := looks.Load(); n != 1 { // it is not waited for again at once
 		t.Errorf("it was started %d times", n)
+	}
+}
+
+// What the configuration names and the server lacks is said: it may be a slip.
+func TestToolsThatAreNotThere(t *testing.T) {
+	t.Parallel()
+	server := of("plain")
+	server.Tools = []string{"c*", "kall"}
+	tools, notices := set(t, server).Tools(t.Context())
+	if len(tools) != 1 || len(notices) != 1 || !strings.Contains(notices[0].Text, `no tool "kall"`) {
+		t.Errorf("%v, %v", names(tools), notices)
 	}
 }
 

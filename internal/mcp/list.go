@@ -130,14 +130,30 @@ func (l *link) choose(all []*sdk.Tool) (tools []found, notices []string) {
 	if refused > maxNotices {
 		notices = append(notices, fmt.Sprintf("%d more of its tools are left out", refused-maxNotices))
 	}
+	notices = append(notices, l.unmatched(all)...)
 	slices.SortFunc(tools, func(a, b found) int { return strings.Compare(a.spec.Name+"\x00"+a.remote, b.spec.Name+"\x00"+b.remote) })
 	return tools, notices
 }
 
+// unmatched says which tools the configuration names that the server lacks: else a
+// slip there is a server without tools, and nobody hears why.
+func (l *link) unmatched(all []*sdk.Tool) (notices []string) {
+	for _, pattern := range l.server.Tools[:min(len(l.server.Tools), maxNotices)] {
+		if !slices.ContainsFunc(all, func(t *sdk.Tool) bool { return t != nil && matches(pattern, t.Name) }) {
+			notices = append(notices, fmt.Sprintf("it has no tool %q, which the configuration names", plain(pattern, 80)))
+		}
+	}
+	return notices
+}
+
+func matches(pattern, name string) bool {
+	ok, err := path.Match(pattern, name)
+	return err == nil && ok
+}
+
 func (l *link) wanted(name string) bool {
 	return len(l.server.Tools) == 0 || slices.ContainsFunc(l.server.Tools, func(pattern string) bool {
-		ok, err := path.Match(pattern, name)
-		return err == nil && ok
+		return matches(pattern, name)
 	})
 }
 

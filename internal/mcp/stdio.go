@@ -49,7 +49,8 @@ func start(s Server, limit *bucket) (*program, error) {
 	cmd.Stdout = theirs
 	p.stdin, p.stdout = stdin, ours
 	if err := cmd.Start(); err != nil {
-		return nil, errors.Join(err, stdin.Close(), ours.Close(), theirs.Close())
+		_, _, _ = stdin.Close(), ours.Close(), theirs.Close() // which it may have done
+		return nil, err
 	}
 	_ = theirs.Close() // the program has it
 	p.lines = newLines(ours, limit)

@@ -287,7 +287,7 @@ func (l Local) writable(folder *os.Root, below string) error {
 }
 
 func replace(folder *os.Root, name string, data []byte) error {
-	mode := fs.FileMode(0o644)
+	mode, known := fs.FileMode(0o644), false
 	switch info, err := folder.Lstat(name); {
 	case err == nil && info.IsDir():
 		return errors.New("it is a folder")
@@ -296,7 +296,7 @@ func replace(folder *os.Root, name string, data []byte) error {
 	case err == nil && !info.Mode().IsRegular():
 		return errors.New("it is not a regular file")
 	case err == nil:
-		mode = info.Mode().Perm()
+		mode, known = info.Mode().Perm(), true
 	}
 	tmp := fmt.Sprintf("%s.%d.tmp", name, time.Now().UnixNano())
 	f, err := folder.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
@@ -304,6 +304,9 @@ func replace(folder *os.Root, name string, data []byte) error {
 		return err
 	}
 	_, err = f.Write(data)
+	if known {
+		err = errors.Join(err, f.Chmod(mode)) // the umask has taken its part
+	}
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
 		err = folder.Rename(tmp, name)

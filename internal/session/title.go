@@ -3,10 +3,11 @@ package session
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // maxTitle is how long a title may be, in characters.
@@ -14,9 +15,10 @@ const maxTitle = 80
 
 var (
 	// what Markdown puts before the text of a line
-	lineMarks = regexp.MustCompile(`^(?:(?:#{1,6}|>|[-*+]|\d{1,3}[.)])\s+)+`)
+	lineMarks = lazyregexp.New(`^(?:(?:#{1,6}|>|[-*+]|\d{1,3}[.)])\s+)+`)
+	strong    = lazyregexp.New(`\*\*([^*]+)\*\*`)
 	// what people say first to be polite
-	courtesy = regexp.MustCompile(`(?i)^(?:(?:hi|hello|hey|ok|okay|so|please|pls|(?:can|could|would|will) you(?: please)?|i(?: would|'d)? (?:want|like|need) you to|your task is to)\b[\s,.!:]*)+`)
+	courtesy = lazyregexp.New(`(?i)^(?:(?:hi|hello|hey|ok|okay|so|please|pls|(?:can|could|would|will) you(?: please)?|i(?: would|'d)? (?:want|like|need) you to|your task is to)\b[\s,.!:]*)+`)
 )
 
 // Title makes a title of a prompt: its first line that says something, without
@@ -30,8 +32,11 @@ func Title(prompt string) string {
 		if line == "" || strings.HasPrefix(line, "```") || strings.HasPrefix(line, "~~~") {
 			continue
 		}
-		marked := strings.Trim(lineMarks.ReplaceAllString(line, ""), "*_` ")
+		marked := strings.Trim(strong.ReplaceAllString(lineMarks.ReplaceAllString(line, ""), "$1"), "*_` ")
 		text := courtesy.ReplaceAllString(marked, "")
+		if !strings.Contains(text, " ") && strings.IndexFunc(text, wordRune) >= 0 && isASCII(text) {
+			text = marked // "hi there": one word alone says too little
+		}
 		if strings.IndexFunc(text, wordRune) >= 0 {
 			return shortTitle(capital(text, text != marked))
 		}
@@ -41,6 +46,10 @@ func Title(prompt string) string {
 	}
 	return shortTitle(fallback)
 }
+
+func isASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
+} // others write without spaces
 
 func wordRune(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) }
 

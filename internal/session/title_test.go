@@ -14,7 +14,7 @@ func TestTitle(t *testing.T) {
 		"train a model":                               "train a model",
 		"\n\n  train\ta   model \nand more":           "train a model",
 		"# Task\n\nmore":                              "Task",
-		"> - **Fix** the loader":                      "Fix** the loader",
+		"> - **Fix** the loader":                      "Fix the loader",
 		"please, could you compare two runs?":         "Compare two runs?",
 		"Hi! Can you please predict churn":            "Predict churn",
 		"please":                                      "please",
@@ -31,6 +31,9 @@ func TestTitle(t *testing.T) {
 		"1. first do this\n2. then that":              "first do this",
 		"I would like you to fine-tune a small model": "Fine-tune a small model",
 		"#hashtag without a space is no heading":      "#hashtag without a space is no heading",
+		"hi there":                                    "hi there",
+		"please 予測して":                                 "予測して",
+		"see __init__ and **kwargs":                   "see __init__ and **kwargs",
 		"so please\ntrain it":                         "train it",
 	} {
 		if got := session.Title(prompt); got != want {

@@ -16,7 +16,7 @@ import (
 
 func workspace(t *testing.T) sandbox.Local {
 	t.Helper()
-	return sandbox.Local{Dir: t.TempDir(), Env: sandbox.Environ(os.Environ())}
+	return sandbox.Local{Dir: t.TempDir(), Env: append(sandbox.Environ(os.Environ()), "LC_ALL=C")} // bash complains of a locale that is not there
 }
 
 // call runs a tool with the arguments and returns what the model is told.
@@ -158,7 +158,7 @@ func TestBashTellsHowItEnded(t *testing.T) {
 		{args{"command": "echo hi"}, "hi\n[exit 0, ", " s]", false},
 		{args{"command": "printf hi"}, "hi\n[exit 0, ", " s]", false},
 		{args{"command": "echo no >&2; exit 3"}, "no\n[exit 3, ", " s]", true},
-		{args{"command": "echo begun; sleep 60", "timeout_s": 1}, "begun\n", "[timed out after 1 s, the process group was killed]", true},
+		{args{"command": "echo begun; sleep 60", "timeout_s": 5}, "begun\n", "[timed out after 5 s, the process group was killed]", true},
 		{args{"command": " "}, "the command is empty", "", true},
 	}
 	for _, tt := range tests {

@@ -181,7 +181,7 @@ func TestPythonAPINotInstalled(t *testing.T) {
 	if err := os.Chmod(filepath.Join(sb.Dir, "bin/uv"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	sb.Env = append(sb.Env, "PATH="+filepath.Join(sb.Dir, "bin")+":"+os.Getenv("PATH"))
+	sb.Env = append(sb.Env, "PATH="+filepath.Join(sb.Dir, "bin")+":"+os.Getenv("PATH"), "LC_ALL=xx_XX.UTF-8") // of which bash complains
 	out := call(t, tools.PythonAPI(sb), args{"name": "no_such_kit.Config"})
 	for _, want := range []string{"no_such_kit is not installed in Python", "requirements.txt asks for no_such_kit[all]>=2,<3", "would be installed: no_such_kit==9.8.7 (uv pip compile)", "nothing was installed"} {
 		if !strings.Contains(out.Text, want) {

@@ -237,6 +237,12 @@ func TestDecide(t *testing.T) {
 		t.Errorf("note %q", note)
 	}
 	s.press("e", "ctrl+u")
+	s.write("echo fine > x")
+	s.press("ctrl+s", "E")
+	if screen := s.screen(); !strings.Contains(screen, `"echo fine > x"`) {
+		t.Errorf("the arguments to change:\n%s", screen)
+	}
+	s.press("esc", "e", "ctrl+u")
 	s.write("echo fine")
 	s.press("ctrl+s")
 	s.golden("edited-80x24")
@@ -334,6 +340,20 @@ func TestMenu(t *testing.T) {
 	s.write("/usr/bin/env is a path")
 	s.press("enter")
 	s.wantSaid("say /usr/bin/env is a path")
+}
+
+// A list stands below what it is about, and begins at what holds now.
+func TestPickWithWords(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 80, 24)
+	s.brought = chat.Result{Text: "This would change `f`.", Pick: &chat.Pick{Title: "go back", Then: "/rewind", Now: "b", Items: []chat.Item{{ID: "a"}, {ID: "b"}}}}
+	s.write("/rewind 4")
+	s.press("enter")
+	if screen := s.screen(); !strings.Contains(screen, "This would change f.") {
+		t.Errorf("what it is about is not shown:\n%s", screen)
+	}
+	s.press("enter")
+	s.wantSaid("command /rewind 4", "command /rewind b")
 }
 
 func TestPick(t *testing.T) {

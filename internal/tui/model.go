@@ -368,7 +368,7 @@ func (m *model) command(line string) tea.Cmd {
 func (m *model) result(msg resultMsg) tea.Cmd {
 	r := msg.result
 	if msg.err != nil {
-		m.rec.add(&item{kind: aFailure, text: clean(msg.err.Error())})
+		m.rec.add(&item{kind: aFailure, text: clean(chat.Words(msg.err))})
 		return nil
 	}
 	switch {
@@ -379,7 +379,13 @@ func (m *model) result(msg resultMsg) tea.Cmd {
 		for i, it := range r.Pick.Items {
 			all[i] = find.Choice{ID: it.ID, Title: firstNotEmpty(it.Title, it.ID), Detail: it.Detail}
 		}
-		m.panel = newPicker(r.Pick.Title, r.Pick.Then, all)
+		p := newPicker(r.Pick.Title, r.Pick.Then, all)
+		p.at = max(slices.IndexFunc(all, func(c find.Choice) bool { return c.ID == r.Pick.Now }), 0)
+		m.panel = p
+		if r.Text != "" { // what the choice is about
+			m.rec.answered(r.Text, false)
+			m.rec.away = false
+		}
 	case r.Edit != "":
 		return m.editFile(r.Edit)
 	case r.Panel != "":

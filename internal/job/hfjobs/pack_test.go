@@ -76,7 +76,7 @@ func TestWhatCannotComeAlong(t *testing.T) {
 		"takes no variable \"A-B\"":     {Command: []string{"true"}, Env: map[string]string{"A-B": "x"}},
 		"takes no secret \"A-B\"":       {Command: []string{"true"}, Secrets: []string{"A-B"}},
 		"API_KEY looks like a secret":   {Command: []string{"true"}, Env: map[string]string{"API_KEY": "x"}},
-		"wants the secret HF_NOT_THERE": {Command: []string{"true"}, Secrets: []string{"HF_NOT_THERE"}},
+		"needs the secret HF_NOT_THERE": {Command: []string{"true"}, Secrets: []string{"HF_NOT_THERE"}},
 		"with 0 retries":                {Command: []string{"true"}, Retries: 1},
 	} {
 		spec.Dir = dir

@@ -278,7 +278,7 @@ func secrets(t *testing.T, h harness) {
 		t.Error(err)
 	}
 	spec.Secrets = []string{"JOBTEST_NOT_SET"}
-	if status, err := h.Submit(h.ctx, spec); err == nil || !strings.Contains(err.Error(), "JOBTEST_NOT_SET") {
+	if status, err := h.Submit(h.ctx, spec); err == nil || !strings.Contains(err.Error(), "JOBTEST_NOT_SET") || !strings.Contains(err.Error(), "job_secrets") {
 		t.Errorf("without the secret: %+v, %v", status, err)
 	}
 }

@@ -192,7 +192,7 @@ mkdir -p "$VIRTUAL_ENV/bin" && printf '#!/bin/sh\necho ran in it "$MINE"\n' > "$
 	}
 	b.Way = func(job.Spec) *local.Way { return &local.Way{Allow: []string{"pypi.org"}} }
 	var seen strings.Builder
-	b.Cell = append([]string{"sh", "-c", `env > ` + keys + `/env; exec "$@"`, "sh"}, b.Cell...)
+	b.Cell = append([]string{"sh", "-c", `env > '` + keys + `/env'; exec "$@"`, "sh"}, b.Cell...)
 	status, err := b.Submit(t.Context(), job.Spec{Dir: dir, Script: "train.py", Dependencies: []string{"evil"}, Env: map[string]string{"MINE": "seen only inside"}})
 	if err != nil {
 		t.Fatal(err)

@@ -228,7 +228,7 @@ func TestRealUV(t *testing.T) {
 		if done.State != job.Succeeded {
 			t.Fatalf("the job is %+v and said %s", done, logged(t, b, s.ID))
 		}
-		lines := strings.Fields(logged(t, b, s.ID))
+		lines := strings.Split(strings.TrimSpace(logged(t, b, s.ID)), "\n")
 		places = append(places, lines[len(lines)-1])
 	}
 	if got := read(t, filepath.Join(b.Dir, "jobs", last, "requirements.txt")); got != "tiny==1.0\n" {

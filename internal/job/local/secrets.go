@@ -51,7 +51,7 @@ func (b Backend) secrets(spec job.Spec) (map[string]string, error) {
 		size += len(value)
 	}
 	if len(missing) > 0 {
-		return nil, fmt.Errorf("the job needs the secret %s, which is not set here", strings.Join(missing, ", "))
+		return nil, fmt.Errorf("the job needs the secret %s, which is not set here, or none of job_secrets in the configuration", strings.Join(missing, ", "))
 	}
 	if size > maxSecrets {
 		return nil, fmt.Errorf("the job's secrets have %d bytes, more than %d", size, maxSecrets)

@@ -11,12 +11,11 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"ml-intern/internal/job"
+	"ml-intern/internal/lazyregexp"
 )
 
 // maxScript is the largest script that is looked at.
@@ -117,6 +116,7 @@ func (c *check) analyse(ctx context.Context) {
 	if f.Header != nil && f.Header.Error != "" {
 		c.fail(Finding{Code: CodePackages, Line: f.Header.Line, Text: "the PEP 723 header is not TOML: " + f.Header.Error, Fix: "write it as in https://peps.python.org/pep-0723/"})
 	}
+	c.headerPython(f)
 	if f.Error != nil {
 		c.add(c.syntax(f))
 		return
@@ -149,7 +149,7 @@ func (c *check) askFacts(ctx context.Context) (*facts, error) {
 	return &f, nil
 }
 
-var versionWanted = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`requires-python\s*=\s*["']([^"'\n]+)["']`) })
+var versionWanted = lazyregexp.New(`requires-python\s*=\s*["']([^"'\n]+)["']`)
 
 // read reads the script as a backend will: no link leads out of the workspace.
 func (c *check) read() ([]byte, error) {
@@ -171,10 +171,25 @@ func (c *check) wantedPython() string {
 	if c.Spec.Python != "" {
 		return c.Spec.Python
 	}
-	if m := versionWanted().FindSubmatch(c.source); m != nil {
+	if m := versionWanted.FindSubmatch(c.source); m != nil {
 		return string(m[1])
 	}
 	return ""
+}
+
+// headerPython looks at the version of Python that the script's header asks for.
+// The job's own was looked at before.
+func (c *check) headerPython(f *facts) {
+	header, ok := job.Metadata(c.source)
+	m := versionWanted.FindStringSubmatch(header)
+	if !ok || m == nil || c.Spec.Python != "" {
+		return
+	}
+	if err := job.CheckPython(m[1]); err != nil {
+		c.fail(Finding{Code: CodePackages, Text: err.Error(), Fix: "correct requires-python in the PEP 723 header"})
+	} else if !c.Remote && !job.PythonFits(f.Python, m[1]) {
+		c.note(CodeUnchecked, "the script asks for Python %s, and Python %s read it here: the job gets what it asks for from uv alone", m[1], f.Python)
+	}
 }
 
 // syntax tells a mistake from what only a newer Python understands.
@@ -187,7 +202,7 @@ func (c *check) syntax(f *facts) Finding {
 	case strings.Contains(e.Text, "tab") || strings.Contains(e.Text, "indent"):
 		found.Fix = "indent with spaces alone"
 	}
-	if newer().MatchString(e.Code) && !c.sameVersion(f.Python) {
+	if newer.MatchString(e.Code) && !c.sameVersion(f.Python) {
 		found.Level = Warning
 		found.Text += fmt.Sprintf(" (says Python %s; what runs the job may be newer)", f.Python)
 		found.Fix = "say which Python the job gets, or write it so that this one reads it"
@@ -197,9 +212,7 @@ func (c *check) syntax(f *facts) Finding {
 
 // newer is what later versions of Python have added to the language: nested
 // quotes in f-strings, match, type parameters, several exceptions unbracketed.
-var newer = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`\b[fFtTrR]{1,2}["']|^(match|case|type) |^except [^(:]*,|^(async )?def \w+\[|^class \w+\[`)
-})
+var newer = lazyregexp.New(`\b[fFtTrR]{1,2}["']|^(match|case|type) |^except [^(:]*,|^(async )?def \w+\[|^class \w+\[`)
 
 // sameVersion reports whether the job is known to run in this Python.
 func (c *check) sameVersion(have string) bool {

@@ -68,6 +68,23 @@ func TestWithoutPython(t *testing.T) {
 	}
 }
 
+// A header may ask for no Python that there is none of, and one that this machine
+// does not have is said.
+func TestHeaderPython(t *testing.T) {
+	t.Parallel()
+	needPython(t)
+	for want, found := range map[string]string{
+		">=4": `error packages the job asks for Python ">=4"`, "<3.8": "error packages", ">=3.90": "note unchecked the script asks for Python >=3.90, and Python 3.", ">=3.8": "",
+	} {
+		r := plainRequest("# /// script\n# requires-python = \"" + want + "\"\n# ///\nprint(1)\n")
+		r.Offer, r.Remote = offers["local"], false
+		findings := check(t, r).Findings
+		if found == "" && len(findings) > 0 || found != "" && matching(findings, found) < 0 {
+			t.Errorf("%s: %+v", want, findings)
+		}
+	}
+}
+
 // A job that names no packages gets those of this machine's Python.
 func TestInstalled(t *testing.T) {
 	t.Parallel()

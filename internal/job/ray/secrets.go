@@ -56,7 +56,7 @@ func (b Backend) secrets(names []string) (map[string]string, error) {
 	for _, name := range names {
 		value, ok := b.secret(name)
 		if !ok || value == "" {
-			return nil, fmt.Errorf("the job wants the secret %s, and there is none of this name here", name)
+			return nil, fmt.Errorf("the job needs the secret %s, which is not set here, or none of job_secrets in the configuration", name)
 		}
 		if strings.ContainsRune(value, 0) {
 			return nil, fmt.Errorf("the secret %s holds a NUL byte, which no variable can", name)

@@ -48,7 +48,7 @@ func (b *Backend) secrets(spec job.Spec) (map[string]string, error) {
 		value, ok := b.secret(name)
 		switch {
 		case !ok || value == "":
-			return nil, fmt.Errorf("the job needs the secret %s, which is not set here", name)
+			return nil, fmt.Errorf("the job needs the secret %s, which is not set here, or none of job_secrets in the configuration", name)
 		case strings.ContainsRune(value, 0):
 			return nil, fmt.Errorf("the secret %s holds a NUL byte, which no variable can", name)
 		case !identifier(name):

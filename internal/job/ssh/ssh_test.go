@@ -123,7 +123,7 @@ func TestQueue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec := job.Spec{Dir: t.TempDir(), Command: []string{"sh", "-c", "mkdir $0 && sleep 0.3 && rmdir $0", filepath.Join(t.TempDir(), "alone")}}
+	spec := job.Spec{Dir: t.TempDir(), Command: []string{"sh", "-c", `mkdir "$0" && sleep 0.3 && rmdir "$0"`, filepath.Join(t.TempDir(), "alone")}}
 	spec.CPUs = offers[0].CPUs
 	var ids []string
 	for range 4 {

@@ -8,12 +8,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"ml-intern/internal/job"
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/sandbox"
 )
 
@@ -142,7 +142,7 @@ func (b *Backend) plan(ctx context.Context, spec job.Spec) (plan, error) {
 }
 
 // name is what a shell takes as a variable.
-var name = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var name = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // check says what is wrong with the spec, without asking the machine.
 func (b *Backend) check(spec job.Spec) error {
@@ -182,7 +182,7 @@ func (b *Backend) secrets(names []string) (string, error) {
 		case !name.MatchString(variable):
 			return "", fmt.Errorf("%q is no variable that a shell can set", variable)
 		case !ok || value == "":
-			return "", fmt.Errorf("the job needs the secret %s, and it is not set here", variable)
+			return "", fmt.Errorf("the job needs the secret %s, which is not set here, or none of job_secrets in the configuration", variable)
 		case strings.ContainsRune(value, 0):
 			return "", fmt.Errorf("the secret %s holds a NUL byte, which no variable can", variable)
 		}

@@ -400,16 +400,32 @@ func TestFailuresAreExplained(t *testing.T) {
 // After its time nobody works there, and it is deleted.
 func TestLimit(t *testing.T) {
 	t.Parallel()
+	limit := 8 * time.Second
+	for !limited(t, limit) && limit < time.Minute {
+		limit *= 3 // on a busy machine it was over before a command began
+	}
+}
+
+// limited gives a sandbox so much time, and reports whether that was enough to
+// begin a command.
+func limited(t *testing.T, limit time.Duration) bool {
+	t.Helper()
 	w := newWorld(t)
 	sp := spec("s/1")
-	sp.USDPerHour, sp.Limit = 10, 8*time.Second
+	sp.USDPerHour, sp.Limit = 10, limit
 	s := w.spaces()
-	r := w.create(s, sp)
-	box, err := s.Open(t.Context(), "s", r.Name)
-	if err != nil {
-		t.Fatal(err)
+	var out sandbox.Output
+	r, err := s.Create(t.Context(), sp, func(string) {})
+	if err == nil {
+		box, openErr := s.Open(t.Context(), "s", r.Name)
+		if err = openErr; err == nil {
+			out, err = box.Exec(t.Context(), sandbox.Command{Line: "echo begun; sleep 600", Timeout: time.Hour})
+		}
 	}
-	if out, err := box.Exec(t.Context(), sandbox.Command{Line: "echo begun; sleep 600", Timeout: time.Hour}); err == nil || !strings.Contains(err.Error(), "time of this sandbox") || out.Text != "begun\n" {
+	if out.Text == "" && limit < time.Minute {
+		return false
+	}
+	if err == nil || !strings.Contains(err.Error(), "time of this sandbox") || out.Text != "begun\n" {
 		t.Errorf("a command went on beyond the time: %+v, %v", out, err)
 	}
 	time.Sleep(time.Until(r.Created.Add(sp.Limit)) + 10*time.Millisecond)
@@ -417,9 +433,10 @@ func TestLimit(t *testing.T) {
 		t.Errorf("Open = %v", err)
 	}
 	now, err := w.spaces().Record(r.Name)
-	if err != nil || !now.Over(time.Now()) || now.Cost(time.Now()) <= 0 || now.Cost(time.Now()) > 0.1 || now.Worst() < 10 || len(w.found()) != 0 {
+	if err != nil || !now.Over(time.Now()) || now.Cost(time.Now()) <= 0 || now.Cost(time.Now()) > 0.3 || now.Worst() < 10 || len(w.found()) != 0 {
 		t.Errorf("%+v costs %v, %v", now, now.Cost(time.Now()), err)
 	}
+	return true
 }
 
 // Only what says that it is ours is swept.

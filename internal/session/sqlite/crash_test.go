@@ -20,7 +20,7 @@ import (
 )
 
 // childVariable makes the test binary one of the other processes below:
-// "ROLE PATH ID".
+// "ROLE ID PATH".
 const childVariable = "SQLITE_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	if !ok {
 		os.Exit(m.Run())
 	}
-	path, id, _ := strings.Cut(rest, " ")
+	id, path, _ := strings.Cut(rest, " ")
 	if err := child(role, path, id); err != nil {
 		fmt.Println("error:", err)
 		os.Exit(1)
@@ -105,7 +105,7 @@ func start(ctx context.Context, role, path, id string) (*exec.Cmd, *bufio.Scanne
 		return nil, nil, err
 	}
 	cmd := exec.CommandContext(ctx, exe)
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %s %s", childVariable, role, path, id))
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %s %s", childVariable, role, id, path))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -223,7 +223,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	path := filepath.Join(t.TempDir(), "s.db")
 	cmd := exec.CommandContext(t.Context(), sh, "-c", `trap "" XFSZ; ulimit -f 400; exec "$0"`, exe)
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=write %s a", childVariable, path))
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=write a %s", childVariable, path))
 	out, err := cmd.Output()
 	if err == nil {
 		t.Fatal("there was no limit")
