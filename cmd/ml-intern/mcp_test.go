@@ -219,6 +219,7 @@ func TestMCPServerIsNotContinued(t *testing.T) {
 		cmd := exec.CommandContext(t.Context(), program(t), args...)
 		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), "ML_INTERN_HOME="+home, "HF_TOKEN=", "HF_ENDPOINT=", "LOCAL_LLM_BASE_URL="+model.URL)
+		cmd.Stdin = strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":1}}` + "\n" + `{"jsonrpc":"2.0","id":2,"method":"session/list","params":{}}` + "\n") // of an editor
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Errorf("%v: %v\n%s", args, err, out)
@@ -239,6 +240,9 @@ func TestMCPServerIsNotContinued(t *testing.T) {
 		}
 	}
 	if out := run("--continue", "go on"); !strings.Contains(out, "three") {
+		t.Errorf("%s", out)
+	}
+	if out := run("acp"); strings.Contains(out, "calls of another agent") || !strings.Contains(out, `"title":"mine"`) {
 		t.Errorf("%s", out)
 	}
 	if out := run("sessions", "ls"); strings.Count(out, "calls of another agent") != 1 || strings.Count(out, "Mine")+strings.Count(out, "mine") != 1 {

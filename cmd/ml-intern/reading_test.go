@@ -130,6 +130,7 @@ func (r *reader) command(url string, args ...string) *exec.Cmd {
 	c := exec.CommandContext(r.Context(), r.exe, append([]string{"--model", "openai/test", "--output", "events"}, append(r.flags, args...)...)...)
 	c.Dir = filepath.Join(r.dir, "w")
 	c.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + r.dir, "ML_INTERN_HOME=" + filepath.Join(r.dir, "home"), "OPENAI_BASE_URL=" + url, "OPENAI_API_KEY=x", "NO_PROXY=127.0.0.1"}, r.web.Environ()...)
+	c.Env = append(c.Env, "GOMEMLIMIT=192MiB") // what it must hold is measured, not how late a busy machine collects
 	c.Env = append(c.Env, r.env...)
 	return c
 }

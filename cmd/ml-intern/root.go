@@ -5,7 +5,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -16,6 +15,7 @@ import (
 	"ml-intern/internal/app"
 	"ml-intern/internal/cli"
 	"ml-intern/internal/config"
+	"ml-intern/internal/lazyregexp"
 )
 
 const (
@@ -296,7 +296,7 @@ func nearestCommand(cmd *cobra.Command, word string) string {
 }
 
 // wrongValue is what the flags' package says of a value of another type.
-var wrongValue = regexp.MustCompile(`(?s)^invalid argument "(.*)" for "(?:-., )?(--[a-z-]+)" flag: .*$`)
+var wrongValue = lazyregexp.New(`(?s)^invalid argument "(.*)" for "(?:-., )?(--[a-z-]+)" flag: .*$`)
 
 // flagError says what is wrong with a flag, and names the nearest one to one that
 // does not exist.

@@ -345,7 +345,7 @@ func (s *server) list(ctx context.Context, p sdk.ListSessionsRequest) (answer, e
 	resp := sdk.ListSessionsResponse{Sessions: []sdk.SessionInfo{}}
 	for i, sum := range found.Sessions {
 		switch {
-		case i < from || dir != "" && sum.Dir != dir:
+		case i < from || dir != "" && sum.Dir != dir || sum.Caller != "": // nobody talks in that one
 			continue
 		case len(resp.Sessions) == listed:
 			resp.NextCursor = sdk.Ptr(strconv.Itoa(i))

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 
 	"ml-intern/internal/chat"
 	"ml-intern/internal/config"
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/session"
 )
 
@@ -155,8 +155,8 @@ func addServers(cfg *config.Config, servers []sdk.McpServer) (notes []string) {
 const maxServers = 50
 
 var (
-	notInNames = regexp.MustCompile(`[^A-Za-z0-9_]+`)
-	bars       = regexp.MustCompile(`_{2,}`)
+	notInNames = lazyregexp.New(`[^A-Za-z0-9_]+`)
+	bars       = lazyregexp.New(`_{2,}`)
 )
 
 // serverName is a name that tools can bear, made of any.

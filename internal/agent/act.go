@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"ml-intern/internal/approval"
 	"ml-intern/internal/ledger"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/session"
@@ -28,13 +29,43 @@ func (t turn) settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, batch := range t.Tools.Batches(calls) {
+	for i, batch := range t.Tools.Batches(calls) {
+		if i > 0 {
+			if batch, err = t.unmoved(ctx, batch); err != nil {
+				return err
+			}
+		}
 		if err := t.runBatch(ctx, batch); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// unmoved returns the calls that still reach what they were allowed to: an
+// earlier call of the same reply may have led a path elsewhere. What rules and
+// mode allow as it is now runs all the same.
+func (t turn) unmoved(ctx context.Context, calls []llm.ToolCall) ([]llm.ToolCall, error) {
+	var same []llm.ToolCall
+	for _, call := range calls {
+		before, now := t.judged[call.ID], t.Tools.Impact(call)
+		if now.Outside == before.Outside && slices.Equal(now.Paths, before.Paths) ||
+			t.Policy.Decide(approval.Request{Call: call, Impact: now, Rules: t.session.Rules()}).Verdict == approval.Allow {
+			same = append(same, call)
+			continue
+		}
+		if hold, held := t.holds[call.ID]; held {
+			hold.settle(ledger.Amount{})
+			delete(t.holds, call.ID)
+		}
+		if err := t.refuse(ctx, call.ID, "refused: "+movedReason+t.said[call.ID]); err != nil {
+			return nil, err
+		}
+	}
+	return same, nil
+}
+
+const movedReason = "what it names leads elsewhere than when it was allowed, because of a call before it; make it again, by itself"
 
 // resume deals with calls that had started when the log ends, which only a
 // crash or a stop leaves behind: those that repeat nothing are finished, the
@@ -164,7 +195,7 @@ func (t turn) runBatch(ctx context.Context, calls []llm.ToolCall) error {
 	var wg sync.WaitGroup
 	for i, call := range calls {
 		started := starts[i].Started
-		with := tool.Call{ID: t.label(call.ID), Args: call.Args, WorstUSD: started.WorstUSD, Again: started.Again, Since: t.session.Began(call.ID)}
+		with := tool.Call{ID: t.label(call.ID), Args: call.Args, WorstUSD: started.WorstUSD, Again: started.Again, Since: t.session.Began(call.ID), Granted: t.session.Granted(call.ID)}
 		wg.Go(func() { t.runCall(ctx, call, with, limit, out) })
 	}
 	go func() { wg.Wait(); close(out) }()

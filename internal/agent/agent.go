@@ -135,13 +135,15 @@ type turn struct {
 	holds map[string]hold   // by call id
 	said  map[string]string // by call id: what hooks said of a call
 
+	judged map[string]tool.Impact // by call id: as which a call was allowed
+
 	overhead, overheadMost int // tokens of system prompt and tools, about and at most
 
 	asked bool // a person asked for the summary
 }
 
 func (a *Agent) newTurn(s *session.Session, yield func(session.Event, error) bool) turn {
-	t := turn{Agent: a, session: s, yield: yield, holds: make(map[string]hold), said: make(map[string]string)}
+	t := turn{Agent: a, session: s, yield: yield, holds: make(map[string]hold), said: make(map[string]string), judged: make(map[string]tool.Impact)}
 	t.overhead, t.overheadMost = a.overhead()
 	return t
 }

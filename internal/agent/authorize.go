@@ -11,13 +11,12 @@ import (
 	"ml-intern/internal/approval"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/session"
-	"ml-intern/internal/tool"
 )
 
 // authorize returns the calls that may run, after asking where the policy
 // says so. It records a result for every other call.
 func (t turn) authorize(ctx context.Context, calls []session.PendingCall) ([]llm.ToolCall, error) {
-	verdicts, judged := make(map[string]approval.Decision), make(map[string]tool.Impact)
+	verdicts, judged := make(map[string]approval.Decision), t.judged
 	var open []approval.Request
 	inLoop, rules := banned(t.session), t.session.Rules()
 	for _, call := range calls {

@@ -9,6 +9,7 @@ import (
 	"ml-intern/internal/approval"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/session"
+	"ml-intern/internal/tool"
 )
 
 // Calls runs calls that somebody else made than a model of ours, such as another
@@ -19,7 +20,7 @@ func (a *Agent) Calls(ctx context.Context, s *session.Session, from string, call
 	return func(yield func(session.Event, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		t := turn{Agent: a, session: s, yield: yield, holds: make(map[string]hold), said: make(map[string]string)}
+		t := turn{Agent: a, session: s, yield: yield, holds: make(map[string]hold), said: make(map[string]string), judged: make(map[string]tool.Impact)}
 		err := t.runCalls(ctx, from, calls)
 		t.releaseRest()
 		if err != nil && !errors.Is(err, errStopped) {

@@ -1,9 +1,11 @@
 package agent
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -53,7 +55,7 @@ func changes(before, after string) string {
 			parts = append(parts, fmt.Sprintf("%s was left out", key))
 		case !had:
 			parts = append(parts, fmt.Sprintf("%s was added: %s", key, shorten(string(val), maxChange)))
-		case string(old) != string(val):
+		case !sameJSON(old, val):
 			parts = append(parts, changedValue(key, old, val))
 		}
 	}
@@ -61,6 +63,19 @@ func changes(before, after string) string {
 		return "only its form"
 	}
 	return strings.Join(parts, "; ")
+}
+
+// sameJSON reports whether two values are the same, however they are written.
+func sameJSON(a, b json.RawMessage) bool {
+	decoded := func(raw json.RawMessage) (value any) {
+		d := json.NewDecoder(bytes.NewReader(raw))
+		d.UseNumber()
+		if d.Decode(&value) != nil {
+			return string(raw)
+		}
+		return value
+	}
+	return reflect.DeepEqual(decoded(a), decoded(b))
 }
 
 // changedValue says how one argument differs: of a text of several lines, only

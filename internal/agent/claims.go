@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/session"
 )
 
@@ -36,18 +36,18 @@ func claims(s *session.Session) (string, error) {
 
 var (
 	// made begins a claim: something was made, kept or given to others.
-	made = regexp.MustCompile(`(?i)\b(?:saved|wrote|written|created|generated|produced|stored|exported|published|uploaded|pushed|released|deployed|hosted|(?:now )?available|live|lives)\b`)
+	made = lazyregexp.New(`(?i)\b(?:saved|wrote|written|created|generated|produced|stored|exported|published|uploaded|pushed|released|deployed|hosted|(?:now )?available|live|lives)\b`)
 	// shared says that it was given to others: then org/name is a repository.
-	shared = regexp.MustCompile(`(?i)\b(?:published|uploaded|pushed|released|deployed|hosted)\b`)
+	shared = lazyregexp.New(`(?i)\b(?:published|uploaded|pushed|released|deployed|hosted)\b`)
 	// unreal sentences claim nothing.
-	unreal = regexp.MustCompile(`(?i)\b(?:not|never|no|nothing|could|would|should|will|may|might|if|cannot|unable|failed|todo|example|instead)\b|n't\b|\?`)
+	unreal = lazyregexp.New(`(?i)\b(?:not|never|no|nothing|could|would|should|will|may|might|if|cannot|unable|failed|todo|example|instead)\b|n't\b|\?`)
 	// marker words say what a name after them is: to, at and their like where
 	// something went; with, from and their like what it was made with.
-	marker = regexp.MustCompile(`(?i)\b(?:(to|at|as|in|into|under|here)|with|using|from|see|like|via|per|by|on|of|for|than|about|following|expects?|loads?|reads?)\b`)
+	marker = lazyregexp.New(`(?i)\b(?:(to|at|as|in|into|under|here)|with|using|from|see|like|via|per|by|on|of|for|than|about|following|expects?|loads?|reads?)\b`)
 
-	claimURL  = regexp.MustCompile("https?://[^\\s()<>\\[\\]\"'`|]+")
-	claimFile = regexp.MustCompile(`[\w./~-]*[\w-]\.(?:py|ipynb|csv|tsv|jsonl?|parquet|md|txt|pkl|joblib|pth?|bin|safetensors|onnx|gguf|ya?ml|toml|png|jpe?g|svg|pdf|html|log|zip|gz|np[yz])\b`)
-	claimRepo = regexp.MustCompile("(?i)(?:\\bto\\s+[`*\"\\[]*|[`*\"\\[])([a-z0-9][\\w.-]*/[a-z0-9][\\w.-]*\\w)|\\b(?:at|as|in)\\s+([a-z0-9][\\w.-]*/[a-z0-9][\\w.]*[-_\\d][\\w.-]*)")
+	claimURL  = lazyregexp.New("https?://[^\\s()<>\\[\\]\"'`|]+")
+	claimFile = lazyregexp.New(`[\w./~-]*[\w-]\.(?:py|ipynb|csv|tsv|jsonl?|parquet|md|txt|pkl|joblib|pth?|bin|safetensors|onnx|gguf|ya?ml|toml|png|jpe?g|svg|pdf|html|log|zip|gz|np[yz])\b`)
+	claimRepo = lazyregexp.New("(?i)(?:\\bto\\s+[`*\"\\[]*|[`*\"\\[])([a-z0-9][\\w.-]*/[a-z0-9][\\w.-]*\\w)|\\b(?:at|as|in)\\s+([a-z0-9][\\w.-]*/[a-z0-9][\\w.]*[-_\\d][\\w.-]*)")
 )
 
 // claimed lists what the text says was made, each once, sentence by sentence.

@@ -128,6 +128,9 @@ const (
 
 // pictures is about how many tokens the pictures of a prompt take.
 func pictures(m llm.Message) int {
+	if !slices.ContainsFunc(m.Parts, func(p llm.Part) bool { return p.Image != nil }) {
+		return 0 // without counting: most messages are long and have none
+	}
 	with, _ := session.Estimate(m)
 	m.Parts = slices.DeleteFunc(slices.Clone(m.Parts), func(p llm.Part) bool { return p.Image != nil })
 	without, _ := session.Estimate(m)
@@ -139,12 +142,14 @@ func pictures(m llm.Message) int {
 // the course of events.
 func (t turn) clear(ctx context.Context, room int) (bool, error) {
 	messages := t.session.Messages()
-	keep := keepFrom(messages, int(keepShare*float64(room)))
+	keep, _ := keepFrom(messages, int(keepShare*float64(room)))
 	var cleared session.Cleared
 	freed := 0
 	for i, m := range messages[:keep] {
-		if p := pictures(m); p > 0 && m.Role == llm.User {
-			cleared.Pictures, freed = i+1, freed+p
+		if m.Role == llm.User {
+			if p := pictures(m); p > 0 {
+				cleared.Pictures, freed = i+1, freed+p
+			}
 		}
 		if m.Role != llm.Tool || len(m.Parts[0].Result.Text) < clearAbove && m.Parts[0].Result.Image == nil {
 			continue
@@ -187,11 +192,15 @@ func (t turn) summarize(ctx context.Context, room, refused int) error {
 	if t.asked { // also what is far from filling the window
 		verbatim = min(verbatim, (t.tokens()-t.overhead)/4)
 	}
-	keep := keepFrom(messages, verbatim)
+	keep, kept := keepFrom(messages, verbatim)
 	if t.asked && keep <= 1 {
 		return ErrShort
 	}
-	event := session.Compact{Keep: keep, Refused: refused, Asked: t.asked, Longest: longest(messages, keep, int(verbatimShare*float64(room)))}
+	event := session.Compact{Keep: keep, Refused: refused, Asked: t.asked}
+	most := int(verbatimShare * float64(room))
+	if first, _ := session.Estimate(messages[0]); first+kept > most {
+		event.Longest = longest(messages, keep, most)
+	}
 	state := t.session.State()
 	event.Decisions, event.Questions = state.Decisions, state.Questions
 	limit := int(summaryShare * float64(room)) // tokens
@@ -285,8 +294,9 @@ func longest(messages []llm.Message, keep, tokens int) int {
 
 // keepFrom is the index of the first message to keep verbatim: the last
 // exchange, and what else ends the transcript within so many tokens. It is
-// never that of a tool result, whose call would be lost.
-func keepFrom(messages []llm.Message, tokens int) int {
+// never that of a tool result, whose call would be lost. Kept is about how many
+// tokens they take.
+func keepFrom(messages []llm.Message, tokens int) (keep, kept int) {
 	keep, size, exchange := len(messages), 0, false
 	for i := len(messages) - 1; i > 0; i-- {
 		n, _ := session.Estimate(messages[i])
@@ -296,10 +306,10 @@ func keepFrom(messages []llm.Message, tokens int) int {
 		}
 		exchange = exchange || messages[i].Role == llm.Assistant
 		if messages[i].Role != llm.Tool {
-			keep = i
+			keep, kept = i, size
 		}
 	}
-	return keep
+	return keep, kept
 }
 
 // summaryNotes is a summary taken apart.

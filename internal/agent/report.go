@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/session"
 	"ml-intern/internal/tool"
@@ -118,7 +118,7 @@ func plain(text string) string {
 	}, text)
 }
 
-var arxivID = regexp.MustCompile(`\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7}`)
+var arxivID = lazyregexp.New(`\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7}`)
 
 // names are the forms in which a source may stand in a call or a result.
 func names(source string) []string {

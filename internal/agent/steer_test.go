@@ -334,6 +334,21 @@ func TestEditedCall(t *testing.T) {
 	}
 }
 
+// What only is written in another way was not changed.
+func TestEditedForm(t *testing.T) {
+	t.Parallel()
+	var ran []string
+	a := newAgent(t, &llmtest.Script{Replies: []llmtest.Reply{llmtest.Call("1", "write", `{"text": "a > b", "usd": 1.0}`), llmtest.Say("done")}}, writer(&ran))
+	a.Approver = asker{approval.Decision{Verdict: approval.Allow, Args: `{"usd":2,"text":"a \u003e b"}`}, &[]approval.Request{}}
+	s := begin(t, openStore(t, t.TempDir()))
+	if err := run(t.Context(), a, s, ""); err != nil {
+		t.Fatal(err)
+	}
+	if text := s.Messages()[2].Parts[0].Result.Text; !strings.Contains(text, "before they decided: usd is now 2]") {
+		t.Errorf("the model is told %q", text)
+	}
+}
+
 // Of a long text the model is told the lines that changed.
 func TestEditedScript(t *testing.T) {
 	t.Parallel()

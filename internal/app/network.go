@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -133,7 +134,11 @@ func (a *App) grant(g tool.Grants) error {
 		}
 		a.granted.add(host) // for the jobs of this session
 	}
-	a.cells.Open(g.Paths...)
+	for _, path := range g.Paths {
+		if real, err := filepath.EvalSymlinks(path); err == nil && real == path && a.sandbox().MayOpen(path) == nil { // nobody said yes to what stands there now
+			a.cells.Open(path)
+		}
+	}
 	if g.GPU {
 		a.cells.OpenGPUs()
 	}

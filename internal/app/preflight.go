@@ -11,15 +11,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"sync"
 
 	"ml-intern/internal/config"
 	"ml-intern/internal/confine"
 	"ml-intern/internal/hub"
 	"ml-intern/internal/job"
 	"ml-intern/internal/job/preflight"
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/sandbox"
 )
 
@@ -201,15 +200,13 @@ func (c checks) Submitted(spec job.Spec, id string) {
 func (c checks) progressed(id string) { _ = c.history.Progressed(id) }
 
 // pythonRun is a command that runs a script of Python.
-var pythonRun = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`\b(?:python[0-9.]*|uv run|torchrun|accelerate launch)\s[^;&|\n]*?([^\s"'=;&|]+\.py)\b`)
-})
+var pythonRun = lazyregexp.New(`\b(?:python[0-9.]*|uv run|torchrun|accelerate launch)\s[^;&|\n]*?([^\s"'=;&|]+\.py)\b`)
 
 // trying looks which scripts of the workspace a command is about to run, as
 // they are now. If it goes well, each was tried.
 func (c checks) trying(command string) (wentWell func()) {
 	var tried []preflight.Smoke
-	for _, match := range pythonRun().FindAllStringSubmatch(command, -1) {
+	for _, match := range pythonRun.FindAllStringSubmatch(command, -1) {
 		path := match[1]
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(c.cfg.Dir, path)

@@ -110,8 +110,24 @@ func hasFlag(args []shell.Word, flag string) bool {
 		if len(w.Text) > 1 && w.Text[0] == '-' && w.Text[1] != '-' {
 			letters += w.Text[1:]
 		}
+		letters += shortOf(w.Text)
 	}
 	return !strings.ContainsFunc(flag[1:], func(r rune) bool { return !strings.ContainsRune(letters, r) })
+}
+
+// shortOf are the letters that a long flag is usually written for, which may be
+// cut short as GNU programs allow it.
+func shortOf(flag string) string {
+	name, ok := strings.CutPrefix(flag, "--")
+	if name, _, _ = strings.Cut(name, "="); !ok || len(name) < 2 {
+		return ""
+	}
+	for long, letters := range map[string]string{"force": "f", "recursive": "rR", "all": "aA", "delete": "d", "yes": "y", "quiet": "q", "user": "u"} {
+		if strings.HasPrefix(long, name) {
+			return letters
+		}
+	}
+	return ""
 }
 
 // inOrder reports whether the plain words come first among those arguments

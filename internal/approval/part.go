@@ -149,6 +149,8 @@ func (p Ruled) mentions(args []shell.Word) []part {
 		text := w.Text
 		if flag, value, ok := strings.Cut(text, "="); ok && strings.HasPrefix(flag, "-") {
 			text = value
+		} else if ok && value != "" { // as dd has it
+			all = append(all, part{kind: aPath, text: p.absolute(value)})
 		}
 		if u, err := url.Parse(text); err == nil && u.Host != "" {
 			all = append(all, part{kind: aHost, text: u.Host})

@@ -228,6 +228,10 @@ func TestLook(t *testing.T) {
 	if _, err := g.do("/export md out.md"); err == nil {
 		t.Error("an export takes the place of a file")
 	}
+	g.must("/export ~/our talk.html")
+	if page, err := os.ReadFile(filepath.Join(r.home, "our talk.html")); err != nil || !strings.Contains(string(page), "<html") {
+		t.Errorf("the page at home: %v, %.100s", err, page)
+	}
 	g.say("more")
 	g.must("/compact")
 	if !strings.HasSuffix(g.words(), "compact") || g.state.Interrupted != "" {

@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"ml-intern/internal/config"
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/session"
 )
 
@@ -19,7 +19,7 @@ const (
 	maxOwnHelp = 100      // characters
 )
 
-var ownName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,40}$`)
+var ownName = lazyregexp.New(`^[a-z0-9][a-z0-9_-]{0,40}$`)
 
 // arguments is what stands in a command's text for what follows its name.
 const arguments = "$ARGUMENTS"

@@ -115,6 +115,9 @@ func (c *Chat) rename(title string) (Result, error) {
 
 func (c *Chat) export(args string) (Result, error) {
 	format, file, _ := strings.Cut(args, " ")
+	if end, ok := strings.CutPrefix(filepath.Ext(args), "."); ok && app.CheckFormat(format) != nil && app.CheckFormat(end) == nil {
+		format, file = end, args // the name of a file alone
+	}
 	format = cmp.Or(format, "md")
 	if err := app.CheckFormat(format); err != nil {
 		return Result{}, err
@@ -124,6 +127,9 @@ func (c *Chat) export(args string) (Result, error) {
 		return Result{}, err
 	}
 	file = cmp.Or(strings.TrimSpace(file), fmt.Sprintf("session-%s.%s", s.ID, app.Extension(format)))
+	if below, ok := strings.CutPrefix(file, "~/"); ok && c.cfg.Getenv("HOME") != "" {
+		file = filepath.Join(c.cfg.Getenv("HOME"), below)
+	}
 	if !filepath.IsAbs(file) {
 		file = filepath.Join(c.dir(), file)
 	}

@@ -7,11 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // A record says that a session had a checkpoint. All of it is in its name, so
@@ -24,7 +25,7 @@ type record struct {
 	path    string
 }
 
-var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,119}$`)
+var idPattern = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9_-]{0,119}$`)
 
 func (s Store) writeRecord(session, kind string, id Hash) error {
 	if !idPattern.MatchString(session) || !idPattern.MatchString(kind) {

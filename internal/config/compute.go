@@ -7,12 +7,13 @@ import (
 	"maps"
 	"net/url"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // A Compute is a place where jobs run besides this machine.
@@ -41,7 +42,7 @@ const AnyFlavor = "*"
 // LocalCompute is the name of this machine among the computes.
 const LocalCompute = "local"
 
-var computeName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}$`)
+var computeName = lazyregexp.New(`^[a-z][a-z0-9-]{0,30}$`)
 
 // takes lists the keys of each type besides type itself.
 func takes() map[string][]string {

@@ -9,12 +9,13 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // An MCPServer is one whose tools a session has: a program or an address.
@@ -43,7 +44,7 @@ const maxMCPToolsKB = 1024
 const maxServersFile = 1 << 20
 
 // mcpName is short, so that there is room for the name of the tool.
-var mcpName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]|_[A-Za-z0-9-]){0,29}$`)
+var mcpName = lazyregexp.New(`^[A-Za-z0-9]([A-Za-z0-9-]|_[A-Za-z0-9-]){0,29}$`)
 
 // ServersFile is where other programs look for the servers of a project too.
 func ServersFile(dir string) string { return filepath.Join(dir, ".mcp.json") }
@@ -207,7 +208,7 @@ func (s MCPServer) check(name string) error {
 	return nil
 }
 
-var headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
+var headerName = lazyregexp.New("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 
 // secret reports whether the server is sent something that nobody else may see.
 func (s MCPServer) secret() bool { return len(s.Headers) > 0 || s.ClientSecret != "" }
@@ -275,7 +276,7 @@ func (c *Config) mcpSecrets() []string {
 	return slices.DeleteFunc(secrets, func(s string) bool { return len(strings.TrimSpace(s)) < 8 })
 }
 
-var secretName = regexp.MustCompile(`(?i)(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS|_PAT|AUTH|COOKIE)`)
+var secretName = lazyregexp.New(`(?i)(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS|_PAT|AUTH|COOKIE)`)
 
 func mcpSchema() map[string]any {
 	text := map[string]any{"type": "string", "minLength": 1}

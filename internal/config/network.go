@@ -3,10 +3,11 @@ package config
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // Network says which hosts confined commands may reach beside the usual ones,
@@ -27,7 +28,7 @@ const (
 
 // reachable is an entry of allow and deny: NAME, *.SUFFIX or an address, with a
 // port or not.
-var reachable = regexp.MustCompile(`(?i)^((\*\.)?([a-z0-9_-]+\.)+[a-z_-][a-z0-9_-]*|[a-z_-][a-z0-9_-]*|[0-9]+(\.[0-9]+){3}|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?$`)
+var reachable = lazyregexp.New(`(?i)^((\*\.)?([a-z0-9_-]+\.)+[a-z_-][a-z0-9_-]*|[a-z_-][a-z0-9_-]*|[0-9]+(\.[0-9]+){3}|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?$`)
 
 // network reads the key network. A project's file adds to what is denied.
 func (c *Config) network(to *Network, node ast.Node) error {

@@ -8,11 +8,12 @@ import (
 	"net/mail"
 	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // Notify says who is told of what happens in sessions.
@@ -61,7 +62,7 @@ func notifyTypes() []string { return []string{"desktop", "slack", "webhook", "em
 // slackByEnvironment is the destination that the environment alone makes.
 const slackByEnvironment = "slack"
 
-var destinationName = regexp.MustCompile(`^[a-z0-9._-]{1,60}$`)
+var destinationName = lazyregexp.New(`^[a-z0-9._-]{1,60}$`)
 
 // NotifyDestinations are those of the file, with the events that each is told;
 // and a channel of Slack if the environment names one and the file does not.

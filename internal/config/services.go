@@ -8,12 +8,13 @@ import (
 	"maps"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // Services says where what the model reads of the world is asked for, and how.
@@ -275,7 +276,7 @@ func (c *Config) place(name string, node ast.Node) (Service, error) {
 	return at, nil
 }
 
-var variableName = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
+var variableName = lazyregexp.New(`^[A-Z][A-Z0-9_]*$`)
 
 func (c *Config) engineList(s *Services, node ast.Node, project bool) error {
 	before := c.EngineOrder()
@@ -317,7 +318,7 @@ func checkHosts(hosts []string) error {
 }
 
 // hostName is a name that is not a number in disguise.
-var hostName = regexp.MustCompile(`(?i)^([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.)*[a-z_]([a-z0-9_-]*[a-z0-9_])?\.?$`)
+var hostName = lazyregexp.New(`(?i)^([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.)*[a-z_]([a-z0-9_-]*[a-z0-9_])?\.?$`)
 
 // Requests a second: rarer ones would have turns further away than anybody waits.
 const (

@@ -10,9 +10,10 @@ import (
 // Cells runs commands by the same rules, each in a cell. It makes cells as they
 // are needed and keeps those that are free. Close it.
 type Cells struct {
-	program []string // that is a cell: this one with ConfinedCommand
-	rules   Rules
-	off     []string // layers that a test leaves out
+	program   []string // that is a cell: this one with ConfinedCommand
+	rules     Rules
+	workspace []string // the first of what may be written, for Explain
+	off       []string // layers that a test leaves out
 
 	mu     sync.Mutex
 	free   []*cell
@@ -40,7 +41,7 @@ const maxFree = 4
 // New takes the rules for commands and the program that is a cell when it is
 // started: this one with ConfinedCommand. It starts nothing yet.
 func New(rules Rules, program ...string) *Cells {
-	return &Cells{program: program, rules: rules.Settle()}
+	return &Cells{program: program, rules: rules.Settle(), workspace: slices.Clone(rules.Writable[:min(len(rules.Writable), 1)])}
 }
 
 // Rules are those by which commands run.
@@ -50,7 +51,8 @@ func (c *Cells) Rules() Rules {
 	return c.rules.real()
 }
 
-// Open lets commands write more folders from now on. What is hidden or protected
+// Open lets commands write more folders from now on, by their real paths: a link
+// opens nothing. What is hidden or protected
 // below them stays so, and so are the hooks and start files of a project there.
 func (c *Cells) Open(paths ...string) {
 	defer func() {
@@ -60,10 +62,10 @@ func (c *Cells) Open(paths ...string) {
 	}()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.rules.Writable = append(slices.Clone(c.rules.Writable), resolved(paths)...)
+	c.rules.Writable = append(slices.Clone(c.rules.Writable), paths...)
 	slices.Sort(c.rules.Writable)
 	c.rules.Writable = slices.Compact(c.rules.Writable)
-	for _, path := range resolved(paths) {
+	for _, path := range paths {
 		c.rules.Protected = append(slices.Clone(c.rules.Protected), ProjectPaths(path)...)
 		if len(c.rules.Trees) > 0 {
 			c.rules.Trees = append(slices.Clone(c.rules.Trees), path)

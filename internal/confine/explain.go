@@ -81,7 +81,7 @@ func (c *Cells) Explain(output string) []string {
 				continue
 			}
 			if strings.Contains(r.note, "%s") {
-				return []string{fmt.Sprintf(r.note, strings.Join(append(c.rules.Writable[:min(len(c.rules.Writable), 1):1], c.places()), ", "))}
+				return []string{fmt.Sprintf(r.note, strings.Join(append(slices.Clone(c.workspace), c.places()), ", "))}
 			}
 			return []string{r.note}
 		}

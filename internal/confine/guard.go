@@ -27,7 +27,10 @@ type guard struct {
 func (r Rules) watch() guard {
 	g := guard{rules: r, links: map[string]string{}}
 	for _, p := range r.Hidden { // a key that a command leaves would be taken for the person's
-		if _, err := os.Lstat(p); errors.Is(err, fs.ErrNotExist) && longest(r.Writable, p) >= 0 && r.Hides(p) && !r.Hides(filepath.Dir(p)) {
+		if longest(r.Writable, p) < 0 || !r.Hides(p) || r.Hides(filepath.Dir(p)) {
+			continue
+		}
+		if _, err := os.Lstat(p); errors.Is(err, fs.ErrNotExist) {
 			g.missing = append(g.missing, p)
 		}
 	}
@@ -99,6 +102,9 @@ func told(notes []string, path, note string, err error) []string {
 func (g guard) each(p string, undo func(root *os.Root, rel string) (string, error)) (string, error) {
 	n := longest(g.rules.Writable, p)
 	root, err := os.OpenRoot(p[:n])
+	if errors.Is(err, fs.ErrNotExist) { // a folder that was opened once
+		return "", nil
+	}
 	if err != nil {
 		return "", err
 	}

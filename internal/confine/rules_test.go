@@ -47,7 +47,7 @@ func TestRules(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	t.Parallel()
-	c := New(Rules{Writable: []string{"/h/ws"}})
+	c := New(Rules{Writable: []string{"/h/ws", "/h/caches"}})
 	for output, want := range map[string]string{
 		"sh: 1: cannot create /etc/x: Read-only file system\n": "write only /h/ws",
 		"cat: x: Permission denied":                            "write only /h/ws",

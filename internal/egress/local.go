@@ -8,9 +8,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
-	"sync"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // local makes an address of the Hub into the broker's. Others, and those
@@ -40,11 +40,11 @@ func (c *call) isHub(u *url.URL) bool {
 	return port == c.base.Port() || port == "" && c.base.Port() == "" || c.base.Port() == "" && (port == "80" || port == "443")
 }
 
-var linked = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`<[^<>]*>`) })
+var linked = lazyregexp.New(`<[^<>]*>`)
 
 // localLinks does for the addresses of a Link header what local does for one.
 func (c *call) localLinks(link string) string {
-	return linked().ReplaceAllStringFunc(link, func(s string) string { return "<" + c.local(s[1:len(s)-1]) + ">" })
+	return linked.ReplaceAllStringFunc(link, func(s string) string { return "<" + c.local(s[1:len(s)-1]) + ">" })
 }
 
 // localBatch does it for the addresses in an answer about large files.

@@ -7,11 +7,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // What callers tell apart.
@@ -128,7 +129,7 @@ func refusal(err error) string {
 }
 
 // secretQuery is the name of a parameter whose value must not be in an error.
-var secretQuery = regexp.MustCompile(`(?i)(key|token|secret|passw|signature|credential)`)
+var secretQuery = lazyregexp.New(`(?i)(key|token|secret|passw|signature|credential)`)
 
 // plain is an address as it may be shown: short, and without secrets.
 func plain(u *url.URL) string {
@@ -176,8 +177,8 @@ func newStatusError(u *url.URL, resp *http.Response, body []byte) *StatusError {
 }
 
 var (
-	markup    = regexp.MustCompile(`(?is)<(script|style|head)\b.*?</(script|style|head)>|<[^>]*>`)
-	pageTitle = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
+	markup    = lazyregexp.New(`(?is)<(script|style|head)\b.*?</(script|style|head)>|<[^>]*>`)
+	pageTitle = lazyregexp.New(`(?is)<title[^>]*>(.*?)</title>`)
 )
 
 // message finds the reason in the body of a refusal: the text of a JSON

@@ -11,13 +11,13 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"ml-intern/internal/fetch"
+	"ml-intern/internal/lazyregexp"
 )
 
 // A Place is a file or folder of a repository.
@@ -93,7 +93,7 @@ func ParsePlace(address string) (Place, bool) {
 	return p, true
 }
 
-var lineAnchor = regexp.MustCompile(`^L(\d+)(?:C\d+)?(?:-L?(\d+)(?:C\d+)?)?$`)
+var lineAnchor = lazyregexp.New(`^L(\d+)(?:C\d+)?(?:-L?(\d+)(?:C\d+)?)?$`)
 
 // Read reads a file, or lists a folder.
 func (c *Client) Read(ctx context.Context, p Place) (*Content, error) {

@@ -13,13 +13,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"ml-intern/internal/fetch"
+	"ml-intern/internal/lazyregexp"
 )
 
 const (
@@ -218,9 +218,9 @@ type Repo struct {
 }
 
 var (
-	repoName = regexp.MustCompile(`^([A-Za-z0-9](?:[A-Za-z0-9_-]*))/([A-Za-z0-9._-]+)$`)
-	userName = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9_-]*)$`)
-	isCommit = regexp.MustCompile(`^[0-9a-f]{40}$`)
+	repoName = lazyregexp.New(`^([A-Za-z0-9](?:[A-Za-z0-9_-]*))/([A-Za-z0-9._-]+)$`)
+	userName = lazyregexp.New(`^[A-Za-z0-9](?:[A-Za-z0-9_-]*)$`)
+	isCommit = lazyregexp.New(`^[0-9a-f]{40}$`)
 )
 
 // ParseRepo reads "owner/name" or the address of a repository's page.

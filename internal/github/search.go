@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"ml-intern/internal/fetch"
+	"ml-intern/internal/lazyregexp"
 )
 
 const (
@@ -42,7 +42,7 @@ type Repos struct {
 }
 
 // nextLink is the address of the next page in a Link header.
-var nextLink = regexp.MustCompile(`<([^<>]*)>\s*;[^,<]*\brel="?next"?`)
+var nextLink = lazyregexp.New(`<([^<>]*)>\s*;[^,<]*\brel="?next"?`)
 
 // next is the address of the next page, "" if there is none. One of another
 // host is not believed.

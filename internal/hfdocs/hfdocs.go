@@ -12,12 +12,12 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"ml-intern/internal/fetch"
+	"ml-intern/internal/lazyregexp"
 )
 
 const (
@@ -223,9 +223,9 @@ func (c *Client) absolute(address string) string {
 var (
 	// docsPath is where a page of a library is: its kind, the library, and the
 	// rest with version and language.
-	docsPath = regexp.MustCompile(`/(docs|learn)/([A-Za-z0-9._-]+)((?:/[^?#\s]*)?)`)
-	version  = regexp.MustCompile(`^(v?\d+(\.\d+)*([.-]?[A-Za-z0-9]+)*|main|doc-builder-html|pr_\d+)$`)
-	language = regexp.MustCompile(`^[a-z]{2,3}(-[A-Za-z]{2,4})?$`)
+	docsPath = lazyregexp.New(`/(docs|learn)/([A-Za-z0-9._-]+)((?:/[^?#\s]*)?)`)
+	version  = lazyregexp.New(`^(v?\d+(\.\d+)*([.-]?[A-Za-z0-9]+)*|main|doc-builder-html|pr_\d+)$`)
+	language = lazyregexp.New(`^[a-z]{2,3}(-[A-Za-z]{2,4})?$`)
 )
 
 // versionOf is the version that the address of a page has in it.

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
 	"ml-intern/internal/fetch"
+	"ml-intern/internal/lazyregexp"
 )
 
 // An Index lists the pages of a library's documentation.
@@ -149,7 +149,7 @@ func (c *Client) Index(ctx context.Context, a Address) (*Index, error) {
 }
 
 // listed is a page in a list: "- [Title](address): what it is about".
-var listed = regexp.MustCompile(`(?m)^\s*[-*]\s+\[([^\n]*?)\]\(([^()\s]+(?:\([^()\s]*\)[^()\s]*)*)\)(?:\s*:\s*([^\n]*))?`)
+var listed = lazyregexp.New(`(?m)^\s*[-*]\s+\[([^\n]*?)\]\(([^()\s]+(?:\([^()\s]*\)[^()\s]*)*)\)(?:\s*:\s*([^\n]*))?`)
 
 // parseIndex reads the list of pages in the format of llms.txt.
 func parseIndex(list string) *Index {
@@ -291,8 +291,8 @@ func (i *Index) Near(wanted string, n int) []string {
 }
 
 var (
-	comment = regexp.MustCompile(`(?s)<!--.*?-->\n?`)
-	blanks  = regexp.MustCompile(`\n{4,}`)
+	comment = lazyregexp.New(`(?s)<!--.*?-->\n?`)
+	blanks  = lazyregexp.New(`\n{4,}`)
 )
 
 // clean drops what is not for readers.

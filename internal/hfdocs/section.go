@@ -1,9 +1,10 @@
 package hfdocs
 
 import (
-	"regexp"
 	"strings"
 	"unicode"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // A Heading is one of a page, with the place of its section in the text.
@@ -16,9 +17,9 @@ type Heading struct {
 }
 
 var (
-	headingLine = regexp.MustCompile(`^(#{1,6})\s+(.*?)\s*#*$`)
-	ownAnchor   = regexp.MustCompile(`\s*\[\[([^\]]+)\]\]\s*$`)
-	htmlTag     = regexp.MustCompile(`<[^>]*>`)
+	headingLine = lazyregexp.New(`^(#{1,6})\s+(.*?)\s*#*$`)
+	ownAnchor   = lazyregexp.New(`\s*\[\[([^\]]+)\]\]\s*$`)
+	htmlTag     = lazyregexp.New(`<[^>]*>`)
 )
 
 // Headings lists the headings of a Markdown text; those in code are none.

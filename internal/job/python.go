@@ -2,11 +2,11 @@ package job
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // oldestPython is the first minor version of Python 3 that jobs may ask for:
@@ -17,9 +17,7 @@ const (
 	newestPython = 99
 )
 
-var pythonClause = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^(|==|~=|>=|<=|>|<|!=)\s*(\d{1,4})(?:\.(\d{1,4}|\*))?(?:\.(\d{1,4}|\*))?$`)
-})
+var pythonClause = lazyregexp.New(`^(|==|~=|>=|<=|>|<|!=)\s*(\d{1,4})(?:\.(\d{1,4}|\*))?(?:\.(\d{1,4}|\*))?$`)
 
 // CheckPython says what is wrong with a version of Python that a job asks for,
 // or a range of them; "" is any.
@@ -56,7 +54,7 @@ func PythonFits(have, want string) bool {
 // pythonClauses are the parts of a range.
 func pythonClauses(want string) (clauses [][]string, ok bool) {
 	for part := range strings.SplitSeq(want, ",") {
-		m := pythonClause().FindStringSubmatch(strings.TrimSpace(part))
+		m := pythonClause.FindStringSubmatch(strings.TrimSpace(part))
 		if m == nil {
 			return nil, false
 		}

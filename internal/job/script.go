@@ -7,9 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
-	"sync"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // MaxScript is the largest script, in bytes: what is larger is data in the wrong
@@ -51,14 +51,12 @@ func ReadScript(spec Spec) ([]byte, error) {
 }
 
 // metadataBlock is how PEP 723 writes what a script needs.
-var metadataBlock = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?m)^# /// script[ \t]*\r?\n((?:#(?: .*)?\r?\n)+)# ///[ \t]*\r?$`)
-})
+var metadataBlock = lazyregexp.New(`(?m)^# /// script[ \t]*\r?\n((?:#(?: .*)?\r?\n)+)# ///[ \t]*\r?$`)
 
 // Metadata returns the TOML that a script carries in its comments (PEP 723), and
 // whether it carries any.
 func Metadata(source []byte) (toml string, ok bool) {
-	match := metadataBlock().FindSubmatch(source)
+	match := metadataBlock.FindSubmatch(source)
 	if match == nil {
 		return "", false
 	}

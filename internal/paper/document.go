@@ -1,10 +1,11 @@
 package paper
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // A Document is the whole text of a paper as Markdown, with formulas as LaTeX.
@@ -93,10 +94,10 @@ func (d *Document) Find(query string) (Section, bool) {
 const referencesID = "references"
 
 var (
-	number    = regexp.MustCompile(`^(?:\d{1,3}|[A-Z]|[IVXL]{1,6})(?:[.-](?:\d{1,3}|[A-Z]|[IVXL]{1,6}))*$`)
-	numberAt  = regexp.MustCompile(`^((?:\d{1,3}|[A-Z]|[IVXL]{1,6})(?:[.-](?:\d{1,3}|[A-Z]|[IVXL]{1,6}))*)[.):]?\s+(\S.*)$`)
-	appendix  = regexp.MustCompile(`^(?i:appendix|chapter|part|section)\s+`)
-	notInSlug = regexp.MustCompile(`[^a-z0-9]+`)
+	number    = lazyregexp.New(`^(?:\d{1,3}|[A-Z]|[IVXL]{1,6})(?:[.-](?:\d{1,3}|[A-Z]|[IVXL]{1,6}))*$`)
+	numberAt  = lazyregexp.New(`^((?:\d{1,3}|[A-Z]|[IVXL]{1,6})(?:[.-](?:\d{1,3}|[A-Z]|[IVXL]{1,6}))*)[.):]?\s+(\S.*)$`)
+	appendix  = lazyregexp.New(`^(?i:appendix|chapter|part|section)\s+`)
+	notInSlug = lazyregexp.New(`[^a-z0-9]+`)
 )
 
 // numbered reports whether the id is a printed number such as 2.1, A or IV-B.

@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"ml-intern/internal/fetch"
+	"ml-intern/internal/lazyregexp"
 )
 
 // An Edge is a citation: the paper at its other end, and what is said there.
@@ -182,7 +182,7 @@ func (c *Client) ownReferences(ctx context.Context, id ID, limit, offset int) (E
 
 // mark begins an entry of a bibliography: in HTML that of a list, in a PDF the
 // number. Lines without one go on with the entry before.
-var mark = regexp.MustCompile(`^(- |\[[^\]]{1,30}\] ?|\d{1,3}\. )`)
+var mark = lazyregexp.New(`^(- |\[[^\]]{1,30}\] ?|\d{1,3}\. )`)
 
 func bibliography(text string) []string {
 	marked := false

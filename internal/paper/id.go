@@ -3,8 +3,9 @@ package paper
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // ErrBadID says that a text names no paper of arXiv.
@@ -26,8 +27,8 @@ func (id ID) Page() string { return "https://arxiv.org/abs/" + id.String() }
 // The new form has a month, since 2015 with five digits; the old one an
 // archive, with the subject class that some people write and arXiv ignores.
 var (
-	newID = regexp.MustCompile(`^(\d{2}(?:0[1-9]|1[0-2])\.\d{4,5})(v[1-9]\d{0,2})?$`)
-	oldID = regexp.MustCompile(`^([a-z][a-z-]{1,15})(?:\.[a-z]{2})?/(\d{2}(?:0[1-9]|1[0-2])\d{3})(v[1-9]\d{0,2})?$`)
+	newID = lazyregexp.New(`^(\d{2}(?:0[1-9]|1[0-2])\.\d{4,5})(v[1-9]\d{0,2})?$`)
+	oldID = lazyregexp.New(`^([a-z][a-z-]{1,15})(?:\.[a-z]{2})?/(\d{2}(?:0[1-9]|1[0-2])\d{3})(v[1-9]\d{0,2})?$`)
 )
 
 // places are what stands before an id in an address or a citation, in lower

@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"ml-intern/internal/fetch"
+	"ml-intern/internal/lazyregexp"
 )
 
 // SearchOptions say what to search for. Dates are YYYY, YYYY-MM or YYYY-MM-DD,
@@ -39,8 +39,8 @@ func limited(n int) int {
 }
 
 var (
-	date     = regexp.MustCompile(`^(\d{4})(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?$`)
-	category = regexp.MustCompile(`^[a-z-]{2,8}(\.[A-Za-z-]{2,8})?(\.\*)?$`)
+	date     = lazyregexp.New(`^(\d{4})(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?$`)
+	category = lazyregexp.New(`^[a-z-]{2,8}(\.[A-Za-z-]{2,8})?(\.\*)?$`)
 )
 
 // check says what is wrong with the options, in words for who gave them.
@@ -199,9 +199,9 @@ type TrendingOptions struct {
 }
 
 var (
-	dayOf  = regexp.MustCompile(`^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$`)
-	month  = regexp.MustCompile(`^\d{4}-(0[1-9]|1[0-2])$`)
-	isWeek = regexp.MustCompile(`^\d{4}-W(0[1-9]|[1-4]\d|5[0-3])$`)
+	dayOf  = lazyregexp.New(`^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$`)
+	month  = lazyregexp.New(`^\d{4}-(0[1-9]|1[0-2])$`)
+	isWeek = lazyregexp.New(`^\d{4}-W(0[1-9]|[1-4]\d|5[0-3])$`)
 )
 
 // mostPages bounds how far a topic is looked for.

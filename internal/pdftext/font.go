@@ -2,10 +2,11 @@ package pdftext
 
 import (
 	"encoding/binary"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf16"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // A font says what its codes stand for and how wide they are, in thousandths of
@@ -39,7 +40,7 @@ func (p *pages) font(v any) *font {
 	return p.readFont(p.dict(v)) // rare, and not kept
 }
 
-var heavy = regexp.MustCompile(`(?i)bold|black|heavy|semibold|demi|-medi|cmbx|sfbx|cmssbx|ecbx|bx\d`)
+var heavy = lazyregexp.New(`(?i)bold|black|heavy|semibold|demi|-medi|cmbx|sfbx|cmssbx|ecbx|bx\d`)
 
 func (p *pages) readFont(d dict) *font {
 	f := &font{widths: map[uint16]float64{}, unicode: map[uint16]string{}, usual: 500, scale: 0.001, left: maxEntries}
@@ -108,7 +109,7 @@ func (p *pages) encoding(f *font, d, descriptor dict) {
 	}
 }
 
-var dup = regexp.MustCompile(`dup\s+(\d{1,3})\s*/([A-Za-z0-9._]+)\s+put`)
+var dup = lazyregexp.New(`dup\s+(\d{1,3})\s*/([A-Za-z0-9._]+)\s+put`)
 
 // builtIn reads the encoding in the clear part of a Type 1 font's program, the
 // one that fonts of TeX have.

@@ -1,10 +1,11 @@
 package pdftext
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // ascii names the signs from 32 to 126 that are not letters.
@@ -56,8 +57,8 @@ func glyphs() map[string]string {
 }
 
 var (
-	uniName  = regexp.MustCompile(`^u(?:ni)?([0-9A-F]{4,6})$`)
-	codeName = regexp.MustCompile(`^[A-Za-z]{1,2}(\d{1,3})$`)
+	uniName  = lazyregexp.New(`^u(?:ni)?([0-9A-F]{4,6})$`)
+	codeName = lazyregexp.New(`^[A-Za-z]{1,2}(\d{1,3})$`)
 )
 
 // glyph says what a name stands for, "" if nobody knows.
@@ -122,7 +123,7 @@ const standardUpper = "161¡162¢163£164⁄165¥166ƒ167§168¤169'170“171«1
 // macUpper does so for the signs of texts in that of old Macs.
 const macUpper = "165•169©170™199«200»201…208–209—210“211”212‘213’222fi223fl"
 
-var standardPair = regexp.MustCompile(`(\d{3})(\D+)`)
+var standardPair = lazyregexp.New(`(\d{3})(\D+)`)
 
 // simpleCodes is what the codes of a font of single bytes stand for before its own
 // differences.

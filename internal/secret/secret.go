@@ -9,9 +9,9 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"regexp"
 	"strings"
-	"sync"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // Replace puts repl in the place of everything that has the shape of a key.
@@ -66,16 +66,13 @@ func In(r io.Reader) (bool, error) {
 	}
 }
 
-// files are the names of files that hold keys. They are compiled when they are
-// first needed: that takes longer than the program takes to start.
-var files = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)(^|/)(` +
-		`\.env(\..*)?|\.netrc|\.pypirc|\.npmrc|\.git-credentials|\.pgpass|` +
-		`id_(rsa|dsa|ecdsa|ed25519)|[^/]*\.(pem|p12|pfx|keystore)|` +
-		`stored_tokens|kaggle\.json|service[-_]account[^/]*\.json|application_default_credentials\.json|` +
-		`\.(aws|ssh|gnupg|kube|docker)/[^/]+|\.git(/.*)?)$`)
-})
+// files are the names of files that hold keys.
+var files = lazyregexp.New(`(?i)(^|/)(` +
+	`\.env(\..*)?|\.netrc|\.pypirc|\.npmrc|\.git-credentials|\.pgpass|` +
+	`id_(rsa|dsa|ecdsa|ed25519)|[^/]*\.(pem|p12|pfx|keystore)|` +
+	`stored_tokens|kaggle\.json|service[-_]account[^/]*\.json|application_default_credentials\.json|` +
+	`\.(aws|ssh|gnupg|kube|docker)/[^/]+|\.git(/.*)?)$`)
 
 // File reports whether a path, with slashes, names a file that people keep keys
 // in, or something of git's own.
-func File(path string) bool { return files().MatchString(path) }
+func File(path string) bool { return files.MatchString(path) }

@@ -31,6 +31,17 @@ func (s *Session) Grants() tool.Grants {
 	return all
 }
 
+// Granted is what a yes to the call opened beyond confinement.
+func (s *Session) Granted(callID string) tool.Grants {
+	var last tool.Grants
+	for d := range s.allowed() {
+		if d.CallID == callID {
+			last = d.Grants
+		}
+	}
+	return last
+}
+
 // allowed visits the decisions that said yes.
 func (s *Session) allowed() func(yield func(*Decided) bool) {
 	return func(yield func(*Decided) bool) {

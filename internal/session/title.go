@@ -3,10 +3,11 @@ package session
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // maxTitle is how long a title may be, in characters.
@@ -14,10 +15,10 @@ const maxTitle = 80
 
 var (
 	// what Markdown puts before the text of a line
-	lineMarks = regexp.MustCompile(`^(?:(?:#{1,6}|>|[-*+]|\d{1,3}[.)])\s+)+`)
-	strong    = regexp.MustCompile(`\*\*([^*]+)\*\*`)
+	lineMarks = lazyregexp.New(`^(?:(?:#{1,6}|>|[-*+]|\d{1,3}[.)])\s+)+`)
+	strong    = lazyregexp.New(`\*\*([^*]+)\*\*`)
 	// what people say first to be polite
-	courtesy = regexp.MustCompile(`(?i)^(?:(?:hi|hello|hey|ok|okay|so|please|pls|(?:can|could|would|will) you(?: please)?|i(?: would|'d)? (?:want|like|need) you to|your task is to)\b[\s,.!:]*)+`)
+	courtesy = lazyregexp.New(`(?i)^(?:(?:hi|hello|hey|ok|okay|so|please|pls|(?:can|could|would|will) you(?: please)?|i(?: would|'d)? (?:want|like|need) you to|your task is to)\b[\s,.!:]*)+`)
 )
 
 // Title makes a title of a prompt: its first line that says something, without

@@ -13,10 +13,11 @@ package skill
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // Bounds. What goes beyond is left out or cut, and said.
@@ -74,7 +75,7 @@ type Skill struct {
 	place Place
 }
 
-var validName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+var validName = lazyregexp.New(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
 func isName(s string) bool { return len(s) <= maxName && validName.MatchString(s) }
 

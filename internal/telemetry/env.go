@@ -6,13 +6,14 @@ import (
 	"math"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // Options say where telemetry goes and what is in it. The zero Options send
@@ -100,7 +101,7 @@ func addressSecrets(address string) (all []string) {
 func mayBeKey(part string) bool { return len(part) >= 20 && strings.ContainsAny(part, "0123456789") }
 
 // keyName matches the names of headers that hold keys.
-var keyName = regexp.MustCompile(`(?i)auth|key|token|secret|password|cookie|credential`)
+var keyName = lazyregexp.New(`(?i)auth|key|token|secret|password|cookie|credential`)
 
 // FromEnv reads the variables of OpenTelemetry. As its specification has it, a
 // wrong value is told and passed over; it never stops the program.

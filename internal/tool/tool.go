@@ -97,6 +97,8 @@ type Call struct {
 	Again    bool    // it began before, and a crash or a stop cut it short, or it waited
 
 	Since time.Time // when it first began
+
+	Granted Grants // what a yes to this very call opened; it opens nothing else
 }
 
 // Output is what a tool returns.

@@ -1,11 +1,13 @@
 package tools
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"ml-intern/internal/egress"
@@ -44,10 +46,13 @@ func Grant(sb disk, hasGPU func() bool, open func(tool.Grants) error) tool.Tool 
 		}
 		i.Object = shorten(in.Why, 200)
 	})
-	return tool.New(s, func(_ context.Context, in input, _ tool.Call) (tool.Output, error) {
+	return tool.New(s, func(_ context.Context, in input, call tool.Call) (tool.Output, error) {
 		g := grants(in)
 		if err := refusal(sb, g, hasGPU); err != nil {
 			return badArgs("%v", err), nil
+		}
+		if !slices.Equal(g.Names(), call.Granted.Names()) { // a link was changed since
+			return badArgs("%s leads to %s now, which is not what was decided on", cmp.Or(in.Path, in.Host), strings.Join(g.Names(), " and ")), nil
 		}
 		if err := open(g); err != nil {
 			return tool.Output{}, err

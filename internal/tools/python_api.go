@@ -7,11 +7,10 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strings"
-	"sync"
 	"time"
 
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/sandbox"
 	"ml-intern/internal/tool"
 )
@@ -29,10 +28,8 @@ type pythonAPIInput struct {
 }
 
 var (
-	dottedName = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`^[\p{L}_][\p{L}\p{N}_]*(\.[\p{L}_][\p{L}\p{N}_]*)*$`)
-	})
-	packageName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+	dottedName  = lazyregexp.New(`^[\p{L}_][\p{L}\p{N}_]*(\.[\p{L}_][\p{L}\p{N}_]*)*$`)
+	packageName = lazyregexp.New(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
 )
 
 const (
@@ -54,7 +51,7 @@ func PythonAPI(sb executor) tool.Tool {
 	s.Resumable = true // to import twice repeats nothing
 	return tool.New(s, func(ctx context.Context, in pythonAPIInput, _ tool.Call) (tool.Output, error) {
 		in.Name = strings.TrimSuffix(strings.TrimSpace(in.Name), "()")
-		if !dottedName().MatchString(in.Name) || len(in.Name) > 300 {
+		if !dottedName.MatchString(in.Name) || len(in.Name) > 300 {
 			return badArgs("name must be a dotted Python name such as trl.SFTConfig, not %q", in.Name), nil
 		}
 		if in.Package != "" && !packageName.MatchString(in.Package) {
@@ -272,14 +269,14 @@ fi`, quoteShell(requirement), quoteShell(packageOf(requirement)), quoteShell(p.m
 	if m := foundVersion.FindStringSubmatch(text); m != nil && out.Code == 0 {
 		return packageOf(requirement) + "==" + m[1] + m[2], by
 	}
-	return "", fmt.Sprintf("%s says: %s", by, cutText(oneLine(pipWarning().ReplaceAllString(text, "")), 400))
+	return "", fmt.Sprintf("%s says: %s", by, cutText(oneLine(pipWarning.ReplaceAllString(text, "")), 400))
 }
 
 // pipWarning is a line of which pip has several before it says what is wrong.
-var pipWarning = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?m)^WARNING: .*\n`) })
+var pipWarning = lazyregexp.New(`(?m)^WARNING: .*\n`)
 
 // foundVersion is how uv ("trl==0.24.0") and pip ("trl (0.24.0)") say it.
-var foundVersion = regexp.MustCompile(`(?m)^[A-Za-z0-9._-]+(?:\[[^\]]*\])?(?:==([^\s;]+)| \(([^)\s]+)\))`)
+var foundVersion = lazyregexp.New(`(?m)^[A-Za-z0-9._-]+(?:\[[^\]]*\])?(?:==([^\s;]+)| \(([^)\s]+)\))`)
 
 func packageOf(requirement string) string {
 	end := strings.IndexFunc(requirement, func(r rune) bool { return strings.ContainsRune("[=<>!~@; ", r) })

@@ -4,12 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"regexp"
 	"strings"
-	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/secret"
 )
 
@@ -129,9 +128,7 @@ func (s *Scrubber) note(kind, place string) {
 }
 
 // homes are folders of people, of whom the name says who they are.
-var homes = sync.OnceValue(func() *regexp.Regexp { // not when the program starts
-	return regexp.MustCompile(`(?:/home/|/Users/|[A-Za-z]:\\{1,2}Users\\{1,2})[A-Za-z0-9._-]*[A-Za-z0-9_]`)
-})
+var homes = lazyregexp.New(`(?:/home/|/Users/|[A-Za-z]:\\{1,2}Users\\{1,2})[A-Za-z0-9._-]*[A-Za-z0-9_]`)
 
 // paths puts ~ for the person's home folder, and a name that says nothing for
 // the other homes.
@@ -144,7 +141,7 @@ func (s *Scrubber) paths(place, text string) string {
 	}
 	var b strings.Builder
 	from := 0
-	for _, at := range homes().FindAllStringIndex(text, -1) {
+	for _, at := range homes.FindAllStringIndex(text, -1) {
 		if !begins(text, at[0]) {
 			continue // /home/ in an address
 		}

@@ -47,12 +47,22 @@ func newArgsEditor(args string, whole bool) *argsEditor {
 			}
 		}
 	}
-	pretty, err := json.MarshalIndent(raw, "", "  ")
+	pretty, err := readable(raw, "  ")
 	if err != nil {
-		pretty = []byte(args)
+		pretty = args
 	}
-	e.before = string(pretty)
+	e.before = pretty
 	return e
+}
+
+// readable is a value as JSON in which < and > stand as they are.
+func readable(value any, indent string) (string, error) {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", indent)
+	err := enc.Encode(value)
+	return strings.TrimSuffix(b.String(), "\n"), err
 }
 
 // put is the arguments with the text in its place.
@@ -70,13 +80,12 @@ func (e *argsEditor) put(text string) (string, error) {
 	if !strings.HasSuffix(e.before, "\n") {
 		text = strings.TrimSuffix(text, "\n") // an editor's own
 	}
-	value, err := json.Marshal(text)
+	value, err := readable(text, "")
 	if err != nil {
 		return "", fmt.Errorf("write the argument %s: %w", e.field, err)
 	}
-	raw[e.field] = value
-	args, err := json.Marshal(raw)
-	return string(args), err
+	raw[e.field] = json.RawMessage(value)
+	return readable(raw, "")
 }
 
 // suffix is the ending of the file that an editor is given.

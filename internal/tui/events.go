@@ -2,12 +2,12 @@ package tui
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
 	"ml-intern/internal/approval"
 	"ml-intern/internal/chat"
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/session"
 	"ml-intern/internal/tool"
@@ -300,7 +300,7 @@ func (r *record) ran(u chat.Ran) {
 }
 
 // beat is what a command that says nothing is given as progress.
-var beat = regexp.MustCompile(`^… \d+ s$`)
+var beat = lazyregexp.New(`^… \d+ s$`)
 
 // log keeps the last lines of what a call says.
 func (k *call) log(line string) {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/aymanbagabas/go-udiff"
 	"github.com/charmbracelet/x/ansi"
 
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/tui/style"
 )
 
@@ -54,7 +54,7 @@ func (it *item) drawCall(c *canvas) []string {
 }
 
 // timeAtEnd is how long a command ran, as its summary ends.
-var timeAtEnd = regexp.MustCompile(`, \d+(\.\d+)? s$`)
+var timeAtEnd = lazyregexp.New(`, \d+(\.\d+)? s$`)
 
 // runs reports whether the call is at work, which nothing is when the turn is
 // over.

@@ -237,6 +237,12 @@ func TestDecide(t *testing.T) {
 		t.Errorf("note %q", note)
 	}
 	s.press("e", "ctrl+u")
+	s.write("echo fine > x")
+	s.press("ctrl+s", "E")
+	if screen := s.screen(); !strings.Contains(screen, `"echo fine > x"`) {
+		t.Errorf("the arguments to change:\n%s", screen)
+	}
+	s.press("esc", "e", "ctrl+u")
 	s.write("echo fine")
 	s.press("ctrl+s")
 	s.golden("edited-80x24")

@@ -1,12 +1,12 @@
 package tui
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"ml-intern/internal/chat"
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/tui/edit"
 	"ml-intern/internal/tui/find"
 	"ml-intern/internal/tui/style"
@@ -150,7 +150,7 @@ func (c *canvas) choiceLine(f find.Choice, chosen bool, width int) string {
 	return c.draw(line...)
 }
 
-var repoName = regexp.MustCompile(`^[A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,96}$`)
+var repoName = lazyregexp.New(`^[A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,96}$`)
 
 // repos lists the repositories that calls of the session named, latest first.
 func (r *record) repos() []string {

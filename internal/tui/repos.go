@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +11,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"ml-intern/internal/app"
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/tui/find"
 )
 
@@ -23,7 +23,7 @@ const (
 	mostAnswers = 100              // that are kept
 )
 
-var repoStart = regexp.MustCompile(`^@[A-Za-z0-9][\w.-]{0,95}/[\w.-]{0,96}$`)
+var repoStart = lazyregexp.New(`^@[A-Za-z0-9][\w.-]{0,95}/[\w.-]{0,96}$`)
 
 // A hubNames asks the Hub for repositories while a person types "@owner/na".
 type hubNames struct {

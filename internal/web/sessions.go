@@ -5,13 +5,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 
 	"ml-intern/internal/app"
 	"ml-intern/internal/chat"
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/session"
 )
 
@@ -21,7 +21,7 @@ const (
 	maxListed = 500
 )
 
-var sessionID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`)
+var sessionID = lazyregexp.New(`^[A-Za-z0-9_-]{1,100}$`)
 
 // summary reads how a session stands from the store.
 func (s *server) summary(r *http.Request, id string) (sum session.Summary, err error) {

@@ -1,11 +1,12 @@
 package webpage
 
 import (
-	"regexp"
 	"strings"
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // weights are what is known of the elements of a page.
@@ -105,8 +106,8 @@ func (w *weights) rate(body *html.Node) {
 }
 
 var (
-	likely   = regexp.MustCompile(`(?i)\b(article|body|content|entry|main|post|text|doc|document|readme)`)
-	unlikely = regexp.MustCompile(`(?i)(comment|sidebar|footer|nav\b|menu|promo|related|cookie|banner|share|advert|\btoc\b)`)
+	likely   = lazyregexp.New(`(?i)\b(article|body|content|entry|main|post|text|doc|document|readme)`)
+	unlikely = lazyregexp.New(`(?i)(comment|sidebar|footer|nav\b|menu|promo|related|cookie|banner|share|advert|\btoc\b)`)
 )
 
 // hint is what the names of an element say about it.

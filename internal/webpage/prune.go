@@ -1,11 +1,12 @@
 package webpage
 
 import (
-	"regexp"
 	"strings"
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // prune takes out of a page what is not for reading: programs, controls, what
@@ -43,7 +44,7 @@ func gone(n *html.Node) bool {
 	return false
 }
 
-var hiding = regexp.MustCompile(`(?i)(display\s*:\s*none|visibility\s*:\s*(hidden|collapse)|(font-size|opacity)\s*:\s*0*(\.0*)?(px|em|rem|pt|%)?\s*(;|!|$))`)
+var hiding = lazyregexp.New(`(?i)(display\s*:\s*none|visibility\s*:\s*(hidden|collapse)|(font-size|opacity)\s*:\s*0*(\.0*)?(px|em|rem|pt|%)?\s*(;|!|$))`)
 
 // hidden reports whether a person would not see the element.
 func hidden(n *html.Node) bool {

@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
 	"golang.org/x/net/html"
 
 	"ml-intern/internal/fetch"
+	"ml-intern/internal/lazyregexp"
 )
 
 // duckduckgo reads the page of results that DuckDuckGo has for browsers
@@ -94,7 +94,7 @@ func readDuckDuckGo(source string) (a *Answer, empty bool, err error) {
 	return a, empty, nil
 }
 
-var day = regexp.MustCompile(`\b(19|20)\d\d-[01]\d-[0-3]\d`)
+var day = lazyregexp.New(`\b(19|20)\d\d-[01]\d-[0-3]\d`)
 
 // target is where a link of the page of results leads in the end, "" if that
 // is not a result.

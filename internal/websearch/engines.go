@@ -9,12 +9,12 @@ import (
 	"html"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"ml-intern/internal/fetch"
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/webpage"
 )
 
@@ -227,7 +227,7 @@ func (c *Client) tavily(ctx context.Context, e Engine, q Query) (*Answer, error)
 	return a, nil
 }
 
-var tag = regexp.MustCompile(`</?(strong|b|em|i|mark)>`)
+var tag = lazyregexp.New(`</?(strong|b|em|i|mark)>`)
 
 // bare is text without the marks of what was asked for.
 func bare(s string) string { return html.UnescapeString(tag.ReplaceAllString(s, "")) }

@@ -60,6 +60,8 @@ func Parse(line string) Line {
 type reader struct {
 	line Line
 	left int // bytes that may still be parsed
+
+	names map[string]string // aliases of the line
 }
 
 func (r *reader) unknown(why string) {

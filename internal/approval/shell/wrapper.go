@@ -2,9 +2,10 @@ package shell
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // A wrapper is a program that runs the command that its arguments hold.
@@ -24,44 +25,50 @@ type wrapper struct {
 func wrappers() map[string]wrapper {
 	run := wrapper{sub: "run", takes: "pn", long: []string{"--python", "--with", "--project", "--directory", "--env-file", "--extra", "--group", "--name", "--prefix", "--index-url", "--with-requirements"}}
 	return map[string]wrapper{
-		"env":     {takes: "uC", long: []string{"--unset", "--chdir"}, sets: true, script: "S"},
-		"xargs":   {takes: "aEdILnPs", long: []string{"--arg-file", "--delimiter", "--max-args", "--max-procs", "--max-lines", "--max-chars"}, replaces: true},
-		"sudo":    {takes: "ugCDhpRrTtU", long: []string{"--user", "--group", "--chdir", "--host", "--prompt", "--chroot", "--role", "--type"}, sets: true, shell: true},
-		"doas":    {takes: "uCa", shell: true},
-		"nohup":   {},
-		"setsid":  {},
-		"builtin": {},
-		"command": {},
-		"exec":    {takes: "a"},
-		"time":    {takes: "fo", long: []string{"--format", "--output"}},
-		"nice":    {takes: "n", long: []string{"--adjustment"}},
-		"ionice":  {takes: "cnpPu", long: []string{"--class", "--classdata"}},
-		"taskset": {takes: "", operands: 1},
-		"numactl": {takes: "iNmCp", long: []string{"--interleave", "--cpunodebind", "--membind", "--physcpubind"}},
-		"timeout": {takes: "ks", long: []string{"--kill-after", "--signal"}, operands: 1},
-		"stdbuf":  {takes: "ioe", long: []string{"--input", "--output", "--error"}},
-		"flock":   {takes: "wE", long: []string{"--timeout", "--conflict-exit-code"}, operands: 1, script: "c"},
-		"chroot":  {long: []string{"--userspec", "--groups"}, operands: 1, shell: true},
-		"unshare": {takes: "SGRw", long: []string{"--root", "--wd", "--setuid", "--setgid"}, shell: true},
-		"nsenter": {takes: "tSGrw", long: []string{"--target"}, shell: true},
-		"setpriv": {long: []string{"--reuid", "--regid", "--groups", "--inh-caps", "--bounding-set"}},
-		"busybox": {},
-		"toybox":  {},
-		"strace":  {takes: "eopsuPEaIObSUX"},
-		"ltrace":  {takes: "eopsunalAFlwx"},
-		"su":      {takes: "gGsw", long: []string{"--shell", "--group"}, operands: 1 << 20, script: "c", shell: true},
-		"script":  {takes: "EBIOTmo", operands: 1 << 20, script: "c", shell: true},
-		"watch":   {takes: "nq", long: []string{"--interval", "--equexit"}},
-		"uv":      run,
-		"poetry":  run,
-		"pipenv":  run,
-		"conda":   run,
+		"env":      {takes: "uC", long: []string{"--unset", "--chdir"}, sets: true, script: "S"},
+		"xargs":    {takes: "aEdILnPs", long: []string{"--arg-file", "--delimiter", "--max-args", "--max-procs", "--max-lines", "--max-chars"}, replaces: true},
+		"sudo":     {takes: "ugCDhpRrTtU", long: []string{"--user", "--group", "--chdir", "--host", "--prompt", "--chroot", "--role", "--type"}, sets: true, shell: true},
+		"doas":     {takes: "uCa", shell: true},
+		"nohup":    {},
+		"setsid":   {},
+		"builtin":  {},
+		"command":  {},
+		"exec":     {takes: "a"},
+		"time":     {takes: "fo", long: []string{"--format", "--output"}},
+		"nice":     {takes: "n", long: []string{"--adjustment"}},
+		"ionice":   {takes: "cnpPu", long: []string{"--class", "--classdata"}},
+		"taskset":  {takes: "", operands: 1},
+		"chrt":     {takes: "TPD", operands: 1},
+		"prlimit":  {},
+		"uvx":      {takes: "pn", long: []string{"--python", "--with", "--from", "--index-url"}},
+		"npx":      {takes: "p", long: []string{"--package"}, script: "c"},
+		"fakeroot": {takes: "lsib"},
+		"numactl":  {takes: "iNmCp", long: []string{"--interleave", "--cpunodebind", "--membind", "--physcpubind"}},
+		"timeout":  {takes: "ks", long: []string{"--kill-after", "--signal"}, operands: 1},
+		"stdbuf":   {takes: "ioe", long: []string{"--input", "--output", "--error"}},
+		"flock":    {takes: "wE", long: []string{"--timeout", "--conflict-exit-code"}, operands: 1, script: "c"},
+		"chroot":   {long: []string{"--userspec", "--groups"}, operands: 1, shell: true},
+		"unshare":  {takes: "SGRw", long: []string{"--root", "--wd", "--setuid", "--setgid"}, shell: true},
+		"nsenter":  {takes: "tSGrw", long: []string{"--target"}, shell: true},
+		"setpriv":  {long: []string{"--reuid", "--regid", "--groups", "--inh-caps", "--bounding-set"}},
+		"busybox":  {},
+		"toybox":   {},
+		"strace":   {takes: "eopsuPEaIObSUX"},
+		"ltrace":   {takes: "eopsunalAFlwx"},
+		"su":       {takes: "gGsw", long: []string{"--shell", "--group"}, operands: 1 << 20, script: "c", shell: true},
+		"runuser":  {takes: "gGsw", long: []string{"--shell", "--group"}, operands: 1 << 20, script: "c", shell: true},
+		"script":   {takes: "EBIOTmo", operands: 1 << 20, script: "c", shell: true},
+		"watch":    {takes: "nq", long: []string{"--interval", "--equexit"}},
+		"uv":       run,
+		"poetry":   run,
+		"pipenv":   run,
+		"conda":    run,
 	}
 }
 
 var (
-	assignment = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*\+?=`)
-	aliasName  = regexp.MustCompile(`^[^=]+=`)
+	assignment = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*\+?=`)
+	aliasName  = lazyregexp.New(`^[^=]+=`)
 )
 
 // command adds a command and what it runs in turn. Input is what it is given
@@ -80,6 +87,7 @@ func (r *reader) command(words []Word, input *Word, depth int) {
 		return
 	}
 	name, args := path.Base(words[0].Text), words[1:]
+	r.aliased(words[0].Text, args, depth)
 	switch name {
 	case "sh", "bash", "dash", "zsh", "ksh", "mksh", "ash", "rbash":
 		r.shell(name, args, input, depth)
@@ -93,6 +101,10 @@ func (r *reader) command(words []Word, input *Word, depth int) {
 		}
 	case "alias":
 		r.aliases(args, depth)
+	case "source", ".":
+		if len(args) > 0 && !args[0].Known {
+			r.unknown("it runs commands of a file that is not known before it runs")
+		}
 	case "find":
 		r.find(args, depth)
 	case "parallel":
@@ -125,8 +137,32 @@ func (r *reader) aliases(args []Word, depth int) {
 				r.unknown("an alias stands for a here-document")
 			}
 			r.joined([]Word{{a.Text[len(cut):], a.Known}}, depth)
+			if r.names == nil {
+				r.names = map[string]string{}
+			}
+			r.names[strings.TrimSuffix(cut, "=")] = a.Text[len(cut):]
 		}
 	}
+}
+
+// aliased looks through what an alias of the line stands for together with the
+// words behind it. Within its own text a name is the program's.
+func (r *reader) aliased(name string, args []Word, depth int) {
+	stands, ok := r.names[name]
+	if !ok || len(args) == 0 {
+		return
+	}
+	text := stands
+	for _, w := range args {
+		if w.Known {
+			text += " '" + strings.ReplaceAll(w.Text, "'", `'\''`) + "'"
+		} else {
+			text += ` "$x"`
+		}
+	}
+	delete(r.names, name)
+	r.script(text, depth+1)
+	r.names[name] = stands
 }
 
 // shell looks through a script that a shell is given: after -c, or as its

@@ -17,13 +17,12 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
 	"ml-intern/internal/hub"
+	"ml-intern/internal/lazyregexp"
 )
 
 // ErrNotCached says that something is not in the cache, and that the Hub could
@@ -39,7 +38,7 @@ type Cache struct {
 	Patience time.Duration // for a Hub that is slow to say what is new, if there is a copy; 10 s if 0
 }
 
-var commitHash = regexp.MustCompile(`^[0-9a-f]{40}$`)
+var commitHash = lazyregexp.New(`^[0-9a-f]{40}$`)
 
 // File returns the path of a file of a repository on this machine, after it has
 // been fetched if need be. A file of a commit that is there costs no request,
@@ -116,13 +115,13 @@ func checkInfo(info hub.FileInfo) error {
 	switch {
 	case !commitHash.MatchString(info.Commit):
 		return errors.New("the server does not say of which commit the file is: it is no Hub")
-	case !etagName().MatchString(info.ETag):
+	case !etagName.MatchString(info.ETag):
 		return fmt.Errorf("the server's tag %q of the file cannot be its name in the cache", info.ETag)
 	}
 	return nil
 }
 
-var etagName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_=+@-]{0,199}$`) })
+var etagName = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9_=+@-]{0,199}$`)
 
 // answersFor reports whether the error is an answer of the Hub with one of the
 // codes.

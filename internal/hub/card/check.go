@@ -3,10 +3,10 @@ package card
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // A Problem is something wrong with metadata. Warnings do not keep the Hub
@@ -123,7 +123,7 @@ func (c *check) license() {
 	}
 }
 
-var languageCode = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$`) })
+var languageCode = lazyregexp.New(`^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$`)
 
 func (c *check) languages() {
 	for i, code := range c.words("language") {
@@ -132,10 +132,10 @@ func (c *check) languages() {
 			continue
 		}
 		switch {
-		case slices.Contains([]string{"code", "multilingual"}, code) || languageCode().MatchString(code):
+		case slices.Contains([]string{"code", "multilingual"}, code) || languageCode.MatchString(code):
 		case code == "true" || code == "false":
 			c.warn("language", `write "no" in quotes for Norwegian`, "\"language[%d]\" is read as a truth", i)
-		case languageCode().MatchString(strings.ToLower(code)):
+		case languageCode.MatchString(strings.ToLower(code)):
 			c.wrong("language", "write "+strings.ToLower(code), "\"language[%d]\" must only contain lowercase characters", i)
 		default:
 			c.wrong("language", "", "\"language[%d]\" must be a code of ISO 639, not %q", i, code)
@@ -143,19 +143,17 @@ func (c *check) languages() {
 	}
 }
 
-var repoID = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9_][A-Za-z0-9._-]{0,95})?$`)
-})
+var repoID = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9_][A-Za-z0-9._-]{0,95})?$`)
 
 // repositories checks a list of ids of models or data sets.
 func (c *check) repositories(key, kind string) {
 	for _, id := range c.words(key) {
-		if repoID().MatchString(id) && len(id) <= 96 && !strings.Contains(id, "..") && !strings.Contains(id, "--") {
+		if repoID.MatchString(id) && len(id) <= 96 && !strings.Contains(id, "..") && !strings.Contains(id, "--") {
 			continue
 		}
 		hint := ""
 		for _, prefix := range []string{"https://huggingface.co/datasets/", "https://huggingface.co/", "https://hf.co/"} {
-			if rest, ok := strings.CutPrefix(id, prefix); ok && repoID().MatchString(strings.Trim(rest, "/")) {
+			if rest, ok := strings.CutPrefix(id, prefix); ok && repoID.MatchString(strings.Trim(rest, "/")) {
 				hint = "write " + strings.Trim(rest, "/")
 				break
 			}

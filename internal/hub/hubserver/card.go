@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"ml-intern/internal/hub"
 	hubcard "ml-intern/internal/hub/card"
+	"ml-intern/internal/lazyregexp"
 )
 
 // A card is a README.md: data about the repository, then text for people.
@@ -83,9 +82,7 @@ func messages(texts []string) []map[string]string {
 }
 
 // cited is an address of a paper of arXiv, or of its page on the Hub.
-var cited = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?:arxiv\.org/(?:abs|pdf|html)|(?:huggingface\.co|hf\.co)/papers)/(\d{4}\.\d{4,5})(?:v\d+)?(?:\.pdf)?(?:[^\w.-]|\.?$|\.\W)`)
-})
+var cited = lazyregexp.New(`(?:arxiv\.org/(?:abs|pdf|html)|(?:huggingface\.co|hf\.co)/papers)/(\d{4}\.\d{4,5})(?:v\d+)?(?:\.pdf)?(?:[^\w.-]|\.?$|\.\W)`)
 
 // Limits of what is looked for in the text of a card.
 const (
@@ -97,7 +94,7 @@ const (
 func (c card) papers() []string {
 	text := c.text[:min(len(c.text), maxCardText)]
 	var out []string
-	for _, m := range cited().FindAllSubmatch(text, -1) {
+	for _, m := range cited.FindAllSubmatch(text, -1) {
 		if tag := "arxiv:" + string(m[1]); !slices.Contains(out, tag) && len(out) < maxCited {
 			out = append(out, tag)
 		}

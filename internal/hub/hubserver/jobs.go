@@ -9,12 +9,12 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"time"
 
 	"ml-intern/internal/hub"
+	"ml-intern/internal/lazyregexp"
 )
 
 var (
@@ -365,8 +365,8 @@ func (s *Server) cancelJob(c *jobCall) error {
 }
 
 var (
-	labelKey   = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`)
-	labelValue = regexp.MustCompile(`^[A-Za-z0-9._-]{0,100}$`)
+	labelKey   = lazyregexp.New(`^[A-Za-z0-9._-]{1,100}$`)
+	labelValue = lazyregexp.New(`^[A-Za-z0-9._-]{0,100}$`)
 )
 
 const maxLabels = 50

@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
 	"time"
 
 	"ml-intern/internal/hub/hubserver/space"
+	"ml-intern/internal/lazyregexp"
 )
 
 // The flavors that there are. Clients that name none ask for the second.
@@ -128,10 +128,10 @@ const (
 	maxAttempts    = 10
 )
 
-var variableName = regexp.MustCompile(`^[a-zA-Z][_a-zA-Z0-9]*$`)
+var variableName = lazyregexp.New(`^[a-zA-Z][_a-zA-Z0-9]*$`)
 
 // localImages are the images whose programs this machine has itself.
-var localImages = regexp.MustCompile(`^((docker\.io/)?(library/)?python|(ghcr\.io/)?astral-sh/uv)(:[\w.-]+)?(@sha256:[0-9a-f]{64})?$`)
+var localImages = lazyregexp.New(`^((docker\.io/)?(library/)?python|(ghcr\.io/)?astral-sh/uv)(:[\w.-]+)?(@sha256:[0-9a-f]{64})?$`)
 
 // check says why the job cannot run here.
 func (j jobSpec) check() error {

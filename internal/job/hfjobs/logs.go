@@ -12,7 +12,6 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +21,7 @@ import (
 
 	"ml-intern/internal/hub"
 	"ml-intern/internal/job"
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/secret"
 )
 
@@ -163,7 +163,7 @@ type logWriter struct {
 	err  error
 }
 
-var endLine = regexp.MustCompile(`===== Job (\S+) ended with exit code (\d+)( for lack of memory)? =====$`)
+var endLine = lazyregexp.New(`===== Job (\S+) ended with exit code (\d+)( for lack of memory)? =====$`)
 
 func (w *logWriter) line(text string) {
 	found := endLine.FindStringSubmatchIndex(text)

@@ -15,12 +15,12 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"ml-intern/internal/job"
+	"ml-intern/internal/lazyregexp"
 )
 
 //go:embed wrap.sh
@@ -98,7 +98,7 @@ func pack(spec job.Spec) (load, error) {
 }
 
 // metadata is how PEP 723 begins what a script needs.
-var metadata = regexp.MustCompile(`(?m)^# /// script[ \t]*\r?$`)
+var metadata = lazyregexp.New(`(?m)^# /// script[ \t]*\r?$`)
 
 // uvCommand runs a script with uv; bare is how many of the arguments make room
 // for python where the script needs nothing that uv would get.

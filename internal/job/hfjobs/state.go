@@ -3,7 +3,6 @@ package hfjobs
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -11,6 +10,7 @@ import (
 
 	"ml-intern/internal/hub"
 	"ml-intern/internal/job"
+	"ml-intern/internal/lazyregexp"
 )
 
 // limitSlack is how much earlier than its limit a job may seem to have been
@@ -151,9 +151,9 @@ func overtime(rec job.Record) bool {
 }
 
 var (
-	exitCode  = regexp.MustCompile(`(?i)exit(?:ed)?(?: with)?(?: code| status)?:? (\d{1,3})\b`)
-	timeWords = regexp.MustCompile(`(?i)time ?limit|timed? ?out|time-?out|deadline`)
-	oomWords  = regexp.MustCompile(`(?i)\boom|out ?of ?memory|of memory`)
+	exitCode  = lazyregexp.New(`(?i)exit(?:ed)?(?: with)?(?: code| status)?:? (\d{1,3})\b`)
+	timeWords = lazyregexp.New(`(?i)time ?limit|timed? ?out|time-?out|deadline`)
+	oomWords  = lazyregexp.New(`(?i)\boom|out ?of ?memory|of memory`)
 )
 
 // telling reports whether the Hub's message says why it ended the job.

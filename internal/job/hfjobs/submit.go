@@ -9,13 +9,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"ml-intern/internal/hub"
 	"ml-intern/internal/job"
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/sandbox"
 )
 
@@ -106,8 +106,8 @@ func (b *Backend) draft(ctx context.Context, spec job.Spec) (d draft, err error)
 
 // How the Hub wants variables and secrets to be named.
 var (
-	variable   = regexp.MustCompile(`^[a-zA-Z][_a-zA-Z0-9]+$`)
-	secretName = regexp.MustCompile(`^[a-zA-Z][_a-zA-Z0-9]*$`)
+	variable   = lazyregexp.New(`^[a-zA-Z][_a-zA-Z0-9]+$`)
+	secretName = lazyregexp.New(`^[a-zA-Z][_a-zA-Z0-9]*$`)
 )
 
 // maxText is how long one argument or variable of a program may be on Linux.
@@ -190,7 +190,7 @@ func (b *Backend) request(rec job.Record, d draft) hub.JobSpec {
 	}
 }
 
-var notLabel = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+var notLabel = lazyregexp.New(`[^A-Za-z0-9._-]+`)
 
 // labelText is a text as a label can hold it.
 func labelText(text string) string {

@@ -7,11 +7,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"os/exec"
-	"regexp"
 	"slices"
 	"strings"
 
 	"ml-intern/internal/job"
+	"ml-intern/internal/lazyregexp"
 )
 
 // Requirements are what uv has to install for a job. Which versions they come
@@ -53,7 +53,7 @@ func (r requirements) key(env []string) string {
 }
 
 // userInfo is what an address begins with that holds a password.
-var userInfo = regexp.MustCompile(`://[^/]*@`)
+var userInfo = lazyregexp.New(`://[^/]*@`)
 
 // digest names texts.
 func digest(texts ...string) string {
@@ -72,8 +72,8 @@ func (r requirements) script() string {
 }
 
 var (
-	dependenciesKey = regexp.MustCompile(`(?m)^[ \t]*dependencies[ \t]*=[ \t]*\[`)
-	tableHeader     = regexp.MustCompile(`(?m)^[ \t]*\[`)
+	dependenciesKey = lazyregexp.New(`(?m)^[ \t]*dependencies[ \t]*=[ \t]*\[`)
+	tableHeader     = lazyregexp.New(`(?m)^[ \t]*\[`)
 )
 
 // listStart is where the list of dependencies in a block begins, behind its

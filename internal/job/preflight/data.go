@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 
 	"ml-intern/internal/hub"
+	"ml-intern/internal/lazyregexp"
 )
 
 // A source is a data set of the Hub that the script loads.
@@ -166,14 +166,14 @@ func (c *check) split(s *source, l load) {
 		return
 	}
 	for _, part := range strings.Split(l.split, "+") {
-		name := splitName().FindString(strings.TrimSpace(part))
+		name := splitName.FindString(strings.TrimSpace(part))
 		if _, ok := config.Splits[name]; name != "" && name != "all" && !ok && len(config.Splits) > 0 {
 			c.fail(Finding{Code: CodeDataset, Line: l.Line, Text: fmt.Sprintf("the data set %s has no split %s", l.path, name), Fix: "it has " + few(slices.Sorted(maps.Keys(config.Splits)))})
 		}
 	}
 }
 
-var splitName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\w.-]+`) })
+var splitName = lazyregexp.New(`^[\w.-]+`)
 
 // config is the configuration that a load gets.
 func (s *source) config(name string) (hub.ConfigInfo, bool) {

@@ -9,10 +9,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
-	"sync"
 	"time"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // Needs are packages that a job asks for.
@@ -77,7 +77,7 @@ func (x Index) run(ctx context.Context, stdin string, args ...string) (string, e
 	return out.String(), nil
 }
 
-var pinned = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?m)^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;]+)`) })
+var pinned = lazyregexp.New(`(?m)^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;]+)`)
 
 // fresh is how long an answer of the index holds: between two corrections of a
 // script nothing new comes out.
@@ -119,24 +119,24 @@ func (x Index) resolve(ctx context.Context, n Needs) (map[string]string, error) 
 		return nil, fmt.Errorf("%w: %s", err, brief(out))
 	}
 	versions := map[string]string{}
-	for _, m := range pinned().FindAllStringSubmatch(out, -1) {
+	for _, m := range pinned.FindAllStringSubmatch(out, -1) {
 		versions[normalized(m[1])] = m[2]
 	}
 	return versions, nil
 }
 
 var (
-	exactPython = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\d+\.\d+(\.\d+)?$`) })
-	leastPython = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\s*[>~]=\s*(\d+\.\d+)`) })
+	exactPython = lazyregexp.New(`^\d+\.\d+(\.\d+)?$`)
+	leastPython = lazyregexp.New(`^\s*[>~]=\s*(\d+\.\d+)`)
 )
 
 func (n Needs) platform() []string {
 	var args []string
 	switch {
-	case exactPython().MatchString(n.Python):
+	case exactPython.MatchString(n.Python):
 		args = append(args, "--python-version", n.Python)
-	case leastPython().MatchString(n.Python): // what uv run takes is at least this, and usually a later one
-		args = append(args, "--python-version", atLeast(leastPython().FindStringSubmatch(n.Python)[1], "3.12"))
+	case leastPython.MatchString(n.Python): // what uv run takes is at least this, and usually a later one
+		args = append(args, "--python-version", atLeast(leastPython.FindStringSubmatch(n.Python)[1], "3.12"))
 	case n.Linux:
 		args = append(args, "--python-version", "3.12") // of uv's images
 	}
@@ -187,11 +187,11 @@ func (x Index) Unpack(ctx context.Context, name, version string, n Needs) (strin
 }
 
 func normalized(name string) string {
-	return strings.ToLower(separators().ReplaceAllString(name, "-"))
+	return strings.ToLower(separators.ReplaceAllString(name, "-"))
 }
 
 // separators are what PEP 503 takes for one.
-var separators = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[-_.]+`) })
+var separators = lazyregexp.New(`[-_.]+`)
 
 // brief is what a program said, in a line.
 func brief(text string) string {

@@ -7,10 +7,10 @@ import (
 	"maps"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // readers are calls whose argument is a file that must be there.
@@ -136,7 +136,7 @@ func (c *check) isInput(name string) bool {
 }
 
 // personal are absolute paths that are someone's own machine.
-var personal = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(/home/|/Users/|~/|[A-Za-z]:[\\/])`) })
+var personal = lazyregexp.New(`^(/home/|/Users/|~/|[A-Za-z]:[\\/])`)
 
 // absolutePaths finds paths of this machine in calls of a job elsewhere.
 func (c *check) absolutePaths() {
@@ -150,7 +150,7 @@ func (c *check) absolutePaths() {
 		for name, v := range arguments(k) {
 			for _, text := range leaves(v) {
 				here := strings.HasPrefix(text, strings.TrimSuffix(filepath.ToSlash(c.Spec.Dir), "/")+"/")
-				if here || c.Offer.Ephemeral && personal().MatchString(text) && !slices.Contains(outputKeys, name) && !strings.HasPrefix(text, "~/.cache") && k.last() != "print" {
+				if here || c.Offer.Ephemeral && personal.MatchString(text) && !slices.Contains(outputKeys, name) && !strings.HasPrefix(text, "~/.cache") && k.last() != "print" {
 					c.fail(Finding{Code: CodePath, Line: k.Line, Text: fmt.Sprintf("%s is a path of this machine, and the job runs elsewhere", text), Fix: "read it from the Hub, or name it as an input and use a path relative to the workspace"})
 				}
 			}
@@ -192,7 +192,7 @@ func (c *check) argumentPaths() {
 		if _, tail, ok := strings.Cut(arg, "="); ok && strings.HasPrefix(arg, "-") {
 			arg = tail
 		}
-		if strings.HasPrefix(arg, strings.TrimSuffix(filepath.ToSlash(c.Spec.Dir), "/")+"/") || c.Offer.Ephemeral && personal().MatchString(arg) {
+		if strings.HasPrefix(arg, strings.TrimSuffix(filepath.ToSlash(c.Spec.Dir), "/")+"/") || c.Offer.Ephemeral && personal.MatchString(arg) {
 			c.fail(Finding{Code: CodePath, Text: fmt.Sprintf("the argument %s is a path of this machine, and the job runs elsewhere", arg), Fix: "give it what the job can read"})
 			continue
 		}

@@ -11,12 +11,11 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"ml-intern/internal/job"
+	"ml-intern/internal/lazyregexp"
 )
 
 // maxScript is the largest script that is looked at.
@@ -150,7 +149,7 @@ func (c *check) askFacts(ctx context.Context) (*facts, error) {
 	return &f, nil
 }
 
-var versionWanted = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`requires-python\s*=\s*["']([^"'\n]+)["']`) })
+var versionWanted = lazyregexp.New(`requires-python\s*=\s*["']([^"'\n]+)["']`)
 
 // read reads the script as a backend will: no link leads out of the workspace.
 func (c *check) read() ([]byte, error) {
@@ -172,7 +171,7 @@ func (c *check) wantedPython() string {
 	if c.Spec.Python != "" {
 		return c.Spec.Python
 	}
-	if m := versionWanted().FindSubmatch(c.source); m != nil {
+	if m := versionWanted.FindSubmatch(c.source); m != nil {
 		return string(m[1])
 	}
 	return ""
@@ -182,7 +181,7 @@ func (c *check) wantedPython() string {
 // The job's own was looked at before.
 func (c *check) headerPython(f *facts) {
 	header, ok := job.Metadata(c.source)
-	m := versionWanted().FindStringSubmatch(header)
+	m := versionWanted.FindStringSubmatch(header)
 	if !ok || m == nil || c.Spec.Python != "" {
 		return
 	}
@@ -203,7 +202,7 @@ func (c *check) syntax(f *facts) Finding {
 	case strings.Contains(e.Text, "tab") || strings.Contains(e.Text, "indent"):
 		found.Fix = "indent with spaces alone"
 	}
-	if newer().MatchString(e.Code) && !c.sameVersion(f.Python) {
+	if newer.MatchString(e.Code) && !c.sameVersion(f.Python) {
 		found.Level = Warning
 		found.Text += fmt.Sprintf(" (says Python %s; what runs the job may be newer)", f.Python)
 		found.Fix = "say which Python the job gets, or write it so that this one reads it"
@@ -213,9 +212,7 @@ func (c *check) syntax(f *facts) Finding {
 
 // newer is what later versions of Python have added to the language: nested
 // quotes in f-strings, match, type parameters, several exceptions unbracketed.
-var newer = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`\b[fFtTrR]{1,2}["']|^(match|case|type) |^except [^(:]*,|^(async )?def \w+\[|^class \w+\[`)
-})
+var newer = lazyregexp.New(`\b[fFtTrR]{1,2}["']|^(match|case|type) |^except [^(:]*,|^(async )?def \w+\[|^class \w+\[`)
 
 // sameVersion reports whether the job is known to run in this Python.
 func (c *check) sameVersion(have string) bool {

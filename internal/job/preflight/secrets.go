@@ -3,23 +3,18 @@ package preflight
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/secret"
 )
 
 // provided are variables that a job has without being given them.
-var provided = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^(OUTPUT_DIR|JOB_\w+|CHECKPOINT|PATH|HOME|USER|PWD|TMPDIR|LANG|SHELL|HOSTNAME|LOCAL_RANK|RANK|WORLD_SIZE|LOCAL_WORLD_SIZE|NODE_RANK|MASTER_\w+|SLURM_\w+|CUDA_VISIBLE_DEVICES|ACCELERATE_\w+|ACCELERATOR|CPU_CORES|MEMORY|RAY_\w+)$`)
-})
+var provided = lazyregexp.New(`^(OUTPUT_DIR|JOB_\w+|CHECKPOINT|PATH|HOME|USER|PWD|TMPDIR|LANG|SHELL|HOSTNAME|LOCAL_RANK|RANK|WORLD_SIZE|LOCAL_WORLD_SIZE|NODE_RANK|MASTER_\w+|SLURM_\w+|CUDA_VISIBLE_DEVICES|ACCELERATE_\w+|ACCELERATOR|CPU_CORES|MEMORY|RAY_\w+)$`)
 
 // secretName is what variables with secrets are called.
-var secretName = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(TOKEN|API_?KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?|_KEY|_PAT)$`)
-})
+var secretName = lazyregexp.New(`(TOKEN|API_?KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?|_KEY|_PAT)$`)
 
 // readByLibrary are secrets that a library reads by itself.
 var readByLibrary = map[string][]string{
@@ -71,10 +66,10 @@ func (c *check) given(name string) bool {
 
 // variable checks one reading of the environment.
 func (c *check) variable(e envRead) {
-	if e.Name == "" || c.given(e.Name) || provided().MatchString(e.Name) {
+	if e.Name == "" || c.given(e.Name) || provided.MatchString(e.Name) {
 		return
 	}
-	secret := secretName().MatchString(e.Name)
+	secret := secretName.MatchString(e.Name)
 	switch {
 	case e.How == "must" && secret:
 		c.elsewhere(Finding{Code: CodeSecret, Line: e.Line, Text: fmt.Sprintf("the script reads %s, and the job is not given it", e.Name), Fix: "add " + e.Name + " to the job's secrets"})

@@ -2,11 +2,11 @@ package ray
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"ml-intern/internal/job"
+	"ml-intern/internal/lazyregexp"
 )
 
 // uvSince is the first version that makes environments with uv, which takes
@@ -41,7 +41,7 @@ func environment(spec job.Spec, script string, v version, env map[string]any) er
 	return nil
 }
 
-var userInfo = regexp.MustCompile(`://[^/@\s]+@`)
+var userInfo = lazyregexp.New(`://[^/@\s]+@`)
 
 // python is the version that the job wants, in the way of a requirement: the
 // cluster has one of its own, which only the node can tell.
@@ -58,8 +58,8 @@ func python(spec job.Spec, script string) string {
 
 // The header of PEP 723: TOML in comments.
 var (
-	dependenciesKey = regexp.MustCompile(`(?m)^[ \t]*dependencies[ \t]*=[ \t]*\[`)
-	requiresPython  = regexp.MustCompile(`(?m)^[ \t]*requires-python[ \t]*=[ \t]*(?:"([^"\n]*)"|'([^'\n]*)')`)
+	dependenciesKey = lazyregexp.New(`(?m)^[ \t]*dependencies[ \t]*=[ \t]*\[`)
+	requiresPython  = lazyregexp.New(`(?m)^[ \t]*requires-python[ \t]*=[ \t]*(?:"([^"\n]*)"|'([^'\n]*)')`)
 )
 
 // dependencies returns the strings of the metadata's list of dependencies.

@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"ml-intern/internal/job"
+	"ml-intern/internal/lazyregexp"
 )
 
 // observe brings a record up to what Ray says of its job.
@@ -179,7 +179,7 @@ func verdict(info jobInfo, started, canceled bool) shimEnd {
 
 // lastLineOfShim is what the shim says in Ray's log of a job that failed; the
 // end of that log is in Ray's message.
-var lastLineOfShim = regexp.MustCompile(`(?m)^ml-intern: ([a-z_]+) (\d+): (.*)$`)
+var lastLineOfShim = lazyregexp.New(`(?m)^ml-intern: ([a-z_]+) (\d+): (.*)$`)
 
 func lastWord(message string) (shimEnd, bool) {
 	all := lastLineOfShim.FindAllStringSubmatch(message, -1)
@@ -218,7 +218,7 @@ func accident(info jobInfo, started bool) shimEnd {
 }
 
 // Ray names the memory in other messages too, as one of several guesses.
-var oom = regexp.MustCompile(`low on memory|node_out_of_memory|outofmemoryerror`)
+var oom = lazyregexp.New(`low on memory|node_out_of_memory|outofmemoryerror`)
 
 // ends shortens a text to its first and last bytes: a traceback says the most
 // at its end.

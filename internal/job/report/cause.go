@@ -2,10 +2,11 @@ package report
 
 import (
 	"cmp"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // A Cause is the kind of a failure.
@@ -61,42 +62,42 @@ type findings struct {
 type rule struct {
 	cause    Cause
 	weak     bool
-	match    *regexp.Regexp
+	match    *lazyregexp.Regexp
 	sentence string
 	say      func(line string, m []string) string // instead of sentence
 }
 
 // rules are tried in order; the first that matches a line is its cause.
 var rules = []rule{
-	{cause: Refused, match: regexp.MustCompile(`^[^\[].*(?:Error|Exception|failed|refused).*the sandbox may not reach ([\w.*-]+:\d+)`), sentence: "the job may not reach $1: jobs of this machine reach the hosts that commands reach"},
-	{cause: GPUMemory, match: regexp.MustCompile(`CUDA out of memory|CUDA error: out of memory|OutOfMemoryError: CUDA|CUBLAS_STATUS_ALLOC_FAILED|HIP out of memory|MPS backend out of memory|RESOURCE_EXHAUSTED: (?:Out of memory|.*OOM)|OOM when allocating tensor`), say: sayGPUMemory},
-	{cause: HostMemory, match: regexp.MustCompile(`\bMemoryError\b|oom[-_]kill|Out of memory: Killed process|annot allocate memory|can't allocate memory|bad_alloc|is killed by signal: Killed|Unable to allocate .+ for an array`), sentence: "the machine's memory was not enough"},
-	{cause: DiskFull, match: regexp.MustCompile(`No space left on device|\[Errno 28\]|Disk quota exceeded|\[Errno 122\]|disk is full|PytorchStreamWriter failed writing`), say: sayDisk},
-	{cause: Gated, match: regexp.MustCompile(`GatedRepoError|gated repo|Access to (?:model|dataset) .+ is restricted|awaiting a review from the repo`), say: sayRepo("%s is gated, and the account of the job's token has not been given access")},
-	{cause: RepoNotFound, match: regexp.MustCompile(`Repository Not Found|RepositoryNotFoundError|DatasetNotFoundError|RevisionNotFoundError|EntryNotFoundError|404 Client Error|is not a local folder and is not a valid model identifier|doesn't exist on the Hub`), say: sayRepo("%s does not exist on the Hub, or the job's token may not see it")},
-	{cause: Unauthorized, match: regexp.MustCompile(`401 Client Error|HTTP(?:Error)?:? 401|401 Unauthorized|Invalid user token|Invalid username or password|LocalTokenNotFoundError|Token is required`), say: sayRepo("the Hub did not accept the job's token for %s (401): there is none, or it is no longer valid")},
-	{cause: Forbidden, match: regexp.MustCompile(`403 Client Error|403 Forbidden|HTTP(?:Error)?:? 403|You don't have the rights|token with (?:the )?write`), say: sayRepo("the job's token may not do this to %s (403)")},
-	{cause: Module, match: regexp.MustCompile(`No module named '?([\w.]+)'?`), sentence: "the Python module $1 is not installed where the job ran"},
-	{cause: Module, match: regexp.MustCompile(`cannot import name '(\w+)' from (?:partially initialized module )?'([\w.]+)'`), sentence: "the installed $2 has no $1: another version is meant"},
-	{cause: Keyword, match: regexp.MustCompile(`TypeError: ([\w<>.]+)\(\) got an unexpected keyword argument '(\w+)'`), say: sayKeyword},
-	{cause: Arguments, match: regexp.MustCompile(`error: (unrecognized arguments: .+|the following arguments are required: .+|argument .+: (?:invalid|expected) .+)`), sentence: "the script does not take the arguments it was given: $1"},
-	{cause: NoGPU, match: regexp.MustCompile(`Found no NVIDIA driver|No CUDA GPUs are available|no CUDA-capable device|Torch not compiled with CUDA enabled|libcuda\.so\.1: cannot open`), sentence: "the job needs a GPU and found none"},
-	{cause: Driver, match: regexp.MustCompile(`driver version is insufficient|NVIDIA driver on your system is too old(?: \(found version (\d+)\))?|no kernel image is available|forward compatibility was attempted|sm_\d+ is not compatible|unsupported toolchain`), sentence: "the machine's CUDA driver and the installed build of the library do not go together"},
-	{cause: DeviceAssert, match: regexp.MustCompile(`device-side assert triggered`), sentence: "a check on the GPU failed: nearly always an index out of range, such as a label that is not below the number of classes, or a token not below the size of the vocabulary"},
-	{cause: Dependencies, match: regexp.MustCompile(`No solution found when resolving|Could not find a version that satisfies|ResolutionImpossible|No matching distribution found`), sentence: "the dependencies cannot be installed together"},
-	{cause: Diverged, match: regexp.MustCompile(`returned nan values|FloatingPointError|(?i:loss (?:is|became) (?:nan|inf))`), sentence: "the numbers became NaN or infinite, and the script stopped"},
-	{cause: Syntax, match: regexp.MustCompile(`^(SyntaxError|IndentationError|TabError): (.+)`), sentence: "the script is not valid Python: $2"},
-	{cause: FileMissing, match: regexp.MustCompile(`FileNotFoundError: .*?'([^']+)'`), sentence: "the file $1 is not there"},
-	{cause: FileMissing, match: regexp.MustCompile(`can't open file '([^']+)'`), sentence: "the file $1 is not there"},
-	{cause: FileMissing, match: regexp.MustCompile(`: ([\w./-]+): (?:command )?not found$`), sentence: "the program $1 is not there"},
-	{cause: NCCL, weak: true, match: regexp.MustCompile(`Watchdog caught collective operation timeout|NCCL error|nccl\w+Error|NCCL timeout|DistBackendError`), say: sayNCCL},
-	{cause: Network, weak: true, match: regexp.MustCompile(`ConnectionError|Max retries exceeded|Name or service not known|name resolution|ReadTimeout|ConnectTimeout|Connection (?:reset|refused)|(?:502|503|504) Server Error`), sentence: "the network failed, or a server did not answer"},
-	{cause: Exception, weak: true, match: regexp.MustCompile(`^((?:\w+\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Warning)|(?:\w+\.)+[A-Z]\w+): (.+)`), sentence: "the script ended with $1: $2"},
-	{cause: Exception, weak: true, match: regexp.MustCompile(`^((?:\w+\.)*[A-Z]\w*(?:Error|Exception|Interrupt))$`), sentence: "the script ended with $1"},
+	{cause: Refused, match: lazyregexp.New(`^[^\[].*(?:Error|Exception|failed|refused).*the sandbox may not reach ([\w.*-]+:\d+)`), sentence: "the job may not reach $1: jobs of this machine reach the hosts that commands reach"},
+	{cause: GPUMemory, match: lazyregexp.New(`CUDA out of memory|CUDA error: out of memory|OutOfMemoryError: CUDA|CUBLAS_STATUS_ALLOC_FAILED|HIP out of memory|MPS backend out of memory|RESOURCE_EXHAUSTED: (?:Out of memory|.*OOM)|OOM when allocating tensor`), say: sayGPUMemory},
+	{cause: HostMemory, match: lazyregexp.New(`\bMemoryError\b|oom[-_]kill|Out of memory: Killed process|annot allocate memory|can't allocate memory|bad_alloc|is killed by signal: Killed|Unable to allocate .+ for an array`), sentence: "the machine's memory was not enough"},
+	{cause: DiskFull, match: lazyregexp.New(`No space left on device|\[Errno 28\]|Disk quota exceeded|\[Errno 122\]|disk is full|PytorchStreamWriter failed writing`), say: sayDisk},
+	{cause: Gated, match: lazyregexp.New(`GatedRepoError|gated repo|Access to (?:model|dataset) .+ is restricted|awaiting a review from the repo`), say: sayRepo("%s is gated, and the account of the job's token has not been given access")},
+	{cause: RepoNotFound, match: lazyregexp.New(`Repository Not Found|RepositoryNotFoundError|DatasetNotFoundError|RevisionNotFoundError|EntryNotFoundError|404 Client Error|is not a local folder and is not a valid model identifier|doesn't exist on the Hub`), say: sayRepo("%s does not exist on the Hub, or the job's token may not see it")},
+	{cause: Unauthorized, match: lazyregexp.New(`401 Client Error|HTTP(?:Error)?:? 401|401 Unauthorized|Invalid user token|Invalid username or password|LocalTokenNotFoundError|Token is required`), say: sayRepo("the Hub did not accept the job's token for %s (401): there is none, or it is no longer valid")},
+	{cause: Forbidden, match: lazyregexp.New(`403 Client Error|403 Forbidden|HTTP(?:Error)?:? 403|You don't have the rights|token with (?:the )?write`), say: sayRepo("the job's token may not do this to %s (403)")},
+	{cause: Module, match: lazyregexp.New(`No module named '?([\w.]+)'?`), sentence: "the Python module $1 is not installed where the job ran"},
+	{cause: Module, match: lazyregexp.New(`cannot import name '(\w+)' from (?:partially initialized module )?'([\w.]+)'`), sentence: "the installed $2 has no $1: another version is meant"},
+	{cause: Keyword, match: lazyregexp.New(`TypeError: ([\w<>.]+)\(\) got an unexpected keyword argument '(\w+)'`), say: sayKeyword},
+	{cause: Arguments, match: lazyregexp.New(`error: (unrecognized arguments: .+|the following arguments are required: .+|argument .+: (?:invalid|expected) .+)`), sentence: "the script does not take the arguments it was given: $1"},
+	{cause: NoGPU, match: lazyregexp.New(`Found no NVIDIA driver|No CUDA GPUs are available|no CUDA-capable device|Torch not compiled with CUDA enabled|libcuda\.so\.1: cannot open`), sentence: "the job needs a GPU and found none"},
+	{cause: Driver, match: lazyregexp.New(`driver version is insufficient|NVIDIA driver on your system is too old(?: \(found version (\d+)\))?|no kernel image is available|forward compatibility was attempted|sm_\d+ is not compatible|unsupported toolchain`), sentence: "the machine's CUDA driver and the installed build of the library do not go together"},
+	{cause: DeviceAssert, match: lazyregexp.New(`device-side assert triggered`), sentence: "a check on the GPU failed: nearly always an index out of range, such as a label that is not below the number of classes, or a token not below the size of the vocabulary"},
+	{cause: Dependencies, match: lazyregexp.New(`No solution found when resolving|Could not find a version that satisfies|ResolutionImpossible|No matching distribution found`), sentence: "the dependencies cannot be installed together"},
+	{cause: Diverged, match: lazyregexp.New(`returned nan values|FloatingPointError|(?i:loss (?:is|became) (?:nan|inf))`), sentence: "the numbers became NaN or infinite, and the script stopped"},
+	{cause: Syntax, match: lazyregexp.New(`^(SyntaxError|IndentationError|TabError): (.+)`), sentence: "the script is not valid Python: $2"},
+	{cause: FileMissing, match: lazyregexp.New(`FileNotFoundError: .*?'([^']+)'`), sentence: "the file $1 is not there"},
+	{cause: FileMissing, match: lazyregexp.New(`can't open file '([^']+)'`), sentence: "the file $1 is not there"},
+	{cause: FileMissing, match: lazyregexp.New(`: ([\w./-]+): (?:command )?not found$`), sentence: "the program $1 is not there"},
+	{cause: NCCL, weak: true, match: lazyregexp.New(`Watchdog caught collective operation timeout|NCCL error|nccl\w+Error|NCCL timeout|DistBackendError`), say: sayNCCL},
+	{cause: Network, weak: true, match: lazyregexp.New(`ConnectionError|Max retries exceeded|Name or service not known|name resolution|ReadTimeout|ConnectTimeout|Connection (?:reset|refused)|(?:502|503|504) Server Error`), sentence: "the network failed, or a server did not answer"},
+	{cause: Exception, weak: true, match: lazyregexp.New(`^((?:\w+\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Warning)|(?:\w+\.)+[A-Z]\w+): (.+)`), sentence: "the script ended with $1: $2"},
+	{cause: Exception, weak: true, match: lazyregexp.New(`^((?:\w+\.)*[A-Z]\w*(?:Error|Exception|Interrupt))$`), sentence: "the script ended with $1"},
 }
 
 // launcher is what torchrun and others say of a failure: that there was one.
-var launcher = regexp.MustCompile(`ChildFailedError|CalledProcessError|ProcessRaisedException|ProcessExitedException|WorkerCrashedError`)
+var launcher = lazyregexp.New(`ChildFailedError|CalledProcessError|ProcessRaisedException|ProcessExitedException|WorkerCrashedError`)
 
 // look remembers the line if it names a cause.
 func (f *findings) look(line string, at int64) {
@@ -180,10 +181,10 @@ func fill(sentence string, m []string) string {
 }
 
 var (
-	wanted   = regexp.MustCompile(`Tried to allocate ([\d.]+ [KMGT]i?B)`)
-	free     = regexp.MustCompile(`([\d.]+ (?:[KMGT]i?B|bytes)) (?:is )?free`)
-	capacity = regexp.MustCompile(`total capacity of ([\d.]+ [KMGT]i?B)|([\d.]+ [KMGT]i?B) total capacity`)
-	unused   = regexp.MustCompile(`([\d.]+) GiB is reserved by PyTorch but unallocated`)
+	wanted   = lazyregexp.New(`Tried to allocate ([\d.]+ [KMGT]i?B)`)
+	free     = lazyregexp.New(`([\d.]+ (?:[KMGT]i?B|bytes)) (?:is )?free`)
+	capacity = lazyregexp.New(`total capacity of ([\d.]+ [KMGT]i?B)|([\d.]+ [KMGT]i?B) total capacity`)
+	unused   = lazyregexp.New(`([\d.]+) GiB is reserved by PyTorch but unallocated`)
 )
 
 func sayGPUMemory(line string, _ []string) string {
@@ -208,7 +209,7 @@ func gpuSize(line string) string {
 	return ""
 }
 
-var written = regexp.MustCompile(`(?:No space left on device|Errno 28\][^:']*):? '([^']+)'`)
+var written = lazyregexp.New(`(?:No space left on device|Errno 28\][^:']*):? '([^']+)'`)
 
 func sayDisk(line string, _ []string) string {
 	if m := written.FindStringSubmatch(line); m != nil {
@@ -217,7 +218,7 @@ func sayDisk(line string, _ []string) string {
 	return "the disk was full"
 }
 
-var repoName = regexp.MustCompile(`https?://[^/\s]+/(?:api/)?(?:models/|datasets/|spaces/)?([\w.-]+/[\w.-]+)|(?:model|dataset|repo(?:sitory)?|Dataset) '?([\w.-]+/[\w.-]+)'?|^(?:OSError: )?([\w.-]+/[\w.-]+) is not a local`)
+var repoName = lazyregexp.New(`https?://[^/\s]+/(?:api/)?(?:models/|datasets/|spaces/)?([\w.-]+/[\w.-]+)|(?:model|dataset|repo(?:sitory)?|Dataset) '?([\w.-]+/[\w.-]+)'?|^(?:OSError: )?([\w.-]+/[\w.-]+) is not a local`)
 
 // aRepo stands for a repository whose name the line does not have.
 const aRepo = "a repository"
@@ -257,7 +258,7 @@ func sayKeyword(_ string, m []string) string {
 	return text
 }
 
-var collective = regexp.MustCompile(`OpType=(\w+)|Timeout\(ms\)=(\d+)`)
+var collective = lazyregexp.New(`OpType=(\w+)|Timeout\(ms\)=(\d+)`)
 
 func sayNCCL(line string, _ []string) string {
 	if !strings.Contains(line, "imeout") {

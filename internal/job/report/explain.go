@@ -2,12 +2,12 @@ package report
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"ml-intern/internal/job"
+	"ml-intern/internal/lazyregexp"
 )
 
 // An Explanation says why a job failed.
@@ -187,8 +187,8 @@ func fromCheckpoint(spec job.Spec) string {
 }
 
 var (
-	batchArg = regexp.MustCompile(`--?(?:per_device_)?(?:train_)?(?:micro_)?batch[_-]size[= ](\d+)`)
-	accumArg = regexp.MustCompile(`--?(?:gradient_accumulation_steps|grad_accum(?:ulation)?(?:_steps)?)[= ](\d+)`)
+	batchArg = lazyregexp.New(`--?(?:per_device_)?(?:train_)?(?:micro_)?batch[_-]size[= ](\d+)`)
+	accumArg = lazyregexp.New(`--?(?:gradient_accumulation_steps|grad_accum(?:ulation)?(?:_steps)?)[= ](\d+)`)
 )
 
 func gpuChoices(e Explanation, spec job.Spec) []string {

@@ -2,8 +2,9 @@ package report
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 const (
@@ -35,7 +36,7 @@ type scanner struct {
 }
 
 // prefix is what launchers put before each line.
-var prefix = regexp.MustCompile(`^(?:\[?(?:rank|default|worker)\s?\d+\]?:\s?|\([\w-]+ pid=\d+(?:, ip=[\d.]+)?\)\s?|\d+: )`)
+var prefix = lazyregexp.New(`^(?:\[?(?:rank|default|worker)\s?\d+\]?:\s?|\([\w-]+ pid=\d+(?:, ip=[\d.]+)?\)\s?|\d+: )`)
 
 func (s *scanner) line(text string, at int64) {
 	v := s.view
@@ -185,7 +186,7 @@ var signs = []string{
 }
 
 // measured is a metric that is named after errors, or a count of none.
-var measured = regexp.MustCompile(`(?i)^[^:=]*(?:errors?|error_rate)['"]?\s*[:=]\s*[-+\d.e%]+\s*(?:$|[,;|)}])|\b(?:0|no|without|zero) errors?\b|errors?\s*[:=]\s*(?:0|none|false)\b`)
+var measured = lazyregexp.New(`(?i)^[^:=]*(?:errors?|error_rate)['"]?\s*[:=]\s*[-+\d.e%]+\s*(?:$|[,;|)}])|\b(?:0|no|without|zero) errors?\b|errors?\s*[:=]\s*(?:0|none|false)\b`)
 
 func isError(text string) bool {
 	for _, sign := range signs {

@@ -2,10 +2,11 @@ package series
 
 import (
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // A Bar is a progress bar as it was last drawn.
@@ -30,12 +31,12 @@ const longestDays = 1e4 // that a bar may tell of
 
 var (
 	// 45%|████▌     | 45/100 [00:10<00:12,  4.50it/s, loss=0.5]
-	tqdmBar = regexp.MustCompile(`^(\d+)%\|[^|]*\|\s*([\d.]+[kMGT]?)/([\d.]+[kMGT]?)(?:\s?[A-Za-z]*)?\s*\[([^\]<]+)<((?:\d+ days?, )?[^,\]]+)(?:,\s*([^,\]]+))?([^\]]*)\]`)
+	tqdmBar = lazyregexp.New(`^(\d+)%\|[^|]*\|\s*([\d.]+[kMGT]?)/([\d.]+[kMGT]?)(?:\s?[A-Za-z]*)?\s*\[([^\]<]+)<((?:\d+ days?, )?[^,\]]+)(?:,\s*([^,\]]+))?([^\]]*)\]`)
 	// 12it [00:01,  9.5it/s]
-	tqdmCount = regexp.MustCompile(`(?:^|\s)([\d.]+[kMGT]?)\s?[A-Za-z]+\s\[([\d:]+),\s*([^,\]]+)([^\]]*)\]`)
+	tqdmCount = lazyregexp.New(`(?:^|\s)([\d.]+[kMGT]?)\s?[A-Za-z]+\s\[([\d:]+),\s*([^,\]]+)([^\]]*)\]`)
 	// 45/100 [====>....] - ETA: 5s - loss: 0.5, and Keras 3: 45/100 ━━━━━━━ 3s 9ms/step - loss: 0.5
-	kerasBar = regexp.MustCompile(`^\s*(\d+)/(\d+)\s+(?:\[[=>.\s]{3,}\]|[━╸╺─\s]{3,})`)
-	postfix  = regexp.MustCompile(`([A-Za-z][\w/.@-]*)\s*[=:]\s*([^\s,\]]+)`)
+	kerasBar = lazyregexp.New(`^\s*(\d+)/(\d+)\s+(?:\[[=>.\s]{3,}\]|[━╸╺─\s]{3,})`)
+	postfix  = lazyregexp.New(`([A-Za-z][\w/.@-]*)\s*[=:]\s*([^\s,\]]+)`)
 )
 
 // readBar finds a bar of tqdm in a line. The line without it is returned too.

@@ -1,10 +1,11 @@
 package series
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 const (
@@ -29,9 +30,9 @@ type logBar struct {
 }
 
 var (
-	ansi = regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]|\x08`)
+	ansi = lazyregexp.New(`\x1b\[[0-9;?]*[A-Za-z]|\x08`)
 	// step 100/500, Epoch [3/10], iter=7
-	counter = regexp.MustCompile(`(?i)\b(epoch|global_step|step|iteration|iter)s?\b\s*[:=#]?\s*[\[(]?\s*(\d+(?:\.\d+)?)(?:\s*/\s*(\d+))?`)
+	counter = lazyregexp.New(`(?i)\b(epoch|global_step|step|iteration|iter)s?\b\s*[:=#]?\s*[\[(]?\s*(\d+(?:\.\d+)?)(?:\s*/\s*(\d+))?`)
 )
 
 // Line reads one line of output, and reports whether it showed that the run

@@ -12,12 +12,12 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"ml-intern/internal/job"
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/sandbox"
 )
 
@@ -165,7 +165,7 @@ func checkpointWord(checkpoint string) string {
 func (b *Backend) python() string { return cmp.Or(b.Python, "python3") }
 
 // metadataBlock is how a script says what it needs (PEP 723).
-var metadataBlock = regexp.MustCompile(`(?m)^# /// script[ \t]*\r?$`)
+var metadataBlock = lazyregexp.New(`(?m)^# /// script[ \t]*\r?$`)
 
 // argv is the job's command line in words of a shell: a script that needs
 // something is run by uv, any other by python.

@@ -3,11 +3,11 @@ package slurm
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"time"
 
 	"ml-intern/internal/job"
+	"ml-intern/internal/lazyregexp"
 )
 
 const (
@@ -116,7 +116,7 @@ func (b *Backend) over(ctx context.Context, rec job.Record, now job.Status, h hi
 
 // memoryWords are how Slurm says what its state does not: where memory is not
 // limited by the kernel, a job that needed too much has FAILED.
-var memoryWords = regexp.MustCompile(`exceeded (job |step )?memory limit|oom[-_ ]kill`)
+var memoryWords = lazyregexp.New(`exceeded (job |step )?memory limit|oom[-_ ]kill`)
 
 // unsent is how a job is that Slurm has not got, as far as is known.
 func (b *Backend) unsent(ctx context.Context, now job.Status) (job.Status, error) {

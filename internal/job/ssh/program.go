@@ -3,18 +3,18 @@ package ssh
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"ml-intern/internal/job"
+	"ml-intern/internal/lazyregexp"
 )
 
 // What a script says of itself, as PEP 723 has it.
 var (
-	metadata     = regexp.MustCompile(`(?m)^# /// script[ \t]*\r?\n(?:#(?: .*)?\r?\n)+# ///[ \t]*\r?$`)
-	dependencies = regexp.MustCompile(`(?m)^#[ \t]*dependencies[ \t]*=[ \t]*\[(?:[ \t]*\r?\n#)*[ \t]*["']`)
+	metadata     = lazyregexp.New(`(?m)^# /// script[ \t]*\r?\n(?:#(?: .*)?\r?\n)+# ///[ \t]*\r?$`)
+	dependencies = lazyregexp.New(`(?m)^#[ \t]*dependencies[ \t]*=[ \t]*\[(?:[ \t]*\r?\n#)*[ \t]*["']`)
 )
 
 // program returns the job's program and arguments: uv for a script that needs

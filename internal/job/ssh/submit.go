@@ -8,12 +8,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"ml-intern/internal/job"
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/sandbox"
 )
 
@@ -142,7 +142,7 @@ func (b *Backend) plan(ctx context.Context, spec job.Spec) (plan, error) {
 }
 
 // name is what a shell takes as a variable.
-var name = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var name = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // check says what is wrong with the spec, without asking the machine.
 func (b *Backend) check(spec job.Spec) error {

@@ -1,14 +1,12 @@
-// Package anthropic speaks the Messages API, through the official Go SDK.
+// Package anthropic speaks the Messages API.
 //
 // Its one rule: be strict in what is taken for an answer. A reply without its
 // end is never whole, thinking goes back as it came, and a request's bytes up
 // to its last message never change, so that the provider's cache holds.
-//
-// The SDK makes the requests and reads the stream. Its own retries are off and
-// it reads nothing of the environment: llm.Retry and config do that.
 package anthropic
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,9 +16,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	sdk "github.com/anthropics/anthropic-sdk-go"
-	"github.com/anthropics/anthropic-sdk-go/option"
 
 	"ml-intern/internal/llm"
 	"ml-intern/internal/llm/wire"
@@ -79,12 +74,15 @@ func (c *Client) attempt(ctx context.Context, req llm.Request, yield func(llm.Ch
 	defer watch.Stop()
 	res, err := c.post(ctx, body, watch)
 	if err != nil {
-		return c.failure(ctx, err)
+		return wire.Failure(ctx, err, c.key())
 	}
 	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return wire.Failure(ctx, c.refusal(res), c.key())
+	}
 	r := reader{promptBytes: len(body), alive: watch.Alive, yield: yield}
 	if err := r.read(res); err != nil && !errors.Is(err, errStopped) {
-		return c.failure(ctx, err)
+		return wire.Failure(ctx, err, c.key())
 	}
 	return nil
 }
@@ -94,32 +92,29 @@ func (c *Client) post(ctx context.Context, body []byte, watch *wire.Watch) (*htt
 	if err != nil {
 		return nil, &wire.RefusedError{Err: err}
 	}
-	httpClient := &http.Client{CheckRedirect: wire.SameHost, Transport: watch}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"v1/messages", bytes.NewReader(body))
+	if err != nil {
+		return nil, &wire.RefusedError{Err: fmt.Errorf("make request: %w", err)}
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "text/event-stream")
+	req.Header.Set("Anthropic-Version", "2023-06-01")
+	if key := c.key(); key != "" {
+		req.Header.Set("X-Api-Key", key)
+	}
+	client := &http.Client{CheckRedirect: wire.SameHost, Transport: watch}
 	watch.Base = http.DefaultTransport
 	if c.HTTP != nil && c.HTTP.Transport != nil {
 		watch.Base = c.HTTP.Transport
 	}
-	client := sdk.Client{Options: []option.RequestOption{ // NewClient would read the environment
-		option.WithBaseURL(base), option.WithAPIKey(c.key()), option.WithHTTPClient(httpClient), option.WithMaxRetries(0),
-	}}
-	var res *http.Response
-	err = client.Post(ctx, "v1/messages", body, &res, option.WithHeader("Content-Type", "application/json"), option.WithHeader("Accept", "text/event-stream"))
+	res, err := client.Do(req)
 	if err != nil {
 		if e, ok := errors.AsType[*url.Error](err); ok {
-			err = fmt.Errorf("ask %s: %w", host(base), e.Err)
+			err = fmt.Errorf("ask %s: %w", req.URL.Host, e.Err)
 		}
 		return nil, err
 	}
 	return res, nil
-}
-
-// host is the part of an address that may be shown.
-func host(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return "the server"
-	}
-	return u.Host
 }
 
 // key is the key without the blanks that files and shells leave around it.

@@ -17,7 +17,7 @@ import (
 func client(s *llmtest.Server) *anthropic.Client {
 	return &anthropic.Client{
 		ID: "anthropic/m", Model: "m", BaseURL: s.URL, APIKey: "sk-secret", Images: true,
-		Efforts: []string{"low", "medium", "high"}, Adaptive: true, FirstByte: 5 * time.Second, Idle: 5 * time.Second,
+		Efforts: []string{"low", "medium", "high"}, Adaptive: true, FirstByte: 20 * time.Second, Idle: 20 * time.Second,
 	}
 }
 

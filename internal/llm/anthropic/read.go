@@ -1,22 +1,20 @@
 package anthropic
 
 import (
-	"context"
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"mime"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	sdk "github.com/anthropics/anthropic-sdk-go"
-	"github.com/anthropics/anthropic-sdk-go/packages/ssestream"
-
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/llm/wire"
 )
@@ -96,14 +94,16 @@ func (r *reader) read(res *http.Response) error {
 		return &llm.StatusError{Status: http.StatusOK, Message: "it is a web page, not a reply: is the address that of the API?"}
 	}
 	r.open = make(map[int]*content)
-	events := ssestream.NewDecoder(res)
-	for !r.done && events.Next() {
-		if err := r.event(events.Event()); err != nil {
+	for event, err := range wire.Events(bufio.NewReader(res.Body)) {
+		if err != nil {
 			return err
 		}
-	}
-	if err := events.Err(); err != nil && !r.done {
-		return err
+		if err := r.event(event); err != nil {
+			return err
+		}
+		if r.done {
+			break
+		}
 	}
 	if !r.done {
 		return &llm.TransportError{Err: errors.New("the reply was cut in the middle")}
@@ -121,8 +121,8 @@ func (r *reader) send(c llm.Chunk) error {
 	return nil
 }
 
-func (r *reader) event(raw ssestream.Event) error {
-	if raw.Type == "error" {
+func (r *reader) event(raw wire.Event) error {
+	if raw.Name == "error" {
 		return inStream(raw.Data)
 	}
 	var ev wireEvent
@@ -270,20 +270,22 @@ func (r *reader) total() llm.Usage {
 	return llm.Usage{Input: int(input), Output: int(u.Output), CacheRead: int(u.CacheRead), CacheWrite: int(u.CacheCreation)}
 }
 
-// failure turns an error into one that callers can judge.
-func (c *Client) failure(ctx context.Context, err error) error {
-	if e, ok := errors.AsType[*sdk.Error](err); ok {
-		status := parseError(wire.Hide([]byte(e.RawJSON()), c.key()))
-		if status.Message == "" {
-			status.Message = http.StatusText(e.StatusCode)
+// maxRefusal is how much of an error's body is read.
+const maxRefusal = 64 << 10
+
+// refusal is the error of an answer that is not 200.
+func (c *Client) refusal(res *http.Response) error {
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxRefusal))
+	e := parseError(wire.Hide(body, c.key()))
+	if e.Message == "" {
+		e.Message = http.StatusText(res.StatusCode)
+		if err != nil {
+			e.Message += ", and its reason was cut off"
 		}
-		status.Status = e.StatusCode
-		if e.Response != nil {
-			status.RetryAfter = wire.RetryAfter(e.Response.Header, time.Now())
-		}
-		err = judge(status)
 	}
-	return wire.Failure(ctx, err, c.key())
+	e.Status = res.StatusCode
+	e.RetryAfter = wire.RetryAfter(res.Header, time.Now())
+	return judge(e)
 }
 
 // inStream is an error that came as an event of an answer that had begun.
@@ -314,7 +316,7 @@ func judge(e *llm.StatusError) *llm.StatusError {
 	return e
 }
 
-var pageTitle = regexp.MustCompile(`(?is)<(title|h1)[^>]*>(.*?)</`)
+var pageTitle = lazyregexp.New(`(?is)<(title|h1)[^>]*>(.*?)</`)
 
 // parseError reads {"type":"error","error":{"type","message"}}, and what
 // proxies send instead.

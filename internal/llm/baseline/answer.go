@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 const ability = `I am a set of rules, not a language model. I can do one job from start to end: train a baseline on a table and publish it. Say for example:
@@ -16,8 +18,8 @@ const ability = `I am a set of rules, not a language model. I can do one job fro
 The table may be CSV, TSV, JSON, JSON lines or Parquet, gzipped or not.`
 
 var (
-	courtesy = re(`(?i)^\W*(?:thanks?|thank you|thx|great|nice|cool|good|perfect|wonderful|well done|ok|okay|bye)\b`)
-	goOn     = re(`(?i)\b(?:go on|continue|proceed|resume|again|retry|try|yes|start|finish|publish)\b`)
+	courtesy = lazyregexp.New(`(?i)^\W*(?:thanks?|thank you|thx|great|nice|cool|good|perfect|wonderful|well done|ok|okay|bye)\b`)
+	goOn     = lazyregexp.New(`(?i)\b(?:go on|continue|proceed|resume|again|retry|try|yes|start|finish|publish)\b`)
 )
 
 // refusal is how requests end that the steps cannot serve, nil for others.
@@ -39,8 +41,8 @@ func (w *work) refusal() error {
 
 // finish answers the person.
 func (w *work) finish() error {
-	if w.prompt == len(w.past) && !goOn().MatchString(w.last) && !parse(w.last).hasData() && !isRequest(w.last) {
-		if courtesy().MatchString(w.last) {
+	if w.prompt == len(w.past) && !goOn.MatchString(w.last) && !parse(w.last).hasData() && !isRequest(w.last) {
+		if courtesy.MatchString(w.last) {
 			return &end{text: "You are welcome. " + w.soFar()}
 		}
 		return failed("That is beyond me; what I trained before is unchanged. %s", ability)

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 var (
-	uvFound     = re(`(?m)^uv \d`)
-	pythonFound = re(`(?m)^Python 3`)
+	uvFound     = lazyregexp.New(`(?m)^uv \d`)
+	pythonFound = lazyregexp.New(`(?m)^Python 3`)
 )
 
 // look finds out what the machine has and, at the same time, what is in the
@@ -26,7 +28,7 @@ func (w *work) look() error {
 	if err != nil {
 		return err
 	}
-	w.uv, w.hasPython = uvFound().MatchString(results[0].Text), pythonFound().MatchString(results[0].Text)
+	w.uv, w.hasPython = uvFound.MatchString(results[0].Text), pythonFound.MatchString(results[0].Text)
 	if !w.uv && !w.hasPython {
 		return failed("This machine has neither uv nor python3 on its PATH, so I cannot run a training script. Install uv (https://docs.astral.sh/uv/), then say: go on.\n%s", tail(results[0].Text, 5))
 	}
@@ -37,10 +39,10 @@ func (w *work) look() error {
 	return w.understand(w.ask.Target, w.ask.Soft)
 }
 
-var packageTrouble = re(`(?im)^(.*(?:dns error|failed to (?:fetch|download|lookup)|could not connect|connection (?:refused|reset)|timed out|network|not found in the (?:cache|package registry)|no solution found|error sending request|ModuleNotFoundError|ImportError|No module named|certificate).*)$`)
+var packageTrouble = lazyregexp.New(`(?im)^(.*(?:dns error|failed to (?:fetch|download|lookup)|could not connect|connection (?:refused|reset)|timed out|network|not found in the (?:cache|package registry)|no solution found|error sending request|ModuleNotFoundError|ImportError|No module named|certificate).*)$`)
 
 // causeMark is what uv puts before a cause.
-var causeMark = re(`(?i)^(?:error|cause|caused by): *`)
+var causeMark = lazyregexp.New(`(?i)^(?:error|cause|caused by): *`)
 
 // prepare downloads the packages apart from any training, so that a slow or
 // missing package index is not taken for a broken script.
@@ -70,8 +72,8 @@ func (w *work) goPlain(why string) {
 
 // cause finds the line of an output that says best what went wrong.
 func cause(text string) string {
-	if m := packageTrouble().FindString(text); m != "" {
-		return clip(causeMark().ReplaceAllString(strings.TrimSpace(m), ""), 200)
+	if m := packageTrouble.FindString(text); m != "" {
+		return clip(causeMark.ReplaceAllString(strings.TrimSpace(m), ""), 200)
 	}
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	if n := len(lines); n > 1 && strings.HasPrefix(lines[n-1], "[exit ") {

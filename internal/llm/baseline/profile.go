@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // A profile is what the rules read of inspect_dataset's answer.
@@ -115,7 +117,7 @@ func (p *profile) missing() (cells int64, columns int) {
 	return cells, columns
 }
 
-var leak = re(`^ (is a copy of the target|is the target .* on another scale|determines the target)`)
+var leak = lazyregexp.New(`^ (is a copy of the target|is the target .* on another scale|determines the target)`)
 
 // leaks are the columns that give the target away, with the reason.
 func (p *profile) leaks() map[string]string {
@@ -130,7 +132,7 @@ func (p *profile) leaks() map[string]string {
 			continue
 		}
 		name, err := strconv.Unquote(quoted)
-		if m := leak().FindStringSubmatch(rest[len(quoted):]); err == nil && m != nil {
+		if m := leak.FindStringSubmatch(rest[len(quoted):]); err == nil && m != nil {
 			found[name] = "it " + regexp.MustCompile(` the target ".*" on`).ReplaceAllString(m[1], " the target on") + ", which would not be known when predicting"
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // A request is what a person's words ask for, as far as they can be
@@ -36,45 +38,45 @@ const (
 )
 
 var (
-	builtinForms = []pattern{
-		re(`(?i)\b(?:sklearn|scikit-learn)(?:\.datasets)?[:/.](?:load_)?` + anySet + `\b`),
-		re(`(?i)\b(?:sklearn|scikit-learn|scikit learn)(?:['’]s)?\s+(?:own |bundled |built-?in |toy |classic )*` + anySet + `\b`),
-		re(`(?i)\b` + anySet + `\s+(?:data ?set|data|table)?\s*(?:that (?:comes|ships) with|bundled with|from|of|in)\s+(?:sklearn|scikit[- ]learn)\b`),
-		re(`(?i)\bload_` + anySet + `\b`),
+	builtinForms = []*lazyregexp.Regexp{
+		lazyregexp.New(`(?i)\b(?:sklearn|scikit-learn)(?:\.datasets)?[:/.](?:load_)?` + anySet + `\b`),
+		lazyregexp.New(`(?i)\b(?:sklearn|scikit-learn|scikit learn)(?:['’]s)?\s+(?:own |bundled |built-?in |toy |classic )*` + anySet + `\b`),
+		lazyregexp.New(`(?i)\b` + anySet + `\s+(?:data ?set|data|table)?\s*(?:that (?:comes|ships) with|bundled with|from|of|in)\s+(?:sklearn|scikit[- ]learn)\b`),
+		lazyregexp.New(`(?i)\bload_` + anySet + `\b`),
 	}
-	fileForms = []pattern{
-		re("(?i)[\"“]([^\"”\n]+\\." + extension + ")[\"”]"),
-		re("(?i)`([^`\n]+\\." + extension + ")`"),
-		re("(?i)(?:^|[\\s(])['‘]([^'’\n]+\\." + extension + ")['’]"),
-		re(`(?i)(?:^|[\s("'=:])((?:\.{0,2}/|~/|[a-z]:\\)[^"'\n,;<>]*?\.` + extension + `)` + fileEnd),
-		re(`(?i)(?:^|[\s("'=:])((?:\\.|[^\s"'` + "`" + `,;:()<>])+\.` + extension + `)` + fileEnd),
-		re("[\"“`]((?:\\.{0,2}/|~/)[^\"”`\n]+)[\"”`]"),
-		re(`(?:^|\s)((?:\.{1,2}/|~/|/)[\w./~+-]*\w)`),
+	fileForms = []*lazyregexp.Regexp{
+		lazyregexp.New("(?i)[\"“]([^\"”\n]+\\." + extension + ")[\"”]"),
+		lazyregexp.New("(?i)`([^`\n]+\\." + extension + ")`"),
+		lazyregexp.New("(?i)(?:^|[\\s(])['‘]([^'’\n]+\\." + extension + ")['’]"),
+		lazyregexp.New(`(?i)(?:^|[\s("'=:])((?:\.{0,2}/|~/|[a-z]:\\)[^"'\n,;<>]*?\.` + extension + `)` + fileEnd),
+		lazyregexp.New(`(?i)(?:^|[\s("'=:])((?:\\.|[^\s"'` + "`" + `,;:()<>])+\.` + extension + `)` + fileEnd),
+		lazyregexp.New("[\"“`]((?:\\.{0,2}/|~/)[^\"”`\n]+)[\"”`]"),
+		lazyregexp.New(`(?:^|\s)((?:\.{1,2}/|~/|/)[\w./~+-]*\w)`),
 	}
-	address = re(`(?i)\b(?:https?|hf|s3|gs|ftp)://\S+`)
+	address = lazyregexp.New(`(?i)\b(?:https?|hf|s3|gs|ftp)://\S+`)
 
-	fallbackForm = re(`(?i)[,;.(—–-]*\s*(?:but |and |or )*\b(?:without (?:a |any |the )?(?:package|network|internet|index|packages|scikit-learn|sklearn|it\b)|(?:if|when|where|in case) (?:there (?:is|are) |you (?:have|get|find|are) )?(?:no|not|offline|the (?:package )?index|the packages?|packages?|scikit-learn|sklearn|that|this|it)\b|offline[,:]? |otherwise|failing that|or else|else)`)
-	sentence     = re(`[.;)](?:\s|$)|\n|$`)
+	fallbackForm = lazyregexp.New(`(?i)[,;.(—–-]*\s*(?:but |and |or )*\b(?:without (?:a |any |the )?(?:package|network|internet|index|packages|scikit-learn|sklearn|it\b)|(?:if|when|where|in case) (?:there (?:is|are) |you (?:have|get|find|are) )?(?:no|not|offline|the (?:package )?index|the packages?|packages?|scikit-learn|sklearn|that|this|it)\b|offline[,:]? |otherwise|failing that|or else|else)`)
+	sentence     = lazyregexp.New(`[.;)](?:\s|$)|\n|$`)
 
-	negatedPublish = re(`(?i)\b(?:don['’]?t|do not|never|no need to|without|not)\s+(?:to\s+)?(?:publish|push|upload|releas|shar)\w*`)
-	publishWord    = re(`(?i)\b(?:re)?(?:publish|push|upload|release|share|deploy|host)(?:es|s|ed|ing)?\b`)
-	trainWord      = re(`(?i)\b(?:train|fit|learn|build|creat|mak|predict|classif|regress|forecast|estimat|detect|model|target|baseline)\w*`)
-	publicWord     = re(`(?i)\bpublic(?:ly)?\b`)
-	privateWord    = re(`(?i)\bprivate(?:ly)?\b`)
-	notPublic      = re(`(?i)(?:\bnot\b|n['’]t|\bnon|\bnever\b|\bno\b|\bthan\b|\binstead of\b|\bnothing\b)[\w\s-]{0,20}$`)
+	negatedPublish = lazyregexp.New(`(?i)\b(?:don['’]?t|do not|never|no need to|without|not)\s+(?:to\s+)?(?:publish|push|upload|releas|shar)\w*`)
+	publishWord    = lazyregexp.New(`(?i)\b(?:re)?(?:publish|push|upload|release|share|deploy|host)(?:es|s|ed|ing)?\b`)
+	trainWord      = lazyregexp.New(`(?i)\b(?:train|fit|learn|build|creat|mak|predict|classif|regress|forecast|estimat|detect|model|target|baseline)\w*`)
+	publicWord     = lazyregexp.New(`(?i)\bpublic(?:ly)?\b`)
+	privateWord    = lazyregexp.New(`(?i)\bprivate(?:ly)?\b`)
+	notPublic      = lazyregexp.New(`(?i)(?:\bnot\b|n['’]t|\bnon|\bnever\b|\bno\b|\bthan\b|\binstead of\b|\bnothing\b)[\w\s-]{0,20}$`)
 
-	sentences   = re(`[.;](?:\s|$)|\n`)
-	makesPublic = re(`(?i)\b(?:make|making|keep|set|is|be|visibility)\b[\w\s:]*$`)
-	publicPlace = re(`^\s*(?:model|repo|repository)\b`)
-	otherPublic = re(`^\s*(?:available|data|known|domain|transport|health|school)`)
+	sentences   = lazyregexp.New(`[.;](?:\s|$)|\n`)
+	makesPublic = lazyregexp.New(`(?i)\b(?:make|making|keep|set|is|be|visibility)\b[\w\s:]*$`)
+	publicPlace = lazyregexp.New(`^\s*(?:model|repo|repository)\b`)
+	otherPublic = lazyregexp.New(`^\s*(?:available|data|known|domain|transport|health|school)`)
 
-	repoName = re(`^[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?$`)
+	repoName = lazyregexp.New(`^[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?$`)
 	beyond   = []struct {
 		what  string
-		words pattern
+		words *lazyregexp.Regexp
 	}{
-		{"fine-tuning or running language models", re(`(?i)\bfine-?tun|\b(?:llms?|llama\S*|gpt\S*|qwen\S*|mistral\S*|gemma\S*|lora|qlora|rlhf|language models?)\b`)},
-		{"images, sound or video", re(`(?i)\b(?:images?|pictures?|photos?|audio|speech|videos?|diffusion|object detection|segmentation)\b`)},
+		{"fine-tuning or running language models", lazyregexp.New(`(?i)\bfine-?tun|\b(?:llms?|llama\S*|gpt\S*|qwen\S*|mistral\S*|gemma\S*|lora|qlora|rlhf|language models?)\b`)},
+		{"images, sound or video", lazyregexp.New(`(?i)\b(?:images?|pictures?|photos?|audio|speech|videos?|diffusion|object detection|segmentation)\b`)},
 		{"data at an address on the web; fetch the file first and name its path", address},
 	}
 )
@@ -93,10 +95,10 @@ func parse(text string) request {
 
 // cutFallback separates "…; without a package index use ./x.csv and predict y".
 func cutFallback(text string) (main, clause string) {
-	for _, at := range fallbackForm().FindAllStringIndex(text, -1) {
+	for _, at := range fallbackForm.FindAllStringIndex(text, -1) {
 		rest := text[at[1]:]
 		end := len(rest)
-		for _, stop := range sentence().FindAllStringIndex(rest, -1) {
+		for _, stop := range sentence.FindAllStringIndex(rest, -1) {
 			if stop[0] > 0 {
 				end = stop[0]
 				break
@@ -112,29 +114,29 @@ func cutFallback(text string) (main, clause string) {
 func parseClause(text string) request {
 	var r request
 	r.Builtin, text = findBuiltin(text)
-	urls := address().FindString(text)
+	urls := address.FindString(text)
 	if r.Builtin == "" && urls == "" {
 		r.Data, text = findFile(text)
 	}
-	r.Trains = trainWord().MatchString(text)
+	r.Trains = trainWord.MatchString(text)
 	for _, b := range beyond {
-		if b.words().MatchString(text) {
+		if b.words.MatchString(text) {
 			r.Beyond = b.what
 			break
 		}
 	}
-	wish := negatedPublish().ReplaceAllString(text, " ")
+	wish := negatedPublish.ReplaceAllString(text, " ")
 	refused := wish != text
 	r.Repo, text = findRepo(wish, refused)
 	r.Public = saysPublic(wish)
-	r.Private = privateWord().MatchString(wish) && !r.Public
+	r.Private = privateWord.MatchString(wish) && !r.Public
 	r.Target, r.Soft = findTarget(text)
 	return r
 }
 
 func findBuiltin(text string) (name, rest string) {
 	for _, form := range builtinForms {
-		if m := form().FindStringSubmatchIndex(text); m != nil {
+		if m := form.FindStringSubmatchIndex(text); m != nil {
 			key := strings.NewReplacer(" ", "_", "-", "_").Replace(strings.ToLower(text[m[2]:m[3]]))
 			return builtinSets[key], text[:m[0]] + dataMark + text[m[1]:]
 		}
@@ -147,7 +149,7 @@ const dataMark = " ⟨data⟩ "
 
 func findFile(text string) (file, rest string) {
 	for _, form := range fileForms {
-		m := form().FindStringSubmatchIndex(text)
+		m := form.FindStringSubmatchIndex(text)
 		if m == nil {
 			continue
 		}
@@ -174,7 +176,7 @@ var notNames = []string{
 func findRepo(text string, refused bool) (repo, rest string) {
 	from := 0
 	publishes := false
-	if m := publishWord().FindStringIndex(text); m != nil && !refused {
+	if m := publishWord.FindStringIndex(text); m != nil && !refused {
 		from, publishes = m[0], true
 	}
 	words := wordSpans(text[from:])
@@ -184,7 +186,7 @@ func findRepo(text string, refused bool) (repo, rest string) {
 		if !publishes {
 			leads = before == "as" && strings.ContainsAny(word, "-/") || (before == "it" && i > 1 && isNaming(words[i-2].text))
 		}
-		if !leads || refused || !repoName().MatchString(word) || slices.Contains(notNames, strings.ToLower(word)) {
+		if !leads || refused || !repoName.MatchString(word) || slices.Contains(notNames, strings.ToLower(word)) {
 			continue
 		}
 		return word, text[:from+words[i-1].start] + " . " + text[from+words[i].end:]
@@ -202,12 +204,12 @@ type span struct {
 	start, end int
 }
 
-var wordForm = re("[^\\s\"'`“”‘’,;:!?()]+")
+var wordForm = lazyregexp.New("[^\\s\"'`“”‘’,;:!?()]+")
 
 // wordSpans splits at blanks and punctuation, with dots at a word's end cut.
 func wordSpans(text string) []span {
 	var words []span
-	for _, m := range wordForm().FindAllStringIndex(text, -1) {
+	for _, m := range wordForm.FindAllStringIndex(text, -1) {
 		word := strings.TrimRight(text[m[0]:m[1]], ".")
 		words = append(words, span{word, m[0], m[0] + len(word)})
 	}
@@ -217,14 +219,14 @@ func wordSpans(text string) []span {
 // saysPublic holds only if the person asked for the model to be public, not
 // if data or anything else is called so.
 func saysPublic(text string) bool {
-	for _, part := range sentences().Split(text, -1) {
-		for _, m := range publicWord().FindAllStringIndex(part, -1) {
+	for _, part := range sentences.Split(text, -1) {
+		for _, m := range publicWord.FindAllStringIndex(part, -1) {
 			before, after := part[:m[0]], strings.ToLower(part[m[1]:])
-			if notPublic().MatchString(before) || otherPublic().MatchString(after) {
+			if notPublic.MatchString(before) || otherPublic.MatchString(after) {
 				continue
 			}
-			publicly := strings.EqualFold(part[m[0]:m[1]], "publicly") && publishWord().MatchString(after)
-			if publicly || publishWord().MatchString(before) || makesPublic().MatchString(before) || publicPlace().MatchString(after) {
+			publicly := strings.EqualFold(part[m[0]:m[1]], "publicly") && publishWord.MatchString(after)
+			if publicly || publishWord.MatchString(before) || makesPublic.MatchString(before) || publicPlace.MatchString(after) {
 				return true
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/llm"
 )
 
@@ -34,7 +35,7 @@ func (w *work) rehearse() error {
 		}
 		broken := w.brokenColumn(r.Text)
 		switch {
-		case !w.plain && packageTrouble().MatchString(r.Text):
+		case !w.plain && packageTrouble.MatchString(r.Text):
 			w.goPlain("the packages do not work here: " + cause(r.Text))
 		case !adapted && broken != "":
 			adapted = true
@@ -76,11 +77,11 @@ func (w *work) split() error {
 	return nil
 }
 
-var pythonError = re(`(?m)^(?:KeyError|ValueError|TypeError|\w+Error): .*$`)
+var pythonError = lazyregexp.New(`(?m)^(?:KeyError|ValueError|TypeError|\w+Error): .*$`)
 
 // brokenColumn is the one feature that a traceback's last line names.
 func (w *work) brokenColumn(text string) string {
-	lines := pythonError().FindAllString(text, -1)
+	lines := pythonError.FindAllString(text, -1)
 	if len(lines) == 0 {
 		return ""
 	}
@@ -193,7 +194,7 @@ func (w *work) jobCause(r run, logs *llm.ToolResult) string {
 	if !logs.IsError && json.Unmarshal([]byte(logs.Text), &log) == nil && log.Text != "" {
 		text = log.Text
 	}
-	if lines := pythonError().FindAllString(text, -1); len(lines) > 0 {
+	if lines := pythonError.FindAllString(text, -1); len(lines) > 0 {
 		return clip(lines[len(lines)-1], 300)
 	}
 	if strings.TrimSpace(text) == "" {

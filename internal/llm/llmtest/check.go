@@ -5,8 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // CheckChat finds in a request for chat completions what the providers refuse.
@@ -82,7 +83,7 @@ func isObject(text string) bool {
 	return json.Unmarshal([]byte(text), &v) == nil && v != nil
 }
 
-var toolUseID = regexp.MustCompile(`^[a-zA-Z0-9_-]+$`)
+var toolUseID = lazyregexp.New(`^[a-zA-Z0-9_-]+$`)
 
 // messagesBlock is a block of content, as far as the checks look.
 type messagesBlock struct {

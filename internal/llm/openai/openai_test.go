@@ -30,7 +30,7 @@ func user(text string) llm.Message {
 func TestModel(t *testing.T) {
 	t.Parallel()
 	llmtest.RunModel(t, func(_ *testing.T, s *llmtest.Server) llm.Model {
-		return &openai.Client{Model: "m", BaseURL: s.URL, APIKey: "sk-secret", FirstByte: 5 * time.Second, Idle: 5 * time.Second}
+		return &openai.Client{Model: "m", BaseURL: s.URL, APIKey: "sk-secret", FirstByte: 20 * time.Second, Idle: 20 * time.Second}
 	})
 }
 

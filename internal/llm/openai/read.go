@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"ml-intern/internal/llm"
+	"ml-intern/internal/llm/wire"
 )
 
 var errStopped = errors.New("the caller stopped ranging")
@@ -181,26 +182,26 @@ func (r *reader) pieces(br *bufio.Reader) error {
 	case b == '<':
 		return &llm.StatusError{Status: http.StatusOK, Message: "it is a web page, not a reply: is the address that of the API?"}
 	case b == '{':
-		data, err := io.ReadAll(io.LimitReader(br, maxEvent))
+		data, err := io.ReadAll(io.LimitReader(br, wire.MaxEvent))
 		if err != nil {
 			return err
 		}
 		return r.event(data)
 	}
-	for data, err := range events(br) {
+	for event, err := range wire.Events(br) {
 		if err != nil && r.finish != "" {
 			return nil // all but the usage is there
 		}
 		if err != nil {
 			return err
 		}
-		if bytes.Equal(data, []byte("[DONE]")) {
+		if bytes.Equal(event.Data, []byte("[DONE]")) {
 			r.done = true
 			r.drain(br)
 			return nil
 		}
 		r.alive()
-		if err := r.event(data); err != nil {
+		if err := r.event(event.Data); err != nil {
 			if _, cut := errors.AsType[*llm.TransportError](err); cut && r.finish != "" {
 				return nil // all but the usage is there
 			}

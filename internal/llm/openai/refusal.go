@@ -4,11 +4,11 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/llm/wire"
 )
@@ -93,7 +93,7 @@ func parseError(body []byte) *llm.StatusError {
 	return e
 }
 
-var title = regexp.MustCompile(`(?is)<(title|h1)[^>]*>(.*?)</`)
+var title = lazyregexp.New(`(?is)<(title|h1)[^>]*>(.*?)</`)
 
 // pageTitle is what a web page says of itself, or the text if it is none.
 func pageTitle(body []byte) string {

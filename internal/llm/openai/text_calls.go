@@ -3,10 +3,10 @@ package openai
 import (
 	"bytes"
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strings"
 
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/llm"
 	"ml-intern/internal/llm/wire"
 )
@@ -137,7 +137,7 @@ func (f finder) read(text string) []llm.ToolCall {
 	}
 }
 
-var nameInJSON = regexp.MustCompile(`"name"\s*:\s*"([A-Za-z0-9_.-]+)"`)
+var nameInJSON = lazyregexp.New(`"name"\s*:\s*"([A-Za-z0-9_.-]+)"`)
 
 // tagged reads what stands between marks: JSON, or the XML of Qwen3-Coder.
 func (f finder) tagged(text string) []llm.ToolCall {
@@ -154,7 +154,7 @@ func (f finder) tagged(text string) []llm.ToolCall {
 	return nil
 }
 
-var parameter = regexp.MustCompile(`(?s)<parameter=([^>\n]+)>\n?(.*?)\n?(?:</parameter>|\z)`)
+var parameter = lazyregexp.New(`(?s)<parameter=([^>\n]+)>\n?(.*?)\n?(?:</parameter>|\z)`)
 
 // function reads NAME>…, with parameters in XML or arguments in JSON.
 func (f finder) function(text string) []llm.ToolCall {

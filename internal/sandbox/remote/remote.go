@@ -13,9 +13,9 @@ package remote
 
 import (
 	"errors"
-	"regexp"
 	"time"
 
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/sandbox"
 )
 
@@ -69,7 +69,7 @@ const (
 	codeNotFound  = "not_found"
 )
 
-var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+var idPattern = lazyregexp.New(`^[A-Za-z0-9_-]{1,128}$`)
 
 // order is the body that starts a command.
 type order struct {

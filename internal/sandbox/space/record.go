@@ -10,17 +10,17 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 
 	"ml-intern/internal/durable"
+	"ml-intern/internal/lazyregexp"
 )
 
 // Prefix begins the names of sandboxes, which end with a hash of the call that made them.
 const Prefix = "ml-intern-sandbox-"
 
-var namePattern = regexp.MustCompile(`^` + Prefix + `[0-9a-f]{12}$`)
+var namePattern = lazyregexp.New(`^` + Prefix + `[0-9a-f]{12}$`)
 
 // Name is what the sandbox of a call is named: it is found again by that.
 func Name(label string) string {

@@ -16,7 +16,6 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -25,6 +24,7 @@ import (
 	"github.com/go-json-experiment/json" // reads twice as fast as encoding/json, which resumes feel
 	"github.com/gofrs/flock"
 
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/session"
 )
 
@@ -259,7 +259,7 @@ func (s *Store) Lease(ctx context.Context, id string) (release func() error, err
 // that only looks whether the session is in use.
 const leaseWait = time.Second
 
-var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$`)
+var idPattern = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$`)
 
 // checkID keeps ids from naming other files.
 func checkID(id string) error {

@@ -7,10 +7,10 @@ package diff
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 
+	"ml-intern/internal/lazyregexp"
 	"ml-intern/internal/tui/style"
 )
 
@@ -29,7 +29,7 @@ func Stat(unified string) (added, removed int) {
 	return d.added, d.removed
 }
 
-var hunkPattern = regexp.MustCompile(`^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@ ?(.*)$`)
+var hunkPattern = lazyregexp.New(`^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@ ?(.*)$`)
 
 type drawer struct {
 	width          int

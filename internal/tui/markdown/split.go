@@ -1,9 +1,10 @@
 package markdown
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // limit is how long a piece may grow, and a line. The parser's time grows with
@@ -55,13 +56,13 @@ type splitter struct {
 type reference struct{ label, address string }
 
 var (
-	fencePattern = regexp.MustCompile("^ {0,3}(`{3,}|~{3,})([^`]*)$")
-	headPattern  = regexp.MustCompile(`^ {0,3}#{1,6}([ \t]|$)`)
-	rulePattern  = regexp.MustCompile(`^ {0,3}(\*[ \t]*){3,}$|^ {0,3}(-[ \t]*){3,}$|^ {0,3}(_[ \t]*){3,}$`)
-	itemPattern  = regexp.MustCompile(`^( {0,3})([-+*]|[0-9]{1,9}[.)])([ \t]+|$)`)
-	alignPattern = regexp.MustCompile(`^ {0,3}\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$`)
-	refPattern   = regexp.MustCompile(`^ {0,3}\[([^\]\[^][^\]\[]*)\]:[ \t]*(\S+)`)
-	setext       = regexp.MustCompile(`^ {0,3}(-+|=+)[ \t]*$`)
+	fencePattern = lazyregexp.New("^ {0,3}(`{3,}|~{3,})([^`]*)$")
+	headPattern  = lazyregexp.New(`^ {0,3}#{1,6}([ \t]|$)`)
+	rulePattern  = lazyregexp.New(`^ {0,3}(\*[ \t]*){3,}$|^ {0,3}(-[ \t]*){3,}$|^ {0,3}(_[ \t]*){3,}$`)
+	itemPattern  = lazyregexp.New(`^( {0,3})([-+*]|[0-9]{1,9}[.)])([ \t]+|$)`)
+	alignPattern = lazyregexp.New(`^ {0,3}\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$`)
+	refPattern   = lazyregexp.New(`^ {0,3}\[([^\]\[^][^\]\[]*)\]:[ \t]*(\S+)`)
+	setext       = lazyregexp.New(`^ {0,3}(-+|=+)[ \t]*$`)
 )
 
 // take returns the pieces that are finished and forgets them.

@@ -11,11 +11,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // What went wrong, for errors.Is.
@@ -80,7 +81,7 @@ type Change struct {
 }
 
 var (
-	notSlug = regexp.MustCompile(`[^a-z0-9]+`)
+	notSlug = lazyregexp.New(`[^a-z0-9]+`)
 	themes  = []string{"orange", "blue", "green", "purple", "pink", "indigo"}
 )
 

@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"ml-intern/internal/hub"
+	"ml-intern/internal/lazyregexp"
 )
 
 // The kinds of objects, by git's names.
@@ -102,7 +102,7 @@ func CheckTree(data []byte) ([]TreeEntry, error) {
 	return entries, nil
 }
 
-var identity = regexp.MustCompile(`^[^<>\n\x00]* <[^<>\n\x00]*> [0-9]{1,12} [+-][0-9]{4}$`)
+var identity = lazyregexp.New(`^[^<>\n\x00]* <[^<>\n\x00]*> [0-9]{1,12} [+-][0-9]{4}$`)
 
 // CheckCommit reads a commit that comes from outside. It takes no liberties:
 // what a later reader could take for something else is refused.

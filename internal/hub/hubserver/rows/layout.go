@@ -10,6 +10,7 @@ import (
 
 	"ml-intern/internal/hub/card"
 	"ml-intern/internal/hub/feature"
+	"ml-intern/internal/lazyregexp"
 )
 
 // A Config is a configuration of a dataset: a set of splits.
@@ -191,7 +192,7 @@ func word(words string) *regexp.Regexp {
 }
 
 // numbered are the files that push_to_hub writes: any word can be a split.
-var numbered = regexp.MustCompile(`^data/([^/]+?)-\d{5}-of-\d{5}(?:-[^/]*)?\.[^/]+$`)
+var numbered = lazyregexp.New(`^data/([^/]+?)-\d{5}-of-\d{5}(?:-[^/]*)?\.[^/]+$`)
 
 // byName finds splits by what files are called: as push_to_hub calls them, by
 // the names of folders, by those of files. Else all is train.

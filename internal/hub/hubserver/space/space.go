@@ -12,10 +12,11 @@ package space
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"time"
 	"unicode/utf8"
+
+	"ml-intern/internal/lazyregexp"
 )
 
 // What went wrong, for errors.Is.
@@ -72,7 +73,7 @@ const (
 	maxSleep       = 366 * 24 * 3600
 )
 
-var keyPattern = regexp.MustCompile(`^[a-zA-Z][_a-zA-Z0-9]*$`)
+var keyPattern = lazyregexp.New(`^[a-zA-Z][_a-zA-Z0-9]*$`)
 
 // SetSecret sets a secret. The Space starts anew.
 func (s *State) SetSecret(in Setting, now time.Time) error {
