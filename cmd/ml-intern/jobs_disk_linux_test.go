@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"ml-intern/internal/job"
 	"ml-intern/internal/llm/llmtest"
@@ -32,6 +33,9 @@ func TestJobsOnAFullDisk(t *testing.T) {
 		}
 	}
 	list()
+	for end := time.Now().Add(time.Minute); all[0].State != job.Running && time.Now().Before(end); list() { // else it could not begin on a full disk
+		time.Sleep(50 * time.Millisecond)
+	}
 	defer d.run("jobs", "cancel", all[0].ID)
 	if _, stderr, code := d.run("jobs", "wait", all[1].ID); code != 0 {
 		t.Fatalf("exit %d: %s", code, stderr)

@@ -25,9 +25,14 @@ func (a *App) Sessions(ctx context.Context, q session.Query) (session.Found, err
 	return a.store.Find(ctx, q)
 }
 
+// DemoDir is the folder below the workspace in which demos work, each in one of
+// its own.
+const DemoDir = "ml-intern-demo"
+
 // Latest is the id of the newest session of the workspace, by whatever name its
-// folder has. One of a folder below is another project's: it is only named. The calls
-// of another agent, which may be working beside the person, are none to go on with.
+// folder has, or of a demo that was begun in it. One of another folder below is
+// another project's: it is only named. The calls of another agent, which may be
+// working beside the person, are none to go on with.
 func (a *App) Latest(ctx context.Context) (string, error) {
 	found, err := a.store.Find(ctx, session.Query{})
 	if err != nil {
@@ -40,7 +45,7 @@ func (a *App) Latest(ctx context.Context) (string, error) {
 		}
 		same, known := here[s.Dir]
 		if !known {
-			same = sameFolder(a.cfg.Dir, s.Dir)
+			same = sameFolder(a.cfg.Dir, s.Dir) || sameFolder(filepath.Join(a.cfg.Dir, DemoDir), filepath.Dir(s.Dir))
 			here[s.Dir] = same
 		}
 		if same {

@@ -26,7 +26,7 @@ const demoPrompt = "Train a model that predicts diagnosis from sklearn:breast_ca
 // Demo does the whole job on this machine, in a new folder below
 // ./ml-intern-demo, and ends with the session's id.
 func Demo(ctx context.Context, cfg *config.Config, std Streams) error {
-	dir := filepath.Join(cfg.Dir, "ml-intern-demo", time.Now().Format("20060102-150405"))
+	dir := filepath.Join(cfg.Dir, app.DemoDir, time.Now().Format("20060102-150405"))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("make folder for the demo: %w", err)
 	}
