@@ -153,17 +153,18 @@ func (s *server) start(r *room, c *chat.Chat) {
 	s.mu.Lock()
 	r.refs++ // the chat's
 	s.mu.Unlock()
+	told := make(chan struct{})
 	r.mu.Lock()
-	r.chat, r.used = c, time.Now()
+	r.chat, r.told, r.used = c, told, time.Now()
 	r.mu.Unlock()
-	s.work.Go(func() { r.follow(c) })
+	s.work.Go(func() { r.follow(c, told) })
 	s.remember(r.id)
 }
 
 // close closes the chat of a room and says what goes on without it; life is held.
 func (s *server) close(r *room, keep bool) {
 	r.mu.Lock()
-	c := r.chat
+	c, told := r.chat, r.told
 	r.mu.Unlock()
 	if c == nil {
 		return
@@ -174,6 +175,7 @@ func (s *server) close(r *room, keep bool) {
 	if err := c.Close(); err != nil {
 		s.Log(fmt.Sprintf("close session %s: %v", r.id, err))
 	}
+	<-told // else its last state would come after the end
 	r.mu.Lock()
 	r.chat, r.state, r.sofar = nil, nil, partial{}
 	r.unaskLocked()
