@@ -223,22 +223,35 @@ func TestServeRefuses(t *testing.T) {
 	s.follow(id, 0).answer("second")
 }
 
-// Who sends the header of a request for ever is sent away.
-func TestServeSlowHeader(t *testing.T) {
+// Who sends a request for ever is sent away, also where nobody reads what they send.
+func TestServeSlowRequests(t *testing.T) {
 	t.Parallel()
 	s := serves(t, t.TempDir(), t.TempDir(), "")
-	var d net.Dialer
-	c, err := d.DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
-	if err != nil {
-		t.Fatal(err)
+	at := strings.TrimPrefix(s.url, "http://")
+	conns := make(map[string]net.Conn)
+	for name, text := range map[string]string{
+		"header":  "GET / HTTP/1.1\r\nHost: " + at + "\r\nX: ",
+		"login":   "POST /api/login HTTP/1.1\r\nHost: " + at + "\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{",
+		"no key":  "POST /api/sessions HTTP/1.1\r\nHost: " + at + "\r\nContent-Length: 1000\r\n\r\n{",
+		"page":    "GET / HTTP/1.1\r\nHost: " + at + "\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n",
+		"no host": "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n",
+	} {
+		var d net.Dialer
+		c, err := d.DialContext(t.Context(), "tcp", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close() //nolint:gocritic // at the end, that is when all are read
+		if _, err := io.WriteString(c, text); err != nil {
+			t.Fatal(err)
+		}
+		conns[name] = c
 	}
-	defer c.Close()
-	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nX: "); err != nil {
-		t.Fatal(err)
-	}
-	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
-	if data, err := io.ReadAll(c); err != nil {
-		t.Errorf("it waits on: %q %v", data, err)
+	for name, c := range conns {
+		_ = c.SetReadDeadline(time.Now().Add(2 * time.Minute))
+		if data, err := io.ReadAll(c); err != nil {
+			t.Errorf("%s: it waits on: %q %v", name, data, err)
+		}
 	}
 }
 
