@@ -145,6 +145,7 @@ func (s *server) reopen(r *room) (*chat.Chat, error) {
 		return nil, err
 	}
 	s.start(r, c)
+	s.remember(r.id)
 	return c, nil
 }
 
@@ -158,7 +159,6 @@ func (s *server) start(r *room, c *chat.Chat) {
 	r.chat, r.told, r.used = c, told, time.Now()
 	r.mu.Unlock()
 	s.work.Go(func() { r.follow(c, told) })
-	s.remember(r.id)
 }
 
 // close closes the chat of a room and says what goes on without it; life is held.
@@ -268,6 +268,7 @@ func (s *server) begin(ctx context.Context, id, dir, prompt string, settle func(
 	select {
 	case <-r.begun:
 	case <-ctx.Done(): // who asked is gone: the session begins all the same
+		s.remember(id)
 		return nil
 	case <-s.ctx.Done():
 		s.close(r, true)
@@ -282,6 +283,8 @@ func (s *server) begin(ctx context.Context, id, dir, prompt string, settle func(
 		if errors.As(err, &u) && failureOf(u.Err).status == http.StatusInternalServerError {
 			return refused("%s", u.Text)
 		}
+		return err
 	}
-	return err
+	s.remember(id) // not before there is one: another server would forget it
+	return nil
 }
