@@ -112,6 +112,10 @@ func TestServeWaits(t *testing.T) {
 			s := serves(t, t.TempDir(), t.TempDir(), model.URL)
 			id := s.begin("train", "mode", "auto")
 			s.untilWaits(id)
+			s.ask("PATCH", "/api/sessions/"+id, map[string]string{"mode": "strict"}, http.StatusOK, nil)
+			tale := s.follow(id, 0)
+			tale.until("the mode", 0, func(m message) bool { return m.id != "" && strings.Contains(m.data, `"chose":{"mode":"strict"}`) })
+			tale.end()
 			if how != "stays" {
 				if how == "ended" {
 					if err := s.end(syscall.SIGTERM); err != nil {
@@ -135,6 +139,10 @@ func TestServeWaits(t *testing.T) {
 			s.untilOver(id)
 			if n := len(model.Seen()); n != 3 {
 				t.Errorf("the model was asked %d times in all", n)
+			}
+			var entry struct{ State struct{ Mode string } }
+			if s.ask("GET", "/api/sessions/"+id, nil, http.StatusOK, &entry); entry.State.Mode != "strict" {
+				t.Errorf("the mode that was set while it waited is %s", entry.State.Mode)
 			}
 		})
 	}
