@@ -2,7 +2,6 @@ package web
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -240,7 +239,7 @@ func (r *room) idle(after time.Duration) bool {
 }
 
 // begin opens a session with its first prompt.
-func (s *server) begin(ctx context.Context, id, dir, prompt string, settle func(*chat.Chat) error) error {
+func (s *server) begin(id, dir, prompt string, settle func(*chat.Chat) error) error {
 	cfg, err := s.For(dir)
 	if err != nil {
 		return err
@@ -266,10 +265,7 @@ func (s *server) begin(ctx context.Context, id, dir, prompt string, settle func(
 		return err
 	}
 	select {
-	case <-r.begun:
-	case <-ctx.Done(): // who asked is gone: the session begins all the same
-		s.remember(id)
-		return nil
+	case <-r.begun: // also if who asked is gone: what cannot begin must not stay open, for nobody sees it
 	case <-s.ctx.Done():
 		s.close(r, true)
 		return errClosing
