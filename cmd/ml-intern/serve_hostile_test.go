@@ -57,6 +57,7 @@ func TestServeLetsNobodyIn(t *testing.T) {
 		s.refuses(change("GET", path, nil, "Authorization", "Bearer "+s.key+"x"), 401, "key")
 		s.refuses(change("GET", path, nil, "Authorization", "Basic "+s.key), 401, "key")
 		s.refuses(change("GET", path, nil, "Origin", "http://localhost:3000"), 403, "another page")
+		s.refuses(change("GET", path, nil, "Origin", "http://[::1]:"+strings.Split(s.url, ":")[2]), 403, "another page") // another user's, with our port
 		s.refuses(change("GET", path, nil, "Sec-Fetch-Site", "same-site"), 403, "another page")
 		s.refuses(change("GET", path, nil, "Sec-Fetch-Site", "cross-site"), 403, "another page")
 		rebound := change("GET", path, nil)
@@ -76,19 +77,7 @@ func TestServeLetsNobodyIn(t *testing.T) {
 	s.refuses(change("POST", "/api/login", map[string]string{"key": s.key[1:]}, "Authorization", ""), 401, "key")
 	s.refuses(change("POST", "/api/login", map[string]string{"key": ""}, "Authorization", ""), 401, "key")
 
-	res, _ := s.send(change("POST", "/api/login", map[string]string{"key": s.key}, "Authorization", "", "Origin", s.url, "Sec-Fetch-Site", "same-origin"))
-	if res.StatusCode != http.StatusNoContent || len(res.Cookies()) != 1 {
-		t.Fatalf("login: %s %v", res.Status, res.Header)
-	}
-	c := res.Cookies()[0]
-	if !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || strings.Contains(c.Value, s.key) || !strings.HasSuffix(c.Name, strings.Split(s.url, ":")[2]) {
-		t.Errorf("the cookie is %+v", c)
-	}
-	if res, text := s.send(change("GET", "/api/sessions", nil, "Authorization", "", "Cookie", c.Name+"="+c.Value)); res.StatusCode != http.StatusOK {
-		t.Errorf("with the cookie: %s %s", res.Status, text)
-	}
-	s.refuses(change("GET", "/api/sessions", nil, "Authorization", "", "Cookie", c.Name+"="+s.key), 401, "key")
-	s.refuses(change("GET", "/api/sessions", nil, "Authorization", "Bearer x", "Cookie", c.Name+"="+c.Value), 401, "key")
+	s.cookies(change)
 	if res, _ := s.send(change("GET", "/healthz", nil, "Authorization", "")); res.StatusCode != http.StatusOK {
 		t.Errorf("healthz: %s", res.Status)
 	}
@@ -98,6 +87,30 @@ func TestServeLetsNobodyIn(t *testing.T) {
 	if n := s.key; len(n) != 43 {
 		t.Errorf("the key is %q", n)
 	}
+}
+
+// cookies looks at what a browser has in place of the key. Its cookie goes to whatever
+// listens on another port of this machine, so it opens nothing by itself.
+func (s *host) cookies(change func(method, path string, body any, header ...string) *http.Request) {
+	s.Helper()
+	res, text := s.send(change("POST", "/api/login", map[string]string{"key": s.key}, "Authorization", "", "Origin", s.url, "Sec-Fetch-Site", "same-origin"))
+	var in struct{ Page string }
+	if err := json.Unmarshal([]byte(text), &in); err != nil || res.StatusCode != http.StatusOK || len(res.Cookies()) != 1 || len(in.Page) != 43 || in.Page == s.key {
+		s.Fatalf("login: %s %v %s", res.Status, res.Header, text)
+	}
+	c := res.Cookies()[0]
+	if !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || strings.Contains(c.Value, s.key) || c.Value == in.Page || !strings.HasSuffix(c.Name, strings.Split(s.url, ":")[2]) {
+		s.Errorf("the cookie is %+v", c)
+	}
+	const page = "X-Ml-Intern-Page"
+	if res, text := s.send(change("GET", "/api/sessions", nil, "Authorization", "", "Cookie", c.Name+"="+c.Value, page, in.Page)); res.StatusCode != http.StatusOK {
+		s.Errorf("with the cookie: %s %s", res.Status, text)
+	}
+	s.refuses(change("GET", "/api/sessions", nil, "Authorization", "", "Cookie", c.Name+"="+c.Value), 401, "key")
+	s.refuses(change("GET", "/api/sessions", nil, "Authorization", "", "Cookie", c.Name+"="+c.Value, page, c.Value), 401, "key")
+	s.refuses(change("GET", "/api/sessions", nil, "Authorization", "", page, in.Page), 401, "key")
+	s.refuses(change("GET", "/api/sessions", nil, "Authorization", "", "Cookie", c.Name+"="+s.key, page, in.Page), 401, "key")
+	s.refuses(change("GET", "/api/sessions", nil, "Authorization", "Bearer x", "Cookie", c.Name+"="+c.Value, page, in.Page), 401, "key")
 }
 
 // A restart keeps the key; --new-key does not.
@@ -210,22 +223,35 @@ func TestServeRefuses(t *testing.T) {
 	s.follow(id, 0).answer("second")
 }
 
-// Who sends the header of a request for ever is sent away.
-func TestServeSlowHeader(t *testing.T) {
+// Who sends a request for ever is sent away, also where nobody reads what they send.
+func TestServeSlowRequests(t *testing.T) {
 	t.Parallel()
 	s := serves(t, t.TempDir(), t.TempDir(), "")
-	var d net.Dialer
-	c, err := d.DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
-	if err != nil {
-		t.Fatal(err)
+	at := strings.TrimPrefix(s.url, "http://")
+	conns := make(map[string]net.Conn)
+	for name, text := range map[string]string{
+		"header":  "GET / HTTP/1.1\r\nHost: " + at + "\r\nX: ",
+		"login":   "POST /api/login HTTP/1.1\r\nHost: " + at + "\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{",
+		"no key":  "POST /api/sessions HTTP/1.1\r\nHost: " + at + "\r\nContent-Length: 1000\r\n\r\n{",
+		"page":    "GET / HTTP/1.1\r\nHost: " + at + "\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n",
+		"no host": "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n",
+	} {
+		var d net.Dialer
+		c, err := d.DialContext(t.Context(), "tcp", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close() //nolint:gocritic // at the end, that is when all are read
+		if _, err := io.WriteString(c, text); err != nil {
+			t.Fatal(err)
+		}
+		conns[name] = c
 	}
-	defer c.Close()
-	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nX: "); err != nil {
-		t.Fatal(err)
-	}
-	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
-	if data, err := io.ReadAll(c); err != nil {
-		t.Errorf("it waits on: %q %v", data, err)
+	for name, c := range conns {
+		_ = c.SetReadDeadline(time.Now().Add(2 * time.Minute))
+		if data, err := io.ReadAll(c); err != nil {
+			t.Errorf("%s: it waits on: %q %v", name, data, err)
+		}
 	}
 }
 

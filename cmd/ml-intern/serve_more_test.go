@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -240,6 +241,24 @@ func TestServeKeepsSessions(t *testing.T) {
 	s.ask("GET", "/api/sessions", nil, http.StatusOK, &list)
 	if len(list.Sessions) != 1 || list.Sessions[0].ID != fork || list.Sessions[0].Title != "A copy" {
 		t.Errorf("%+v", list)
+	}
+}
+
+// A folder that a page names may be somebody else's: what it brings approves nothing.
+func TestServeFolderApprovesNothing(t *testing.T) {
+	t.Parallel()
+	s := serves(t, t.TempDir(), t.TempDir(), plays(t, llmtest.Turn{Text: "hello"}).URL)
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, ".ml-intern"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, ".ml-intern", "config.yaml"), []byte("approve: auto\nmax_cost: 0\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var entry struct{ State struct{ Mode, Dir string } }
+	s.ask("GET", "/api/sessions/"+s.begin("hi", "dir", dir), nil, http.StatusOK, &entry)
+	if entry.State.Mode != "ask" || entry.State.Dir != dir {
+		t.Errorf("it works as %+v", entry.State)
 	}
 }
 

@@ -89,6 +89,17 @@ func (s *host) untilOver(id string) {
 	tale.end()
 }
 
+// asked is the number of the first question.
+func (t *tale) asked() int {
+	t.Helper()
+	i := t.until("question", 0, func(m message) bool { return m.kind == "ask" })
+	var ask struct{ ID int }
+	if err := json.Unmarshal([]byte(t.at(i).data), &ask); err != nil || ask.ID < 1 {
+		t.Fatalf("%v %s", err, t.at(i).data)
+	}
+	return ask.ID
+}
+
 // A session that waits for a job wakes by itself, without a page and without a
 // model call meanwhile: also when the server was ended or killed while it waited,
 // and when the job ended before the server was there again.
@@ -101,6 +112,10 @@ func TestServeWaits(t *testing.T) {
 			s := serves(t, t.TempDir(), t.TempDir(), model.URL)
 			id := s.begin("train", "mode", "auto")
 			s.untilWaits(id)
+			s.ask("PATCH", "/api/sessions/"+id, map[string]string{"mode": "strict"}, http.StatusOK, nil)
+			tale := s.follow(id, 0)
+			tale.until("the mode", 0, func(m message) bool { return m.id != "" && strings.Contains(m.data, `"chose":{"mode":"strict"}`) })
+			tale.end()
 			if how != "stays" {
 				if how == "ended" {
 					if err := s.end(syscall.SIGTERM); err != nil {
@@ -125,6 +140,10 @@ func TestServeWaits(t *testing.T) {
 			if n := len(model.Seen()); n != 3 {
 				t.Errorf("the model was asked %d times in all", n)
 			}
+			var entry struct{ State struct{ Mode string } }
+			if s.ask("GET", "/api/sessions/"+id, nil, http.StatusOK, &entry); entry.State.Mode != "strict" {
+				t.Errorf("the mode that was set while it waited is %s", entry.State.Mode)
+			}
 		})
 	}
 }
@@ -148,8 +167,10 @@ func TestServeTakesUpWaitsOnly(t *testing.T) {
 			t.Cleanup(model.Close)
 			s := serves(t, t.TempDir(), t.TempDir(), model.URL)
 			id := s.begin("work", "mode", "strict")
+			before := 0 // the number of the question that nobody answers
 			if how == "asking" {
-				s.follow(id, 0).until("question", 0, func(m message) bool { return m.kind == "ask" })
+				tale := s.follow(id, 0)
+				before = tale.asked()
 			}
 			for late := time.Now().Add(time.Minute); len(model.Seen()) == 0 && time.Now().Before(late); time.Sleep(5 * time.Millisecond) {
 			}
@@ -167,12 +188,12 @@ func TestServeTakesUpWaitsOnly(t *testing.T) {
 			}
 			s.ask("POST", "/api/sessions/"+id+"/continue", nil, http.StatusAccepted, nil)
 			if how == "asking" {
-				i := tale.until("question", 0, func(m message) bool { return m.kind == "ask" })
-				var ask struct{ ID int }
-				if err := json.Unmarshal([]byte(tale.at(i).data), &ask); err != nil {
-					t.Fatal(err)
+				yes := func(ask, status int) {
+					s.ask("POST", "/api/sessions/"+id+"/answers", map[string]any{"ask": ask, "decisions": []any{map[string]string{"call_id": "bash01", "verdict": "allow"}}}, status, nil)
 				}
-				s.ask("POST", "/api/sessions/"+id+"/answers", map[string]any{"ask": ask.ID, "decisions": []any{map[string]string{"call_id": "bash01", "verdict": "allow"}}}, http.StatusNoContent, nil)
+				now := tale.asked()
+				yes(before, http.StatusConflict) // of a page that has not heard that there is another
+				yes(now, http.StatusNoContent)
 			}
 			tale.answer("it is over")
 			s.untilOver(id)

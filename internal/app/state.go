@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 
 	"ml-intern/internal/session"
 )
@@ -9,6 +10,16 @@ import (
 // Keep writes a file of a front end's own, whole or not at all, for the person
 // alone. It is there after a power cut.
 func Keep(path string, data []byte) error { return replaceFile(path, data) }
+
+// Alone does something while no process has the session, and keeps it from others
+// meanwhile. It is session.ErrBusy if one has it.
+func (a *App) Alone(ctx context.Context, id string, do func() error) error {
+	release, err := a.store.Lease(ctx, id)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(), release())
+}
 
 // Summary is a session as a list has it, a sub-agent's too.
 func (a *App) Summary(ctx context.Context, id string) (session.Summary, error) {

@@ -78,6 +78,11 @@ func (c *Chat) choose(chose session.Chose) error {
 		return c.saveChoices()
 	})
 	if err == ErrAtWork { //nolint:errorlint // it is returned as it is
+		c.mu.Lock()
+		if c.endSleep != nil {
+			c.endSleep(errChosen)
+		}
+		c.mu.Unlock()
 		c.tell()
 		return nil
 	}

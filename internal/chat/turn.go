@@ -150,18 +150,9 @@ func (c *Chat) show(events iter.Seq2[session.Event, error]) (failure error) {
 // returns what they said. At the end of the chat it is left as it is: whoever opens
 // the session next waits on.
 func (c *Chat) sleep(turn context.Context) (session.Prompt, error) {
-	ctx, end := context.WithCancelCause(context.WithoutCancel(turn))
-	defer end(nil)
-	defer context.AfterFunc(turn, func() {
-		if c.ctx.Err() != nil {
-			end(agent.ErrSpoken) // it is no failure of the turn
-		}
-		end(context.Cause(turn))
-	})()
 	c.mu.Lock()
-	spoken := len(c.queue) > 0 || len(c.steers) > 0
+	spoken := c.spoken()
 	if !spoken {
-		c.endSleep = end
 		c.setPhase(Waiting)
 		c.state.Waits = waits(c.conv.Session.Waiting())
 	}
@@ -170,10 +161,9 @@ func (c *Chat) sleep(turn context.Context) (session.Prompt, error) {
 	var err error
 	if !spoken {
 		c.tellEnd(Ended{Waits: true})
-		err = c.show(c.conv.Agent.Sleep(ctx, c.conv.Session))
+		err = c.rest(turn)
 	}
 	c.mu.Lock()
-	c.endSleep = nil
 	c.state.Waits = nil
 	if c.state.Phase == Waiting {
 		c.setPhase(Working)
@@ -189,6 +179,59 @@ func (c *Chat) sleep(turn context.Context) (session.Prompt, error) {
 	prompt, _ := c.next()
 	c.tell()
 	return prompt, nil
+}
+
+// spoken reports whether the person has said something that no turn has heard; mu
+// is held.
+func (c *Chat) spoken() bool { return len(c.queue) > 0 || len(c.steers) > 0 }
+
+// errChosen ends a sleep for as long as it takes to save what the person set.
+var errChosen = fmt.Errorf("the person set something: %w", agent.ErrSpoken)
+
+// rest is sleep without the words about it. What the person sets meanwhile is saved
+// at once: the sleep may be long, and whoever wakes the session after a kill has to
+// keep to it.
+func (c *Chat) rest(turn context.Context) error {
+	for {
+		if err := c.saveChoices(); err != nil {
+			return err
+		}
+		cause, err := c.restOnce(turn)
+		if !errors.Is(cause, errChosen) {
+			return err
+		}
+	}
+}
+
+// restOnce also says what ended it, nil if that was nobody.
+func (c *Chat) restOnce(turn context.Context) (cause, err error) {
+	ctx, end := context.WithCancelCause(context.WithoutCancel(turn))
+	defer end(nil)
+	defer context.AfterFunc(turn, func() {
+		if c.ctx.Err() != nil {
+			end(agent.ErrSpoken) // it is no failure of the turn
+		}
+		end(context.Cause(turn))
+	})()
+	c.mu.Lock()
+	c.endSleep = end
+	switch {
+	case c.spoken():
+		end(agent.ErrSpoken)
+	case len(c.choices) > 0:
+		end(errChosen)
+	}
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.endSleep = nil
+	}()
+	err = c.show(c.conv.Agent.Sleep(ctx, c.conv.Session))
+	if err == nil {
+		cause = context.Cause(ctx)
+	}
+	return cause, err
 }
 
 // steersFirst makes prompts of words that no turn has heard.

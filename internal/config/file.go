@@ -154,6 +154,9 @@ func (c *Config) set(key string, value ast.Node, path string, line int, project 
 	for _, what := range c.wide {
 		c.ignored = append(c.ignored, fmt.Sprintf("%s:%d: %s", path, line, what))
 	}
+	if c.literal && key == "approve" && c.Approve == before.Approve {
+		return nil // it has set nothing by that: where a person looks on, the default is a stricter one
+	}
 	if c.origin == nil {
 		c.origin = make(map[string]string)
 	}

@@ -213,3 +213,44 @@ func TestTrustCoversSkills(t *testing.T) {
 		t.Errorf("the home: %q, %q", c.Trust, c.Notes())
 	}
 }
+
+// What a project's file says and is so anyway is not set by it: where a person looks
+// on, the default is another one, and that holds. What the person has set stays theirs.
+func TestProjectSetsNoDefault(t *testing.T) {
+	t.Parallel()
+	home, dir := t.TempDir(), t.TempDir()
+	for path, text := range map[string]string{config.ProjectFile(dir): "approve: auto\n", filepath.Join(home, "config", "config.yaml"): ""} {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func() *config.Config {
+		c, err := config.Load([]string{"ML_INTERN_HOME=" + home}, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	c := read()
+	if c.IsSet("approve") || c.Approve != "auto" {
+		t.Errorf("a folder that is not trusted has set %s", c.Approve)
+	}
+	if err := os.WriteFile(c.File(), []byte("approve: auto\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c = read(); !c.IsSet("approve") || c.Approve != "auto" {
+		t.Errorf("the person's own %s is not theirs any more", c.Approve)
+	}
+	if err := c.TrustFolder(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(c.File()); err != nil {
+		t.Fatal(err)
+	}
+	if c = read(); !c.IsSet("approve") {
+		t.Error("a trusted folder has set nothing")
+	}
+}

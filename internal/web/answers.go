@@ -2,6 +2,8 @@ package web
 
 import (
 	"encoding/json"
+	"math"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -23,11 +25,15 @@ func (r *room) question(ask *chat.Ask) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.unaskLocked()
-	r.asked++
-	out.ID = r.asked
-	r.ask = &question{ask, r.asked, encode(out)}
+	out.ID = newNumber()
+	r.ask = &question{ask, out.ID, encode(out)}
 	r.tellLocked(thing{kind: "ask", data: r.ask.data})
 }
+
+// newNumber is a question's number. It says nothing of the order: one that counts
+// would begin anew with the program, and an answer that comes late could be taken for
+// another question, since models give their calls the same names again.
+func newNumber() int { return int(rand.Int32N(math.MaxInt32)) + 1 }
 
 // unaskLocked takes the open question back: it was answered, or the turn stopped.
 func (r *room) unaskLocked() {

@@ -42,7 +42,10 @@ func (s *server) handler() http.Handler {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime)) // streams set their own
-		if !s.ours(r.Host) {                                                          // a name of somebody else's that leads here
+		if r.ContentLength != 0 {                                                     // also of what nobody reads: the library waits for it before the answer goes
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
+		}
+		if !s.ours(r.Host) { // a name of somebody else's that leads here
 			h.Set("Cache-Control", "no-store")
 			s.answer(w, fail(http.StatusMisdirectedRequest, "wrong_host", "this answers to 127.0.0.1, localhost and [::1] with port %s, not to %.100q", s.port, r.Host))
 			return
@@ -115,7 +118,7 @@ func (s *server) elsewhere(r *http.Request) error {
 		return foreign
 	}
 	for _, origin := range r.Header.Values("Origin") {
-		if host, ok := strings.CutPrefix(origin, "http://"); !ok || !s.ours(host) {
+		if origin != "http://"+r.Host { // another user may listen on the other addresses of this machine, with our port
 			return foreign
 		}
 	}

@@ -81,10 +81,9 @@ func (s *server) takeUpOne(id string) error {
 	if s.isOpen(id) {
 		return nil
 	}
-	log, err := s.library.Log(s.ctx, id)
-	if errors.Is(err, session.ErrNotFound) || err == nil && (log.ID != id || !log.Sleeps()) {
-		s.forgetClosed(id) // nobody need look at it: it is answered, or asks for somebody
-		return nil
+	log, err := s.sleeper(id)
+	if err == nil && log == nil {
+		return s.forgetClosed(id)
 	}
 	if err != nil {
 		return err
@@ -103,15 +102,37 @@ func (s *server) takeUpOne(id string) error {
 	return nil
 }
 
-// forgetClosed is forget, unless somebody has opened the session meanwhile.
-func (s *server) forgetClosed(id string) {
+// sleeper is the log of a session that waits for jobs, nil of any other: nobody need
+// look at that, it is answered, or asks for somebody.
+func (s *server) sleeper(id string) (*session.Session, error) {
+	log, err := s.library.Log(s.ctx, id)
+	if errors.Is(err, session.ErrNotFound) || err == nil && (log.ID != id || !log.Sleeps()) {
+		return nil, nil //nolint:nilnil // as it says
+	}
+	return log, err
+}
+
+// forgetClosed is forget, unless the session is open: here, or in another server,
+// which needs what it has written down for the time when it is killed.
+func (s *server) forgetClosed(id string) error {
 	r := s.enter(id)
 	defer s.leave(r)
 	r.life.Lock()
 	defer r.life.Unlock()
-	if !r.isOpen() {
-		s.forget(id)
+	if r.isOpen() {
+		return nil
 	}
+	err := s.library.Alone(s.ctx, id, func() error {
+		log, err := s.sleeper(id) // now that nobody can change it
+		if err == nil && log == nil {
+			s.forget(id)
+		}
+		return err
+	})
+	if errors.Is(err, session.ErrBusy) {
+		return nil
+	}
+	return err
 }
 
 // jobsOf are the jobs that a session waits for.

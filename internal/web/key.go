@@ -17,10 +17,13 @@ import (
 	"ml-intern/internal/app"
 )
 
-// A key lets whoever has it do what the person can do.
+// A key lets whoever has it do what the person can do. A browser has two words in
+// its place. Cookies know no ports: it sends the one in the cookie to whatever listens
+// on another port of this machine, which may be another user's. So that one counts
+// only with the other, which a page keeps where pages of other ports cannot read.
 type key struct {
-	text   string
-	cookie string // what a browser has in its place
+	text string
+	raw  []byte
 }
 
 const keyBytes = 32
@@ -55,25 +58,38 @@ func newKey(path string) (key, error) {
 	return k, nil
 }
 
-func keyOf(raw []byte) key {
-	mac := hmac.New(sha256.New, raw)
-	mac.Write([]byte("ml-intern serve: cookie"))
-	return key{base64.RawURLEncoding.EncodeToString(raw), base64.RawURLEncoding.EncodeToString(mac.Sum(nil))}
+func keyOf(raw []byte) key { return key{base64.RawURLEncoding.EncodeToString(raw), raw} }
+
+// word is one that a browser has in the key's place, for a server on that port.
+func (k key) word(what, port string) string {
+	mac := hmac.New(sha256.New, k.raw)
+	mac.Write([]byte("ml-intern serve: " + what + " " + port))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
+
+// The words that a browser has, and the header for the second.
+const (
+	cookieWord = "cookie"
+	pageWord   = "page"
+	pageHeader = "X-Ml-Intern-Page"
+)
 
 func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
 // cookieName has the port in it: cookies know none, and two servers have two keys.
 func (s *server) cookieName() string { return "ml_intern_" + s.port }
 
-// known reports whether the request brings the key, or the cookie that stands for it.
+// known reports whether the request brings the key, or both words that stand for it.
 func (s *server) known(r *http.Request) bool {
 	if given := r.Header.Get("Authorization"); given != "" {
 		scheme, text, _ := strings.Cut(given, " ")
 		return strings.EqualFold(scheme, "Bearer") && same(strings.TrimSpace(text), s.key.text)
 	}
+	if !same(r.Header.Get(pageHeader), s.key.word(pageWord, s.port)) {
+		return false
+	}
 	for _, c := range r.CookiesNamed(s.cookieName()) {
-		if same(c.Value, s.key.cookie) {
+		if same(c.Value, s.key.word(cookieWord, s.port)) {
 			return true
 		}
 	}
@@ -97,8 +113,8 @@ func (s *server) login(w http.ResponseWriter, r *http.Request) error {
 	if !same(in.Key, s.key.text) {
 		return errUnknown
 	}
-	http.SetCookie(w, s.cookie(s.key.cookie, cookieAge))
-	w.WriteHeader(http.StatusNoContent)
+	http.SetCookie(w, s.cookie(s.key.word(cookieWord, s.port), cookieAge))
+	write(w, http.StatusOK, map[string]string{"page": s.key.word(pageWord, s.port)})
 	return nil
 }
 

@@ -215,3 +215,34 @@ func TestTakesUpLater(t *testing.T) {
 	}
 	p.until(waits, "answered", answered)
 }
+
+// A server forgets what was open and need not be taken up, and leaves alone what
+// another server of the same person has open, which may wait for a job later.
+func TestTwoServers(t *testing.T) {
+	t.Parallel()
+	p := open(t, web.Options{}, says("done"))
+	id := p.begin("hello", "auto")
+	p.until(id, "answered", answered)
+	file := func(id string) string { return p.home + "/state/serve/open/" + id + ".json" }
+	last := "zzz" // is looked at after the other
+	if err := os.WriteFile(file(last), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	gone := func(id string) bool { _, err := os.Stat(file(id)); return err != nil }
+	second := &place{T: t, home: p.home, dir: p.dir, model: p.model, client: &http.Client{Transport: &http.Transport{}}}
+	second.serve(web.Options{TryAgain: 10 * time.Millisecond})
+	until := func(what, id string) {
+		t.Helper()
+		for late := time.Now().Add(time.Minute); !gone(id); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(late) {
+				t.Fatal(what)
+			}
+		}
+	}
+	until("it forgets nothing", last)
+	if gone(id) {
+		t.Error("the second has forgotten what the first has open")
+	}
+	p.stop()
+	until("it does not forget what nobody has open", id)
+}

@@ -2,7 +2,6 @@ package web
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -145,6 +144,7 @@ func (s *server) reopen(r *room) (*chat.Chat, error) {
 		return nil, err
 	}
 	s.start(r, c)
+	s.remember(r.id)
 	return c, nil
 }
 
@@ -153,17 +153,17 @@ func (s *server) start(r *room, c *chat.Chat) {
 	s.mu.Lock()
 	r.refs++ // the chat's
 	s.mu.Unlock()
+	told := make(chan struct{})
 	r.mu.Lock()
-	r.chat, r.used = c, time.Now()
+	r.chat, r.told, r.used = c, told, time.Now()
 	r.mu.Unlock()
-	s.work.Go(func() { r.follow(c) })
-	s.remember(r.id)
+	s.work.Go(func() { r.follow(c, told) })
 }
 
 // close closes the chat of a room and says what goes on without it; life is held.
 func (s *server) close(r *room, keep bool) {
 	r.mu.Lock()
-	c := r.chat
+	c, told := r.chat, r.told
 	r.mu.Unlock()
 	if c == nil {
 		return
@@ -174,6 +174,7 @@ func (s *server) close(r *room, keep bool) {
 	if err := c.Close(); err != nil {
 		s.Log(fmt.Sprintf("close session %s: %v", r.id, err))
 	}
+	<-told // else its last state would come after the end
 	r.mu.Lock()
 	r.chat, r.state, r.sofar = nil, nil, partial{}
 	r.unaskLocked()
@@ -238,7 +239,7 @@ func (r *room) idle(after time.Duration) bool {
 }
 
 // begin opens a session with its first prompt.
-func (s *server) begin(ctx context.Context, id, dir, prompt string, settle func(*chat.Chat) error) error {
+func (s *server) begin(id, dir, prompt string, settle func(*chat.Chat) error) error {
 	cfg, err := s.For(dir)
 	if err != nil {
 		return err
@@ -264,9 +265,7 @@ func (s *server) begin(ctx context.Context, id, dir, prompt string, settle func(
 		return err
 	}
 	select {
-	case <-r.begun:
-	case <-ctx.Done(): // who asked is gone: the session begins all the same
-		return nil
+	case <-r.begun: // also if who asked is gone: what cannot begin must not stay open, for nobody sees it
 	case <-s.ctx.Done():
 		s.close(r, true)
 		return errClosing
@@ -280,6 +279,8 @@ func (s *server) begin(ctx context.Context, id, dir, prompt string, settle func(
 		if errors.As(err, &u) && failureOf(u.Err).status == http.StatusInternalServerError {
 			return refused("%s", u.Text)
 		}
+		return err
 	}
-	return err
+	s.remember(id) // not before there is one: another server would forget it
+	return nil
 }

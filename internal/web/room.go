@@ -20,16 +20,16 @@ type room struct {
 
 	life sync.Mutex // held by who opens or closes the chat
 
-	mu      sync.Mutex // of what follows
-	chat    *chat.Chat // nil while the session is not open here
-	users   int        // requests at work with the chat
-	used    time.Time  // when somebody last did something here
+	mu      sync.Mutex    // of what follows
+	chat    *chat.Chat    // nil while the session is not open here
+	told    chan struct{} // closed when all is shown that the chat has told
+	users   int           // requests at work with the chat
+	used    time.Time     // when somebody last did something here
 	readers map[*reader]bool
 	state   *chat.State   // nil while it is not open here
 	last    int64         // of the events that were shown
 	sofar   partial       // of the reply that comes
 	ask     *question     // that is open
-	asked   int           // so far
 	ended   error         // of the first prompt, if it did not become part of the session
 	begun   chan struct{} // closed when the first prompt is in the session, or is not going to be
 
@@ -145,7 +145,8 @@ func (r *room) tellLocked(t thing) {
 }
 
 // follow shows what the chat tells, to its end.
-func (r *room) follow(c *chat.Chat) {
+func (r *room) follow(c *chat.Chat, told chan<- struct{}) {
+	defer close(told)
 	for {
 		select {
 		case u, ok := <-c.Updates():

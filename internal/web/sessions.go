@@ -126,7 +126,7 @@ func (s *server) newSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	id := app.NewID()
-	err = s.begin(r.Context(), id, dir, in.Prompt, func(c *chat.Chat) error {
+	err = s.begin(id, dir, in.Prompt, func(c *chat.Chat) error {
 		return set(c, settings{Model: in.Model, Effort: in.Effort, Mode: in.Mode})
 	})
 	if err != nil {

@@ -16,13 +16,38 @@ export class Refusal extends Error {
 // words of any failure of a request.
 export const wordsOf = (err) => (err instanceof Refusal ? err.words : 'The server does not answer. It may have ended: start it again with `ml-intern serve`.');
 
+// The cookie goes to whatever listens on this machine, on any port. So the server
+// wants this word besides, which only pages of its own port can read.
+const kept = 'ml-intern.page';
+let word = '';
+
+function keepWord(text) {
+  word = text;
+  try {
+    if (text) localStorage.setItem(kept, text);
+    else localStorage.removeItem(kept);
+  } catch {
+    // a browser that keeps nothing: it counts until the page is left
+  }
+}
+
+// known are the headers of a request by which the server knows this page.
+export function known() {
+  try {
+    word = localStorage.getItem(kept) || word; // another tab may have signed in anew
+  } catch {
+    // as above
+  }
+  return word ? { 'X-Ml-Intern-Page': word } : {};
+}
+
 let signedOut = () => {};
 
 // onSignedOut sets what is done when the server does not know this page.
 export function onSignedOut(then) { signedOut = then; }
 
 async function ask(method, path, body) {
-  const headers = {};
+  const headers = known();
   if (method !== 'GET') headers['Content-Type'] = 'application/json';
   const answer = await fetch(`/api/${path}`, {
     method, headers, body: method === 'GET' || method === 'DELETE' ? undefined : JSON.stringify(body ?? {}), cache: 'no-store', credentials: 'same-origin',
@@ -40,11 +65,21 @@ async function ask(method, path, body) {
   throw refusal;
 }
 
+// file is what the server sends to be saved, with its name.
+async function file(path) {
+  const answer = await fetch(`/api/${path}`, { headers: known(), cache: 'no-store', credentials: 'same-origin' });
+  if (!answer.ok) {
+    if (answer.status === 401) signedOut();
+    throw new Refusal(answer.status, (await answer.json().catch(() => null))?.error || {});
+  }
+  return { data: await answer.blob(), name: /filename="([^"]+)"/.exec(answer.headers.get('Content-Disposition') || '')?.[1] || 'session' };
+}
+
 const of = (id, rest) => `sessions/${encodeURIComponent(id)}${rest || ''}`;
 
 export const api = {
-  login: (key) => ask('POST', 'login', { key }),
-  logout: () => ask('POST', 'logout'),
+  login: (key) => ask('POST', 'login', { key }).then((got) => keepWord(got.page)),
+  logout: () => ask('POST', 'logout').then((got) => { keepWord(''); return got; }),
   server: () => ask('GET', 'server'),
   sessions: (q, cursor, limit) => ask('GET', `sessions?${new URLSearchParams({ ...(q && { q }), ...(cursor && { cursor }), limit })}`),
   begin: (what) => ask('POST', 'sessions', what),
@@ -60,6 +95,6 @@ export const api = {
   remove: (id) => ask('DELETE', of(id)),
   jobs: (id) => ask('GET', of(id, '/jobs')),
   agent: (id, call, after) => ask('GET', of(id, `/agents/${encodeURIComponent(call)}/events?after=${after}`)),
-  exported: (id, format) => `/api/${of(id, '/export')}?format=${format}`,
+  exported: (id, format) => file(`${of(id, '/export')}?format=${format}`),
   eventsOf: (id, after) => `/api/${of(id, '/events')}?after=${after}`,
 };

@@ -410,8 +410,17 @@ class Page {
       if (item.id === 'fork') this.fork();
       else if (item.id === 'delete') this.remove(id);
       else if (item.id === 'notify') notifications(!wasNotified()).then((on) => this.say(on ? 'You are notified.' : 'You are not notified.'));
-      else h('a', { href: api.exported(id, item.id), download: '' }).click();
+      else this.save(id, item.id);
     });
+  }
+
+  async save(id, format) {
+    const file = await this.act(() => api.exported(id, format));
+    if (!file) return;
+    // A page would be shown under this server's name if the browser opened it: it is bytes.
+    const href = URL.createObjectURL(new Blob([file.data], { type: 'application/octet-stream' }));
+    h('a', { href, download: file.name }).click();
+    setTimeout(() => URL.revokeObjectURL(href), 60000);
   }
 
   remove(id) {

@@ -1,7 +1,7 @@
 // A session's events, read again from where they broke off. The browser's own
 // EventSource cannot be told where to begin, nor say why it was refused.
 
-import { api } from './api.js';
+import { api, known } from './api.js';
 
 const quiet = 45000; // the server says something each 15 s
 const longest = 10000; // between two attempts
@@ -80,7 +80,7 @@ export class Stream {
     watch();
     try {
       const answer = await fetch(api.eventsOf(this.id, this.last), {
-        headers: { Accept: 'text/event-stream', 'Last-Event-ID': String(this.last) },
+        headers: { ...known(), Accept: 'text/event-stream', 'Last-Event-ID': String(this.last) },
         signal: this.abort.signal, cache: 'no-store', credentials: 'same-origin',
       });
       if (answer.status >= 400 && answer.status < 500 && answer.status !== 429) {

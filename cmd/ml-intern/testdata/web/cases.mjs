@@ -1,6 +1,7 @@
 // The cases: each is a function of the stage and a browser. The test in Go runs
 // them one by one: cases.mjs NAME.
 
+import { readFile } from 'node:fs/promises';
 import { Stage, assert, bash, browser, call, count, faint, hold, patience, say, seen, shot, signIn, tab, until, well } from './drive.mjs';
 
 const cases = {};
@@ -15,6 +16,8 @@ cases.login = async (stage, b) => {
   const key = /key=(.+)$/.exec(stage.address)[1];
   const cookies = await context.cookies();
   assert.ok(cookies.length === 1 && cookies[0].httpOnly && cookies[0].sameSite === 'Strict' && !cookies[0].value.includes(key), JSON.stringify(cookies));
+  const alone = await context.request.get(`${stage.origin}/api/sessions`); // as another port of this machine has it
+  assert.equal(alone.status(), 401, 'the cookie alone opens nothing');
   await page.reload();
   await page.locator('#app').waitFor();
   const stranger = await tab(await b.context(), `${stage.origin}/`);
@@ -49,7 +52,7 @@ cases.stream = async (stage, b) => {
   assert.equal(await page.locator('.reply figure.code code').textContent(), 'print("hello")');
   await page.locator('.thought summary').click();
   await seen(page, 'Let me think.');
-  assert.equal(await page.evaluate(() => Object.values(localStorage).join()), '', 'nothing of a session is kept here');
+  assert.deepEqual(await page.evaluate(() => Object.keys(localStorage)), ['ml-intern.page'], 'nothing of a session is kept here, only how the page is known');
   await well(page);
 };
 
@@ -476,7 +479,8 @@ cases.manage = async (stage, b) => {
   };
   const saved = page.waitForEvent('download');
   await choose('Export as Markdown');
-  assert.match((await saved).suggestedFilename(), /\.md$/);
+  assert.match((await saved).suggestedFilename(), /^session-.+\.md$/);
+  assert.match(await readFile(await (await saved).path(), 'utf8'), /an answer/);
   const before = page.url();
   await choose('Fork');
   await until(page, (was) => location.href !== was, before);
