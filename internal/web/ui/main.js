@@ -31,14 +31,14 @@ class Page {
       send: (text, now) => this.send(text, now), stop: () => this.stop(), takeBack: () => this.takeBack(), sendHeld: () => this.sendHeld(), help: () => help(this.composer.commands), note: (text) => this.say(text),
     });
     this.composer.said = () => this.session?.record.said || [];
-    this.jobs = new Jobs(byId('jobs'), { command: (line) => this.send(line, false), close: () => this.showJobs(false) });
+    this.jobs = new Jobs(byId('jobs'), { command: (line) => { if (this.narrow) this.showJobs(false); this.send(line, false); }, close: () => this.showJobs(false) });
     this.title = byId('title'); // it is not in the page while it is edited
     this.titleLeft = editTitle(this.title, (title, before) => this.retitle(title, before));
     this.listen();
   }
 
   listen() {
-    byId('new').addEventListener('click', () => this.go('#/new'));
+    byId('new').addEventListener('click', () => { this.sidebar(false, true); this.go('#/new'); });
     byId('menu').addEventListener('click', () => this.menu());
     byId('jobs-button').addEventListener('click', () => this.showJobs(!this.jobs.open));
     byId('sessions-button').addEventListener('click', () => this.sidebar());
@@ -437,10 +437,12 @@ class Page {
     this.jobs.show(this.session?.id || '', open);
   }
 
+  get narrow() { return matchMedia('(max-width: 760px)').matches; }
+
   // sidebar shows or hides the list; on a phone it lies over the rest.
   sidebar(open, phone) {
     const app = byId('app');
-    const narrow = matchMedia('(max-width: 760px)').matches;
+    const { narrow } = this;
     if (phone && !narrow) return;
     const name = narrow ? 'sessions-over' : 'no-sessions';
     const on = open === undefined ? !app.classList.contains(name) : narrow ? open : !open;

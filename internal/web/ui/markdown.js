@@ -33,6 +33,7 @@ function block(lines, i, depth) {
   if ((m = fenceLine.exec(line))) return fence(lines, i, m);
   if ((m = headingLine.exec(line))) return [{ t: 'heading', level: m[1].length, c: inline((m[2] || '').replace(/[ \t]+#+[ \t]*$/, '')) }, i + 1];
   if (ruleLine.test(line)) return [{ t: 'rule' }, i + 1];
+  if (/^ {4}/.test(line)) return indented(lines, i);
   if (isLaidOut(lines, i)) return laidOut(lines, i);
   if (depth < deepest && quoteLine.test(line)) return quote(lines, i, depth);
   if (depth < deepest && itemLine.test(line)) return list(lines, i, depth);
@@ -110,6 +111,13 @@ function list(lines, i, depth) {
 function isTable(lines, i) {
   return i + 1 < lines.length && lines[i].includes('|') && lines[i + 1].includes('-') && rowsLine.test(lines[i + 1])
     && cells(lines[i]).length === cells(lines[i + 1]).length;
+}
+
+// indented is code that four spaces make, which is not told a language.
+function indented(lines, i) {
+  let j = i + 1;
+  for (let n = j; n < lines.length && (!lines[n].trim() || /^ {4}/.test(lines[n])); n++) if (lines[n].trim()) j = n + 1;
+  return [{ t: 'laidOut', text: lines.slice(i, j).map((l) => l.slice(4)).join('\n') }, j];
 }
 
 // isLaidOut reports whether spaces make columns of two lines, as programs print

@@ -403,6 +403,8 @@ cases.phone = async (stage, b) => {
   await page.locator('#sessions-button').tap();
   await page.locator('#side').waitFor();
   assert.deepEqual(await sideways(), []);
+  await page.locator('#new').tap();
+  await page.locator('#side').waitFor({ state: 'hidden' });
   await well(page);
 };
 
@@ -531,6 +533,7 @@ cases.markdown = async (stage, b) => {
     ['[x](file:///etc/passwd) ![p](https://a.b/p.png)', '<p><span class="dead" title="file:///etc/passwd">x</span> <span class="picture">picture: <a href="https://a.b/p.png" target="_blank" rel="noopener noreferrer nofollow">p</a></span></p>'],
     ['a \u202e b <b>', '<p>a ‹U+202E› b &lt;b&gt;</p>'],
     ['So:\n  run   n\n* a     1\n\nOne.  Two\nthree.  Four', '<p>So:</p><pre class="laid-out" tabindex="0">  run   n\n* a     1</pre><p>One.  Two\nthree.  Four</p>'],
+    ['Say:\n\n    x = *1*\n\n      y\n\nend', '<p>Say:</p><pre class="laid-out" tabindex="0">x = *1*\n\n  y</pre><p>end</p>'],
     ['Title\n===\n***\n\\*not\\*', '<h3 class="h1">Title</h3><hr><p>*not*</p>'],
   ]) assert.equal(await drawn(text), html, text);
   const odd = await page.evaluate(async () => {
