@@ -118,7 +118,9 @@ type ran struct {
 	Error   string `json:"error"`
 }
 
-func ranOf(r chat.Ran) ran { return ran{r.ID, r.Command, r.Line, r.Out, r.Done, r.Stopped, r.Code, r.Err} }
+func ranOf(r chat.Ran) ran {
+	return ran{r.ID, r.Command, r.Line, r.Out, r.Done, r.Stopped, r.Code, r.Err}
+}
 
 // request is one call as the person who decides sees it.
 type request struct {
