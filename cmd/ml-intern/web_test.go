@@ -203,9 +203,9 @@ func (p *printed) Write(text []byte) (int, error) {
 	p.s.mu.Lock()
 	defer p.s.mu.Unlock()
 	p.s.output.Write(text)
-	if address := pageAddress.FindString(p.s.output.String()); address != "" && strings.Contains(string(text), "#key=") && !p.found {
+	if all := pageAddress.FindAllString(p.s.output.String(), -1); all != nil && strings.Contains(string(text), "#key=") && !p.found {
 		p.found = true
-		p.address <- address
+		p.address <- all[len(all)-1] // of this start: the key may be another
 	}
 	return len(text), nil
 }

@@ -71,13 +71,14 @@ func (s *server) about(w http.ResponseWriter, _ *http.Request) error {
 		Efforts    []string  `json:"efforts"`
 		Modes      []string  `json:"modes"`
 		Model      string    `json:"model"`
+		Mode       string    `json:"mode"`
 		Hub        string    `json:"hub"`
 		Unconfined bool      `json:"unconfined"`
 		Notes      []string  `json:"notes"`
 		Commands   []command `json:"commands"`
 	}{
 		Version: app.Version(), Dir: s.home.Dir, Models: []model{}, Efforts: efforts(), Modes: config.Words("approve"),
-		Model: s.home.Model, Hub: s.library.HubName(), Unconfined: s.home.Unconfined, Notes: list(s.home.Notes()), Commands: []command{},
+		Model: s.home.Model, Mode: s.home.Approve, Hub: s.library.HubName(), Unconfined: s.home.Unconfined, Notes: list(s.home.Notes()), Commands: []command{},
 	}
 	if out.Model == "" {
 		out.Model = s.library.DefaultModel()

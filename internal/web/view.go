@@ -111,12 +111,16 @@ type ran struct {
 	ID      int    `json:"id"`
 	Command string `json:"command"`
 	Line    string `json:"line"`
+	Out     bool   `json:"out"` // there is such a line, which may be empty
 	Done    bool   `json:"done"`
+	Stopped bool   `json:"stopped"`
 	Code    int    `json:"code"`
 	Error   string `json:"error"`
 }
 
-func ranOf(r chat.Ran) ran { return ran{r.ID, r.Command, r.Line, r.Done, r.Code, r.Err} }
+func ranOf(r chat.Ran) ran {
+	return ran{r.ID, r.Command, r.Line, r.Out, r.Done, r.Stopped, r.Code, r.Err}
+}
 
 // request is one call as the person who decides sees it.
 type request struct {

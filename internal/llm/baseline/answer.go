@@ -12,9 +12,11 @@ import (
 )
 
 const ability = `I am a set of rules, not a language model. I can do one job from start to end: train a baseline on a table and publish it. Say for example:
-  train a model that predicts species from ./iris.csv, publish it as iris-baseline
-  predict price from "house prices.csv"
-  train a model on sklearn:wine
+
+    train a model that predicts species from ./iris.csv, publish it as iris-baseline
+    predict price from "house prices.csv"
+    train a model on sklearn:wine
+
 The table may be CSV, TSV, JSON, JSON lines or Parquet, gzipped or not.`
 
 var (

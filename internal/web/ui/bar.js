@@ -1,7 +1,7 @@
 // How things stand: the title above, and below the prompt the model, what it may
 // do, how full its window is and what was spent.
 
-import { h, put, button, byId } from './dom.js';
+import { h, put, button } from './dom.js';
 import { pick } from './dialogs.js';
 import { amount, cleanLine, span, tokens, usd } from './words.js';
 
@@ -89,7 +89,7 @@ export class Doing {
     const since = s.since ? Math.max(0, Math.floor((Date.now() - Date.parse(s.since)) / 1000)) : 0;
     const words = phase === 'waiting' ? `Waiting for ${cleanLine((s.waits || []).join('; ') || 'jobs')}. It goes on by itself.`
       : phase === 'elsewhere' ? 'Another program works in this session.' : phase === 'stopping' ? 'Stopping…' : s.retry ? cleanLine(s.retry) : 'Working';
-    const text = `${words} ${since > 0 ? span(since).replace('.0 s', ' s') : ''}`.trim();
+    const text = `${words} ${since > 0 && !s.retry ? span(since).replace('.0 s', ' s') : ''}`.trim();
     if (this.el.textContent !== text) this.el.textContent = text;
   }
 }
@@ -108,9 +108,12 @@ export function drawPlan(el, plan) {
   h('ol', null, items.map((i) => h('li', { class: i.status }, h('span', { class: 'box', role: 'img', 'aria-label': i.status }, signs[i.status] || '☐'), ' ', cleanLine(i.text)))));
 }
 
-// editTitle lets a person change the title where it stands.
+// editTitle lets a person change the title where it stands. It returns what leaves
+// it as it was.
 export function editTitle(el, on) {
+  let leave = () => {};
   el.addEventListener('click', begin);
+  return () => leave();
   function begin() {
     const before = el.textContent;
     const input = h('input', { type: 'text', 'aria-label': 'Title of the session', maxlength: '200', value: before });
@@ -126,13 +129,12 @@ export function editTitle(el, on) {
       }
     };
     input.addEventListener('keydown', (e) => {
-      if (e.key === 'Enter' && !e.isComposing) { end(true); el.focus(); }
+      if (e.key === 'Enter' && !e.isComposing) { e.preventDefault(); end(true); el.focus(); } // else the key presses the title, which is there again
       if (e.key === 'Escape') { e.stopPropagation(); end(false); el.focus(); }
     });
+    leave = () => end(false);
     input.addEventListener('blur', () => end(true));
     el.replaceWith(input);
     input.select();
   }
 }
-
-export const titleEl = () => byId('title');

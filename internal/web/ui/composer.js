@@ -6,14 +6,16 @@ import { clean, cut } from './words.js';
 // isCommand reports whether a text is a command of the chat. A path is none.
 export const isCommand = (text) => /^\/[^\s/]*(\s|$)/.test(text);
 
+const hasFiles = (given) => !!given && [...given.types].includes('Files');
+
 // A Composer sends what is written. on has send(text, now), stop(), takeBack(),
-// sendHeld(), help().
+// sendHeld(), help(), note(text).
 export class Composer {
   constructor(el, on) {
     this.on = on;
     this.commands = [];
     this.said = () => [];
-    this.working = false;
+    this.working = this.runs = false;
     this.drafts = new Map();
     this.id = '';
     this.area = h('textarea', { id: 'prompt', rows: '1', placeholder: 'Ask, or / for commands', 'aria-label': 'Prompt', autocomplete: 'off', 'aria-haspopup': 'listbox', 'aria-controls': 'commands', 'aria-autocomplete': 'list' });
@@ -28,6 +30,15 @@ export class Composer {
     this.area.addEventListener('blur', () => setTimeout(() => this.close(), 150));
     this.at = 0;
     this.seen = [];
+    addEventListener('dragover', (e) => { if (hasFiles(e.dataTransfer)) e.preventDefault(); }); // else the browser leaves the page for the file
+    for (const how of ['drop', 'paste']) {
+      addEventListener(how, (e) => {
+        const given = e.dataTransfer || e.clipboardData;
+        if (!hasFiles(given) || (how === 'paste' && given.types.includes('text/plain'))) return;
+        e.preventDefault();
+        on.note('The page takes no files and pictures: save it in the folder of the session, and name it in the prompt, a picture as @picture.png.');
+      });
+    }
   }
 
   get text() { return this.area.value; }
@@ -58,7 +69,8 @@ export class Composer {
   show(state) {
     const phase = state?.phase || 'idle';
     this.working = phase !== 'idle';
-    this.stop.hidden = !this.working;
+    this.runs = !this.working && state?.commands_busy > 0; // a command of the person's own
+    this.stop.hidden = !this.working && !this.runs;
     this.stop.disabled = phase === 'stopping';
     this.stop.textContent = phase === 'stopping' ? 'Stopping…' : 'Stop';
     this.now.hidden = !this.working;

@@ -74,7 +74,7 @@ export function sheet(title, closed) {
 export function help(commands) {
   const keys = [
     ['Enter', 'sends; while a turn works it waits for the turn’s end'], ['Ctrl+Enter', 'says it now: the turn at work hears it'], ['Shift+Enter', 'new line'],
-    ['↑', 'in an empty prompt: takes back what waits, or what you said last'], ['Esc', 'stops the turn; in a question: back to the prompt'], ['/', 'the commands'], ['!', 'runs a command where the model’s run'],
+    ['↑', 'in an empty prompt: takes back what waits, or what you said last'], ['Esc', 'stops the turn, or your own commands; in a question: back to the prompt'], ['/', 'the commands'], ['!', 'runs a command where the model’s run'],
     ['y n r s a e', 'in a question: yes, no, no because, yes for the session, yes always, edit'], ['Alt+N', 'new session'], ['Alt+S', 'search sessions'], ['Alt+J', 'jobs'], ['Alt+Q', 'to the question'],
   ];
   const body = sheet('Keys and commands', () => {});

@@ -68,12 +68,15 @@ const draw = {
 
   run(item) {
     if (!item.root) {
-      item.mark = h('span', { class: 'mark' });
+      item.mark = h('span', { class: 'mark', role: 'img' });
       item.out = h('pre', { tabindex: '0' });
       item.fault = h('span', { class: 'fault' });
       item.root = h('section', { class: 'item run', 'aria-label': 'Your command' }, h('div', { class: 'head' }, item.mark, h('code', null, `! ${clean(item.text)}`), item.fault), item.out);
     }
-    item.root.dataset.state = item.live ? 'running' : item.err ? 'failed' : 'done';
+    const state = item.live ? 'running' : item.err ? 'failed' : 'done';
+    item.root.dataset.state = state;
+    item.mark.textContent = marks[state];
+    item.mark.setAttribute('aria-label', states[state]);
     item.fault.textContent = clean(item.err || '');
     item.out.hidden = !item.logs.length;
     item.out.textContent = (item.lines > item.logs.length ? `… ${plural(item.lines - item.logs.length, 'line')} above\n` : '') + clean(item.logs.join('\n'));
@@ -82,7 +85,7 @@ const draw = {
 
   answer(item) {
     if (item.el) return item.el;
-    return h('section', { class: `item answer${item.bad ? ' failure' : ''}`, 'aria-label': 'Answer of a command' }, item.command ? h('div', { class: 'muted' }, clean(item.command)) : null, prose(item.text));
+    return h('section', { class: `item answer${item.bad ? ' failure' : ''}`, 'aria-label': 'Answer of a command' }, item.command ? h('div', { class: 'muted' }, clean(item.command)) : null, item.bad ? h('div', { class: 'said' }, clean(item.text)) : prose(item.text));
   },
 };
 

@@ -28,16 +28,17 @@ class Page {
       answered: () => { this.composer.focus(); this.list.soon(); }, back: () => this.composer.focus(), say: (text) => this.say(text),
     });
     this.composer = new Composer(byId('composer'), {
-      send: (text, now) => this.send(text, now), stop: () => this.stop(), takeBack: () => this.takeBack(), sendHeld: () => this.sendHeld(), help: () => help(this.composer.commands),
+      send: (text, now) => this.send(text, now), stop: () => this.stop(), takeBack: () => this.takeBack(), sendHeld: () => this.sendHeld(), help: () => help(this.composer.commands), note: (text) => this.say(text),
     });
     this.composer.said = () => this.session?.record.said || [];
-    this.jobs = new Jobs(byId('jobs'), { command: (line) => this.send(line, false), close: () => this.showJobs(false) });
-    editTitle(byId('title'), (title) => this.retitle(title));
+    this.jobs = new Jobs(byId('jobs'), { command: (line) => { if (this.narrow) this.showJobs(false); this.send(line, false); }, close: () => this.showJobs(false) });
+    this.title = byId('title'); // it is not in the page while it is edited
+    this.titleLeft = editTitle(this.title, (title, before) => this.retitle(title, before));
     this.listen();
   }
 
   listen() {
-    byId('new').addEventListener('click', () => this.go('#/new'));
+    byId('new').addEventListener('click', () => { this.sidebar(false, true); this.go('#/new'); });
     byId('menu').addEventListener('click', () => this.menu());
     byId('jobs-button').addEventListener('click', () => this.showJobs(!this.jobs.open));
     byId('sessions-button').addEventListener('click', () => this.sidebar());
@@ -89,7 +90,7 @@ class Page {
     byId('app').hidden = false;
     this.bar.serverIs(this.server);
     const here = [
-      { name: '/new', help: 'begin a new session' }, { name: '/sessions', help: 'find a session' }, { name: '/fork', help: 'go on in a copy of this session' }, { name: '/agents', help: 'look at sub-agents' }, { name: '/theme', help: 'light, dark, or as the system says' }, { name: '/help', help: 'keys and commands' },
+      { name: '/new', help: 'begin a new session' }, { name: '/sessions', help: 'find a session' }, { name: '/fork', help: 'go on in a copy of this session' }, { name: '/agents', help: 'look at sub-agents' }, { name: '/export', args: '[md|html|jsonl]', help: 'save this session as a file' }, { name: '/theme', help: 'light, dark, or as the system says' }, { name: '/help', help: 'keys and commands' },
     ];
     this.composer.commands = [...(this.server.commands || []).filter((c) => !here.some((o) => o.name === c.name) && !elsewhere.has(c.name)), ...here].sort((a, b) => (a.name < b.name ? -1 : 1));
     byId('version').firstChild.textContent = `ml-intern ${this.server.version || ''}`;
@@ -148,8 +149,9 @@ class Page {
     this.doing.show(null);
     byId('begin').hidden = !!id;
     byId('transcript').hidden = !id;
-    byId('title').hidden = byId('menu').hidden = !id;
-    byId('title').textContent = '';
+    this.titleLeft();
+    this.title.hidden = byId('menu').hidden = !id;
+    this.title.textContent = '';
     put(byId('transcript'));
     byId('interrupted').hidden = true;
     this.composer.show(null);
@@ -177,14 +179,14 @@ class Page {
   }
 
   titleIs(title) {
-    byId('title').textContent = cleanLine(title || this.session?.id || '');
+    this.title.textContent = cleanLine(title || this.session?.id || '');
     titled(title || '');
   }
 
   summary(s) {
     if (this.session && s.id !== this.session.id) return;
     this.titleIs(s.title);
-    byId('title').title = `${s.dir}\nChange the title`;
+    this.title.title = `${s.dir}\nChange the title`;
     if (!this.session?.state) this.bar.show({ model: s.model, spent: { usd: s.spent_usd || 0 } });
   }
 
@@ -308,6 +310,7 @@ class Page {
       byId('search').dispatchEvent(new Event('input'));
       byId('search').focus();
     } else if (name === '/fork' && this.session) this.fork();
+    else if (name === '/export' && this.session && words.length < 2) this.exported(words[0] || 'md');
     else if (name === '/agents' && this.session) this.agents();
     else if (name === '/theme') this.theme();
     else if (name === '/help') help(this.composer.commands);
@@ -372,9 +375,9 @@ class Page {
     else if (session.state) this.bar.show(session.state);
   }
 
-  async retitle(title) {
+  async retitle(title, before) {
     const got = await this.act((id) => api.change(id, { title }));
-    if (got) titled(title);
+    this.titleIs(got ? title : before);
     this.list.soon();
   }
 
@@ -410,12 +413,16 @@ class Page {
       if (item.id === 'fork') this.fork();
       else if (item.id === 'delete') this.remove(id);
       else if (item.id === 'notify') notifications(!wasNotified()).then((on) => this.say(on ? 'You are notified.' : 'You are not notified.'));
-      else this.save(id, item.id);
+      else this.exported(item.id);
     });
   }
 
-  async save(id, format) {
-    const file = await this.act(() => api.exported(id, format));
+  async exported(format) {
+    if (!['md', 'html', 'jsonl'].includes(format)) {
+      this.say(`There is no format ${cut(format, 30)}: md, html or jsonl.`);
+      return;
+    }
+    const file = await this.act((id) => api.exported(id, format));
     if (!file) return;
     // A page would be shown under this server's name if the browser opened it: it is bytes.
     const href = URL.createObjectURL(new Blob([file.data], { type: 'application/octet-stream' }));
@@ -424,7 +431,7 @@ class Page {
   }
 
   remove(id) {
-    sure('Delete this session?', `“${byId('title').textContent || id}” is deleted for good, with what its tools kept. Files of the workspace stay.`, 'Delete', async () => {
+    sure('Delete this session?', `“${this.title.textContent || id}” is deleted for good, with what its tools kept. Files of the workspace stay.`, 'Delete', async () => {
       const got = await this.act(() => api.remove(id));
       if (!got) return;
       if (this.session?.id === id) this.go('#/new');
@@ -438,10 +445,12 @@ class Page {
     this.jobs.show(this.session?.id || '', open);
   }
 
+  get narrow() { return matchMedia('(max-width: 760px)').matches; }
+
   // sidebar shows or hides the list; on a phone it lies over the rest.
   sidebar(open, phone) {
     const app = byId('app');
-    const narrow = matchMedia('(max-width: 760px)').matches;
+    const { narrow } = this;
     if (phone && !narrow) return;
     const name = narrow ? 'sessions-over' : 'no-sessions';
     const on = open === undefined ? !app.classList.contains(name) : narrow ? open : !open;
@@ -462,7 +471,7 @@ class Page {
   key(e) {
     if (e.key === 'Escape' && !document.querySelector('dialog[open]') && !e.defaultPrevented) {
       if (byId('app').classList.contains('sessions-over')) this.sidebar(false);
-      else if (this.composer.working) this.stop();
+      else if (this.composer.working || this.composer.runs) this.stop();
       return;
     }
     if (!e.altKey || e.ctrlKey || e.metaKey) return;
@@ -485,6 +494,7 @@ class Page {
   // say says something that goes by itself.
   say(text) {
     const el = h('div', { class: 'toast' }, h('div', null, text), button('×', () => el.remove(), { 'aria-label': 'Dismiss', class: 'quiet' }));
+    for (const t of byId('toasts').children) if (t.firstChild.textContent === text) t.remove();
     byId('toasts').append(el);
     setTimeout(() => el.remove(), 4000 + text.length * 50);
   }

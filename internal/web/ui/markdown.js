@@ -24,6 +24,7 @@ const headingLine = /^ {0,3}(#{1,6})(?:[ \t]+(.*))?$/;
 const ruleLine = /^ {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})$/;
 const quoteLine = /^ {0,3}> ?/;
 const itemLine = /^( {0,3})([-*+]|\d{1,9}[.)])(?:([ \t]+)(.*))?$/;
+const gapLine = /[^\s.!?:;,>*+-] {2,}[^\s|]/;
 const rowsLine = /^ {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/;
 
 function block(lines, i, depth) {
@@ -32,6 +33,8 @@ function block(lines, i, depth) {
   if ((m = fenceLine.exec(line))) return fence(lines, i, m);
   if ((m = headingLine.exec(line))) return [{ t: 'heading', level: m[1].length, c: inline((m[2] || '').replace(/[ \t]+#+[ \t]*$/, '')) }, i + 1];
   if (ruleLine.test(line)) return [{ t: 'rule' }, i + 1];
+  if (/^ {4}/.test(line)) return indented(lines, i);
+  if (isLaidOut(lines, i)) return laidOut(lines, i);
   if (depth < deepest && quoteLine.test(line)) return quote(lines, i, depth);
   if (depth < deepest && itemLine.test(line)) return list(lines, i, depth);
   if (isTable(lines, i)) return table(lines, i);
@@ -60,7 +63,7 @@ function quote(lines, i, depth) {
 // begins reports whether a line ends the paragraph before it.
 function begins(lines, i, depth) {
   const line = lines[i];
-  if (fenceLine.test(line) || headingLine.test(line) || ruleLine.test(line) || isTable(lines, i)) return true;
+  if (fenceLine.test(line) || headingLine.test(line) || ruleLine.test(line) || isTable(lines, i) || isLaidOut(lines, i)) return true;
   if (depth >= deepest) return false;
   if (quoteLine.test(line)) return true;
   const m = itemLine.exec(line);
@@ -108,6 +111,25 @@ function list(lines, i, depth) {
 function isTable(lines, i) {
   return i + 1 < lines.length && lines[i].includes('|') && lines[i + 1].includes('-') && rowsLine.test(lines[i + 1])
     && cells(lines[i]).length === cells(lines[i + 1]).length;
+}
+
+// indented is code that four spaces make, which is not told a language.
+function indented(lines, i) {
+  let j = i + 1;
+  for (let n = j; n < lines.length && (!lines[n].trim() || /^ {4}/.test(lines[n])); n++) if (lines[n].trim()) j = n + 1;
+  return [{ t: 'laidOut', text: lines.slice(i, j).map((l) => l.slice(4)).join('\n') }, j];
+}
+
+// isLaidOut reports whether spaces make columns of two lines, as programs print
+// tables. Two spaces behind a sentence make none.
+function isLaidOut(lines, i) {
+  return i + 1 < lines.length && gapLine.test(lines[i]) && gapLine.test(lines[i + 1]) && !lines[i].includes('|') && !itemLine.test(lines[i]);
+}
+
+function laidOut(lines, i) {
+  let j = i + 2;
+  while (j < lines.length && lines[j].trim() && !fenceLine.test(lines[j])) j++;
+  return [{ t: 'laidOut', text: lines.slice(i, j).join('\n') }, j];
 }
 
 function cells(line) {

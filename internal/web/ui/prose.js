@@ -53,6 +53,7 @@ function drawBlock(b) {
     case 'rule': return h('hr');
     case 'quote': return h('blockquote', null, b.c.map(drawBlock));
     case 'code': return codeBlock(b.text, b.lang, b.open);
+    case 'laidOut': return h('pre', { class: 'laid-out', tabindex: '0' }, clean(b.text));
     case 'list': return drawList(b);
     case 'table': return drawTable(b);
     default: return h('p', null, drawAll(b.c));

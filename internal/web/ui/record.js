@@ -227,10 +227,10 @@ export class Record {
       item = this.add({ kind: 'run', text: r.command, logs: [], lines: 0, live: true, began: Date.now() });
       this.runs.set(r.id, item);
     }
-    if (r.line) logLines(item, r.line);
+    if (r.out) logLines(item, r.line);
     if (r.done) {
       item.live = false;
-      item.err = r.error || (r.code ? `exit status ${r.code}` : '');
+      item.err = r.stopped ? 'stopped' : r.error || (r.code ? `exit status ${r.code}` : '');
       this.runs.delete(r.id);
     }
     this.touch(item);

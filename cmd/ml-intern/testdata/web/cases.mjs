@@ -29,6 +29,14 @@ cases.login = async (stage, b) => {
   await stranger.locator('#key').fill(stage.address);
   await stranger.locator('#key').press('Enter');
   await stranger.locator('#app').waitFor();
+  await page.locator('#prompt').fill('half a thought');
+  await stage.kill();
+  await stage.start('?arg=--new-key'); // it knows nobody of before
+  await page.locator('#login').waitFor();
+  await page.locator('#key').fill(stage.address);
+  await page.locator('#key').press('Enter');
+  await page.locator('#app').waitFor();
+  assert.equal(await page.locator('#prompt').inputValue(), 'half a thought', 'it is not lost');
   await well(page);
 };
 
@@ -405,6 +413,8 @@ cases.phone = async (stage, b) => {
   await page.locator('#sessions-button').tap();
   await page.locator('#side').waitFor();
   assert.deepEqual(await sideways(), []);
+  await page.locator('#new').tap();
+  await page.locator('#side').waitFor({ state: 'hidden' });
   await well(page);
 };
 
@@ -448,6 +458,12 @@ cases.agent = async (stage, b) => {
   await sheet.waitFor({ state: 'detached' });
   await say(page, '!echo of mine');
   await page.locator('.run[data-state="done"] pre').getByText('of mine').waitFor();
+  await say(page, '!printf "one\\n\\ntwo\\n"; while :; do sleep 0.1; done');
+  await page.locator('.run[data-state="running"] pre').getByText('two').waitFor();
+  assert.equal(await page.locator('.run pre').last().textContent(), 'one\n\ntwo', 'as it was printed');
+  await page.getByRole('button', { name: 'Stop', exact: true }).click();
+  await page.locator('.run[data-state="failed"] .fault').getByText('stopped', { exact: true }).waitFor();
+  await page.getByRole('button', { name: 'Stop', exact: true }).waitFor({ state: 'hidden' });
   await say(page, '/agents');
   await page.locator('.pick li').getByText('how are trees').first().waitFor();
   await page.keyboard.press('Enter');
@@ -463,11 +479,24 @@ cases.manage = async (stage, b) => {
   await say(page, 'a first prompt');
   await seen(page, 'an answer');
   await page.locator('#title').click();
+  await page.evaluate(async () => (await import('/api.js')).api.change(location.hash.slice(4), { effort: 'low' })); // what comes meanwhile
+  await seen(page, 'from here on: effort low');
   await page.locator('#head input').fill('A title of mine');
   await page.locator('#head input').press('Enter');
+  await page.locator('#title').getByText('A title of mine').waitFor();
   await page.locator('#sessions .title').getByText('A title of mine').waitFor();
   await say(page, '/cost');
   await page.locator('.answer').getByText('There is no cap').waitFor();
+  const told = page.waitForEvent('download');
+  await page.evaluate(() => { // the browser would leave the page for it
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File(['x'], 'x.png', { type: 'image/png' }));
+    window.left = document.body.dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }));
+  });
+  await page.locator('.toast').getByText('takes no files').waitFor();
+  assert.equal(await page.evaluate(() => window.left), false);
+  await say(page, '/export html');
+  assert.match((await told).suggestedFilename(), /\.html$/);
   await page.locator('#prompt').fill('/eff');
   await page.locator('#commands li').first().waitFor();
   await shot(page, 'commands');
@@ -514,11 +543,13 @@ cases.markdown = async (stage, b) => {
     ['see https://a.b/c_(d). And <https://e.f>', '<p>see <a href="https://a.b/c_(d)" target="_blank" rel="noopener noreferrer nofollow">https://a.b/c_(d)</a>. And <a href="https://e.f/" target="_blank" rel="noopener noreferrer nofollow">https://e.f</a></p>'],
     ['[x](file:///etc/passwd) ![p](https://a.b/p.png)', '<p><span class="dead" title="file:///etc/passwd">x</span> <span class="picture">picture: <a href="https://a.b/p.png" target="_blank" rel="noopener noreferrer nofollow">p</a></span></p>'],
     ['a \u202e b <b>', '<p>a ‹U+202E› b &lt;b&gt;</p>'],
+    ['So:\n  run   n\n* a     1\n\nOne.  Two\nthree.  Four', '<p>So:</p><pre class="laid-out" tabindex="0">  run   n\n* a     1</pre><p>One.  Two\nthree.  Four</p>'],
+    ['Say:\n\n    x = *1*\n\n      y\n\nend', '<p>Say:</p><pre class="laid-out" tabindex="0">x = *1*\n\n  y</pre><p>end</p>'],
     ['Title\n===\n***\n\\*not\\*', '<h3 class="h1">Title</h3><hr><p>*not*</p>'],
   ]) assert.equal(await drawn(text), html, text);
   const odd = await page.evaluate(async () => {
     const { prose, Growing } = await import('/prose.js');
-    const pieces = ['*', '**', '_', '`', '```', '```\n', '\n', '\n\n', '- ', '1. ', '> ', '[', '](', '![', 'http://a.b/c', ')', '|', '---', '| a | b |\n|---|---|\n', '~~', '  ', '    ', 'word', 'two words', '#', '# ', '\\', '<', '<b>', 'é', '\u202e', '===', '\r\n', '\t'];
+    const pieces = ['*', '**', '_', '`', '```', '```\n', '\n', '\n\n', '- ', '1. ', '> ', '[', '](', '![', 'http://a.b/c', ')', '|', '---', '| a | b |\n|---|---|\n', 'a  b\nc  d', '~~', '  ', '    ', 'word', 'two words', '#', '# ', '\\', '<', '<b>', 'é', '\u202e', '===', '\r\n', '\t'];
     const known = new Set('DIV P H3 H4 H5 H6 HR BLOCKQUOTE FIGURE FIGCAPTION PRE CODE UL OL LI TABLE THEAD TBODY TR TH TD EM STRONG DEL A SPAN BR BUTTON'.split(' '));
     let seed = 7;
     const next = (n) => { seed = (seed * 1103515245 + 12345) % 2147483648; return Math.floor((seed / 2147483648) * n); };
