@@ -68,6 +68,7 @@ func webCases(t *testing.T) (names []string) {
 // a way for the case to change them: control.
 type stage struct {
 	t         *testing.T
+	exe       string
 	home, dir string
 	model     *llmtest.Server
 	control   *httptest.Server
@@ -81,7 +82,7 @@ type stage struct {
 
 func newStage(t *testing.T) *stage {
 	t.Helper()
-	s := &stage{t: t, home: t.TempDir(), dir: t.TempDir(), addr: "127.0.0.1:0"}
+	s := &stage{t: t, exe: program(t), home: t.TempDir(), dir: t.TempDir(), addr: "127.0.0.1:0"}
 	made := make(chan struct{})
 	s.model = llmtest.NewServerFunc(func(n int) (llmtest.Turn, bool) {
 		<-made
@@ -160,7 +161,7 @@ func (s *stage) start(r *http.Request) (any, error) {
 	} else {
 		args = append(args, "--model", "openai/test")
 	}
-	cmd := exec.Command(program(s.t), append(args, r.URL.Query()["arg"]...)...) //nolint:noctx // kill ends it
+	cmd := exec.Command(s.exe, append(args, r.URL.Query()["arg"]...)...) //nolint:noctx // kill ends it
 	cmd.Dir = s.dir
 	cmd.Env = s.env()
 	said := make(chan string, 1)
@@ -250,7 +251,7 @@ func (s *stage) file(r *http.Request) (any, error) {
 
 // run runs the program beside the server.
 func (s *stage) run(r *http.Request) (any, error) {
-	cmd := exec.CommandContext(r.Context(), program(s.t), r.URL.Query()["arg"]...)
+	cmd := exec.CommandContext(r.Context(), s.exe, r.URL.Query()["arg"]...)
 	cmd.Dir, cmd.Env = s.dir, s.env()
 	out, err := cmd.CombinedOutput()
 	if err != nil {

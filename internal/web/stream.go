@@ -39,8 +39,12 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 	defer s.leave(room)
 	rd, now := room.join()
 	defer room.leave(rd)
-	st := &stream{s: s, r: r, id: id, w: w, c: http.NewResponseController(w), last: after}
-	_ = st.run(room, rd, now) // who is gone comes again
+	st := &stream{w: w, c: http.NewResponseController(w), last: after}
+	st.load = func(after int64) ([]session.Event, error) { return s.readSome(r.Context(), id, after, page) }
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(s.streams, cancel)()
+	_ = st.run(ctx, room, rd, now) // who is gone comes again
 	return nil
 }
 
@@ -79,16 +83,14 @@ func (s *server) dismiss() {
 // A stream is what one reader is told. It never tells a saved event twice, and
 // leaves none out: the queue may have less or more than the store.
 type stream struct {
-	s    *server
-	r    *http.Request
-	id   string
 	w    io.Writer
-	c    *http.ResponseController
+	c    *http.ResponseController                   // of w
+	load func(after int64) ([]session.Event, error) // a page of what is saved
 	buf  bytes.Buffer
 	last int64 // saved event that was told
 }
 
-func (st *stream) run(room *room, rd *reader, now []thing) error {
+func (st *stream) run(ctx context.Context, room *room, rd *reader, now []thing) error {
 	if err := st.history(); err != nil {
 		return err
 	}
@@ -99,7 +101,6 @@ func (st *stream) run(room *room, rd *reader, now []thing) error {
 	alive, look := time.NewTicker(aliveEvery), time.NewTicker(lookEvery)
 	defer alive.Stop()
 	defer look.Stop()
-	ctx := st.r.Context()
 	for {
 		select {
 		case <-rd.wake:
@@ -123,8 +124,6 @@ func (st *stream) run(room *room, rd *reader, now []thing) error {
 			}
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-st.s.streams.Done():
-			return st.s.streams.Err()
 		}
 	}
 }
@@ -140,7 +139,7 @@ func (r *room) isOpen() bool {
 // history tells what is saved and was not told.
 func (st *stream) history() error {
 	for {
-		events, err := st.s.readSome(st.r.Context(), st.id, st.last, page)
+		events, err := st.load(st.last)
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import { thousands } from './words.js';
 
 const batch = 60; // items drawn at once
 const near = 80; // pixels from the end that count as the end
+const moves = ['wheel', 'touchmove', 'keydown', 'pointerdown'];
 const ahead = 800; // pixels from what is drawn, where more is drawn
 
 // A Transcript shows record in el, which scrolls.
@@ -29,6 +30,11 @@ export class Transcript {
     this.top = 0;
     this.onscroll = () => this.scrolled();
     el.addEventListener('scroll', this.onscroll, { passive: true });
+    this.moved = 0; // when a person last did what may scroll
+    this.asked = 0; // when they last asked for the end
+    this.height = 0;
+    this.onmove = () => { this.moved = performance.now(); };
+    for (const what of moves) el.addEventListener(what, this.onmove, { passive: true });
     this.sizes = new ResizeObserver(() => { if (this.following) this.toEnd(); });
     this.sizes.observe(this.list);
     this.sizes.observe(el);
@@ -40,6 +46,7 @@ export class Transcript {
 
   close() {
     this.el.removeEventListener('scroll', this.onscroll);
+    for (const what of moves) this.el.removeEventListener(what, this.onmove);
     this.sizes.disconnect();
     clearInterval(this.clock);
     this.closed = true;
@@ -130,10 +137,21 @@ export class Transcript {
 
   scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.el;
-    if (scrollHeight - scrollTop - clientHeight < near) this.follow(true);
-    else if (scrollTop < this.top - 1) this.follow(false);
-    this.top = scrollTop;
+    const up = scrollTop < this.top - 1;
+    if (this.following && up && !this.byPerson(scrollHeight)) this.toEnd();
+    else if (scrollHeight - scrollTop - clientHeight < near) this.follow(true);
+    else if (up) this.follow(false);
+    this.top = this.el.scrollTop;
+    this.height = scrollHeight;
     if (!this.following && scrollTop < ahead) this.more();
+  }
+
+  // byPerson tells a scroll that somebody wants from one that comes of items that
+  // get their true heights, or that went on from before they asked for the end.
+  byPerson(height) {
+    const now = performance.now();
+    if (this.moved > this.asked && now - this.moved < 2000) return true;
+    return height === this.height && now - this.asked > 1000;
   }
 
   follow(on) {
@@ -142,7 +160,10 @@ export class Transcript {
   }
 
   toEnd(asked) {
-    if (asked) this.follow(true);
+    if (asked) {
+      this.asked = performance.now();
+      this.follow(true);
+    }
     this.el.scrollTop = this.el.scrollHeight;
     this.top = this.el.scrollTop;
   }

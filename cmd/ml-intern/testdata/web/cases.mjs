@@ -358,6 +358,13 @@ cases.long = async (stage, b) => {
   await page.locator('.latest').waitFor();
   for (let i = 0; i < 200 && (await page.locator('.item').count()) < 300; i++) await page.keyboard.press('PageUp');
   await until(page, () => document.querySelectorAll('.item').length >= 300);
+  await page.evaluate(async () => { // the keys' scrolling comes to its end
+    const t = document.querySelector('#transcript');
+    for (let still = 0, at = -1; still < 30; still = t.scrollTop === at ? still + 1 : 0) {
+      at = t.scrollTop;
+      await new Promise(requestAnimationFrame);
+    }
+  });
   await page.locator('.latest').click();
   await until(page, () => { const t = document.querySelector('#transcript'); return t.scrollHeight - t.scrollTop - t.clientHeight < 5; });
   await well(page);
