@@ -146,7 +146,7 @@ func (s *server) workspace(dir string) (string, error) {
 	}
 	info, err := os.Stat(dir)
 	if err != nil || !info.IsDir() {
-		return "", refused("dir is no folder that can be opened: %.200q", dir)
+		return "", refused("the folder %.200q is not there, or cannot be opened", dir)
 	}
 	return filepath.Clean(dir), nil
 }
