@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -219,7 +220,6 @@ func TestMCPServerIsNotContinued(t *testing.T) {
 		cmd := exec.CommandContext(t.Context(), program(t), args...)
 		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), "ML_INTERN_HOME="+home, "HF_TOKEN=", "HF_ENDPOINT=", "LOCAL_LLM_BASE_URL="+model.URL)
-		cmd.Stdin = strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":1}}` + "\n" + `{"jsonrpc":"2.0","id":2,"method":"session/list","params":{}}` + "\n") // of an editor
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Errorf("%v: %v\n%s", args, err, out)
@@ -242,8 +242,23 @@ func TestMCPServerIsNotContinued(t *testing.T) {
 	if out := run("--continue", "go on"); !strings.Contains(out, "three") {
 		t.Errorf("%s", out)
 	}
-	if out := run("acp"); strings.Contains(out, "calls of another agent") || !strings.Contains(out, `"title":"mine"`) {
-		t.Errorf("%s", out)
+	editor := exec.CommandContext(t.Context(), program(t), "acp")
+	editor.Dir, editor.Env = dir, append(os.Environ(), "ML_INTERN_HOME="+home, "HF_TOKEN=", "HF_ENDPOINT=", "LOCAL_LLM_BASE_URL="+model.URL)
+	in, errIn := editor.StdinPipe()
+	answers, errOut := editor.StdoutPipe()
+	if err := errors.Join(errIn, errOut, editor.Start()); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintln(in, `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":1}}`)
+	fmt.Fprintln(in, `{"jsonrpc":"2.0","id":2,"method":"session/list","params":{}}`)
+	listed := ""
+	for lines := bufio.NewScanner(answers); listed == "" && lines.Scan(); { // the end of the input would cancel what is asked
+		if strings.Contains(lines.Text(), `"id":2`) {
+			listed = lines.Text()
+		}
+	}
+	if err := errors.Join(in.Close(), editor.Wait()); err != nil || strings.Contains(listed, "calls of another agent") || !strings.Contains(listed, `"title":"mine"`) {
+		t.Errorf("%v: %s", err, listed)
 	}
 	if out := run("sessions", "ls"); strings.Count(out, "calls of another agent") != 1 || strings.Count(out, "Mine")+strings.Count(out, "mine") != 1 {
 		t.Errorf("%s", out)
