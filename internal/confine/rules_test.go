@@ -1,6 +1,8 @@
 package confine
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -42,6 +44,46 @@ func TestRules(t *testing.T) {
 		if got != want {
 			t.Errorf("%s: %q, want %q", path, got, want)
 		}
+	}
+}
+
+// What is found folder by folder is what the system would find.
+func TestFollowed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, name := range []string{"real/deep", "other"} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "real/deep/file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, to := range map[string]string{
+		"link": "real", "other/up": "../link/deep", "other/file": "up/file", "loop": "loop", "dangling": "nowhere", "real/abs": filepath.Join(dir, "other"), "chain": "other/up",
+	} {
+		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := make(followed)
+	for _, name := range []string{
+		"", "real", "link", "link/deep", "link/deep/file", "link/deep/../abs", "other/up/file", "other/file", "other/file/x", "loop", "loop/x", "dangling", "dangling/x",
+		"link/abs/file", "chain/file", "chain/../x", "none/x/y", "real//deep/", "link/none", "../" + filepath.Base(dir) + "/link",
+	} {
+		path := dir + "/" + name
+		want, err := filepath.EvalSymlinks(path)
+		if err != nil {
+			want = filepath.Clean(path)
+		}
+		for range 2 { // the second time from what is known
+			if got := f.path(path); got != want {
+				t.Errorf("%s: %s, want %s", path, got, want)
+			}
+		}
+	}
+	if got := f.path("/"); got != "/" {
+		t.Error(got)
 	}
 }
 
